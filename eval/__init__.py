@@ -1,0 +1,1 @@
+"""Embeddings, probes, baselines and studies; models come in through `AutoModel` alone."""

@@ -1,0 +1,1 @@
+"""Model cards, compiled from results files, and publishing on the Hub."""

@@ -1,0 +1,189 @@
+"""The configuration of every BarcodeMAE model: two towers, one vocabulary, two design choices.
+
+This file goes to the Hub verbatim, so it imports only transformers and huggingface_hub.
+Guarded by tests/modeling_barcodemae/test_configuration.py.
+"""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import BertConfig
+from transformers.configuration_utils import PreTrainedConfig
+
+
+NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers follow
+
+
+@strict
+class BarcodeMAEConfig(PreTrainedConfig):
+    """Configuration of a masked auto-encoder for DNA barcodes.
+
+    The three models of the paper are two fields of this one class:
+
+    ==================  =============================  =====================
+    model               `decoder_num_hidden_layers`    `encoder_sees_mask`
+    ==================  =============================  =====================
+    BarcodeBERT         0                              True
+    BarcodeMAE w/MASK   > 0                            True
+    BarcodeMAE          > 0                            False
+    ==================  =============================  =====================
+
+    The defaults are the published BarcodeMAE: 6 + 6 layers, 6 heads, width 768, k = 6.
+
+    Args:
+        k: Length of a k-mer in bp; the vocabulary is 4**k k-mers and two special tokens.
+        hidden_size: Width of the encoder.
+        num_hidden_layers: Number of encoder layers.
+        num_attention_heads: Number of encoder attention heads; must divide `hidden_size`.
+        intermediate_size: Width of the encoder's feed-forward layers.
+        decoder_hidden_size: Width of the decoder.
+        decoder_num_hidden_layers: Number of decoder layers; 0 predicts from the encoder directly.
+        decoder_num_attention_heads: Number of decoder heads; must divide `decoder_hidden_size`.
+        decoder_intermediate_size: Width of the decoder's feed-forward layers.
+        decoder_projection: Whether a linear layer leads from the encoder to the decoder.
+            The published runs trained through one although both widths were 768, so it
+            defaults to True; it is required where the widths differ.
+        encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
+        hidden_act: Activation of the feed-forward layers.
+        hidden_dropout_prob: Dropout after embeddings, attention and feed-forward layers.
+        attention_probs_dropout_prob: Dropout on attention weights.
+        classifier_dropout: Dropout before the classification head; None means
+            `hidden_dropout_prob`.
+        max_position_embeddings: Longest sequence in tokens.
+        initializer_range: Standard deviation of the normal initialisation.
+        layer_norm_eps: Epsilon of the layer normalisations.
+        mask_token_id: Id of [MASK].
+        unk_token_id: Id of [UNK], a k-mer with any letter but A, C, G, T.
+        pad_token_id: Id used to fill short rows: [UNK] as published, with attention 0.
+
+    Raises:
+        ValueError: A value that contradicts another; the message names the field.
+    """
+
+    model_type = "barcodemae"
+
+    k: int = 6
+    vocab_size: int | None = None
+    hidden_size: int = 768
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 6
+    intermediate_size: int = 3072
+    decoder_hidden_size: int = 768
+    decoder_num_hidden_layers: int = 6
+    decoder_num_attention_heads: int = 6
+    decoder_intermediate_size: int = 3072
+    decoder_projection: bool = True
+    encoder_sees_mask: bool = False
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
+    classifier_dropout: float | int | None = None
+    max_position_embeddings: int = 512
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    mask_token_id: int = 0
+    unk_token_id: int = 1
+    pad_token_id: int | None = 1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.vocab_size is None:
+            self.vocab_size = NUM_SPECIAL_TOKENS + 4**self.k
+        super().__post_init__(**kwargs)
+
+    @property
+    def num_kmers(self) -> int:
+        """Number of k-mer classes the head predicts (4**k)."""
+        return int(4**self.k)
+
+    def encoder_config(self) -> BertConfig:
+        """Describe the encoder as a stock BERT, which is what the native artefact stores."""
+        return BertConfig(
+            vocab_size=NUM_SPECIAL_TOKENS + self.num_kmers,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            intermediate_size=self.intermediate_size,
+            **self._shared_by_towers(),
+        )
+
+    def decoder_config(self) -> BertConfig:
+        """Describe the decoder as a stock BERT.
+
+        It reads embeddings, not ids; its vocabulary of one row is the mask embedding.
+        """
+        return BertConfig(
+            vocab_size=1,
+            hidden_size=self.decoder_hidden_size,
+            num_hidden_layers=self.decoder_num_hidden_layers,
+            num_attention_heads=self.decoder_num_attention_heads,
+            intermediate_size=self.decoder_intermediate_size,
+            **self._shared_by_towers(),
+        )
+
+    def _shared_by_towers(self) -> dict[str, Any]:
+        return {
+            "hidden_act": self.hidden_act,
+            "hidden_dropout_prob": self.hidden_dropout_prob,
+            "attention_probs_dropout_prob": self.attention_probs_dropout_prob,
+            "max_position_embeddings": self.max_position_embeddings,
+            "initializer_range": self.initializer_range,
+            "layer_norm_eps": self.layer_norm_eps,
+            # With a padding index torch would freeze that row at zero: [UNK] is a token of real
+            # barcodes here, and in the decoder row 0 is the mask embedding.
+            "pad_token_id": None,
+            "attn_implementation": self._attn_implementation,
+        }
+
+    def validate_architecture(self) -> None:
+        """Refuse sizes that contradict each other (called by `@strict` at construction)."""
+        if not 1 <= self.k <= 8:
+            raise ValueError(f"k must be between 1 and 8 bp, got k={self.k}")
+        if self.vocab_size != NUM_SPECIAL_TOKENS + self.num_kmers:
+            raise ValueError(
+                f"vocab_size must be 4**k + {NUM_SPECIAL_TOKENS} = "
+                f"{NUM_SPECIAL_TOKENS + self.num_kmers} for k={self.k}, "
+                f"got vocab_size={self.vocab_size}"
+            )
+        self._validate_tower("num_hidden_layers", "hidden_size", "num_attention_heads", least=1)
+        self._validate_tower(
+            "decoder_num_hidden_layers",
+            "decoder_hidden_size",
+            "decoder_num_attention_heads",
+            least=0,
+        )
+        self._validate_modes()
+
+    def _validate_tower(self, layers: str, width: str, heads: str, *, least: int) -> None:
+        num_layers, hidden_size, num_heads = (
+            getattr(self, name) for name in (layers, width, heads)
+        )
+        if num_layers < least:
+            raise ValueError(f"{layers} must be at least {least}, got {num_layers}")
+        if num_heads < 1 or hidden_size < 1 or hidden_size % num_heads:
+            raise ValueError(
+                f"{width} must be a positive multiple of {heads}, "
+                f"got {width}={hidden_size} and {heads}={num_heads}"
+            )
+
+    def _validate_modes(self) -> None:
+        has_decoder = self.decoder_num_hidden_layers > 0
+        if not has_decoder and not self.encoder_sees_mask:
+            raise ValueError(
+                "decoder_num_hidden_layers=0 needs encoder_sees_mask=True: without a decoder "
+                "nothing would stand at the hidden positions to predict them from"
+            )
+        widths_differ = self.decoder_hidden_size != self.hidden_size
+        if has_decoder and widths_differ and not self.decoder_projection:
+            raise ValueError(
+                "decoder_projection must be True when the towers differ in width, "
+                f"got hidden_size={self.hidden_size} and "
+                f"decoder_hidden_size={self.decoder_hidden_size}"
+            )
+        if {self.mask_token_id, self.unk_token_id} != set(range(NUM_SPECIAL_TOKENS)):
+            raise ValueError(
+                "mask_token_id and unk_token_id must be 0 and 1 in either order, got "
+                f"mask_token_id={self.mask_token_id} and unk_token_id={self.unk_token_id}"
+            )
+
+
+__all__ = ["NUM_SPECIAL_TOKENS", "BarcodeMAEConfig"]

@@ -1,0 +1,95 @@
+"""The canonical data set: a folder of Parquet files with BIOSCAN-5M's column names.
+
+    DIR/*.parquet   processid, phylum, class, order, family, subfamily, genus, species,
+                    dna_bin, dna_barcode, split   (text; an unknown taxon is null)
+    DIR/dataset.json  where it came from and what was filtered (written by `barcodemae prepare`)
+
+Training and probes read data through this file only. Guarded by tests/test_dataset.py.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset
+
+from barcodemae.errors import DataError
+
+
+RANKS = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
+COLUMNS = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
+REQUIRED_COLUMNS = ("processid", "dna_barcode", "split")
+PRETRAINING_SPLITS = ("pretrain", "other_heldout")  # facts of the published run: data_split.py
+SPLITS = (*PRETRAINING_SPLITS, "train", "val", "test", "key_unseen", "val_unseen", "test_unseen")
+
+
+def parquet_files(directory: Path | str) -> list[Path]:
+    """List the Parquet files of a data set in a fixed order.
+
+    Raises:
+        DataError: The folder is missing or holds none.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise DataError(directory, "is not a data set: no such directory")
+    files = sorted(directory.glob("*.parquet"))
+    if not files:
+        raise DataError(directory, "is not a data set: no *.parquet file in it")
+    return files
+
+
+def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
+    """Open a data set without reading its rows.
+
+    Raises:
+        DataError: No Parquet files, a damaged one, or a required column is missing.
+    """
+    files = parquet_files(directory)
+    try:
+        dataset = pyarrow.dataset.dataset([str(file) for file in files], format="parquet")
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(directory, f"is not readable as Parquet: {error}") from error
+    missing = [name for name in REQUIRED_COLUMNS if name not in dataset.schema.names]
+    if missing:
+        raise DataError(directory, f"lacks the column(s) {', '.join(missing)}")
+    return dataset
+
+
+def read_splits(
+    directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
+) -> pa.Table:
+    """Read the rows of some partitions, in stored order.
+
+    Args:
+        directory: The data set.
+        splits: Names of partitions, see `SPLITS`.
+        columns: Columns wanted; one that the data set lacks comes back as nulls.
+
+    Returns:
+        A table with exactly `columns`, text.
+
+    Raises:
+        DataError: As for `open_dataset`, or no row belongs to `splits`.
+    """
+    dataset = open_dataset(directory)
+    present = [name for name in columns if name in dataset.schema.names]
+    table = dataset.to_table(columns=present, filter=pyarrow.dataset.field("split").isin(splits))
+    if table.num_rows == 0:
+        found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
+        raise DataError(
+            directory, f"no rows in split(s) {', '.join(splits)}; it has {', '.join(sorted(found))}"
+        )
+    for name in columns:
+        if name not in present:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    return table.select(list(columns))
+
+
+def dataset_hash(directory: Path | str) -> str:
+    """Fingerprint a data set: SHA-256 over its Parquet files, first 16 hex digits."""
+    digest = hashlib.sha256()
+    for file in parquet_files(directory):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,201 @@
+"""The k-mer tokenizer: non-overlapping k-mers of a DNA barcode as data, not code.
+
+    ACGTACGGTACAN  ->  ACGTAC GGTACA        (k = 6, trailing N stripped, remainder dropped)
+
+Everything a reader needs is in the saved `tokenizer.json` (a `Split` on `.{k}` and a `WordLevel`
+vocabulary), so saved folders open with plain `AutoTokenizer`, without remote code, in
+transformers 4.57 and 5. The class here adds construction from k and a guard: a sequence with no
+usable k-mer raises instead of becoming an empty row. This file goes to the Hub verbatim: it
+imports only tokenizers and transformers. Guarded by tests/tokenization/.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+
+MASK_TOKEN = "[MASK]"
+UNK_TOKEN = "[UNK]"
+SPECIAL_TOKENS = (MASK_TOKEN, UNK_TOKEN)  # ids 0 and 1, as published
+BASES = "ACGT"
+MIN_K, MAX_K = 3, 8
+MAX_LENGTH_BP = 660  # the published input length: a full 658 bp barcode and two bases
+
+
+class InvalidSequenceError(ValueError):
+    """Some sequences hold no usable k-mer.
+
+    Attributes:
+        reasons: Row number in the batch -> what is wrong with that sequence.
+    """
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        self.reasons = reasons
+        shown = "; ".join(f"sequence {row}: {reason}" for row, reason in list(reasons.items())[:5])
+        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        super().__init__(f"{len(reasons)} of the sequences cannot be tokenized: {shown}{more}")
+
+
+def kmer_vocabulary(k: int) -> dict[str, int]:
+    """Number the tokens: [MASK] = 0, [UNK] = 1, then the k-mers in `product("ACGT")` order.
+
+    Args:
+        k: Length of a k-mer in bp, 3 to 8.
+
+    Returns:
+        Token -> id, 4**k + 2 entries.
+
+    Raises:
+        ValueError: k is out of range.
+    """
+    if not MIN_K <= k <= MAX_K:
+        raise ValueError(f"k must be between {MIN_K} and {MAX_K} bp, got k={k}")
+    kmers = ("".join(letters) for letters in product(BASES, repeat=k))
+    return {token: index for index, token in enumerate([*SPECIAL_TOKENS, *kmers])}
+
+
+def build_backend(k: int) -> Tokenizer:
+    """Assemble the tokenizer that is stored in `tokenizer.json`.
+
+    Lower case and U are accepted, gaps (`-`, `.`) and white space removed, N stripped from the
+    3' end (the reference's clean-up; N at the 5' end keeps its place in the reading frame), an
+    incomplete last k-mer dropped; a k-mer with any other letter becomes [UNK].
+    """
+    backend = Tokenizer(models.WordLevel(kmer_vocabulary(k), unk_token=UNK_TOKEN))
+    # tokenizers has no upper-case normaliser, hence one replacement per letter.
+    upper = [normalizers.Replace(letter, letter.upper()) for letter in "acgtn"]
+    backend.normalizer = normalizers.Sequence(
+        [
+            *upper,
+            *(normalizers.Replace(letter, "T") for letter in "uU"),
+            normalizers.Replace(Regex(r"[-.\s]+"), ""),
+            normalizers.Replace(Regex(r"N+\z"), ""),
+        ]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{{k}}}"), "removed", invert=True)
+    backend.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIAL_TOKENS])
+    return backend
+
+
+class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
+    """Fast tokenizer for non-overlapping k-mers.
+
+    Calling it pads and truncates by default, so a list of strings always gives a rectangular
+    batch: with `return_tensors="pt"`, `input_ids` and `attention_mask` of shape (B, L).
+
+    Args:
+        k: Length of a k-mer in bp, 3 to 8.
+        max_length_bp: Longest sequence in bp; the rest is cut off.
+        **kwargs: As for `PreTrainedTokenizerFast`.
+
+    Raises:
+        ValueError: k is out of range, or `max_length_bp` is shorter than k.
+        InvalidSequenceError: On a call, a sequence has no usable k-mer.
+    """
+
+    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 (transformers' own form)
+
+    def __init__(self, k: int = 6, max_length_bp: int = MAX_LENGTH_BP, **kwargs: Any) -> None:
+        if max_length_bp < k:
+            raise ValueError(f"max_length_bp must be at least k={k}, got {max_length_bp}")
+        for name in ("tokenizer_file", "vocab", "merges", "tokenizer_object"):
+            kwargs.pop(name, None)  # the vocabulary is a function of k
+        kwargs |= {"mask_token": MASK_TOKEN, "unk_token": UNK_TOKEN, "pad_token": UNK_TOKEN}
+        kwargs["model_max_length"] = max_length_bp // k
+        super().__init__(
+            tokenizer_object=build_backend(k), k=k, max_length_bp=max_length_bp, **kwargs
+        )
+        self.k = k
+        self.max_length_bp = max_length_bp
+
+    def __call__(
+        self,
+        text: str | Sequence[str],
+        *args: Any,
+        padding: bool | str = True,
+        truncation: bool | str = True,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Tokenize one barcode or a batch of them.
+
+        Args:
+            text: A sequence or a list of sequences.
+            *args: As for `PreTrainedTokenizerFast`.
+            padding: On by default, unlike in transformers.
+            truncation: On by default, unlike in transformers.
+            **kwargs: As for `PreTrainedTokenizerFast`, e.g. `return_tensors="pt"`.
+
+        Returns:
+            `input_ids` and `attention_mask`.
+
+        Raises:
+            InvalidSequenceError: Names every row without a usable k-mer.
+        """
+        encoding: BatchEncoding = super().__call__(
+            text, *args, padding=padding, truncation=truncation, **kwargs
+        )
+        sequences = [text] if isinstance(text, str) else text
+        unusable = {self.unk_token_id}
+        reasons = {
+            row: self._reason(sequences[row])
+            for row, tokens in enumerate(encoding.encodings[: len(sequences)])
+            if unusable.issuperset(tokens.ids)
+        }
+        if reasons:
+            raise InvalidSequenceError(reasons)
+        return encoding
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Report the sequences that a call would refuse, without raising.
+
+        Returns:
+            Row number -> reason; empty if all can be tokenized.
+        """
+        try:
+            self(list(sequences))
+        except InvalidSequenceError as error:
+            return error.reasons
+        return {}
+
+    def _reason(self, sequence: str | Sequence[str]) -> str:
+        letters = self.backend_tokenizer.normalizer.normalize_str("".join(sequence))
+        if len(letters) < self.k:
+            return f"{len(letters)} bases after clean-up, fewer than k={self.k}"
+        return f"no k-mer of {', '.join(BASES)} only: every token would be {UNK_TOKEN}"
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, *args: Any, with_code: bool = False, **kwargs: Any
+    ) -> tuple[str, ...]:
+        """Save a folder that plain `AutoTokenizer` opens.
+
+        Args:
+            save_directory: The folder.
+            *args: As for `PreTrainedTokenizerFast`.
+            with_code: Also copy this file and name the class in `auto_map`, so that
+                `trust_remote_code=True` brings the guard back.
+            **kwargs: As for `PreTrainedTokenizerFast`.
+
+        Returns:
+            The files written.
+        """
+        files = super().save_pretrained(save_directory, *args, **kwargs)
+        path = Path(save_directory) / "tokenizer_config.json"
+        settings = json.loads(path.read_text())
+        # transformers 5 would write "TokenizersBackend", which 4.57 does not know.
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        settings.pop("auto_map", None)
+        if with_code:
+            shutil.copyfile(__file__, path.with_name("tokenization_barcodemae.py"))
+            reference = f"tokenization_barcodemae.{type(self).__name__}"
+            settings["auto_map"] = {"AutoTokenizer": [None, reference]}
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        return tuple(files)
+
+
+__all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]
