@@ -144,7 +144,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         unusable = {self.unk_token_id}
         reasons = {
             row: self._reason(sequences[row])
-            for row, tokens in enumerate(encoding.encodings[: len(sequences)])
+            for row, tokens in enumerate(encoding.encodings or [])
             if unusable.issuperset(tokens.ids)
         }
         if reasons:
