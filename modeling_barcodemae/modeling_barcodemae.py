@@ -113,6 +113,7 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     projection and the heads follow the same rule through transformers' generic initialiser.
     """
 
+    config: BarcodeMAEConfig
     config_class = BarcodeMAEConfig
     base_model_prefix = "barcodemae"
     supports_gradient_checkpointing = True

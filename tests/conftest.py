@@ -25,7 +25,7 @@ TINY = {
     "decoder_num_hidden_layers": 1,
     "decoder_num_attention_heads": 2,
     "decoder_intermediate_size": 32,
-    "max_position_embeddings": 64,
+    "max_position_embeddings": 256,  # 660 bp are 220 tokens
 }
 
 

@@ -103,7 +103,7 @@ def test_towers_are_described_as_stock_bert(make_config):
     assert (decoder.vocab_size, decoder.hidden_size, decoder.num_hidden_layers) == (1, 16, 1)
     for tower in (encoder, decoder):
         assert (tower.layer_norm_eps, tower.hidden_act) == (1e-6, "relu")
-        assert tower.max_position_embeddings == 64
+        assert tower.max_position_embeddings == 256
 
 
 def test_number_of_labels_and_problem_type_are_kept(make_config, tmp_path):
