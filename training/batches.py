@@ -185,6 +185,4 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
         part = self._parts[index]
         barcodes = np.arange(part.start, part.stop)
         skipped = np.zeros_like(barcodes)
-        return [
-            masked_batch(self.reader, barcodes, skipped, self.masking, self._noise.rows(part))
-        ]
+        return [masked_batch(self.reader, barcodes, skipped, self.masking, self._noise.rows(part))]

@@ -4,7 +4,8 @@
     input    [ 7  M  4  M  M  8 ]          M = [MASK]: left out of the encoder
     labels   [ .  19 .  33 2  . ]          . = -100: not predicted
 
-The same ids, lengths, settings and noise always give the same batch. Guarded by tests/training/test_masking.py.
+The same ids, lengths, settings and noise always give the same batch. Guarded by
+tests/training/test_masking.py.
 
 Shapes: B = batch, L = tokens, V = visible tokens, T = predicted tokens.
 """
@@ -80,8 +81,16 @@ class MaskedBatch:
 
     @property
     def num_targets(self) -> int:
-        """Number of predicted k-mers in the batch."""
+        """Number of predicted k-mers in the batch; cheap on the CPU, a sync on a device."""
         return int((self.target_positions != NO_POSITION).sum())
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Keyword arguments of the model, on `device`."""
+        return {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+
+    def pin_memory(self) -> "MaskedBatch":
+        """Copy into page-locked memory (called by `DataLoader(pin_memory=True)`)."""
+        return MaskedBatch(**{name: value.pin_memory() for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,11 @@ class MaskingNoise:
 
     @classmethod
     def draw(
-        cls, generator: np.random.Generator, shape: tuple[int, int], masking: Masking, num_kmers: int
+        cls,
+        generator: np.random.Generator,
+        shape: tuple[int, int],
+        masking: Masking,
+        num_kmers: int,
     ) -> Self:
         """Draw the numbers for a batch of `shape` (B, L) from one generator."""
         order = generator.random(shape, dtype=np.float32)
@@ -163,10 +176,8 @@ def choose_targets(
     return np.asarray(rank < np.minimum(wanted, most))
 
 
-def stand_ins(
-    ids: NDArray[np.int64], masking: Masking, noise: MaskingNoise
-) -> NDArray[np.int64]:
-    """Choose what to show at predicted positions: [MASK], a random k-mer or the true one, (B, L)."""
+def stand_ins(ids: NDArray[np.int64], masking: Masking, noise: MaskingNoise) -> NDArray[np.int64]:
+    """Choose what to show where a k-mer is predicted: [MASK], a random k-mer or itself."""
     hidden = np.full_like(ids, MASK_ID)
     if noise.dice is None or noise.kmers is None:
         return hidden

@@ -119,7 +119,9 @@ class PretrainConfig:
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if not 0 < self.warmup_fraction < 1:
-            raise SettingsError(f"warmup_fraction must lie between 0 and 1, got {self.warmup_fraction}")
+            raise SettingsError(
+                f"warmup_fraction must lie between 0 and 1, got {self.warmup_fraction}"
+            )
         if self.max_length_bp // self.k < 2:
             raise SettingsError(f"max_length_bp must hold two k-mers, got {self.max_length_bp}")
 
@@ -163,6 +165,8 @@ class PretrainConfig:
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         values = {**recipe, **given}
+        if isinstance(splits := values.get("train_splits"), str):  # as typed: "pretrain,train"
+            values["train_splits"] = tuple(name.strip() for name in splits.split(","))
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise SettingsError(f"unknown setting(s): {', '.join(unknown)}")
@@ -184,7 +188,9 @@ def _is_required(field: "dataclasses.Field[Any]") -> bool:
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package."""
     folder = files("barcodemae.training").joinpath("recipes")
-    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
@@ -204,7 +210,9 @@ def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
     elif str(name_or_file) in recipe_names():
         text = (files("barcodemae.training") / "recipes" / f"{name_or_file}.yaml").read_text()
     else:
-        raise SettingsError(f"no recipe {str(name_or_file)!r}; there are {', '.join(recipe_names())}")
+        raise SettingsError(
+            f"no recipe {str(name_or_file)!r}; there are {', '.join(recipe_names())}"
+        )
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
