@@ -189,6 +189,9 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         Returns:
             The files written.
         """
+        # Whatever the last call set would be stored, and the file would depend on history.
+        self.backend_tokenizer.no_truncation()
+        self.backend_tokenizer.no_padding()
         files = super().save_pretrained(save_directory, *args, **kwargs)
         path = Path(save_directory) / "tokenizer_config.json"
         settings = json.loads(path.read_text())
