@@ -284,6 +284,9 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             if config.decoder_projection:
                 self.projection = nn.Linear(config.hidden_size, width)
             self.decoder = AutoModel.from_config(config.decoder_config(), add_pooling_layer=False)
+            # Where [MASK] goes through the encoder, no position is filled in; a parameter without
+            # a gradient would stall distributed training.
+            self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = nn.Linear(width, config.num_kmers)
         self.post_init()
