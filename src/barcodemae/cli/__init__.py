@@ -14,6 +14,7 @@ from types import ModuleType
 import typer
 
 from barcodemae import __version__
+from barcodemae.cli import data
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMAND_GROUPS: tuple[ModuleType, ...] = ()
+COMMAND_GROUPS: tuple[ModuleType, ...] = (data,)
 for group in COMMAND_GROUPS:
     group.register(app)
 
