@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 HEADER = (
@@ -46,7 +47,6 @@ def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
     generator = np.random.default_rng(seed)
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)
     ancestors = letters[generator.integers(0, 4, (NUM_SPECIES, BARCODE_BP), dtype=np.uint8)]
-    names = list(SPLIT_ROWS)
     shares = np.array(list(SPLIT_ROWS.values())) / sum(SPLIT_ROWS.values())
     recent: list[tuple[str, int, str]] = []
     with path.open("w") as stream:
@@ -55,7 +55,7 @@ def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
             size = min(ROWS_PER_BLOCK, num_rows - start)
             is_new = generator.random(size) < DISTINCT_SHARE
             is_new[0] = True
-            fresh = _descendants(generator, ancestors, letters, names, shares, int(is_new.sum()))
+            fresh = _descendants(generator, ancestors, letters, shares, int(is_new.sum()))
             number = -1
             rows = []
             for row in range(size):
@@ -67,7 +67,15 @@ def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
             recent = (recent + fresh)[-200_000:]
 
 
-def _descendants(generator, ancestors, letters, names, shares, size):
+def _descendants(
+    generator: np.random.Generator,
+    ancestors: NDArray[np.uint8],
+    letters: NDArray[np.uint8],
+    shares: NDArray[np.float64],
+    size: int,
+) -> list[tuple[str, int, str]]:
+    """Barcodes that are new to the table, with their species and partition."""
+    names = list(SPLIT_ROWS)
     species = generator.integers(0, NUM_SPECIES, size)
     barcodes = ancestors[species]
     is_changed = generator.random(barcodes.shape, dtype=np.float32) < 0.02

@@ -1,7 +1,7 @@
 """Open a source, whatever it is: say what was recognised, and stream its rows.
 
-In: a path, `archive.zip::table.csv`, `hf://datasets/OWNER/NAME[@REVISION]/PATH`, or `-` for FASTA
-on standard input. Out: an object with `format`, `why`, `has_splits` and `batches()`.
+In: a path, `archive.zip::table.csv`, `hf://datasets/OWNER/NAME[@REVISION]/PATH`, `-` for FASTA on
+standard input, or the word `simulate`. Out: an object with `format`, `why`, `has_splits` and `batches()`.
 Guarded by tests/training/test_sources.py.
 """
 
@@ -42,6 +42,7 @@ _HUB = re.compile(
     r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+?)(?P<member>::.+)?"
 )
 ROWS_PER_BATCH = 16_384
+SIMULATE = "simulate"
 
 
 class Source(Protocol):
@@ -71,6 +72,12 @@ class SourceOptions:
     """Marker that is kept, where a source names markers."""
     taxonomy: Path | None = None
     """QIIME 2 taxonomy for FASTA without labels."""
+    num_species: int = 600
+    """Species that `simulate` makes."""
+    barcodes_per_species: int = 8
+    """Barcodes that `simulate` draws of each."""
+    seed: int = 0
+    """Seed of `simulate`."""
 
     def __post_init__(self) -> None:
         if self.format not in ("auto", *FORMATS):
@@ -104,6 +111,8 @@ def open_source(source: str, options: SourceOptions) -> Source:
     Raises:
         DataError: It is missing, empty, a directory or damaged, or no format fits.
     """
+    if source == SIMULATE:
+        return SimulatedSource(options)
     name = local_path(source)
     family = "fasta" if name == "-" else _family(name)
     expected = options.format if options.format in ("fasta", "parquet") else "text"
@@ -184,6 +193,45 @@ class ParquetSource:
         except (pa.ArrowException, OSError) as error:
             problem = f"is damaged after row {first - 1}: {str(error).splitlines()[0]}"
             raise DataError(self.source, problem) from error
+
+
+class SimulatedSource:
+    """Barcodes evolved down a random species tree, for trials without data.
+
+    Args:
+        options: Its `num_species`, `barcodes_per_species` and `seed`.
+    """
+
+    source = SIMULATE
+    format = SIMULATE
+    has_splits = True
+
+    def __init__(self, options: SourceOptions) -> None:
+        self.on_bytes: Callable[[int], None] | None = None
+        self._options = options
+        self.why = (
+            f"the word: {options.num_species} species, {options.barcodes_per_species} barcodes "
+            f"of each, seed {options.seed}"
+        )
+
+    def batches(self) -> Iterator[SourceBatch]:
+        """Simulate the rows.
+
+        Raises:
+            SettingsError: Too few species or barcodes to fill every partition.
+        """
+        from barcodemae.training.simulate import simulate_barcodes
+
+        options = self._options
+        table = simulate_barcodes(
+            options.num_species, options.barcodes_per_species, seed=options.seed
+        )
+        columns = {name: name for name in COLUMNS}
+        first = 1
+        for batch in table.to_batches(ROWS_PER_BATCH):
+            places = np.arange(first, first + batch.num_rows)
+            yield SourceBatch(_canonical(batch, columns), places)
+            first += batch.num_rows
 
 
 def _canonical(batch: pa.RecordBatch, columns: dict[str, str]) -> pa.Table:

@@ -71,6 +71,8 @@ def prepare(
     taxonomy: Annotated[
         Path | None, typer.Option(metavar="TSV", help="QIIME 2 taxonomy of a FASTA file.")
     ] = None,
+    species: Annotated[int, typer.Option(help="Species to simulate.")] = 600,
+    barcodes_per_species: Annotated[int, typer.Option(help="Barcodes of each to simulate.")] = 8,
     leakage: Annotated[
         bool, typer.Option(help="Count barcodes that partitions share, whole or in part.")
     ] = True,
@@ -84,7 +86,14 @@ def prepare(
     from barcodemae.training.sources import SourceOptions
 
     options = PrepareOptions(
-        source=SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy),
+        source=SourceOptions(
+            format=file_format,
+            marker=marker,
+            taxonomy=taxonomy,
+            num_species=species,
+            barcodes_per_species=barcodes_per_species,
+            seed=seed,
+        ),
         rules=CleaningRules(min_length=min_length, max_length=max_length, max_unknown=max_unknown),
         plan=PartitionPlan(seed=seed),
         dedup=dedup,

@@ -1,0 +1,226 @@
+"""What a sceptic asks for first: k-mer counts and alignment search, under the same protocol.
+
+In: sequences. Out: for `kmer:K` vectors of counts (N, 4**K) like any embedder; for `vsearch` and
+`blastn` the row of the best hit. The programs are found on PATH. Guarded by
+tests/eval/test_baselines.py.
+"""
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse  # type: ignore[import-untyped]
+
+from barcodemae.errors import BarcodeMAEError, SettingsError
+from barcodemae.eval.screening import clean
+
+
+KMER_PREFIX = "kmer:"
+MAX_COUNTED_K = 7  # 4**7 = 16,384 columns
+BASE_CODES = np.full(256, -1, np.int64)
+BASE_CODES[[ord(base) for base in "ACGT"]] = range(4)
+
+
+class KmerCounts:
+    """Counts of all overlapping k-mers of A, C, G, T; k-mers with another letter are skipped.
+
+    Args:
+        k: Length in bp, 1 to 7.
+
+    Raises:
+        SettingsError: k is out of range.
+    """
+
+    def __init__(self, k: int) -> None:
+        if not 1 <= k <= MAX_COUNTED_K:
+            raise SettingsError(f"kmer:{k}: k must be between 1 and {MAX_COUNTED_K}")
+        self.k = k
+        self.name = self.fingerprint = f"{KMER_PREFIX}{k}"
+
+    def kmer_codes(self, sequence: str) -> NDArray[np.int64]:
+        """Number the k-mers of a sequence in `product("ACGT")` order, in place."""
+        bases = BASE_CODES[np.frombuffer(clean(sequence).encode("ascii", "replace"), np.uint8)]
+        num_kmers = max(len(bases) - self.k + 1, 0)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.concatenate([bases, np.full(self.k, -1)]), self.k
+        )[:num_kmers]  # (kmers, k)
+        known = windows[(windows >= 0).all(axis=1)]
+        return known @ (4 ** np.arange(self.k - 1, -1, -1))
+
+    def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
+        """Count k-mers, (N, 4**k) sparse."""
+        pairs = [np.unique(self.kmer_codes(text), return_counts=True) for text in sequences]
+        starts = [0, *accumulate(len(codes) for codes, _ in pairs)]
+        columns = np.concatenate([codes for codes, _ in pairs])
+        values = np.concatenate([count for _, count in pairs]).astype(np.float32)
+        return sparse.csr_array((values, columns, starts), shape=(len(pairs), 4**self.k))
+
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Count k-mers, (N, 4**k) dense."""
+        return self.counts(sequences).toarray()  # type: ignore[no-any-return]
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for sequences without any countable k-mer."""
+        return {
+            row: f"no k-mer of {self.k} bases without an ambiguous letter"
+            for row, text in enumerate(sequences)
+            if len(self.kmer_codes(text)) == 0
+        }
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """Anything that finds the best reference for a query without embedding."""
+
+    name: str
+    fingerprint: str
+
+    def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
+        """Return the row of the best reference per query, None where nothing was found."""
+
+
+class MissingProgramError(BarcodeMAEError):
+    """An external program is not on PATH."""
+
+
+def find_program(program: str, package: str) -> str:
+    """Return the path of an external program.
+
+    Raises:
+        MissingProgramError: Names the Debian package that holds it.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise MissingProgramError(
+            f"`{program}` is not on PATH; it is in the Debian/Ubuntu and bioconda package {package}"
+        )
+    return path
+
+
+def write_fasta(path: Path, sequences: Sequence[str]) -> None:
+    """Write sequences under their row numbers."""
+    with path.open("w") as stream:
+        for row, sequence in enumerate(sequences):
+            stream.write(f">{row}\n{clean(sequence)}\n")
+
+
+def run_program(command: str) -> str:
+    """Run an external program (words as in a shell) and return its standard output.
+
+    Raises:
+        BarcodeMAEError: It failed; with the last line it said.
+    """
+    words = shlex.split(command)
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        said = (result.stderr.strip() or "no message").rsplit("\n", maxsplit=1)[-1]
+        raise BarcodeMAEError(f"{Path(words[0]).name} failed: {said}")
+    return result.stdout
+
+
+def program_version(command: Sequence[str]) -> str:
+    """Return the first version-like word a program prints, e.g. `2.22.1`."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = (result.stdout + result.stderr).replace(",", " ").replace("_", " ").split()
+    versions = (
+        word.strip("v+") for word in words if any(c.isdigit() for c in word) and "." in word
+    )
+    return next(versions, "unknown")
+
+
+def best_hits(lines: str, num_queries: int) -> list[int | None]:
+    """Read `query, target, score` lines: the highest score wins, ties go to the lowest target.
+
+    Args:
+        lines: Tab-separated row numbers of query and target (`*` for none) and a score.
+        num_queries: Number of queries.
+    """
+    best: dict[int, tuple[float, int]] = {}
+    for line in lines.splitlines():
+        query, target, score = line.split("\t")[:3]
+        if target == "*":
+            continue
+        hit = (float(score), -int(target))
+        best[int(query)] = max(best.get(int(query), hit), hit)
+    return [-best[row][1] if row in best else None for row in range(num_queries)]
+
+
+class Vsearch:
+    """Global alignment search: best identity among the most promising references.
+
+    The settings are VSEARCH's usual ones for identification: identity at least 60 %, stop after
+    4 accepted or 32 rejected references; highest identity wins.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self.program = find_program("vsearch", "vsearch")
+        self.threads = threads
+        self.name = "vsearch"
+        self.fingerprint = f"vsearch {program_version([self.program, '--version'])}"
+
+    def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
+        """Return the row of the best reference per query, None where nothing was found."""
+        with tempfile.TemporaryDirectory() as folder:
+            database, wanted, hits = (Path(folder) / name for name in ("r.fa", "q.fa", "hits.tsv"))
+            write_fasta(database, references)
+            write_fasta(wanted, queries)
+            run_program(
+                f"{self.program} --usearch_global {wanted} --db {database} --id 0.6 "
+                f"--maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus --userout {hits} "
+                f"--userfields query+target+id --threads {self.threads} --quiet"
+            )
+            return best_hits(hits.read_text(), len(queries))
+
+
+class Blastn:
+    """Local alignment search: the hit with the highest bit score, megablast off."""
+
+    def __init__(self, threads: int = 2) -> None:
+        self.program = find_program("blastn", "ncbi-blast+")
+        self.index_program = find_program("makeblastdb", "ncbi-blast+")
+        self.threads = threads
+        self.name = "blastn"
+        self.fingerprint = f"blastn {program_version([self.program, '-version'])}"
+
+    def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
+        """Return the row of the best reference per query, None where nothing was found."""
+        with tempfile.TemporaryDirectory() as folder:
+            database, wanted = Path(folder) / "r.fa", Path(folder) / "q.fa"
+            write_fasta(database, references)
+            write_fasta(wanted, queries)
+            run_program(f"{self.index_program} -in {database} -dbtype nucl")
+            lines = run_program(
+                f"{self.program} -task blastn -query {wanted} -db {database} -strand plus "
+                f"-evalue 1e-5 -max_target_seqs 10 -max_hsps 1 -num_threads {self.threads} "
+                "-outfmt '6 qseqid sseqid bitscore'"
+            )
+            return best_hits(lines, len(queries))
+
+
+SEARCHERS = ("vsearch", "blastn")
+
+
+def make_searcher(name: str) -> Searcher:
+    """Return the search program `vsearch` or `blastn`."""
+    return Vsearch() if name == "vsearch" else Blastn()
+
+
+def load_kmer_counts(model: str) -> KmerCounts | None:
+    """Return the k-mer counter named `kmer:K`, or None if `model` is another name.
+
+    Raises:
+        SettingsError: K is not a number or out of range.
+    """
+    if not model.startswith(KMER_PREFIX):
+        return None
+    digits = model.removeprefix(KMER_PREFIX)
+    if not digits.isdigit():
+        raise SettingsError(f"{model}: K must be a number, e.g. kmer:5")
+    return KmerCounts(int(digits))

@@ -1,0 +1,135 @@
+"""`barcodemae embed`: sequences to vectors. Guarded by tests/cli/test_embed_command.py."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from barcodemae.eval.embedding import Embedder
+    from barcodemae.eval.vector_files import VectorWriter
+    from barcodemae.fasta import SequenceRecord
+
+CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("embed")(embed)
+
+
+def embed(
+    fasta: str = typer.Argument(help="FASTA or FASTQ, plain or compressed; `-` for stdin."),
+    *,
+    output: str = typer.Option(
+        "-", "-o", "--output", help="OUT.parquet, OUT.npy or OUT.tsv; `-` writes TSV to stdout."
+    ),
+    model: str = typer.Option(..., "--model", "-m", help="Model folder, Hub name or `kmer:K`."),
+    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
+    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
+    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
+    trust_remote_code: bool = typer.Option(False, help="Run Python files of the model."),
+    strict: bool = typer.Option(False, help="Stop at the first record that cannot be embedded."),
+) -> None:
+    """Embed every barcode of a file, in input order, ids verbatim."""
+    from barcodemae.eval.embedding import load_embedder
+    from barcodemae.eval.vector_files import check_output, open_vectors
+    from barcodemae.fasta import read_records
+
+    check_output(output)
+    embedder = load_embedder(
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+        trust_remote_code=trust_remote_code,
+    )
+    report = RejectedRecords(output, fasta, strict=strict)
+    with open_vectors(output) as writer:
+        embed_records(embedder, read_records(fasta), writer, report)
+    report.close()
+
+
+class RejectedRecords:
+    """Records that could not be embedded: id, number and reason, in a file or on stderr.
+
+    Args:
+        output: Where the vectors go; the report lies beside as NAME.rejected.tsv.
+        source: The input, for messages.
+        strict: Whether one rejected record is an error.
+    """
+
+    def __init__(self, output: str, source: str, *, strict: bool) -> None:
+        self.path = None if output == "-" else Path(output).with_suffix(".rejected.tsv")
+        self.source = source
+        self.strict = strict
+        self.lines: list[str] = []
+        self.num_embedded = 0
+
+    def add(self, records: Sequence[SequenceRecord], reasons: dict[int, str]) -> None:
+        """Take note of one chunk: row -> reason."""
+        from barcodemae.errors import DataError
+
+        for row, reason in sorted(reasons.items()):
+            record = records[row]
+            if self.strict:
+                raise DataError(self.source, f"record {record.number} ({record.id}): {reason}")
+            self.lines.append(f"{record.number}\t{record.id}\t{reason}\n")
+
+    def close(self) -> None:
+        """Write the report and say how many records it holds; clear an older one."""
+        from barcodemae.errors import DataError
+
+        if self.num_embedded == 0:
+            first = self.lines[0].strip().replace("\t", " ")
+            raise DataError(self.source, f"no record can be embedded; record {first}")
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+        if not self.lines:
+            return
+        if self.path is None:
+            for line in self.lines:
+                typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
+            return
+        self.path.write_text("record\tid\treason\n" + "".join(self.lines))
+        total = self.num_embedded + len(self.lines)
+        typer.echo(
+            f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",
+            err=True,
+        )
+
+
+def embed_records(
+    embedder: Embedder,
+    records: Iterator[SequenceRecord],
+    writer: VectorWriter,
+    report: RejectedRecords,
+) -> None:
+    """Stream records through the model, chunk by chunk, with a count on stderr."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from barcodemae.eval.embedding import find_invalid
+
+    columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=None)
+        while chunk := list(islice(records, CHUNK_SIZE)):
+            reasons = find_invalid(embedder, [record.sequence for record in chunk])
+            report.add(chunk, reasons)
+            kept = [record for row, record in enumerate(chunk) if row not in reasons]
+            if kept:
+                vectors = embedder.embed([record.sequence for record in kept])
+                writer.write([record.id for record in kept], vectors)
+            report.num_embedded += len(kept)
+            progress.update(task, advance=len(chunk))
+    if report.num_embedded == 0:
+        report.close()
