@@ -143,7 +143,7 @@ def _without_gaps(
     return np.delete(letters, gaps), offsets - np.searchsorted(gaps, offsets)
 
 
-def _count_outside(barcodes: CleanBarcodes, alphabet: bytes) -> NDArray[np.int64]:
+def count_outside(barcodes: CleanBarcodes, alphabet: bytes) -> NDArray[np.int64]:
     """Count, for each barcode, the letters that are not in an alphabet, shape (N,)."""
     if not barcodes.letters.tobytes().translate(None, delete=alphabet):
         return np.zeros(len(barcodes), dtype=np.int64)
@@ -161,8 +161,8 @@ def refused(barcodes: CleanBarcodes, rules: CleaningRules) -> dict[int, tuple[st
         no_barcode, foreign_letter, too_short, too_long, too_many_unknown.
     """
     lengths = barcodes.lengths()
-    foreign = _count_outside(barcodes, NUCLEOTIDE_CODES)
-    unknown = _count_outside(barcodes, _BASES)
+    foreign = count_outside(barcodes, NUCLEOTIDE_CODES)
+    unknown = count_outside(barcodes, _BASES)
     too_many = (unknown == lengths) | (unknown > rules.max_unknown * lengths)
     is_bad = (foreign > 0) | (lengths < rules.min_length) | (lengths > rules.max_length) | too_many
     return {

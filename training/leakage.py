@@ -50,7 +50,7 @@ class RollingHash:
 
     def windows(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
         """Hash `letters[start:start + length]` for many windows."""
-        hashes = self._sums[starts + lengths] - self._sums[starts]
+        hashes: Hashes = self._sums[starts + lengths] - self._sums[starts]
         hashes *= self._inverses[starts]
         return hashes
 

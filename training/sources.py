@@ -1,8 +1,8 @@
 """Open a source, whatever it is: say what was recognised, and stream its rows.
 
 In: a path, `archive.zip::table.csv`, `hf://datasets/OWNER/NAME[@REVISION]/PATH`, `-` for FASTA on
-standard input, or the word `simulate`. Out: an object with `format`, `why`, `has_splits` and `batches()`.
-Guarded by tests/training/test_sources.py.
+standard input, or the word `simulate`. Out: an object with `format`, `why`, `has_splits` and
+`batches()`. Guarded by tests/training/test_sources.py.
 """
 
 import re

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def prepare(
+    *,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -163,6 +164,7 @@ def _leakage_lines(leakage: dict[str, dict[str, dict[str, int]]]) -> Iterator[st
 
 
 def describe(
+    *,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A prepared data set.")],
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     plot: Annotated[
