@@ -9,7 +9,8 @@ from its name, and no code that comes with a model is run. Every system is used 
 - at most 512 tokens are read (BarcodeBERT: 660 bp), which no barcode exceeds;
 - the embedding is the masked mean of the last hidden state.
 
-This is how BarcodeBERT's authors compared them. Guarded by tests/eval/foreign/test_foreign.py.
+This is how BarcodeBERT's authors compare them (baselines/datasets.py of their code). Guarded by
+tests/eval/foreign/test_foreign.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from transformers import EsmTokenizer, PreTrainedTokenizerFast
 
+from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval import (
     foreign_barcodebert,
@@ -29,7 +36,7 @@ from barcodemae.eval import (
     foreign_mosaicbert,
     foreign_native,
 )
-from barcodemae.eval.embedding import AutoModelEmbedder, Embedder, UnusableSequencesError
+from barcodemae.eval.embedding import Embedder, UnusableSequencesError, equal_length_batches
 from barcodemae.eval.foreign_checkpoint import (
     PICKLED,
     SAFETENSORS,
@@ -57,8 +64,27 @@ TRAINING_SUFFIXES = (".pt", ".pth")
 
 
 @dataclass
-class ForeignEmbedder(AutoModelEmbedder):
-    """A published system with its tokenizer; the top of this file says how it is used."""
+class ForeignEmbedder:
+    """A published system with its tokenizer; the top of this file says how it is used.
+
+    Attributes:
+        name: The model as the user gave it.
+        fingerprint: First 16 hex digits of the SHA-256 of the weights used.
+        tokenizer: Of transformers, from data alone.
+        model: The encoder, in eval mode, on its device; called with ids it returns
+            `last_hidden_state`.
+        batch_size: Rows per forward pass.
+        max_tokens: Longest input; the rest of a sequence is cut off.
+        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+    """
+
+    name: str
+    fingerprint: str
+    tokenizer: Any
+    model: Any
+    batch_size: int
+    max_tokens: int
+    k: int | None
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -84,7 +110,27 @@ class ForeignEmbedder(AutoModelEmbedder):
             truncation=True,
             max_length=self.max_tokens,
         )
-        return encoding["input_ids"]  # type: ignore[no-any-return]
+        rows: list[list[int]] = encoding["input_ids"]
+        return rows
+
+    @torch.inference_mode()
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Return one vector per sequence, (N, D), in input order.
+
+        A batch holds rows of equal token count, so padding never enters.
+
+        Raises:
+            UnusableSequencesError: Some sequences have no usable token.
+        """
+        tokens = self.tokenize(sequences)
+        vectors = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
+        batches = equal_length_batches([len(row) for row in tokens], self.batch_size)
+        console = Console(stderr=True, quiet=not progress)
+        for rows in track(batches, description="Embedding", console=console):
+            input_ids = torch.tensor([tokens[row] for row in rows], device=self.model.device)
+            hidden_states = self.model(input_ids=input_ids).last_hidden_state  # (B, L, D)
+            vectors[rows] = masked_mean(hidden_states.float()).cpu().numpy()  # (B, D)
+        return vectors
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import AutoModel, EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError
+from barcodemae.eval.embedding import quiet_transformers
 from barcodemae.eval.foreign_checkpoint import complain, hash_tensors, open_tokenizer
 
 
@@ -46,7 +47,8 @@ def open_model(settings: Mapping[str, Any], folder: Path) -> tuple[Any, Any, str
     """
     kind, _, options = KINDS[settings["model_type"]]
     try:
-        model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
+        with quiet_transformers():
+            model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error

@@ -87,6 +87,16 @@ def write_esm_tokenizer(folder: Path, k: int) -> None:
     (folder / "special_tokens_map.json").write_text(json.dumps(ESM_SPECIALS))
 
 
+@pytest.fixture(name="write_bpe_tokenizer")
+def bpe_tokenizer_writer() -> Callable[[Path], None]:
+    return write_bpe_tokenizer
+
+
+@pytest.fixture(name="write_esm_tokenizer")
+def esm_tokenizer_writer() -> Callable[..., None]:
+    return write_esm_tokenizer
+
+
 @pytest.fixture
 def dnabert_2(tmp_path: Path, golden: Callable[[str], Golden]) -> Path:
     """DNABERT-2: no model_type, a masked language model in pytorch_model.bin."""
