@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
@@ -191,14 +192,14 @@ def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
     model: BarcodeMAEForPreTraining = BarcodeMAEForPreTraining(config.model_config())
     model.train()
     if config.precision == "bf16-weights":
-        model.to(torch.bfloat16)
+        model.to(torch.bfloat16)  # type: ignore[arg-type]
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        for tower in (model.barcodemae.encoder, model.decoder):
-            # Layer by layer: they share one compiled graph, so start-up stays short.
-            for layer in tower.encoder.layer if tower is not None else ():
-                layer.compile(dynamic=False)
+        # Layer by layer: they share one compiled graph, so start-up stays short.
+        for module in model.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                module.compile(dynamic=False)
     return model
 
 
