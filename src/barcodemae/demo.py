@@ -191,22 +191,17 @@ def make_table(records: list[ResultRecord]) -> Table:
     return table
 
 
-def verdict(records: list[ResultRecord]) -> str:
+def verdict(records: list[ResultRecord]) -> list[str]:
     """Say in two sentences what the numbers say, whatever it is."""
     value = {record.model: record.value for record in records}
     gain = value["trained"] - value["untrained"]
-    helped = (
-        f"Training helped: {gain:+.1f} points."
-        if gain > 0
-        else (f"Training did not help here: {gain:+.1f} points.")
-    )
     lead = value["trained"] - value[BASELINE]
-    compared = (
-        f"ahead of 6-mer counts by {lead:.1f} points"
+    return [
+        f"Training {'helped' if gain > 0 else 'did not help here'}: {gain:+.1f} points.",
+        f"The trained model beats 6-mer counts by {lead:.1f} points."
         if lead > 0
-        else (f"6-mer counts win by {-lead:.1f} points")
-    )
-    return f"{helped} After minutes on a CPU: {compared}."
+        else f"6-mer counts win by {-lead:.1f} points: this model is tiny and saw little.",
+    ]
 
 
 def next_commands(directory: Path) -> list[str]:
@@ -215,5 +210,6 @@ def next_commands(directory: Path) -> list[str]:
     return [
         f"barcodemae probe --model {encoder} --model {BASELINE} --data {data}",
         f"barcodemae embed YOURS.fasta --model {encoder} -o embeddings.parquet",
-        f"barcodemae pretrain --preset small --data {data} --output out/small",
+        f"accelerate launch -m barcodemae.training.pretrain --preset small --data {data}"
+        " --output out/small",
     ]

@@ -27,7 +27,5 @@ def demo(
     records = run_demo(out, settings, lambda line: talk.print(f"[bold]{line}[/bold] ..."))
     result = Console()
     result.print(make_table(records))
-    typer.echo(verdict(records))
-    typer.echo("Next, try:")
-    for command in next_commands(out):
-        typer.echo(f"  {command}")
+    lines = [*verdict(records), "Next, try:", *(f"  {line}" for line in next_commands(out))]
+    typer.echo("\n".join(lines))
