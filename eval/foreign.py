@@ -6,7 +6,7 @@ from its name, and no code that comes with a model is run. Every system is used 
 
 - sequences are cleaned as everywhere (upper case, U as T, no gaps, no N at the 3' end);
 - no special tokens are added, so neither [CLS] nor [SEP] is read or counts in the mean;
-- at most 512 tokens are read (BarcodeBERT: 660 bp), which no barcode exceeds;
+- at most 512 tokens are read (BarcodeBERT, HyenaDNA: 660 bp), which no barcode exceeds;
 - the embedding is the masked mean of the last hidden state.
 
 This is how BarcodeBERT's authors compare them (baselines/datasets.py of their code). Guarded by
@@ -26,26 +26,18 @@ from huggingface_hub.errors import HFValidationError
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from transformers import EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval import (
     foreign_barcodebert,
     foreign_esm_gated,
+    foreign_hyenadna,
     foreign_mosaicbert,
     foreign_native,
 )
 from barcodemae.eval.embedding import Embedder, UnusableSequencesError, equal_length_batches
-from barcodemae.eval.foreign_checkpoint import (
-    PICKLED,
-    SAFETENSORS,
-    fill,
-    open_tokenizer,
-    read_settings,
-    read_weights,
-    select,
-)
+from barcodemae.eval.foreign_checkpoint import PICKLED, SAFETENSORS, OpenedSystem, read_settings
 from barcodemae.eval.screening import clean, find_unusable
 
 
@@ -56,9 +48,17 @@ PUBLISHED = {
     "dnabert-s": "zhihan1996/DNABERT-S",
     "nucleotide-transformer": "InstaDeepAI/nucleotide-transformer-v2-50m-multi-species",
     "nucleotide-transformer-v1": "InstaDeepAI/nucleotide-transformer-500m-human-ref",
+    "hyenadna": "LongSafari/hyenadna-tiny-1k-seqlen-d256-hf",
     "moderngena": "AIRI-Institute/moderngena-base",
 }
-MAX_TOKENS = 512
+# The order matters: MosaicBERT may call itself "bert", Nucleotide Transformer v2 "esm".
+SYSTEMS = (
+    foreign_mosaicbert,
+    foreign_esm_gated,
+    foreign_hyenadna,
+    foreign_barcodebert,
+    foreign_native,
+)
 DESCRIPTIONS = ["config.json", "tokenizer*.json", "special_tokens_map.json", "vocab.txt"]
 TRAINING_SUFFIXES = (".pt", ".pth")
 
@@ -133,68 +133,6 @@ class ForeignEmbedder:
         return vectors
 
 
-@dataclass(frozen=True)
-class OpenedSystem:
-    """A network filled with published weights, and its tokenizer.
-
-    Attributes:
-        tokenizer: Of transformers, from data alone.
-        model: In float32 on the CPU.
-        fingerprint: Of the weights.
-        max_tokens: Longest input.
-        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
-    """
-
-    tokenizer: Any
-    model: Any
-    fingerprint: str
-    max_tokens: int = MAX_TOKENS
-    k: int | None = None
-
-
-def open_mosaicbert(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of DNABERT-2 or DNABERT-S."""
-    config = foreign_mosaicbert.MosaicBertConfig.from_settings(settings, folder)
-    model = foreign_mosaicbert.MosaicBertModel(config)
-    weights = select(read_weights(folder), foreign_mosaicbert.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_mosaicbert.UNUSED, source=folder)
-    tokenizer = open_tokenizer(PreTrainedTokenizerFast, folder, config.vocab_size)
-    return OpenedSystem(tokenizer, model, fingerprint)
-
-
-def open_esm_gated(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of Nucleotide Transformer v2."""
-    config = foreign_esm_gated.EsmGatedConfig.from_settings(settings, folder)
-    model = foreign_esm_gated.EsmGatedModel(config)
-    weights = select(read_weights(folder), foreign_esm_gated.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_esm_gated.UNUSED, source=folder)
-    tokenizer = open_tokenizer(EsmTokenizer, folder, config.vocab_size)
-    return OpenedSystem(tokenizer, model, fingerprint)
-
-
-def open_barcodebert(checkpoint: foreign_barcodebert.Checkpoint, source: Path) -> OpenedSystem:
-    """Put encoder, weights and k-mer tokenizer of a BarcodeBERT together."""
-    model = foreign_barcodebert.build_model(checkpoint.settings, source)
-    weights = select(checkpoint.weights, foreign_barcodebert.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_barcodebert.UNUSED, source=source)
-    tokenizer = checkpoint.vocabulary.tokenizer(checkpoint.max_length_bp)
-    max_tokens = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, checkpoint.vocabulary.k)
-
-
-def open_barcodebert_folder(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of BarcodeBERT in the layout of the Hub."""
-    checkpoint = foreign_barcodebert.checkpoint_of_folder(settings, read_weights(folder), folder)
-    return open_barcodebert(checkpoint, folder)
-
-
-def open_native(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of Nucleotide Transformer v1 or ModernGENA."""
-    tokenizer, model, fingerprint = foreign_native.open_model(settings, folder)
-    max_tokens = min(MAX_TOKENS, foreign_native.longest_input(model))
-    return OpenedSystem(tokenizer, model, fingerprint, max_tokens)
-
-
 def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
     """Say how to open a folder, going by its config; None if it is not a system known here.
 
@@ -204,14 +142,9 @@ def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
     if not (folder / "config.json").is_file():
         return None
     settings = read_settings(folder)
-    if foreign_mosaicbert.recognises(settings):
-        return partial(open_mosaicbert, settings, folder)
-    if foreign_esm_gated.recognises(settings):
-        return partial(open_esm_gated, settings, folder)
-    if foreign_barcodebert.recognises(settings, folder):
-        return partial(open_barcodebert_folder, settings, folder)
-    if foreign_native.recognises(settings, folder):
-        return partial(open_native, settings, folder)
+    for system in SYSTEMS:
+        if system.recognises(settings, folder):
+            return partial(system.open_folder, settings, folder)
     return None
 
 
@@ -250,7 +183,7 @@ def open_system(model: str | Path, revision: str | None) -> OpenedSystem | None:
     if path.is_file():
         if path.suffix not in TRAINING_SUFFIXES:
             return None
-        return open_barcodebert(foreign_barcodebert.read_training_checkpoint(path), path)
+        return foreign_barcodebert.open_training_file(path)
     name = PUBLISHED.get(str(model).lower(), str(model))
     return open_hub_model(name, revision) if name.count("/") == 1 else None
 

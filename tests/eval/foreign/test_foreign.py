@@ -22,7 +22,7 @@ def test_every_published_layout_gives_one_finite_vector_per_sequence(published_f
     assert vectors.shape == (6, 24)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
-    assert (vectors[1] == vectors[3]).all()
+    np.testing.assert_allclose(vectors[1], vectors[3], atol=1e-6)  # the same barcode
     assert len(np.unique(vectors.round(4), axis=0)) == 5
 
 

@@ -84,9 +84,9 @@ def test_rotary_frequencies_are_those_of_the_checkpoint(nucleotide_transformer, 
 
 def test_it_is_told_from_the_esm_of_transformers_by_its_feed_forward_setting(golden):
     config = golden("esm_gated").config
-    assert recognises(config)
-    assert recognises(config | {"model_type": "esm"})
-    assert not recognises({"model_type": "esm", "position_embedding_type": "rotary"})
+    assert recognises(config, SOURCE)
+    assert recognises(config | {"model_type": "esm"}, SOURCE)
+    assert not recognises({"model_type": "esm", "position_embedding_type": "rotary"}, SOURCE)
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,12 @@ def test_without_alibi_the_pooled_output_would_not_see_the_order(ported, monkeyp
 def test_it_is_recognised_by_its_config_with_and_without_a_model_type(golden):
     config = golden("mosaicbert").config
     assert "model_type" not in config
-    assert recognises(config)
-    assert recognises(config | {"model_type": "bert"})
-    assert recognises({"auto_map": {"AutoModel": "zhihan1996/DNABERT-S--bert_layers.BertModel"}})
-    assert not recognises({"model_type": "bert", "hidden_size": 24})
+    assert recognises(config, SOURCE)
+    assert recognises(config | {"model_type": "bert"}, SOURCE)
+    assert recognises(
+        {"auto_map": {"AutoModel": "zhihan1996/DNABERT-S--bert_layers.BertModel"}}, SOURCE
+    )
+    assert not recognises({"model_type": "bert", "hidden_size": 24}, SOURCE)
 
 
 def test_a_config_without_a_size_is_refused_by_name():
