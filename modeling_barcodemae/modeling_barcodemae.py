@@ -12,6 +12,7 @@ Shapes: B = batch, L = tokens, V = visible tokens, T = predicted tokens, D = enc
 E = decoder width, K = k-mer classes.
 """
 
+import copy
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +139,13 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
         """
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("configuration_barcodemae.py", "modeling_barcodemae.py"):
-            source, copy = Path(__file__).with_name(name), directory / name
+        for name in HUB_FILES:
+            source, target = Path(__file__).with_name(name), directory / name
             # A folder that was loaded with remote code may be saved onto itself.
-            if not (copy.exists() and copy.samefile(source)):
-                shutil.copyfile(source, copy)
+            if not (target.exists() and target.samefile(source)):
+                shutil.copyfile(source, target)
         self.config.auto_map = dict(AUTO_MAP)
+        self.config.custom_pipelines = copy.deepcopy(CUSTOM_PIPELINES)
         super().save_pretrained(directory, *args, **kwargs)
 
 
@@ -469,6 +471,16 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         )
 
 
+# Beside the weights of every saved folder; `pipeline_barcodemae.py` imports this file, so what
+# `config.json` says about it stands here.
+HUB_FILES = ("configuration_barcodemae.py", "modeling_barcodemae.py", "pipeline_barcodemae.py")
+CUSTOM_PIPELINES = {
+    "dna-embedding": {
+        "impl": "pipeline_barcodemae.DnaEmbeddingPipeline",
+        "pt": ["AutoModel"],
+        "type": "text",
+    }
+}
 AUTO_MAP = {
     "AutoConfig": "configuration_barcodemae.BarcodeMAEConfig",
     "AutoModel": "modeling_barcodemae.BarcodeMAEModel",
@@ -479,6 +491,8 @@ AUTO_MAP = {
 
 __all__ = [
     "AUTO_MAP",
+    "CUSTOM_PIPELINES",
+    "HUB_FILES",
     "IGNORE_INDEX",
     "NO_POSITION",
     "BarcodeMAEForMaskedLM",

@@ -28,6 +28,7 @@ from barcodemae.modeling_barcodemae import (
     BarcodeMAEForSequenceClassification,
     BarcodeMAEModel,
     BarcodeMAEPreTrainedModel,
+    handler,
 )
 from barcodemae.tokenization import BarcodeKmerTokenizer
 
@@ -42,6 +43,8 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
         BarcodeMAEForSequenceClassification,
     )
 }
+# What an Inference Endpoint installs on top of its image, which brings torch.
+ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
 # The names that every release of sentence-transformers reads, and text-embeddings-inference too.
 SENTENCE_TRANSFORMERS_MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -82,7 +85,7 @@ def export_full(
     dtype: torch.dtype | None = None,
     force: bool = False,
 ) -> None:
-    """Write the full folder: all weights, complete `auto_map`, code, tokenizer.
+    """Write the full folder: all weights, complete `auto_map`, code, tokenizer, endpoint.
 
     Args and errors: see `export`.
     """
@@ -92,6 +95,8 @@ def export_full(
     with staged_folder(directory, force=force) as staging:
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging, with_code=True)
+        shutil.copyfile(handler.__file__, staging / "handler.py")
+        (staging / "requirements.txt").write_text(ENDPOINT_REQUIREMENTS)
 
 
 def export_native(

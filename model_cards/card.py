@@ -1,0 +1,258 @@
+"""The card compiler: a model folder and its records become the page people see on the Hub.
+
+In: an exported folder, the record of its run, results files, and names the folder cannot know.
+Out: `README.md` for the full folder and for the native encoder, with pictures beside them. Every
+number comes from the folder, the run or a result record; what has no source is left out. Guarded
+by tests/model_cards/test_card.py, which compares a whole card and runs its code.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, StrictUndefined
+
+from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
+from barcodemae.model_cards.results import (
+    METRICS,
+    PROBES,
+    Measurement,
+    ResultTable,
+    tabulate,
+)
+from barcodemae.model_cards.run_record import RunRecord, draw_loss
+
+
+TEMPLATE_FILE = "card.md.jinja"
+FIGURES_FOLDER = "figures"
+CAPTIONS = {
+    "loss": "Loss during pre-training",
+    "map": "Embeddings in two dimensions",
+    "table": "Probe results",
+}
+EXAMPLE_BARCODES = (  # they look like the start of an insect's COI barcode
+    "AACATTATATTTTATTTTTGGAGCTTGAGCAGGAATAGTAGG",
+    "AACTTTATATTTTATTTTTGGAACATGATCAGGA",
+)
+TAGS = ["dna", "biology", "barcode", "coi", "biodiversity", "masked-autoencoder"]
+LIBRARY = "transformers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardSettings:
+    """What a folder cannot know about itself.
+
+    Attributes:
+        repo_id: Where the full model is published.
+        native_id: Where the native encoder is published; None if it is not.
+        license: Licence of the weights, by its name on the Hub.
+        datasets: Names on the Hub of the data it was trained on.
+        base_model: Name on the Hub of the model it was fine-tuned from.
+        power_watts: Mean power drawn in training; with the next, gives an estimate of carbon.
+        grams_per_kwh: CO2 per kWh where it was trained.
+    """
+
+    repo_id: str
+    native_id: str | None = None
+    license: str = "mit"
+    datasets: tuple[str, ...] = ()
+    base_model: str | None = None
+    power_watts: float | None = None
+    grams_per_kwh: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.power_watts is None) != (self.grams_per_kwh is None):
+            raise SettingsError("an estimate of carbon needs both the power and the grid's grams")
+
+
+@dataclass(frozen=True)
+class Carbon:
+    """An estimate, with what it was made from."""
+
+    grams: float
+    kwh: float
+    watts: float
+    grams_per_kwh: float
+
+
+def write_cards(
+    folder: ModelFolder,
+    settings: CardSettings,
+    run: RunRecord,
+    measurements: Sequence[Measurement],
+    figures: Sequence[Path] = (),
+) -> list[Path]:
+    """Write the card of a full folder and, if it is there, of the native encoder below it.
+
+    Args:
+        folder: The full folder.
+        settings: What the folder cannot know.
+        run: The record of its run, possibly empty.
+        measurements: Result records; only tables with these weights in them are shown.
+        figures: Further PNG pictures; a picture named `map.png` gets a caption of its own.
+
+    Returns:
+        The cards written.
+
+    Raises:
+        CheckpointError: Not a full model folder, or a picture is not a PNG file.
+    """
+    if folder.is_native:
+        raise CheckpointError(f"{folder.path}: is the native encoder; give the folder above it")
+    parts = [part for part in (folder, folder.native) if part is not None]
+    tables = tabulate(measurements, {part.fingerprint() for part in parts})
+    texts = []
+    for part in parts:
+        pictures = place_figures(part.path, run, figures)
+        texts.append(render(part, settings, run, tables, pictures))
+    for part, text in zip(parts, texts, strict=True):
+        path = part.path / CARD_FILE
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text)
+        temporary.replace(path)
+    return [part.path / CARD_FILE for part in parts]
+
+
+def place_figures(folder: Path, run: RunRecord, extra: Sequence[Path]) -> list[tuple[str, str]]:
+    """Put the pictures of a card into `figures/`.
+
+    Returns:
+        (name in the repository, caption) of every picture there, in order of name.
+    """
+    place = folder / FIGURES_FOLDER
+    draw_loss(run.history, place / "loss.png")
+    for picture in extra:
+        with picture.open("rb") as stream:
+            if not stream.read(8).startswith(b"\x89PNG"):
+                raise CheckpointError(f"{picture}: is not a PNG picture")
+        place.mkdir(exist_ok=True)
+        if picture.resolve().parent != place.resolve():
+            shutil.copyfile(picture, place / picture.name)
+    return [
+        (f"{FIGURES_FOLDER}/{path.name}", CAPTIONS.get(path.stem, path.stem.replace("_", " ")))
+        for path in sorted(place.glob("*.png"))
+    ]
+
+
+def render(
+    folder: ModelFolder,
+    settings: CardSettings,
+    run: RunRecord,
+    tables: list[ResultTable],
+    pictures: list[tuple[str, str]],
+) -> str:
+    """Compile one card."""
+    own_id = (settings.native_id or f"{settings.repo_id}-encoder") if folder.is_native else (
+        settings.repo_id
+    )  # fmt: skip
+    carbon = estimate_carbon(run, settings)
+    data = card_data(folder, settings, own_id, tables, carbon)
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(
+        (files("barcodemae.model_cards") / TEMPLATE_FILE).read_text()
+    )
+    text = template.render(
+        card_data=data.to_yaml(),
+        name=own_id.rpartition("/")[2],
+        own_id=own_id,
+        settings=settings,
+        config=folder.config,
+        k=kmer_length(folder),
+        max_tokens=folder.tokenizer_config.get("model_max_length"),
+        is_native=folder.is_native,
+        task=folder.pipeline_tag,
+        barcodes=EXAMPLE_BARCODES,
+        run=run,
+        carbon=carbon,
+        tables=tables,
+        pictures=pictures,
+    )
+    ModelCard(text, ignore_metadata_errors=False)  # its front matter can be read back
+    return text
+
+
+def kmer_length(folder: ModelFolder) -> int:
+    """Read k off a model: its vocabulary is 4**k k-mers and two special tokens."""
+    size = int(folder.config["vocab_size"])
+    return (size - 2).bit_length() // 2
+
+
+def estimate_carbon(run: RunRecord, settings: CardSettings) -> Carbon | None:
+    """Estimate emissions from duration, power and grid; None if any is unknown."""
+    if run.hours is None or settings.power_watts is None or settings.grams_per_kwh is None:
+        return None
+    kwh = run.hours * settings.power_watts / 1000
+    return Carbon(kwh * settings.grams_per_kwh, kwh, settings.power_watts, settings.grams_per_kwh)
+
+
+def card_data(
+    folder: ModelFolder,
+    settings: CardSettings,
+    own_id: str,
+    tables: list[ResultTable],
+    carbon: Carbon | None,
+) -> ModelCardData:
+    """Make the front matter."""
+    tags = [*TAGS, "sentence-transformers"] if folder.is_native else TAGS
+    further: dict[str, Any] = {}
+    widget = widget_examples(folder)
+    if widget:
+        further["widget"] = widget
+    if carbon is not None:
+        further["co2_eq_emissions"] = {
+            "emissions": round(carbon.grams, 1),
+            "source": "duration times stated power times stated grid intensity",
+            "training_type": "pre-training",
+        }
+    return ModelCardData(
+        license=settings.license,
+        library_name=LIBRARY,
+        pipeline_tag=folder.pipeline_tag,
+        tags=tags,
+        datasets=list(settings.datasets) or None,
+        base_model=settings.repo_id if folder.is_native else settings.base_model,
+        model_name=own_id.rpartition("/")[2],
+        eval_results=[result for table in tables for result in to_eval_results(table)] or None,
+        **further,
+    )
+
+
+def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
+    """Inputs for the widget on the Hub's page."""
+    barcode, k = EXAMPLE_BARCODES[0], kmer_length(folder)
+    if folder.pipeline_tag != "fill-mask":
+        return [{"text": barcode, "example_title": "Start of a COI barcode"}]
+    kmers = [barcode[start : start + k] for start in range(0, len(barcode) - k + 1, k)]
+    hidden = [*kmers[:1], "[MASK]", *kmers[2:]]
+    return [
+        {"text": " ".join(hidden), "example_title": "k-mers with a gap"},
+        {"text": "".join(hidden), "example_title": "Sequence with a gap"},
+    ]
+
+
+def to_eval_results(table: ResultTable) -> list[EvalResult]:
+    """Turn the subject's row of a table into entries of the model index."""
+    subject = next(row for row in table.rows if row.is_subject)
+    arguments = {"data": table.dataset_hash, **table.protocol}
+    return [
+        EvalResult(
+            task_type="feature-extraction",
+            task_name=PROBES[table.probe],
+            dataset_type=table.dataset,
+            dataset_name=table.dataset,
+            dataset_args={name: value for name, value in arguments.items() if value != ""},
+            metric_type=metric,
+            metric_name=METRICS[metric],
+            metric_value=round(cell.value, 2),
+        )
+        for metric, cell in zip(table.metrics, subject.cells, strict=True)
+        if cell is not None
+    ]

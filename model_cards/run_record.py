@@ -1,0 +1,139 @@
+"""What a pre-training run left about itself: its settings, its duration, its curve.
+
+In: `settings.json` and `history.json` of a run, either may be absent. Out: a `RunRecord` that the
+card quotes, and the picture of the loss. Guarded by tests/model_cards/test_run_record.py.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from barcodemae.errors import DataError
+
+
+SETTINGS_FILE = "settings.json"
+HISTORY_FILE = "history.json"
+# Name in settings.json -> how the card calls it. Sizes of the model come from its config instead.
+SHOWN_SETTINGS = {
+    "recipe": "recipe",
+    "data": "data set",
+    "train_splits": "trained on",
+    "val_split": "validated on",
+    "mask_ratio": "k-mers hidden",
+    "exact_masks": "the same count hidden in every barcode",
+    "random_offset": "random start of the reading frame",
+    "epochs": "epochs",
+    "max_steps": "steps asked for",
+    "batch_size": "barcodes per step",
+    "learning_rate": "learning rate per 64 barcodes",
+    "weight_decay": "weight decay",
+    "warmup_fraction": "share of steps before the OneCycle peak",
+    "dropout": "dropout",
+    "precision": "precision",
+    "seed": "seed",
+}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as the card tells it.
+
+    Attributes:
+        settings: Label and value of each setting, in order; empty if unknown.
+        history: Records by step; empty if unknown.
+    """
+
+    settings: dict[str, str] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def last(self, name: str) -> Any:
+        """The newest value of a column of the history, or None."""
+        values = [record[name] for record in self.history if name in record]
+        return values[-1] if values else None
+
+    @property
+    def hours(self) -> float | None:
+        """Duration of the run."""
+        seconds = self.last("seconds")
+        return None if seconds is None else seconds / 3600
+
+    @property
+    def duration(self) -> str | None:
+        """Duration in words."""
+        seconds = self.last("seconds")
+        if seconds is None:
+            return None
+        if seconds < 120:
+            return f"{seconds:.0f} s"
+        return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read what a run left in `folder`.
+
+    Raises:
+        DataError: A file is there but is not what the training writes.
+    """
+    settings = read_json(folder / SETTINGS_FILE, dict)
+    history = read_json(folder / HISTORY_FILE, list)
+    if not all(isinstance(record, dict) and "step" in record for record in history):
+        raise DataError(folder / HISTORY_FILE, "is not a list of records by step")
+    skipped = "epochs" if settings.get("max_steps") else "max_steps"
+    return RunRecord(
+        {
+            label: describe(name, settings[name])
+            for name, label in SHOWN_SETTINGS.items()
+            if name in settings and name != skipped
+        },
+        history,
+    )
+
+
+def read_json(path: Path, kind: type) -> Any:
+    """Read a JSON file of a kind; an absent one is empty.
+
+    Raises:
+        DataError: Not JSON, or of another kind.
+    """
+    if not path.exists():
+        return kind()
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(path, f"cannot be read: {error}") from error
+    if not isinstance(content, kind):
+        raise DataError(path, f"is not a JSON {'object' if kind is dict else 'list'}")
+    return content
+
+
+def describe(name: str, value: Any) -> str:
+    """Write a setting for a reader; of a path only its last part, the rest is nobody's business."""
+    if name == "data":
+        return PurePath(str(value)).name
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
+    """Draw training and validation loss against steps; False if the history holds neither."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    panel = figure.subplots()
+    for name, label, marker in (("loss", "training", None), ("val_loss", "validation", "o")):
+        points = [(record["step"], record[name]) for record in history if name in record]
+        if points:
+            panel.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
+    if not panel.lines:
+        return False
+    panel.set(xlabel="step", ylabel="masked cross-entropy (nats)")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the date and version that matplotlib would add, the same history is the same file.
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+    return True
