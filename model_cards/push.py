@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+)
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from barcodemae.errors import BarcodeMAEError, CheckpointError
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
@@ -142,7 +147,7 @@ def commit(api: HfApi, plan: PushPlan) -> str:
     held = {entry.path for entry in api.list_repo_tree(plan.repo_id, recursive=True)
             if isinstance(entry, RepoFile)}  # fmt: skip
     wanted = {file.name for file in plan.files}
-    operations = [
+    operations: list[CommitOperationAdd | CommitOperationDelete | CommitOperationCopy] = [
         *(CommitOperationAdd(file.name, file.source) for file in plan.files),
         *(CommitOperationDelete(name) for name in sorted(held - wanted - HUB_OWN_FILES)),
     ]
@@ -212,7 +217,10 @@ def diagnose(error: BaseException) -> tuple[int | None, bool]:
 
 def explain(repo_id: str, what: str, status: int | None, error: BaseException) -> str:
     """One line on what went wrong and what to do; says that the push is not complete."""
-    reason = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    reason = str(root).strip().split("\n", maxsplit=1)[0] or type(root).__name__
     if status is not None:
         advice = ADVICE.get(status, "the Hub is in trouble; run the same command again later")
         reason = f"HTTP {status}: {advice}"

@@ -155,13 +155,17 @@ def parse(path: Path | str, number: int, entry: Any) -> Measurement:
             raise DataError(path, f"record {number}: {name} is missing or not text")
     for name in ("value", "low", "high"):
         value = entry.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value)) and (name == "value" or value is not None):
+        if not (is_number(value) or (value is None and name != "value")):
             raise DataError(path, f"record {number}: {name} {value!r} is not a number")
     if not isinstance(entry.get("protocol", {}), dict):
         raise DataError(path, f"record {number}: protocol is not an object")
     known = Measurement.__dataclass_fields__
     return Measurement(**{name: value for name, value in entry.items() if name in known})
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def tabulate(measurements: Iterable[Measurement], fingerprints: set[str]) -> list[ResultTable]:

@@ -22,7 +22,7 @@ TASK = "dna-embedding"
 POOLINGS = ("mean", "none")
 
 
-class DnaEmbeddingPipeline(Pipeline):  # type: ignore[misc]
+class DnaEmbeddingPipeline(Pipeline):
     """Embed barcodes, `batch_size` at a time.
 
     Options of a call or of `pipeline(...)`: `pooling`, "mean" for one vector per barcode or
@@ -33,10 +33,10 @@ class DnaEmbeddingPipeline(Pipeline):  # type: ignore[misc]
         TypeError: A record without a sequence.
     """
 
-    _load_tokenizer = True
-    _load_processor = False
-    _load_image_processor = False
-    _load_feature_extractor = False
+    _load_tokenizer: bool = True  # type: ignore[assignment]
+    _load_processor: bool = False  # type: ignore[assignment]
+    _load_image_processor: bool = False  # type: ignore[assignment]
+    _load_feature_extractor: bool = False  # type: ignore[assignment]
 
     def _sanitize_parameters(
         self, pooling: str | None = None, normalize: bool | None = None, **unknown: Any
@@ -48,17 +48,17 @@ class DnaEmbeddingPipeline(Pipeline):  # type: ignore[misc]
         given = {"pooling": pooling, "normalize": normalize}
         return {}, {}, {name: value for name, value in given.items() if value is not None}
 
-    def preprocess(self, inputs: str | dict[str, Any]) -> dict[str, Any]:
+    def preprocess(self, input_: Any, **options: Any) -> dict[str, Any]:
         """Tokenize one record; `input_ids` and `attention_mask` are (1, L)."""
-        record = {"sequence": inputs} if isinstance(inputs, str) else inputs
+        record = {"sequence": input_} if isinstance(input_, str) else input_
         if not isinstance(record, dict) or not isinstance(record.get("sequence"), str):
-            raise TypeError(f"a record needs a 'sequence' of letters, got {inputs!r}")
+            raise TypeError(f"a record needs a 'sequence' of letters, got {input_!r}")
         assert self.tokenizer is not None
         # A list of one, so that a folder's own tokenizer can refuse what has no usable k-mer.
         batch = self.tokenizer([record["sequence"]], truncation=True, return_tensors="pt")
         return {**batch, "id": record.get("id")}
 
-    def _forward(self, input_tensors: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
         """Encode a batch, (B, L) to (B, V, D); [MASK] tokens are left out, hence V."""
         names = input_tensors.pop("id")
         outputs = self.model(**input_tensors)
@@ -71,7 +71,7 @@ class DnaEmbeddingPipeline(Pipeline):  # type: ignore[misc]
             "id": names,
         }
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: dict[str, Any], pooling: str = "mean", normalize: bool = False
     ) -> Any:
         """Pool one barcode, (1, V, D) to D numbers, or V lists of D without pooling."""
