@@ -248,6 +248,9 @@ def to_eval_results(table: ResultTable) -> list[EvalResult]:
             task_name=PROBES[table.probe],
             dataset_type=table.dataset,
             dataset_name=table.dataset,
+            # Entries that agree in task type, data set, config and split are merged into one,
+            # whatever their task name and arguments; the config keeps protocols apart.
+            dataset_config=f"{table.probe}; {table.note}",
             dataset_args={name: value for name, value in arguments.items() if value != ""},
             metric_type=metric,
             metric_name=METRICS[metric],

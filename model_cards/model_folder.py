@@ -121,6 +121,12 @@ class ModelFolder:
             raise CheckpointError(f"{self.path}: no {WEIGHTS} weights in it")
         return files
 
+    def shards(self) -> list[str]:
+        """The weight files that an index promises; none without an index."""
+        index = self.path / "model.safetensors.index.json"
+        promised = read_object(index).get("weight_map", {}) if index.is_file() else {}
+        return sorted(set(promised.values()))
+
     def files(self) -> list[Path]:
         """What publishing sends, in order of name, encoder folder and notes of the run excluded."""
         return [file for file in every_file(self.path) if not self.stays_home(file)]
@@ -145,7 +151,7 @@ class ModelFolder:
         names = {file.relative_to(self.path).as_posix() for file in files}
         if CARD_FILE not in names:
             raise CheckpointError(f"{self.path}: no card; run `barcodemae card {self.path}` first")
-        missing = [name for name in required if name not in names]
+        missing = [name for name in (*required, *self.shards()) if name not in names]
         if missing:
             raise CheckpointError(
                 f"{self.path}: {', '.join(missing)} missing; `barcodemae export` writes all files"

@@ -82,6 +82,11 @@ class Row:
     is_subject: bool
     cells: list[Cell | None]
 
+    @property
+    def texts(self) -> list[str]:
+        """The cells in words; what was not measured stays empty."""
+        return ["" if cell is None else str(cell) for cell in self.cells]
+
 
 @dataclass(frozen=True)
 class ResultTable:

@@ -62,5 +62,6 @@ def hub(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with module.LocalHub() as server:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
-        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server

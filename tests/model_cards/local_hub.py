@@ -110,6 +110,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes; do not wait between them
+    wbufsize = 1 << 16
     server: LocalHub
 
     def log_message(self, *args):

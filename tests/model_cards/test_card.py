@@ -1,0 +1,225 @@
+"""A card says what the folder, the run and the records say, and nothing else.
+
+The whole text is compared with tests/golden/cards/; `REWRITE_GOLDEN=1 pytest THIS_FILE` writes it
+anew after a wanted change, to be read before it is committed.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+
+from barcodemae import BarcodeMAEForSequenceClassification, BarcodeMAEModel
+from barcodemae.cli import main
+from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.model_cards.card import CardSettings, write_cards
+from barcodemae.model_cards.model_folder import ModelFolder
+from barcodemae.model_cards.run_record import RunRecord
+from barcodemae.training.export import export
+from barcodemae.training.settings import PretrainConfig
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "cards"
+FULL, NATIVE = "lab/tiny", "lab/tiny-encoder"
+PNG = b"\x89PNG\r\n\x1a\n made up"
+PROTOCOL = {"rank": "genus", "references": "train", "queries": "test_unseen", "neighbors": 1}
+
+
+def record(model, value, **further):
+    return ResultRecord(
+        **{
+            "model": model, "dataset": "simulated", "probe": "1nn", "metric": "accuracy",
+            "value": value, "dataset_hash": "00c0ffee00c0ffee", "protocol": PROTOCOL,
+            "command": "barcodemae probe --model tiny --model kmer:6 --data simulated",
+            **further,
+        }
+    )  # fmt: skip
+
+
+def python_blocks(folder):
+    card = (folder / "README.md").read_text()
+    return re.findall(r"^```python\n(.*?)^```$", card, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def results(exported, tmp_path):
+    """Records of these weights, of rivals, and of somebody else's weights."""
+    ours = ModelFolder(exported / "encoder").fingerprint()
+    clusters = {"num_neighbors": 30, "umap_dimensions": 50}
+    path = tmp_path / "results.json"
+    write_records(
+        path,
+        [
+            record("kmer:6", 71.25, weights="kmer:6", low=70.0, high=72.5),
+            record("tiny", 61.5, weights=ours, low=60.0, high=63.0),
+            record("tiny", 44.0, weights=ours, metric="macro_f1"),
+            record("tiny", 80.0, weights=ours, probe="zsc", metric="ami", seed=0,
+                   protocol=clusters),
+            record("tiny", 82.0, weights=ours, probe="zsc", metric="ami", seed=1,
+                   protocol=clusters),
+            record("elsewhere", 99.9, weights="f" * 16, dataset="other"),
+        ],
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    PretrainConfig(data=tmp_path / "simulated", output=folder, recipe="tiny", max_steps=40).save(
+        folder / "settings.json"
+    )
+    history = [{"step": 20, "loss": 4.0, "seconds": 1800.0}, {"step": 40, "loss": 3.5,
+               "seconds": 3600.0}, {"step": 40, "val_loss": 3.625}]  # fmt: skip
+    (folder / "history.json").write_text(json.dumps(history))
+    return folder
+
+
+@pytest.fixture
+def compiled(exported, results, run_folder, tmp_path):
+    """The two cards with everything that a card can hold."""
+    (tmp_path / "map.png").write_bytes(PNG)
+    assert (
+        main([
+            "card", str(exported), "--repo-id", FULL, "--native", NATIVE,
+            "--results", str(results), "--run", str(run_folder),
+            "--figure", str(tmp_path / "map.png"), "--dataset", "bioscan-ml/BIOSCAN-5M",
+            "--power-watts", "250", "--grams-per-kwh", "40",
+        ])
+        == 0
+    )  # fmt: skip
+    return exported
+
+
+@pytest.mark.parametrize(
+    ("folder", "golden"), [("", "full.md"), ("encoder", "native.md")], ids=["full", "native"]
+)
+def test_the_whole_card_is_as_agreed(compiled, folder, golden):
+    text = (compiled / folder / "README.md").read_text()
+    if os.environ.get("REWRITE_GOLDEN"):
+        (GOLDEN / golden).write_text(text)
+    assert text == (GOLDEN / golden).read_text()
+
+
+def test_the_front_matter_is_what_the_hub_reads(compiled):
+    data = ModelCard.load(compiled / "encoder" / "README.md").data
+    assert (data.library_name, data.license) == ("transformers", "mit")
+    assert data.pipeline_tag == "feature-extraction"
+    assert data.base_model == FULL
+    assert data.datasets == ["bioscan-ml/BIOSCAN-5M"]
+    found = {(item.task_name, item.metric_type): item.metric_value for item in data.eval_results}
+    assert found == {
+        ("1-NN probe", "accuracy"): 61.5,
+        ("1-NN probe", "macro_f1"): 44.0,
+        ("Zero-shot clustering", "ami"): 81.0,
+    }
+    assert data.co2_eq_emissions["emissions"] == 10.0  # 1 h x 250 W x 40 g/kWh
+
+
+def test_figures_stand_beside_both_cards(compiled):
+    for folder in (compiled, compiled / "encoder"):
+        card = (folder / "README.md").read_text()
+        named = re.findall(r"!\[.*?\]\((.*?)\)", card)
+        assert named == ["figures/loss.png", "figures/map.png"]
+        assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in named)
+
+
+def test_without_records_no_result_renders(exported):
+    assert main(["card", str(exported), "--repo-id", FULL]) == 0
+    for folder in (exported, exported / "encoder"):
+        card = ModelCard.load(folder / "README.md")
+        assert card.data.eval_results is None
+        results = card.text.partition("## Results")[2].partition("## Limits")[0]
+        assert results.strip() == "No probe has been recorded for these weights."
+        training = card.text.partition("## Training")[2].partition("## Results")[0]
+        assert training.strip() == "The record of the run is not part of this folder."
+
+
+def test_records_of_other_weights_do_not_render(exported, results, tiny_model, tokenizer):
+    for parameter in tiny_model.parameters():
+        parameter.data.mul_(1.5)
+    export(tiny_model, tokenizer, exported)
+    assert main(["card", str(exported), "--repo-id", FULL, "--results", str(results)]) == 0
+    card = (exported / "README.md").read_text()
+    assert "No probe has been recorded for these weights." in card
+    for number in ("61.5", "44.0", "81.0", "71.2", "99.9"):
+        assert number not in card
+
+
+def test_every_python_block_is_short(compiled):
+    blocks = python_blocks(compiled) + python_blocks(compiled / "encoder")
+    assert len(blocks) == 7
+    assert max(sum(bool(line.strip()) for line in block.splitlines()) for block in blocks) <= 8
+
+
+@pytest.mark.parametrize(
+    ("model_class", "expected"),
+    [(BarcodeMAEModel, {"vectors"}), (BarcodeMAEForSequenceClassification, {"vectors", "answers"})],
+)
+def test_the_cards_of_other_models_run_too(make_config, tokenizer, tmp_path, model_class, expected):
+    folder = tmp_path / "model"
+    export(model_class(make_config()), tokenizer, folder)
+    # A folder opens like a repository, so its path may stand in the card in place of a name.
+    assert main(["card", str(folder), "--repo-id", str(folder)]) == 0
+    names = {}
+    for block in python_blocks(folder):
+        exec(compile(block, "README.md", "exec"), names)
+    assert expected | {"embeddings"} <= set(names)
+    assert names["vectors"][0]["id"] == "first"
+
+
+def test_an_encoder_without_a_decoder_promises_no_filling_in(make_config, tokenizer, tmp_path):
+    export(BarcodeMAEModel(make_config()), tokenizer, tmp_path / "model")
+    assert main(["card", str(tmp_path / "model"), "--repo-id", FULL]) == 0
+    card = ModelCard.load(tmp_path / "model" / "README.md")
+    assert card.data.pipeline_tag == "feature-extraction"
+    assert "fill" not in card.text
+    assert "| decoder |" not in card.text
+
+
+def test_a_classifier_shows_how_to_classify_and_what_it_came_from(make_config, tokenizer, tmp_path):
+    config = make_config(num_labels=7)
+    export(BarcodeMAEForSequenceClassification(config), tokenizer, tmp_path / "model")
+    options = ["--repo-id", FULL, "--base-model", "lab/base"]
+    assert main(["card", str(tmp_path / "model"), *options]) == 0
+    card = ModelCard.load(tmp_path / "model" / "README.md")
+    assert card.data.pipeline_tag == "text-classification"
+    assert card.data.base_model == "lab/base"
+    assert 'pipeline("text-classification", model="lab/tiny"' in card.text
+    assert "knows 7 classes" in card.text
+
+
+def test_a_card_can_be_compiled_again(compiled):
+    before = (compiled / "README.md").read_text()
+    weights = load_file(compiled / "model.safetensors")
+    assert main(["card", str(compiled), "--repo-id", FULL]) == 0
+    assert (compiled / "README.md").read_text() != before
+    assert set(load_file(compiled / "model.safetensors")) == set(weights)
+
+
+def test_half_an_estimate_is_refused(exported, capsys):
+    assert main(["card", str(exported), "--power-watts", "250"]) == 2
+    assert "needs both" in capsys.readouterr().err
+    with pytest.raises(SettingsError):
+        CardSettings(repo_id=FULL, grams_per_kwh=40)
+
+
+def test_a_figure_that_is_no_png_is_refused_and_no_card_is_written(exported, tmp_path):
+    (tmp_path / "map.png").write_text("<svg/>")
+    with pytest.raises(CheckpointError, match="is not a PNG"):
+        write_cards(
+            ModelFolder(exported), CardSettings(repo_id=FULL), RunRecord(), [],
+            [tmp_path / "map.png"],
+        )  # fmt: skip
+    assert not (exported / "README.md").exists()
+
+
+def test_the_native_folder_alone_is_refused(exported, capsys):
+    assert main(["card", str(exported / "encoder")]) == 2
+    assert "give the folder above it" in capsys.readouterr().err

@@ -1,0 +1,102 @@
+"""What was pushed opens by name and revision from an empty folder, and the cards' code runs."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from barcodemae import BarcodeMAEModel, masked_mean
+from barcodemae.cli import main
+
+
+PROGRAM = Path(__file__).with_name("open_from_hub.py")
+FULL, NATIVE = "lab/tiny", "lab/tiny-encoder"
+BARCODES = ["ACGTACGTTTAA", "TTTGGGCCCAAATTT"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+@pytest.fixture
+def visitor(hub, tmp_path):
+    """Run a command as somebody with an empty folder, an empty cache and no login."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HF_", "TRANSFORMERS_"))
+    } | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+
+    def run(*command):
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run.folder = folder
+    return run
+
+
+@torch.no_grad()
+def test_both_repositories_open_by_name_and_revision_and_their_cards_run(
+    carded, hub, visitor, capsys, tokenizer
+):
+    assert main(["push", str(carded), FULL, "--native", NATIVE]) == 0
+    revisions = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    # Later weights on main: cards open main, a pinned revision must still open the first ones.
+    for repo in (FULL, NATIVE):
+        _, files = hub.head(repo)
+        later = {name: 2 * value for name, value in load(files["model.safetensors"]).items()}
+        weights = save(later, metadata={"format": "pt"})
+        hub.repos[repo].commit({**files, "model.safetensors": weights}, "train on")
+    found = json.loads(
+        visitor(
+            *(sys.executable, "-I", str(PROGRAM)), *(FULL, revisions[FULL]),
+            *(NATIVE, revisions[NATIVE]),
+        )
+    )  # fmt: skip
+    model = BarcodeMAEModel.from_pretrained(carded)
+    batch = tokenizer(BARCODES, return_tensors="pt")
+    expected = masked_mean(model(**batch).last_hidden_state, batch["attention_mask"])
+    for name in ("full", "native", "pipeline", "sentences"):
+        torch.testing.assert_close(torch.tensor(found[name]), expected, atol=1e-5, rtol=0)
+    full, native = found["full card"], found["native card"]
+    assert (full["blocks"], native["blocks"]) == (4, 3)
+    assert max(full["lines"] + native["lines"]) <= 8
+    assert torch.allclose(
+        torch.tensor(full["embeddings"]), torch.tensor(native["embeddings"]), atol=1e-5
+    )
+    first = torch.tensor(native["embeddings"])[:1]
+    assert torch.allclose(torch.tensor(native["vectors"]), first, atol=1e-5)
+    kmers = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    assert {guess["token_str"] for guess in full["guesses"]} <= kmers
+    assert not list(visitor.folder.iterdir())
+
+
+@pytest.mark.parametrize("repo", [FULL, NATIVE])
+def test_the_shell_block_of_each_card_runs(carded, hub, tmp_path, monkeypatch, repo):
+    assert main(["push", str(carded), FULL, "--native", NATIVE]) == 0
+    card = hub.head(repo)[1]["README.md"].decode()
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", card, flags=re.DOTALL | re.MULTILINE)
+    make_fasta, embed = block.splitlines()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    subprocess.run(["bash", "-ec", make_fasta], check=True, cwd=tmp_path)
+    program, *arguments = shlex.split(embed)
+    assert program == "barcodemae"
+    assert main(arguments) == 0
+    (line,) = (tmp_path / "embeddings.tsv").read_text().splitlines()[-1:]
+    name, *vector = line.split("\t")
+    assert name == "first"
+    assert len(vector) == 32

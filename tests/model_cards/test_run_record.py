@@ -1,0 +1,82 @@
+"""The record of a run: read as the training writes it, told without paths, drawn."""
+
+import json
+
+import pytest
+
+from barcodemae.errors import DataError
+from barcodemae.model_cards.run_record import SHOWN_SETTINGS, RunRecord, draw_loss, read_run
+from barcodemae.training.settings import PretrainConfig
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    PretrainConfig(data=tmp_path / "secret" / "coi", output=tmp_path / "out").save(
+        tmp_path / "settings.json"
+    )
+    history = [
+        {"step": 20, "loss": 8.0, "seconds": 60.0},
+        {"step": 40, "loss": 7.0, "seconds": 130.0},
+        {"step": 40, "val_loss": 7.25},
+    ]
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    return tmp_path
+
+
+def test_settings_are_told_by_the_names_that_the_training_uses(run_folder):
+    settings = read_run(run_folder).settings
+    assert set(SHOWN_SETTINGS) <= set(json.loads((run_folder / "settings.json").read_text()))
+    assert settings["epochs"] == "35"
+    assert settings["weight decay"] == "1e-05"
+    assert settings["trained on"] == "pretrain, other_heldout"
+    assert "steps asked for" not in settings
+
+
+def test_paths_of_the_machine_are_not_told(run_folder):
+    settings = read_run(run_folder).settings
+    assert settings["data set"] == "coi"
+    assert not [value for value in settings.values() if "secret" in value]
+
+
+def test_steps_asked_for_overrule_epochs(tmp_path):
+    PretrainConfig(data=tmp_path, output=tmp_path, max_steps=9).save(tmp_path / "settings.json")
+    settings = read_run(tmp_path).settings
+    assert settings["steps asked for"] == "9"
+    assert "epochs" not in settings
+
+
+def test_duration_and_last_values_come_from_the_history(run_folder):
+    run = read_run(run_folder)
+    assert (run.last("step"), run.last("val_loss"), run.last("absent")) == (40, 7.25, None)
+    assert run.duration == "2 min"
+    assert RunRecord(history=[{"step": 1, "seconds": 5400 * 2}]).duration == "3.0 h"
+    assert RunRecord(history=[{"step": 1, "seconds": 5}]).duration == "5 s"
+
+
+def test_a_folder_without_a_record_has_an_empty_one(tmp_path):
+    assert read_run(tmp_path) == RunRecord()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("settings.json", "[]"), ("settings.json", "{"), ("history.json", "{}"),
+     ("history.json", "[1]"), ("history.json", '[{"loss": 1}]')],
+)  # fmt: skip
+def test_a_record_of_something_else_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=name):
+        read_run(tmp_path)
+
+
+def test_the_same_history_is_drawn_as_the_same_picture(run_folder, tmp_path):
+    history = read_run(run_folder).history
+    pictures = [tmp_path / "a" / "loss.png", tmp_path / "b" / "loss.png"]
+    assert all(draw_loss(history, path) for path in pictures)
+    first, second = (path.read_bytes() for path in pictures)
+    assert first == second
+    assert first.startswith(b"\x89PNG")
+
+
+def test_without_losses_nothing_is_drawn(tmp_path):
+    assert not draw_loss([{"step": 1, "seconds": 2.0}], tmp_path / "loss.png")
+    assert not (tmp_path / "loss.png").exists()
