@@ -83,7 +83,12 @@ def group_taxa(taxa: list[str | None]) -> list[str]:
     """Keep the names of the most frequent taxa; all others share one grey group."""
     counts = Counter(name for name in taxa if name is not None)
     named = {name for name, _ in counts.most_common(MAX_NAMED_TAXA)}
-    return [name if name in named else OTHER for name in taxa]  # type: ignore[misc]
+    return [OTHER if name is None or name not in named else name for name in taxa]
+
+
+def describe_lineage(taxa: tuple[str | None, ...]) -> list[str]:
+    """Write the known ranks of a lineage, one a line."""
+    return [f"{rank}: {taxon}" for rank, taxon in zip(RANKS, taxa, strict=True) if taxon]
 
 
 def hover_text(table: pa.Table) -> list[str]:
@@ -91,9 +96,9 @@ def hover_text(table: pa.Table) -> list[str]:
     columns = [table[rank].to_pylist() for rank in RANKS]
     lineages = zip(*columns, strict=True)
     return [
-        "<br>".join([name, *(f"{rank}: {taxon}" for rank, taxon in zip(RANKS, taxa, strict=True) if taxon)])
+        "<br>".join([name, *describe_lineage(taxa)])
         for name, taxa in zip(table["processid"].to_pylist(), lineages, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def place_points(embedder: Embedder, settings: MapSettings) -> MapPoints:
@@ -131,7 +136,8 @@ def write_png(points: MapPoints, settings: MapSettings, path: Path) -> None:
     for index, name in reversed(list(enumerate(points.names()))):
         rows = points.rows_of(name)
         axes.scatter(
-            *points.places[rows].T,
+            points.places[rows, 0],
+            points.places[rows, 1],
             s=size,
             c=color_of(name, index),
             label=f"{name} ({len(rows)})",
@@ -150,7 +156,8 @@ def write_png(points: MapPoints, settings: MapSettings, path: Path) -> None:
 
 def write_html(points: MapPoints, settings: MapSettings, path: Path) -> None:
     """Draw the map as a page that needs nothing but itself."""
-    from plotly import graph_objects  # slow to import, and only pages need it
+    # Slow to import, and only pages need it.
+    from plotly import graph_objects  # type: ignore[import-untyped]
 
     figure = graph_objects.Figure()
     for index, name in enumerate(points.names()):
@@ -167,7 +174,7 @@ def write_html(points: MapPoints, settings: MapSettings, path: Path) -> None:
             )
         )
     figure.update_layout(
-        title=f"{settings.title}: {len(points.groups)} barcodes of {settings.dataset.resolve().name}",
+        title=f"{settings.title}, {len(points.groups)} barcodes",
         legend_title=settings.color,
         template="simple_white",
         xaxis={"visible": False},

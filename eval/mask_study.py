@@ -169,7 +169,7 @@ class MaskedEmbedder:
             options["position_ids"] = positions.view_as(ids).to(model.device)
             weights = torch.ones_like(ids)
         else:
-            ids = ids.masked_fill(is_hidden, self.mask_id)
+            ids = torch.where(is_hidden, torch.tensor(self.mask_id), ids)
             counts_in = {"combined": torch.ones_like(ids), "mask": is_hidden, "nonmask": ~is_hidden}
             weights = counts_in[self.mode].long()  # (B, L)
         outputs = model(input_ids=ids.to(model.device), **options).last_hidden_state

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -42,10 +43,10 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
             draw_panel(axes, [record for record in own if record.model == model])
             axes.set_title(model, fontsize=9)
         panels[0].set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
-        handles = {}
+        handles: dict[str, Artist] = {}
         for axes in panels:
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        figure.legend(handles.values(), handles.keys(), loc="outside right center")
+        figure.legend(list(handles.values()), list(handles), loc="outside right center")
     save_figure(figure, path)
 
 
