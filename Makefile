@@ -2,19 +2,29 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-ROOMS := src/barcodemae src/barcodemae/cli modeling_barcodemae tokenization training eval model_cards
+PIP := $(BIN)/python -m pip install -qq -c constraints.txt
+ROOMS := src modeling_barcodemae tokenization training eval model_cards
+
+# A strict editable install links files one by one, so the stamp carries a checksum of their names
+# (and of what is to be installed): a new file is linked by the next `make`, an edit needs nothing.
+# The stamp stands beside the links; without the one or the other both are made anew.
+WHAT := $(shell { cat pyproject.toml constraints.txt; \
+	find $(ROOMS) -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | sort; } | cksum | tr ' ' -)
+STAMP := build/.installed-$(WHAT)
 
 .PHONY: setup demo test lint format clean
 
-setup: $(VENV)/.installed
+setup: $(STAMP)
 
-# The rooms are prerequisites because a strict editable install links files one by one:
-# a directory's time stamp moves when a file appears in it, and the links are made anew.
-$(VENV)/.installed: pyproject.toml constraints.txt $(ROOMS)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -C editable_mode=strict -e ".[dev]"
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/pyvenv.cfg
+	@echo "Installing into $(VENV); the first time this takes a few minutes."
+	$(PIP) setuptools
+	$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) torch
+	rm -rf build
+	$(PIP) --no-build-isolation --config-settings editable_mode=strict -e ".[dev]"
 	touch $@
 
 demo: setup
@@ -33,4 +43,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist out *.egg-info src/*.egg-info
+	rm -rf $(VENV) build dist out src/*.egg-info

@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import BertConfig
+from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
 
 
@@ -57,7 +58,8 @@ class BarcodeMAEConfig(PreTrainedConfig):
         pad_token_id: Id used to fill short rows: [UNK] as published, with attention 0.
 
     Raises:
-        ValueError: A value that contradicts another; the message names the field.
+        StrictDataclassError: A value of the wrong type, out of range, or in contradiction to
+            another; the message names the field.
     """
 
     model_type = "barcodemae"
@@ -87,7 +89,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.vocab_size is None:
-            self.vocab_size = NUM_SPECIAL_TOKENS + 4**self.k
+            self.vocab_size = NUM_SPECIAL_TOKENS + 4 ** max(self.k, 0)
         super().__post_init__(**kwargs)
 
     @property
@@ -151,6 +153,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
             "decoder_num_attention_heads",
             least=0,
         )
+        self._validate_ranges()
         self._validate_modes()
 
     def _validate_tower(self, layers: str, width: str, heads: str, *, least: int) -> None:
@@ -163,6 +166,23 @@ class BarcodeMAEConfig(PreTrainedConfig):
             raise ValueError(
                 f"{width} must be a positive multiple of {heads}, "
                 f"got {width}={hidden_size} and {heads}={num_heads}"
+            )
+
+    def _validate_ranges(self) -> None:
+        for name in ("intermediate_size", "decoder_intermediate_size", "max_position_embeddings"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
+                )
+        for name in ("initializer_range", "layer_norm_eps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(
+                f"hidden_act is not an activation of transformers: {self.hidden_act!r}"
             )
 
     def _validate_modes(self) -> None:
@@ -183,6 +203,14 @@ class BarcodeMAEConfig(PreTrainedConfig):
             raise ValueError(
                 "mask_token_id and unk_token_id must be 0 and 1 in either order, got "
                 f"mask_token_id={self.mask_token_id} and unk_token_id={self.unk_token_id}"
+            )
+        if self.pad_token_id is not None and not (
+            0 <= self.pad_token_id < NUM_SPECIAL_TOKENS + self.num_kmers
+            and self.pad_token_id != self.mask_token_id
+        ):
+            raise ValueError(
+                "pad_token_id must be a token other than [MASK], "
+                f"got pad_token_id={self.pad_token_id} and mask_token_id={self.mask_token_id}"
             )
 
 

@@ -113,6 +113,7 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     projection and the heads follow the same rule through transformers' generic initialiser.
     """
 
+    config: BarcodeMAEConfig
     config_class = BarcodeMAEConfig
     base_model_prefix = "barcodemae"
     supports_gradient_checkpointing = True
@@ -121,6 +122,11 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _no_split_modules = ["BertEmbeddings", "BertLayer"]  # noqa: RUF012 (transformers' own form)
+
+    def __init__(self, config: BarcodeMAEConfig, *args: Any, **kwargs: Any) -> None:
+        # Fields changed after construction (`from_pretrained(folder, k=4)`) were not validated.
+        config.validate()
+        super().__init__(config, *args, **kwargs)
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, **kwargs: Any
@@ -133,7 +139,10 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
         for name in ("configuration_barcodemae.py", "modeling_barcodemae.py"):
-            shutil.copyfile(Path(__file__).with_name(name), directory / name)
+            source, copy = Path(__file__).with_name(name), directory / name
+            # A folder that was loaded with remote code may be saved onto itself.
+            if not (copy.exists() and copy.samefile(source)):
+                shutil.copyfile(source, copy)
         self.config.auto_map = dict(AUTO_MAP)
         super().save_pretrained(directory, *args, **kwargs)
 
@@ -141,7 +150,12 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
     """The encoder: what pre-training leaves behind and everything downstream uses."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^projection\.", r"^head\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012 (heads and decoder are not its business)
+        r"^decoder\.",
+        r"^projection\.",
+        r"^head\.",
+        r"^classifier\.",
+    ]
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
@@ -179,7 +193,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
 
         Returns:
             Hidden states of the tokens that were read, at their true positions.
+
+        Raises:
+            ValueError: `input_ids` is not a batch, or is longer than the position table.
         """
+        if input_ids is not None:
+            self.check_shape(input_ids)
         if visible_positions is None and input_ids is not None:
             visible_positions = self.find_visible(input_ids, attention_mask)
         if visible_positions is not None and input_ids is not None:
@@ -191,7 +210,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             attention_mask=attention_mask,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
-            **kwargs,
+            # The tower has a config of its own and would not see what is asked for in ours.
+            **{
+                "output_hidden_states": self.config.output_hidden_states,
+                "output_attentions": self.config.output_attentions,
+                **kwargs,
+            },
         )
         hidden_states = outputs.last_hidden_state  # (B, V, D)
         if attention_mask is None:
@@ -203,6 +227,17 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def check_shape(self, input_ids: Tensor) -> None:
+        """Refuse what would end in an index error far from its cause (on CUDA, a dead process)."""
+        if input_ids.dim() != 2:
+            raise ValueError(f"input_ids must be a batch, (B, L), got {tuple(input_ids.shape)}")
+        longest = self.config.max_position_embeddings
+        if input_ids.shape[1] > longest:
+            raise ValueError(
+                f"input_ids holds {input_ids.shape[1]} tokens per barcode, more than "
+                f"max_position_embeddings={longest}: truncate the barcodes"
+            )
 
     def find_visible(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         """List the positions to read, (B, V), or None if that is all of them."""
@@ -249,6 +284,9 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             if config.decoder_projection:
                 self.projection = nn.Linear(config.hidden_size, width)
             self.decoder = AutoModel.from_config(config.decoder_config(), add_pooling_layer=False)
+            # Where [MASK] goes through the encoder, no position is filled in; a parameter without
+            # a gradient would stall distributed training.
+            self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = nn.Linear(width, config.num_kmers)
         self.post_init()
@@ -278,7 +316,11 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             Loss and k-mer logits; logits are computed only where a label stands.
         """
         encoded = self.barcodemae(
-            input_ids, attention_mask, visible_positions=visible_positions, **kwargs
+            input_ids,
+            attention_mask,
+            visible_positions=visible_positions,
+            return_dict=True,
+            **kwargs,
         )
         restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
@@ -365,7 +407,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
         Returns:
             Logits (B, L, vocab); special tokens get the lowest finite value, never probability.
         """
-        outputs = super().forward(input_ids, attention_mask, **kwargs)
+        outputs = super().forward(input_ids, attention_mask, return_dict=True, **kwargs)
         kmers = outputs.logits  # (B, L, K)
         special = kmers.new_full(
             (*kmers.shape[:2], NUM_SPECIAL_TOKENS), torch.finfo(kmers.dtype).min
@@ -413,7 +455,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         Returns:
             Logits (B, labels) and, with labels, the loss.
         """
-        outputs = self.barcodemae(input_ids, attention_mask, **kwargs)
+        outputs = self.barcodemae(input_ids, attention_mask, return_dict=True, **kwargs)
         pooled = masked_mean(outputs.last_hidden_state, outputs.attention_mask)  # (B, D)
         logits = self.classifier(self.dropout(pooled))  # (B, labels)
         loss = None

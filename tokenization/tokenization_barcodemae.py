@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 
@@ -79,6 +79,7 @@ def build_backend(k: int) -> Tokenizer:
         ]
     )
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{{k}}}"), "removed", invert=True)
+    backend.decoder = decoders.Fuse()  # k-mers decode to one sequence, without blanks
     backend.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIAL_TOKENS])
     return backend
 
@@ -136,7 +137,10 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
 
         Raises:
             InvalidSequenceError: Names every row without a usable k-mer.
+            ValueError: The batch is empty.
         """
+        if not isinstance(text, str) and not len(text):
+            raise ValueError("there are no sequences to tokenize")
         encoding: BatchEncoding = super().__call__(
             text, *args, padding=padding, truncation=truncation, **kwargs
         )
@@ -158,7 +162,8 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             Row number -> reason; empty if all can be tokenized.
         """
         try:
-            self(list(sequences))
+            if sequences:
+                self(list(sequences))
         except InvalidSequenceError as error:
             return error.reasons
         return {}
@@ -184,6 +189,9 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         Returns:
             The files written.
         """
+        # Whatever the last call set would be stored, and the file would depend on history.
+        self.backend_tokenizer.no_truncation()
+        self.backend_tokenizer.no_padding()
         files = super().save_pretrained(save_directory, *args, **kwargs)
         path = Path(save_directory) / "tokenizer_config.json"
         settings = json.loads(path.read_text())

@@ -8,7 +8,7 @@ Training and probes read data through this file only. Guarded by tests/test_data
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +56,41 @@ def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
     return dataset
 
 
+def scan_splits(
+    directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
+) -> Iterator[pa.RecordBatch]:
+    """Stream the rows of some partitions, in stored order, without holding them all.
+
+    Args:
+        directory: The data set.
+        splits: Names of partitions, see `SPLITS`.
+        columns: Columns wanted; all must exist.
+
+    Yields:
+        Batches with exactly `columns`, text, none of them empty.
+
+    Raises:
+        DataError: As for `open_dataset`, or no row belongs to `splits`.
+    """
+    dataset = open_dataset(directory)
+    is_wanted = pyarrow.dataset.field("split").isin(splits)
+    num_rows = 0
+    for batch in dataset.to_batches(columns=list(columns), filter=is_wanted):
+        num_rows += batch.num_rows
+        if batch.num_rows:
+            yield batch
+    if num_rows == 0:
+        raise _no_rows(dataset, directory, splits)
+
+
+def _no_rows(
+    dataset: pyarrow.dataset.Dataset, directory: Path | str, splits: Sequence[str]
+) -> DataError:
+    found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
+    has = ", ".join(sorted(str(name) for name in found)) or "no rows at all"
+    return DataError(directory, f"no rows in split(s) {', '.join(splits)}; it has {has}")
+
+
 def read_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
 ) -> pa.Table:
@@ -76,10 +111,7 @@ def read_splits(
     present = [name for name in columns if name in dataset.schema.names]
     table = dataset.to_table(columns=present, filter=pyarrow.dataset.field("split").isin(splits))
     if table.num_rows == 0:
-        found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
-        raise DataError(
-            directory, f"no rows in split(s) {', '.join(splits)}; it has {', '.join(sorted(found))}"
-        )
+        raise _no_rows(dataset, directory, splits)
     for name in columns:
         if name not in present:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))

@@ -32,3 +32,7 @@ class SettingsError(BarcodeMAEError):
 
 class CheckpointError(BarcodeMAEError):
     """A checkpoint or model folder that is missing, foreign, damaged or unsafe."""
+
+
+class TrainingError(BarcodeMAEError):
+    """A run that cannot go on, such as a loss that is no longer a number."""

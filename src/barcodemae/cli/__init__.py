@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import typer
+from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import embedding, probing
+from barcodemae.cli import embedding, models, probing
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -25,7 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMAND_GROUPS: tuple[ModuleType, ...] = (embedding, probing)
+COMMAND_GROUPS: tuple[ModuleType, ...] = (
+    embedding,
+    models,
+    probing,
+)
 for group in COMMAND_GROUPS:
     group.register(app)
 
@@ -46,17 +51,20 @@ def options(
     """Options that come before the command."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
+def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
+    """Run one command of `app` and turn what happens into an exit code.
 
     Args:
+        app: The commands.
         argv: Arguments without the program name; `sys.argv[1:]` if None.
 
     Returns:
         The exit code.
     """
+    # transformers draws a bar for every file it reads or writes; commands show their own.
+    disable_progress_bar()
     try:
-        app(args=list(sys.argv[1:] if argv is None else argv), prog_name="barcodemae")
+        app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage
         return int(stop.code or 0)
     except BrokenPipeError:
@@ -67,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         typer.echo(f"barcodemae: error: {error}", err=True)
         return 2
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one `barcodemae` command; see `run_app`."""
+    return run_app(app, argv)
 
 
 def run() -> None:

@@ -1,0 +1,97 @@
+"""Open exported folders as someone does who never installed barcodemae.
+
+    python -I open_without_package.py full|native FOLDER OUT.safetensors THREADS
+
+Run by test_hub_round_trip.py in a process of its own. Writes what the models computed, and prints
+one JSON object that says where the classes came from.
+"""
+
+import json
+import sys
+from importlib.abc import MetaPathFinder
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+
+BARCODES = ["ACGTACGTTTAA", "acguacg-nnACGTNN", "TTTGGGCCCAAATTT"]
+ids = {"return_tensors": "pt", "padding": True}
+
+
+class Absent(MetaPathFinder):
+    """Make `import barcodemae` fail however the package is installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "barcodemae":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def is_loaded():
+    """Whether any module of barcodemae came in."""
+    return any(name.partition(".")[0] == "barcodemae" for name in sys.modules)
+
+
+def open_full(folder):
+    """The four Auto classes and the tokenizer, with remote code."""
+    trusted = {"trust_remote_code": True}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **trusted)
+    batch = tokenizer(BARCODES, **ids)
+    batch["input_ids"][0, 1] = tokenizer.mask_token_id
+    tensors, origins = dict(batch), {"AutoTokenizer": origin(tokenizer)}
+    for name in (
+        "AutoModel",
+        "AutoModelForPreTraining",
+        "AutoModelForMaskedLM",
+        "AutoModelForSequenceClassification",
+    ):
+        torch.manual_seed(0)  # the classification head is new
+        model, report = getattr(transformers, name).from_pretrained(
+            folder, output_loading_info=True, **trusted
+        )
+        output = model(**batch, output_hidden_states=True)
+        tensors[name] = output[0]
+        tensors[f"{name}.hidden"] = output.hidden_states[-1]
+        origins[name] = origin(model)
+        assert not report["unexpected_keys"], report
+    try:
+        tokenizer("NN")
+    except ValueError as error:
+        origins["guard"] = str(error)
+    return tensors, origins
+
+
+def open_native(folder):
+    """Plain AutoModel, AutoTokenizer, sentence-transformers and pipeline, without remote code."""
+    from sentence_transformers import SentenceTransformer
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model, report = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values()), report
+    batch = tokenizer(BARCODES, **ids)
+    sentences = SentenceTransformer(folder, device="cpu")
+    extract = transformers.pipeline("feature-extraction", model=folder)
+    tensors = {
+        **batch,
+        "AutoModel": model(**batch).last_hidden_state,
+        "SentenceTransformer": sentences.encode(BARCODES, convert_to_tensor=True),
+        "pipeline": torch.tensor(extract(BARCODES[0])),
+    }
+    return tensors, {"AutoModel": origin(model), "AutoTokenizer": origin(tokenizer)}
+
+
+def origin(thing):
+    """Top-level package and name of an object's class."""
+    return [type(thing).__module__.partition(".")[0], type(thing).__name__]
+
+
+if __name__ == "__main__":
+    assert not is_loaded()
+    sys.meta_path.insert(0, Absent())
+    mode, folder, out, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    torch.set_grad_enabled(False)
+    tensors, origins = open_full(folder) if mode == "full" else open_native(folder)
+    assert not is_loaded()
+    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, out)
+    json.dump(origins, sys.stdout)

@@ -1,0 +1,188 @@
+"""Batches as a pure function of (seed, step): what makes a run resumable and shardable.
+
+The training barcodes form one endless stream: epoch after epoch, each a fresh permutation. Step s
+takes the barcodes [s * B, (s + 1) * B) of the stream; process r of W takes every W-th micro-batch
+of them. Order, offsets and masks are drawn for the whole step from a generator seeded by
+(seed, step), so nothing has to be saved to resume, any number of processes sees the same
+barcodes with the same masks, and an epoch neither repeats nor drops one.
+Guarded by tests/training/test_batches.py.
+
+Shapes: B = barcodes per step, M = barcodes per micro-batch, L = tokens.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from barcodemae.errors import SettingsError
+from barcodemae.training.kmers import UNK_ID
+from barcodemae.training.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
+from barcodemae.training.reader import BarcodeReader
+
+
+ORDER, DRAWS = 0, 1  # separate random streams of one seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of a step one process works on.
+
+    Attributes:
+        batch_size: Barcodes per step, all processes together.
+        micro_batch_size: Barcodes per forward pass.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Raises:
+        SettingsError: The processes cannot share the batch evenly.
+    """
+
+    batch_size: int
+    micro_batch_size: int
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size % (self.micro_batch_size * self.world_size):
+            raise SettingsError(
+                f"batch_size={self.batch_size} is not a multiple of micro_batch_size="
+                f"{self.micro_batch_size} times {self.world_size} process(es)"
+            )
+
+    @property
+    def num_micro_batches(self) -> int:
+        """Forward passes of one process in a step."""
+        return self.batch_size // (self.micro_batch_size * self.world_size)
+
+    def rows(self, micro: int) -> slice:
+        """Rows of the step's batch that micro-batch `micro` of this process holds."""
+        start = (micro * self.world_size + self.rank) * self.micro_batch_size
+        return slice(start, start + self.micro_batch_size)
+
+
+class StepBatches(Dataset[list[MaskedBatch]]):
+    """Item s is the list of micro-batches that this process trains on in step s.
+
+    Args:
+        reader: The training barcodes.
+        share: This process's part.
+        masking: How k-mers are hidden.
+        seed: Seed of order, offsets and masks.
+        random_offset: Whether each draw skips 0 to k-1 bases.
+        num_steps: Length of the run.
+    """
+
+    def __init__(
+        self,
+        reader: BarcodeReader,
+        share: Share,
+        masking: Masking,
+        *,
+        seed: int,
+        random_offset: bool,
+        num_steps: int,
+    ) -> None:
+        self.reader = reader
+        self.share = share
+        self.masking = masking
+        self.seed = seed
+        self.random_offset = random_offset
+        self.num_steps = num_steps
+        self._permutations: dict[int, NDArray[np.int64]] = {}
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __getitem__(self, step: int) -> list[MaskedBatch]:
+        barcodes = self.barcodes(step)  # (B,)
+        generator = np.random.default_rng([self.seed, DRAWS, step])
+        skipped = np.zeros(len(barcodes), dtype=np.int64)
+        if self.random_offset:
+            skipped = generator.integers(self.reader.k, size=len(barcodes))  # (B,)
+        shape = (len(barcodes), self.reader.max_tokens)
+        noise = MaskingNoise.draw(generator, shape, self.masking, 4**self.reader.k)
+        parts = map(self.share.rows, range(self.share.num_micro_batches))
+        return [
+            masked_batch(self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part))
+            for part in parts
+        ]
+
+    def barcodes(self, step: int) -> NDArray[np.int64]:
+        """Rows of the reader that all processes together see in step `step`, (B,)."""
+        size = self.share.batch_size
+        places = np.arange(step * size, (step + 1) * size)  # (B,) in the endless stream
+        epochs, places = np.divmod(places, len(self.reader))
+        pieces = [self._permutation(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs)]
+        return np.concatenate(pieces)
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._permutations:
+            generator = np.random.default_rng([self.seed, ORDER, epoch])
+            # A step may straddle two epochs, never three of any real data set.
+            self._permutations = {e: p for e, p in self._permutations.items() if e >= epoch - 1}
+            self._permutations[epoch] = generator.permutation(len(self.reader))
+        return self._permutations[epoch]
+
+
+def masked_batch(
+    reader: BarcodeReader,
+    barcodes: NDArray[np.int64],
+    skipped: NDArray[np.int64],
+    masking: Masking,
+    noise: MaskingNoise,
+) -> MaskedBatch:
+    """Read some barcodes and hide k-mers, padded to the reader's longest row.
+
+    One fixed length keeps the shapes of all batches equal, so a compiled model compiles once.
+
+    Args:
+        reader: The barcodes.
+        barcodes: Rows of the reader, (M,).
+        skipped: Bases skipped at the start of each, (M,).
+        masking: How k-mers are hidden.
+        noise: Random numbers, (M, L).
+    """
+    ids, lengths = reader.batch(barcodes, skipped)
+    ids = np.pad(ids, ((0, 0), (0, reader.max_tokens - ids.shape[1])), constant_values=UNK_ID)
+    return mask_kmers(ids, lengths, masking, noise)
+
+
+class ValidationBatches(Dataset[list[MaskedBatch]]):
+    """Fixed batches of the validation barcodes: no offset, the same masks every time.
+
+    The masks depend on a barcode's place alone; the batch size and the number of processes
+    change nothing. Item i is a list of one micro-batch; the last one may be smaller.
+
+    Args:
+        reader: The validation barcodes.
+        masking: How k-mers are hidden.
+        batch_size: Barcodes per batch.
+        limit: Use at most this many barcodes, the first ones.
+        share: Rank and world size: this process takes every world-size-th batch.
+    """
+
+    SEED = 20_250_226  # any constant; this is the day after the paper appeared
+
+    def __init__(
+        self, reader: BarcodeReader, masking: Masking, *, batch_size: int, limit: int, share: Share
+    ) -> None:
+        self.reader = reader
+        self.masking = masking
+        num_barcodes = min(limit, len(reader))
+        starts = range(0, num_barcodes, batch_size)
+        self._parts = [slice(start, min(start + batch_size, num_barcodes)) for start in starts]
+        self._parts = self._parts[share.rank :: share.world_size]
+        generator = np.random.default_rng(self.SEED)
+        shape = (num_barcodes, reader.max_tokens)
+        self._noise = MaskingNoise.draw(generator, shape, masking, 4**reader.k)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int) -> list[MaskedBatch]:
+        part = self._parts[index]
+        barcodes = np.arange(part.start, part.stop)
+        skipped = np.zeros_like(barcodes)
+        return [masked_batch(self.reader, barcodes, skipped, self.masking, self._noise.rows(part))]

@@ -1,0 +1,141 @@
+"""K-mer ids by arithmetic: letters -> base codes -> ids, without a tokenizer in the loop.
+
+    "ACGTACNGTACA"  ->  0 1 2 3 0 1  4 2 3 0 1 0  ->  [ACGTAC], [UNK]       (k = 6)
+
+In: barcodes as text. Out: the ids that `BarcodeKmerTokenizer` gives, several hundred times as
+fast; tests/training/test_kmers.py holds the two equal on arbitrary strings.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from barcodemae.tokenization import kmer_vocabulary
+from barcodemae.tokenization.tokenization_barcodemae import BASES, SPECIAL_TOKENS, UNK_TOKEN
+
+
+NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
+UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
+UNKNOWN_BASE = len(BASES)  # code of every letter that is not A, C, G or T
+_N, _DROPPED = UNKNOWN_BASE + 1, UNKNOWN_BASE + 2  # codes that exist only inside this file
+ROWS_PER_BLOCK = 16_384  # bounds the working memory of `base_codes` to some tens of MB
+
+
+def _letter_table() -> NDArray[np.uint8]:
+    table = np.full(256, UNKNOWN_BASE, dtype=np.uint8)
+    for code, base in enumerate(BASES):
+        table[[ord(base), ord(base.lower())]] = code
+    table[[ord("U"), ord("u")]] = BASES.index("T")
+    table[[ord("N"), ord("n")]] = _N
+    table[[ord(letter) for letter in "-. \t\n\v\f\r"]] = _DROPPED
+    table[0x80:0xC0] = _DROPPED  # UTF-8 continuation bytes: a letter outside ASCII counts once
+    return table
+
+
+LETTER_TO_CODE = _letter_table()
+
+
+def base_codes(
+    sequences: pa.Array | pa.ChunkedArray | Sequence[str],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Code barcodes as one byte per base, cleaned as the tokenizer cleans them.
+
+    Lower case and U are accepted, gaps and white space removed, N stripped from the 3' end.
+
+    Args:
+        sequences: N barcodes; a null counts as an empty one.
+
+    Returns:
+        codes: All bases in a row, A 0, C 1, G 2, T 3, anything else 4.
+        offsets: Row r is `codes[offsets[r]:offsets[r + 1]]`, shape (N + 1,).
+    """
+    if not isinstance(sequences, pa.Array | pa.ChunkedArray):
+        sequences = pa.array(sequences, pa.large_string())
+    chunks = sequences.chunks if isinstance(sequences, pa.ChunkedArray) else [sequences]
+    blocks = [
+        _code_block(chunk.slice(start, ROWS_PER_BLOCK))
+        for chunk in chunks
+        for start in range(0, len(chunk), ROWS_PER_BLOCK)
+    ]
+    codes = [block for block, _ in blocks]
+    lengths = [lengths for _, lengths in blocks]
+    offsets = np.zeros(1 + sum(map(len, lengths)), dtype=np.int64)
+    if blocks:
+        np.cumsum(np.concatenate(lengths), out=offsets[1:])
+    return np.concatenate(codes) if codes else np.empty(0, np.uint8), offsets
+
+
+def letters_and_offsets(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """See the bytes of a string array and where each row begins, without copying them."""
+    width = np.int64 if pa.types.is_large_string(block.type) else np.int32
+    if block.null_count:
+        block = block.fill_null("")
+    _, starts, letters = block.buffers()
+    offsets = np.frombuffer(starts, dtype=width)[block.offset : block.offset + len(block) + 1]
+    if letters is None or len(block) == 0:
+        return np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int64)
+    view = np.frombuffer(letters, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return view, offsets.astype(np.int64) - offsets[0]
+
+
+def _code_block(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    letters, offsets = letters_and_offsets(block)
+    codes = LETTER_TO_CODE[letters]
+    if codes.size and codes.max() == _DROPPED:
+        codes, offsets = _without_dropped(codes, offsets)
+    starts, ends = offsets[:-1], offsets[1:].copy()
+    while (trailing := np.flatnonzero((ends > starts) & _is_n(codes, ends - 1))).size:
+        ends[trailing] -= 1
+        codes[ends[trailing]] = _DROPPED
+    if (ends != offsets[1:]).any():
+        codes, offsets = _without_dropped(codes, offsets)
+    return np.minimum(codes, UNKNOWN_BASE, out=codes), np.diff(offsets)
+
+
+def _is_n(codes: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if codes.size == 0:
+        return np.zeros(len(positions), dtype=np.bool_)
+    return np.asarray(codes[np.maximum(positions, 0)] == _N)
+
+
+def _without_dropped(
+    codes: NDArray[np.uint8], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    kept = codes != _DROPPED
+    num_kept_before = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])
+    return codes[kept], num_kept_before[offsets]
+
+
+def kmer_ids(
+    codes: NDArray[np.uint8],
+    k: int,
+    num_special_tokens: int = NUM_SPECIAL_TOKENS,
+    unk_id: int = UNK_ID,
+) -> NDArray[np.int32]:
+    """Number the non-overlapping k-mers of one barcode; an incomplete last one is dropped.
+
+    Args:
+        codes: Base codes, shape (n,).
+        k: Length of a k-mer in bp.
+        num_special_tokens: Ids that come before the k-mers.
+        unk_id: Id of a k-mer with any letter but A, C, G, T.
+
+    Returns:
+        Ids, shape (n // k,).
+    """
+    num_kmers = len(codes) // k
+    digits = codes[: num_kmers * k].reshape(num_kmers, k).astype(np.int32)  # (L, k)
+    weights = 4 ** np.arange(k - 1, -1, -1, dtype=np.int32)
+    ids = digits @ weights + num_special_tokens  # (L,)
+    return np.where((digits == UNKNOWN_BASE).any(axis=1), unk_id, ids).astype(np.int32)
+
+
+def digit_values(k: int) -> NDArray[np.float32]:
+    """Value of each base code such that a k-mer with an unknown base sums to 4**k or more.
+
+    With weights 4**(k-1) .. 1 a known k-mer sums to at most 4**k - 1, which float32 holds exactly
+    for every k allowed; an unknown base is worth 4**k in any place.
+    """
+    return np.array([0, 1, 2, 3, len(kmer_vocabulary(k)) - NUM_SPECIAL_TOKENS], dtype=np.float32)

@@ -1,0 +1,194 @@
+"""Draw which k-mers are hidden: one pure function for training and validation.
+
+    ids      [ 7 19  4 33  2  8 ]          (B, L), padding beyond `lengths`
+    input    [ 7  M  4  M  M  8 ]          M = [MASK]: left out of the encoder
+    labels   [ .  19 .  33 2  . ]          . = -100: not predicted
+
+The same ids, lengths, settings and noise always give the same batch. Guarded by
+tests/training/test_masking.py.
+
+Shapes: B = batch, L = tokens, V = visible tokens, T = predicted tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from barcodemae.errors import SettingsError
+from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
+from barcodemae.modeling_barcodemae.modeling_barcodemae import IGNORE_INDEX, NO_POSITION
+from barcodemae.tokenization.tokenization_barcodemae import MASK_TOKEN, SPECIAL_TOKENS
+
+
+MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking:
+    """How k-mers are chosen and what stands in their place.
+
+    Attributes:
+        ratio: Share of a barcode's k-mers that are predicted; 0.5 in the published runs.
+        exact: Whether every barcode gives exactly the nearest whole number to `ratio` of its
+            k-mers (no fill-up among the visible), or each k-mer is drawn on its own (Bernoulli),
+            as the reference does.
+        random_fraction: Share of the predicted k-mers shown as a random k-mer, not hidden.
+        kept_fraction: Share of the predicted k-mers shown as they are (BERT's 80/10/10 is
+            0.1 and 0.1). The published runs use 0 for both.
+
+    Raises:
+        SettingsError: A share is outside its range.
+    """
+
+    ratio: float = 0.5
+    exact: bool = True
+    random_fraction: float = 0.0
+    kept_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise SettingsError(f"mask_ratio must lie between 0 and 1, got {self.ratio}")
+        if min(self.random_fraction, self.kept_fraction) < 0:
+            raise SettingsError("random_fraction and kept_fraction must not be negative")
+        if self.random_fraction + self.kept_fraction > 1:
+            raise SettingsError(
+                "random_fraction and kept_fraction must not add up to more than 1, got "
+                f"{self.random_fraction} + {self.kept_fraction}"
+            )
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """What the pre-training model is called with.
+
+    Attributes:
+        input_ids: Ids with [MASK] at hidden positions, (B, L).
+        attention_mask: 1 for tokens, 0 for padding, (B, L).
+        labels: True ids at predicted positions, -100 elsewhere, (B, L).
+        visible_positions: Positions the encoder reads, ascending, -1 for fill-up, (B, V).
+        target_positions: Predicted positions, ascending, -1 for fill-up, (B, T).
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    visible_positions: Tensor
+    target_positions: Tensor
+
+    @property
+    def num_targets(self) -> int:
+        """Number of predicted k-mers in the batch; cheap on the CPU, a sync on a device."""
+        return int((self.target_positions != NO_POSITION).sum())
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Keyword arguments of the model, on `device`."""
+        return {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+
+    def pin_memory(self) -> "MaskedBatch":
+        """Copy into page-locked memory (called by `DataLoader(pin_memory=True)`)."""
+        return MaskedBatch(**{name: value.pin_memory() for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class MaskingNoise:
+    """The random numbers of a batch, drawn before anything is decided.
+
+    Any slice of rows is masked as it would be within the whole batch, which is what makes a run
+    on many processes equal to a run on one.
+
+    Attributes:
+        order: Uniform numbers that rank the k-mers of a row, (B, L).
+        dice: Uniform numbers that choose the stand-in, (B, L); None if all are [MASK].
+        kmers: Token ids of random k-mers, (B, L); None if all stand-ins are [MASK].
+    """
+
+    order: NDArray[np.float32]
+    dice: NDArray[np.float32] | None = None
+    kmers: NDArray[np.int64] | None = None
+
+    @classmethod
+    def draw(
+        cls,
+        generator: np.random.Generator,
+        shape: tuple[int, int],
+        masking: Masking,
+        num_kmers: int,
+    ) -> Self:
+        """Draw the numbers for a batch of `shape` (B, L) from one generator."""
+        order = generator.random(shape, dtype=np.float32)
+        if masking.random_fraction == 0 and masking.kept_fraction == 0:
+            return cls(order)
+        dice = generator.random(shape, dtype=np.float32)
+        return cls(order, dice, generator.integers(num_kmers, size=shape) + NUM_SPECIAL_TOKENS)
+
+    def rows(self, rows: slice) -> "MaskingNoise":
+        """The numbers of some rows."""
+        if self.dice is None or self.kmers is None:
+            return MaskingNoise(self.order[rows])
+        return MaskingNoise(self.order[rows], self.dice[rows], self.kmers[rows])
+
+
+def mask_kmers(
+    ids: NDArray[np.int64], lengths: NDArray[np.int64], masking: Masking, noise: MaskingNoise
+) -> MaskedBatch:
+    """Hide k-mers of a batch.
+
+    Special tokens and padding are never chosen; at least one k-mer of a row is not.
+
+    Args:
+        ids: Token ids, (B, L).
+        lengths: Tokens in each row, (B,).
+        masking: How to choose.
+        noise: The random numbers, (B, L).
+
+    Returns:
+        The masked batch, as torch tensors. V and T are the same for all batches of one L, unless
+        a row has so many [UNK] that it needs more.
+    """
+    is_token = np.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
+    is_target = choose_targets(is_token & (ids >= NUM_SPECIAL_TOKENS), masking, noise.order)
+    shown = np.where(is_target, stand_ins(ids, masking, noise), ids)
+    is_visible = is_token & (shown != MASK_ID)
+    num_targets = round(masking.ratio * ids.shape[1])
+    return MaskedBatch(
+        input_ids=torch.from_numpy(shown),
+        attention_mask=torch.from_numpy(is_token.astype(np.int64)),
+        labels=torch.from_numpy(np.where(is_target, ids, IGNORE_INDEX)),
+        visible_positions=positions_table(is_visible, ids.shape[1] - num_targets),
+        target_positions=positions_table(is_target, num_targets),
+    )
+
+
+def choose_targets(
+    is_maskable: NDArray[np.bool_], masking: Masking, order: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Choose the k-mers to predict, (B, L), among the maskable ones."""
+    order = np.where(is_maskable, order, np.inf)
+    most = is_maskable.sum(axis=1, keepdims=True) - 1  # (B, 1): one k-mer is never chosen
+    rank = order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")  # (B, L)
+    if not masking.exact:
+        return np.asarray((order < masking.ratio) & (rank < most))
+    wanted = np.maximum(np.round(masking.ratio * (most + 1)), 1)  # (B, 1)
+    return np.asarray(rank < np.minimum(wanted, most))
+
+
+def stand_ins(ids: NDArray[np.int64], masking: Masking, noise: MaskingNoise) -> NDArray[np.int64]:
+    """Choose what to show where a k-mer is predicted: [MASK], a random k-mer or itself."""
+    hidden = np.full_like(ids, MASK_ID)
+    if noise.dice is None or noise.kmers is None:
+        return hidden
+    shown = np.where(noise.dice < masking.random_fraction, noise.kmers, hidden)
+    return np.where(noise.dice >= 1 - masking.kept_fraction, ids, shown)
+
+
+def positions_table(is_selected: NDArray[np.bool_], width: int) -> Tensor:
+    """List where each row is True, (B, N) with N = `width` or the longest row, -1 for fill-up."""
+    counts = is_selected.sum(axis=1)  # (B,)
+    width = max(width, int(counts.max(initial=0)), 1)
+    table = np.full((len(is_selected), width), NO_POSITION, dtype=np.int64)
+    table[np.arange(width) < counts[:, None]] = np.nonzero(is_selected)[1]
+    return torch.from_numpy(table)
