@@ -15,7 +15,7 @@ import typer
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import embedding, models, probing
+from barcodemae.cli import data, demo, embedding, models, probing
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -27,9 +27,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
+    data,
     embedding,
     models,
     probing,
+    demo,
 )
 for group in COMMAND_GROUPS:
     group.register(app)
