@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -69,3 +70,19 @@ def dataset_folder(tmp_path):
     folder.mkdir()
     pyarrow.parquet.write_table(pa.Table.from_pylist(simulate_rows()), folder / "part.parquet")
     return folder
+
+
+@pytest.fixture
+def quick_layout(monkeypatch):
+    """A random projection in place of UMAP, whose compilation takes most of a minute.
+
+    UMAP itself is tested in test_clustering.py.
+    """
+
+    def project(vectors, *, num_neighbors, dimensions, seed):
+        assert num_neighbors < len(vectors)
+        weights = np.random.default_rng(seed).normal(size=(vectors.shape[1], dimensions))
+        return (vectors @ weights).astype(np.float32)
+
+    for module in ("clustering", "map_plot"):
+        monkeypatch.setattr(f"barcodemae.eval.{module}.reduce_dimensions", project)

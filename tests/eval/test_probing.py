@@ -27,6 +27,7 @@ def values(records, probe, metric):
     return [r.value for r in records if (r.probe, r.metric) == (probe, metric)]
 
 
+@pytest.mark.usefixtures("quick_layout")
 def test_a_model_gets_a_full_set_of_records(model_folder, settings):
     subject = open_subject(f"tiny={model_folder}")
     probes = choose_probes("1nn,zsc,linear,logistic,finetune")
