@@ -1,6 +1,6 @@
 """Write the canonical data set: a Parquet file for each partition and what explains them.
 
-    DIR/split=train.parquet ...   rows in source order, in row groups of fixed size
+    DIR/train.parquet ...   rows in source order, in row groups of fixed size
     DIR/dataset.json              sources, filters with counts, partitions, versions
     DIR/README.md                 front matter from which `load_dataset(DIR)` knows the partitions
     DIR/rejected.tsv              every row left out as unusable, with its line and the reason
@@ -38,15 +38,6 @@ DNA barcodes in the columns of BIOSCAN-5M, written by `barcodemae prepare`.
 {rows}
 `dataset.json` records the sources, every filter with its count, and versions.
 """
-
-
-def partition_file(split: str) -> str:
-    """Name the file of a partition.
-
-    The `=` keeps `load_dataset("parquet", data_dir=DIR)` from guessing train and test by file
-    name, which would leave the other partitions out without a word.
-    """
-    return f"split={split}.parquet"
 
 
 class PartitionWriter:
@@ -99,7 +90,7 @@ class PartitionWriter:
         if split not in self._writers:
             labels = [name for name in COLUMNS if name not in ("processid", "dna_barcode")]
             self._writers[split] = pyarrow.parquet.ParquetWriter(
-                self._directory / partition_file(split),
+                self._directory / f"{split}.parquet",
                 SCHEMA,
                 compression="zstd",
                 compression_level=1,
@@ -145,6 +136,6 @@ def write_description(directory: Path, description: Mapping[str, Any]) -> None:
         for name in SPLITS
         if name in description["partitions"]
     }
-    files = "".join(f"  - split: {name}\n    path: {partition_file(name)}\n" for name in counts)
+    files = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name in counts)
     rows = "".join(f"| {name} | {count:,} |\n" for name, count in counts.items())
     (directory / "README.md").write_text(_CARD.format(files=files, rows=rows), encoding="utf-8")
