@@ -372,12 +372,12 @@ def run(source, kill_at=0, limit=0, talk=os.devnull):
     def hook(event, arguments):
         nonlocal calls
         calls += touches_home(event, arguments)
-        if calls == kill_at > 0:
+        if calls == kill_at > 0 and event != "os.kill":
             os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
     os._exit(main(["prepare", source, "-o", out, "--overwrite", "--no-leakage"]))
 
-report = {"limited": run(new, limit=20_000, talk=out + ".talk"), "left": sorted(os.listdir(home))}
+report = {"limited": run(new, limit=5_000, talk=out + ".talk"), "left": sorted(os.listdir(home))}
 code, kill_at, report["states"] = -signal.SIGKILL, 0, []
 while code == -signal.SIGKILL:
     kill_at += 1
