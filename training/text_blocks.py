@@ -102,7 +102,7 @@ class TextFile:
 
     def _whole_lines(self, stream: BinaryIO, raw: BinaryIO, size: int) -> Iterator[bytes]:
         rest, is_start = b"", True
-        while chunk := stream.read(size):
+        for chunk in _pieces(stream, size):
             if is_start:
                 chunk, is_start = chunk.removeprefix(_BOM), False
             head, mark, tail = chunk.rpartition(b"\n")
@@ -141,6 +141,23 @@ class TextFile:
             problem = f"longer than {MAX_LINE_BYTES:,} bytes: not a table with one row per line"
             raise DataError(self.source, problem, first_line + int(lengths.argmax()))
         return TextBlock(text, ends, first_line)
+
+
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read to the end; what can be unpacked before the damage is given before the error."""
+    piece = bytearray()
+    try:
+        while part := stream.read1(size - len(piece)):  # type: ignore[attr-defined]
+            piece += part
+            if len(piece) == size:
+                yield bytes(piece)
+                piece.clear()
+    except _DAMAGED:
+        if piece:
+            yield bytes(piece)
+        raise
+    if piece:
+        yield bytes(piece)
 
 
 class _LongLine(Exception):

@@ -13,7 +13,7 @@ ROWS = (
     "A,Aedes,Aedes aegypti,BOLD:AAA0001,ACGTACGTACGTACGT,train,0\n"
     "B,Aedes,Aedes aegypti,BOLD:AAA0001,ACGTACGTACGTACGTNN,test,0\n"
     "C,Culex,Culex pipiens,,CCGTACGTACGTACGA,test,0\n"
-    "D,Culex,Culex pipiens,,MKV,test,0\n"
+    "D,Culex,Culex pipiens,,MKVLAEQF,test,0\n"
 )
 
 
