@@ -148,9 +148,15 @@ def write_png(points: MapPoints, settings: MapSettings, path: Path) -> None:
     axes.set_title(f"{settings.title}, {len(points.groups)} barcodes", fontsize=9)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
-        handles[::-1], labels[::-1], title=settings.color, loc="center left",
-        bbox_to_anchor=(1.0, 0.5), markerscale=float(np.clip(4 / size**0.5, 1, 4)),
-    )  # fmt: skip
+        handles[::-1],
+        labels[::-1],
+        title=settings.color,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        fontsize=8,
+        markerscale=float(np.clip(4 / size**0.5, 1, 4)),
+    )
     save_figure(figure, path)
 
 

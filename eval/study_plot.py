@@ -46,7 +46,13 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
         handles: dict[str, Artist] = {}
         for axes in panels:
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        figure.legend(list(handles.values()), list(handles), loc="outside right center")
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside right center",
+            frameon=False,
+            fontsize=8,
+        )
     save_figure(figure, path)
 
 

@@ -25,7 +25,7 @@ def plot_table(table: Table, path: Path) -> None:
     rows = [row for row in table.rows if NEAREST in row.cells and CLUSTERING in row.cells]
     if not rows:
         raise SettingsError("no row has both a 1-NN accuracy and an AMI, so there is no figure")
-    figure, axes = new_figure(5.4, 4.4)
+    figure, axes = new_figure(5.6, 3.7)
     draw_harmonic_curves(axes)
     for index, row in enumerate(rows):
         draw_row(axes, row, index)
@@ -36,16 +36,15 @@ def plot_table(table: Table, path: Path) -> None:
         ylabel="zero-shot clustering AMI (%)",
     )
     axes.set_aspect("equal")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
     save_figure(figure, path)
 
 
 def draw_harmonic_curves(axes: Axes) -> None:
     """Draw the lines of equal harmonic mean, 10 to 90."""
     for mean in range(10, 100, 10):
-        x = np.linspace(mean / 2 + 0.01, 100, 400)
-        y = mean * x / (2 * x - mean)
-        axes.plot(x[y <= 100], y[y <= 100], color="0.85", linewidth=0.8, zorder=0)
+        x = np.geomspace(mean * 100 / (200 - mean), 100, 200)  # from where the mean meets AMI 100
+        axes.plot(x, mean * x / (2 * x - mean), color="0.85", linewidth=0.8, zorder=0)
         axes.annotate(
             str(mean), (mean, mean), color="0.6", fontsize=7, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=1,

@@ -6,7 +6,7 @@ from barcodemae.eval.finetune import FinetuneRecipe, load_classifier, predict_by
 from barcodemae.eval.probe_data import read_labelled
 
 
-RECIPE = FinetuneRecipe(epochs=15, batch_size=16, learning_rate=1e-2)
+RECIPE = FinetuneRecipe(epochs=8, batch_size=16, learning_rate=1e-2)
 
 
 def test_fine_tuning_learns_species(model_folder, dataset_folder):
