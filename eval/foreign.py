@@ -154,11 +154,13 @@ def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
     Raises:
         CheckpointError: A known system's files cannot be had, or are damaged.
     """
+    is_known = name in PUBLISHED.values()
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=DESCRIPTIONS))
         opener = identify(folder)
         if opener is None:
             return None
+        is_known = True
         for weights in (SAFETENSORS, PICKLED):
             if not any(folder.glob(weights)):
                 snapshot_download(name, revision=revision, allow_patterns=[weights])
@@ -167,10 +169,12 @@ def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
     except HFValidationError:
         return None
     except (OSError, ValueError) as error:
-        if name not in PUBLISHED.values():
+        if not is_known:
             return None
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{name}: weights not available here: {first_line}") from error
+        raise CheckpointError(
+            f"{name}: weights not available here: not in the Hub cache, and downloading them "
+            f"failed ({type(error).__name__})"
+        ) from error
     return opener()
 
 

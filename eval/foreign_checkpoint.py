@@ -100,6 +100,18 @@ def read_pickled(path: Path, safe_globals: Iterable[Any] = ()) -> Any:
         ) from error
 
 
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: Damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Return all tensors of a model folder under their published names.
 
@@ -116,13 +128,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         )
     weights: dict[str, Tensor] = {}
     for path in files:
-        if not safe:
-            weights |= read_pickled(path)
-            continue
-        try:
-            weights |= load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+        part = read_safetensors(path) if safe else read_pickled(path)
+        if not isinstance(part, dict) or not all(map(torch.is_tensor, part.values())):
+            raise CheckpointError(f"{path}: holds more than named tensors")
+        weights |= part
     return weights
 
 

@@ -22,6 +22,7 @@ from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches import Share, StepBatches, ValidationBatches
 from barcodemae.training.checkpoints import checkpoint_folders, load_latest
+from barcodemae.training.cpu_kernels import use_cpu_kernels
 from barcodemae.training.history import History
 from barcodemae.training.master_weights import MasterWeightAdamW
 from barcodemae.training.reader import BarcodeReader
@@ -84,6 +85,8 @@ def prepare_run(config: PretrainConfig, *, resume: bool) -> PretrainRun:
     train = build_train_batches(config, accelerator)
     claim_output(config, accelerator, resume=resume)
     model = build_model(config)
+    if accelerator.device.type == "cpu":
+        use_cpu_kernels(model)
     model.to(accelerator.device)
     optimizer = build_optimizer(config, model)
     scheduler = OneCycleLR(

@@ -131,6 +131,19 @@ def test_a_hub_name_brings_description_and_weights_but_no_code(
     assert not any(Path(file).suffix == ".py" for _, _, file in fetched)
 
 
+def test_a_recognised_hub_model_without_its_weights_is_not_passed_on(dnabert_2, monkeypatch):
+    (dnabert_2 / "pytorch_model.bin").unlink()
+
+    def download(name, *, revision, allow_patterns):
+        if "config.json" in allow_patterns:
+            return str(dnabert_2)
+        raise LocalEntryNotFoundError(f"cannot reach the Hub for {name} at {revision}")
+
+    monkeypatch.setattr(foreign, "snapshot_download", download)
+    with pytest.raises(CheckpointError, match="someone/finetuned: weights not available here"):
+        load_foreign("someone/finetuned")
+
+
 def test_another_hub_model_costs_only_its_description(tmp_path, monkeypatch):
     patterns = []
 

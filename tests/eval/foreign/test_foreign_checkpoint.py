@@ -106,6 +106,13 @@ def test_damaged_weights_are_refused_with_the_name_of_the_file(tmp_path, name):
         read_weights(tmp_path)
 
 
+@pytest.mark.parametrize("content", [[1, 2], {"step": 3}, {"state": {"a": 1}}])
+def test_a_pickle_that_is_no_set_of_named_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: holds more than named tensors"):
+        read_weights(tmp_path)
+
+
 def test_a_truncated_pickle_is_refused(tmp_path, weights):
     path = tmp_path / "pytorch_model.bin"
     torch.save(weights, path)
