@@ -56,6 +56,8 @@ class DemoSettings:
         num_species: Species in the simulated tree.
         species_per_genus: Species per genus; few large genera are learned in few steps.
         barcodes_per_species: Barcodes drawn per species.
+        length_bp: Length of the barcodes, and the most that the model reads; the default is that
+            of the mini-barcodes of metabarcoding (Leray et al. 2013).
         max_steps: Optimiser steps; see docs/log.md (2026-11-22) for what more of them do.
         batch_size: Barcodes per step.
         k: Length of a k-mer in bp.
@@ -65,6 +67,7 @@ class DemoSettings:
     num_species: int = 320
     species_per_genus: int = 25
     barcodes_per_species: int = 8
+    length_bp: int = 313
     max_steps: int = 400
     batch_size: int = 32
     k: int = 4
@@ -77,6 +80,7 @@ class DemoSettings:
             output=directory / "model",
             seed=self.seed,
             k=self.k,
+            max_length_bp=self.length_bp,
             max_steps=self.max_steps,
             batch_size=self.batch_size,
             learning_rate=LEARNING_RATE,
@@ -107,12 +111,16 @@ def run_demo(
     directory = Path(directory)
     make_room(directory)
     config = settings.pretraining(directory)
-    say(f"Simulating barcodes of {settings.num_species} species down a species tree")
+    say(
+        f"Simulating mini-barcodes ({settings.length_bp} bp) of {settings.num_species} species "
+        "down a species tree"
+    )
     write_simulated(
         config.data,
         settings.num_species,
         settings.barcodes_per_species,
         species_per_genus=settings.species_per_genus,
+        length_bp=settings.length_bp,
         seed=settings.seed,
     )
     tokenizer = BarcodeKmerTokenizer(k=config.k, max_length_bp=config.max_length_bp)
