@@ -105,7 +105,9 @@ class PartitionWriter:
                 use_dictionary=labels,
                 write_statistics=labels,
             )
-        self._writers[split].write_table(rows.slice(0, whole), row_group_size=ROWS_PER_GROUP)
+        # In one chunk, as the ends of chunks would show in the bytes.
+        group = rows.slice(0, whole).combine_chunks()
+        self._writers[split].write_table(group, row_group_size=ROWS_PER_GROUP)
         if whole < rows.num_rows:
             self._waiting[split] = [rows.slice(whole)]
 

@@ -102,7 +102,7 @@ class TextFile:
 
     def _whole_lines(self, stream: BinaryIO, raw: BinaryIO, size: int) -> Iterator[bytes]:
         rest, is_start = b"", True
-        for chunk in _pieces(stream, size):
+        for chunk in pieces(stream, size):
             if is_start:
                 chunk, is_start = chunk.removeprefix(_BOM), False
             head, mark, tail = chunk.rpartition(b"\n")
@@ -143,7 +143,7 @@ class TextFile:
         return TextBlock(text, ends, first_line)
 
 
-def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
     """Read to the end; what can be unpacked before the damage is given before the error."""
     piece = bytearray()
     try:
