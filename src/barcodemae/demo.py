@@ -19,8 +19,9 @@ from rich.table import Table
 from barcodemae.dataset import read_splits
 from barcodemae.errors import CheckpointError, SettingsError
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.probing import ProbeSettings, open_subject, probe_nearest
+from barcodemae.eval.probing import probe_nearest
 from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.subjects import ProbeSettings, open_subject
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.export import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
