@@ -35,7 +35,7 @@ MIN_GENERA = 8  # one is held out, the others must tell something apart
 SPECIES_DEPTH = 0.03
 RANK_DEPTHS = {"genus": 0.08, "family": 0.12, "order": 0.25}
 ROOT_DEPTH = 0.45
-TAXON_SIZE = 6  # genera per family, families per order, and unless told species per genus
+TAXON_SIZE = 6  # species per genus, genera per family, families per order, on average
 WITHIN_SPECIES_DISTANCE = 0.005  # expected distance of two barcodes of one species
 
 MUTATION_RATE = 1e-8  # per site and generation; only its product with times matters
@@ -89,7 +89,7 @@ def simulate_barcodes(
     num_species: int = 600,
     barcodes_per_species: int = 8,
     *,
-    species_per_genus: int = TAXON_SIZE,
+    taxon_size: int = TAXON_SIZE,
     length_bp: int = 658,
     seed: int = 0,
 ) -> pa.Table:
@@ -99,7 +99,8 @@ def simulate_barcodes(
         num_species: Species in the tree, at least `MIN_SPECIES`.
         barcodes_per_species: Barcodes drawn per species, at least `MIN_BARCODES_PER_SPECIES`;
             repeated sequences are dropped (first kept), so a species may hold fewer.
-        species_per_genus: Species per genus on average; few make many small genera.
+        taxon_size: Species per genus, genera per family and families per order, on average; a
+            large number makes few large genera.
         length_bp: Length of every barcode in bp.
         seed: Equal seeds give equal tables.
 
@@ -110,9 +111,9 @@ def simulate_barcodes(
     Raises:
         SettingsError: Too few species or barcodes to fill every partition, or no length.
     """
-    _check_sizes(num_species, barcodes_per_species, species_per_genus, length_bp)
+    _check_sizes(num_species, barcodes_per_species, taxon_size, length_bp)
     generator = np.random.default_rng(seed)
-    tree = _species_tree(num_species, species_per_genus, generator)
+    tree = _species_tree(num_species, taxon_size, generator)
     genealogy = _genealogy(tree.newick, num_species, barcodes_per_species, length_bp, generator)
     sequences = _evolve(genealogy, length_bp, generator)
     species = np.repeat(np.arange(num_species), barcodes_per_species)  # (barcodes,)
@@ -128,7 +129,7 @@ def write_simulated(
     num_species: int = 600,
     barcodes_per_species: int = 8,
     *,
-    species_per_genus: int = TAXON_SIZE,
+    taxon_size: int = TAXON_SIZE,
     length_bp: int = 658,
     seed: int = 0,
 ) -> Path:
@@ -138,7 +139,7 @@ def write_simulated(
         directory: Made if missing; holds `simulated.parquet` afterwards.
         num_species: See `simulate_barcodes`, as the rest.
         barcodes_per_species: See `simulate_barcodes`.
-        species_per_genus: See `simulate_barcodes`.
+        taxon_size: See `simulate_barcodes`.
         length_bp: See `simulate_barcodes`.
         seed: See `simulate_barcodes`.
 
@@ -151,7 +152,7 @@ def write_simulated(
     table = simulate_barcodes(
         num_species,
         barcodes_per_species,
-        species_per_genus=species_per_genus,
+        taxon_size=taxon_size,
         length_bp=length_bp,
         seed=seed,
     )
@@ -164,7 +165,7 @@ def write_simulated(
 
 
 def _check_sizes(
-    num_species: int, barcodes_per_species: int, species_per_genus: int, length_bp: int
+    num_species: int, barcodes_per_species: int, taxon_size: int, length_bp: int
 ) -> None:
     if num_species < MIN_SPECIES:
         raise SettingsError(f"num_species must be at least {MIN_SPECIES}, got {num_species}")
@@ -173,10 +174,9 @@ def _check_sizes(
             f"barcodes_per_species must be at least {MIN_BARCODES_PER_SPECIES}, "
             f"got {barcodes_per_species}"
         )
-    if not 2 <= species_per_genus <= num_species // MIN_GENERA:
+    if not 2 <= taxon_size <= num_species // MIN_GENERA:
         raise SettingsError(
-            f"species_per_genus must lie between 2 and num_species / {MIN_GENERA}, "
-            f"got {species_per_genus}"
+            f"taxon_size must lie between 2 and num_species / {MIN_GENERA}, got {taxon_size}"
         )
     if length_bp < 100:
         raise SettingsError(f"length_bp must be at least 100, got {length_bp}")
@@ -186,9 +186,7 @@ def _draw_seed(generator: np.random.Generator) -> int:
     return int(generator.integers(1, 2**31))
 
 
-def _species_tree(
-    num_species: int, species_per_genus: int, generator: np.random.Generator
-) -> SpeciesTree:
+def _species_tree(num_species: int, taxon_size: int, generator: np.random.Generator) -> SpeciesTree:
     """Draw a pure-birth tree whose number of lineages follows `RANK_DEPTHS`.
 
     A coalescent and a pure-birth process give the same ranked tree shapes (Aldous 2001), so the
@@ -201,8 +199,7 @@ def _species_tree(
     sizes = {}  # rank -> number of taxa
     lineages = num_species
     for rank in RANK_DEPTHS:
-        size = species_per_genus if rank == "genus" else TAXON_SIZE
-        lineages = max(1, round(lineages / size))
+        lineages = max(1, round(lineages / taxon_size))
         sizes[rank] = lineages
     merges = np.arange(num_species - 1)
     ages = np.interp(

@@ -55,7 +55,7 @@ class DemoSettings:
     Attributes:
         seed: Seed of the species tree, the weights, the order and the masks.
         num_species: Species in the simulated tree.
-        species_per_genus: Species per genus; few large genera are learned in few steps.
+        taxon_size: Species per genus; one family of few large genera is learned in few steps.
         barcodes_per_species: Barcodes drawn per species.
         length_bp: Length of the barcodes, and the most that the model reads; the default is that
             of the mini-barcodes of metabarcoding (Leray et al. 2013).
@@ -66,10 +66,10 @@ class DemoSettings:
 
     seed: int = 0
     num_species: int = 320
-    species_per_genus: int = 25
+    taxon_size: int = 25
     barcodes_per_species: int = 8
     length_bp: int = 313
-    max_steps: int = 400
+    max_steps: int = 300
     batch_size: int = 32
     k: int = 4
 
@@ -120,7 +120,7 @@ def run_demo(
         config.data,
         settings.num_species,
         settings.barcodes_per_species,
-        species_per_genus=settings.species_per_genus,
+        taxon_size=settings.taxon_size,
         length_bp=settings.length_bp,
         seed=settings.seed,
     )

@@ -133,10 +133,9 @@ def test_any_length_is_simulated():
     assert {len(barcode) for barcode in barcodes} == {313}
 
 
-def test_species_per_genus_sets_the_size_of_genera():
+def test_the_taxon_size_sets_the_number_of_genera():
     few, many = (
-        simulate_barcodes(96, 4, species_per_genus=size, seed=2)["genus"].unique()
-        for size in (12, 3)
+        simulate_barcodes(96, 4, taxon_size=size, seed=2)["genus"].unique() for size in (12, 3)
     )
     assert len(few) == 8
     assert len(many) == 32
@@ -153,8 +152,8 @@ def test_a_written_simulation_is_a_data_set_with_nothing_else_in_its_folder(tmp_
     [
         ("num_species", 47),
         ("barcodes_per_species", 3),
-        ("species_per_genus", 1),
-        ("species_per_genus", 7),
+        ("taxon_size", 1),
+        ("taxon_size", 7),
         ("length_bp", 99),
     ],
 )
