@@ -43,6 +43,7 @@ class MasterWeightAdamW(torch.optim.AdamW):
         """AdamW's state and the masters, without which a resumed run would differ."""
         return {**super().state_dict(), "masters": self.masters}
 
+    @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore AdamW's state, the masters and, rounded from them, the model."""
         state_dict = dict(state_dict)
