@@ -95,6 +95,17 @@ class StepBatches(Dataset[list[MaskedBatch]]):
     def __len__(self) -> int:
         return self.num_steps
 
+    @property
+    def num_barcodes(self) -> int:
+        """Barcodes in an epoch."""
+        return len(self.reader)
+
+    def processids(self, step: int) -> list[str]:
+        """Names of the barcodes of a step, all processes together; row numbers if nameless."""
+        rows = self.barcodes(step)
+        names = self.reader.processids
+        return [str(row) if names is None else names[int(row)].as_py() for row in rows]
+
     def __getitem__(self, step: int) -> list[MaskedBatch]:
         barcodes = self.barcodes(step)  # (B,)
         generator = np.random.default_rng([self.seed, DRAWS, step])
@@ -153,7 +164,9 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
     """Fixed batches of the validation barcodes: no offset, the same masks every time.
 
     The masks depend on a barcode's place alone; the batch size and the number of processes
-    change nothing. Item i is a list of one micro-batch; the last one may be smaller.
+    change nothing. Item i is a list of one micro-batch; the last one may be smaller. All processes
+    have equally many items, because wrapped models may synchronise in every forward pass: where
+    the batches do not divide evenly, some processes repeat the first one without targets.
 
     Args:
         reader: The validation barcodes.
@@ -172,17 +185,22 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
         self.masking = masking
         num_barcodes = min(limit, len(reader))
         starts = range(0, num_barcodes, batch_size)
-        self._parts = [slice(start, min(start + batch_size, num_barcodes)) for start in starts]
-        self._parts = self._parts[share.rank :: share.world_size]
+        parts = [slice(start, min(start + batch_size, num_barcodes)) for start in starts]
+        self._parts = parts[share.rank :: share.world_size]
+        self._spare_part = parts[0]
+        self._num_items = -(-len(parts) // share.world_size)
         generator = np.random.default_rng(self.SEED)
         shape = (num_barcodes, reader.max_tokens)
         self._noise = MaskingNoise.draw(generator, shape, masking, 4**reader.k)
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return self._num_items
 
     def __getitem__(self, index: int) -> list[MaskedBatch]:
-        part = self._parts[index]
+        is_spare = index >= len(self._parts)
+        part = self._spare_part if is_spare else self._parts[index]
         barcodes = np.arange(part.start, part.stop)
         skipped = np.zeros_like(barcodes)
-        return [masked_batch(self.reader, barcodes, skipped, self.masking, self._noise.rows(part))]
+        noise = self._noise.rows(part)
+        batch = masked_batch(self.reader, barcodes, skipped, self.masking, noise)
+        return [batch.without_targets() if is_spare else batch]

@@ -37,7 +37,7 @@ def save_checkpoint(
     """Save everything needed to continue after `step` steps; called by every process.
 
     Args:
-        accelerator: Holds the model, optimiser and scheduler.
+        accelerator: Holds the model and the optimiser.
         output: Folder of the run.
         step: Steps done so far.
         state: What else to keep, as JSON.
@@ -63,6 +63,7 @@ def save_checkpoint(
             _flush(temporary)
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
+            _flush_entry(folder.parent)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
         shutil.rmtree(temporary, ignore_errors=True)
@@ -79,6 +80,15 @@ def _flush(folder: Path) -> None:
         if file.is_file():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
+
+
+def _flush_entry(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_old(output: Path, keep: int) -> None:

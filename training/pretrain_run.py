@@ -1,0 +1,82 @@
+"""What pre-training is made of: the model, its batches, and what counts as correct.
+
+In: settings. Out: a `TrainingRun` ready for `training.loop`. Guarded by
+tests/training/test_pretrain*.py.
+"""
+
+import torch
+from torch import Tensor
+
+from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
+from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
+from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.batches import Share, StepBatches, ValidationBatches
+from barcodemae.training.reader import BarcodeReader
+from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.training_run import TrainingRun, assemble, share_of, start_accelerator
+
+
+def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> TrainingRun:
+    """Build model, optimiser and batches, and restore the newest checkpoint if asked to."""
+    accelerator = start_accelerator(config, resume=resume)
+    share = share_of(config, accelerator)
+    return assemble(
+        config,
+        accelerator,
+        build_model(config),
+        build_train_batches(config, share),
+        resume=resume,
+        val=build_val_batches(config, share),
+        count_correct=count_correct,
+        tokenizer=BarcodeKmerTokenizer(k=config.k, max_length_bp=config.max_length_bp),
+    )
+
+
+def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
+    """Initialise the model from the seed."""
+    torch.manual_seed(config.seed)
+    return BarcodeMAEForPreTraining(config.model_config())
+
+
+def build_train_batches(config: PretrainConfig, share: Share) -> StepBatches:
+    """Open the training partitions and this process's share of them."""
+    reader = BarcodeReader.from_dataset(
+        config.data, config.train_splits, k=config.k, max_length_bp=config.max_length_bp
+    )
+    return StepBatches(
+        reader,
+        share,
+        config.masking(),
+        seed=config.seed,
+        random_offset=config.random_offset,
+        num_steps=config.num_steps(len(reader)),
+    )
+
+
+def build_val_batches(config: PretrainConfig, share: Share) -> ValidationBatches | None:
+    """Open the validation partition, or None if there is to be no validation."""
+    if not config.val_split:
+        return None
+    reader = BarcodeReader.from_dataset(
+        config.data, [config.val_split], k=config.k, max_length_bp=config.max_length_bp
+    )
+    return ValidationBatches(
+        reader,
+        config.masking(),
+        batch_size=share.micro_batch_size,
+        limit=config.max_val_barcodes,
+        share=share,
+    )
+
+
+def count_correct(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    """Number of predicted k-mers whose most likely class is the true one.
+
+    Args:
+        logits: At the predicted positions, (B, T, K).
+        inputs: The batch, with `labels` (B, L) and `target_positions` (B, T).
+    """
+    positions = inputs["target_positions"]  # (B, T)
+    truth = inputs["labels"].gather(1, positions.clamp(min=0))  # (B, T)
+    is_correct = logits.argmax(dim=-1) + NUM_SPECIAL_TOKENS == truth
+    return (is_correct & (positions >= 0)).sum()
