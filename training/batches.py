@@ -107,6 +107,8 @@ class StepBatches(Dataset[list[MaskedBatch]]):
         return [str(row) if names is None else names[int(row)].as_py() for row in rows]
 
     def __getitem__(self, step: int) -> list[MaskedBatch]:
+        if not 0 <= step < self.num_steps:  # without this, iterating would never end
+            raise IndexError(step)
         barcodes = self.barcodes(step)  # (B,)
         generator = np.random.default_rng([self.seed, DRAWS, step])
         skipped = np.zeros(len(barcodes), dtype=np.int64)
@@ -197,6 +199,8 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
         return self._num_items
 
     def __getitem__(self, index: int) -> list[MaskedBatch]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         is_spare = index >= len(self._parts)
         part = self._spare_part if is_spare else self._parts[index]
         barcodes = np.arange(part.start, part.stop)

@@ -8,6 +8,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from huggingface_hub.errors import StrictDataclassError
+
 from barcodemae.dataset import PRETRAINING_SPLITS
 from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig
@@ -64,8 +66,9 @@ class PretrainConfig(RunSettings):
         self.masking()
         try:
             self.model_config()
-        except (ValueError, TypeError) as error:
-            raise SettingsError(f"model: {' '.join(str(error).split())}") from error
+        except StrictDataclassError as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise SettingsError(f"model: {reason}") from error
 
     def masking(self) -> Masking:
         """The masking settings."""
