@@ -27,8 +27,14 @@ TEMPORARY = ".tmp-"
 
 def checkpoint_folders(output: Path) -> list[Path]:
     """List the complete checkpoints of a run, oldest first."""
-    folders = (output / FOLDER).glob("step-*")
-    return sorted(folder for folder in folders if NAME.fullmatch(folder.name))
+    folders = [folder for folder in (output / FOLDER).glob("step-*") if step_of(folder) is not None]
+    return sorted(folders, key=lambda folder: step_of(folder) or 0)
+
+
+def step_of(folder: Path) -> int | None:
+    """Steps done when a checkpoint was saved, from its name; None if it is no checkpoint."""
+    match = NAME.fullmatch(folder.name)
+    return int(match[1]) if match else None
 
 
 def save_checkpoint(

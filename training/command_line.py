@@ -59,7 +59,7 @@ def command_from_settings(
     resume = typer.Option(default=False, help="Continue from the newest checkpoint.")
     parameters = [
         *([_option("preset", str, presets)] if has_presets else []),
-        _option("config", Path, "Recipe file (YAML)."),
+        _option("config", Path, "Recipe file (YAML), or the settings.json of a run."),
         inspect.Parameter(
             "resume", inspect.Parameter.KEYWORD_ONLY, default=resume, annotation=bool
         ),

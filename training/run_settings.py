@@ -136,10 +136,9 @@ class RunSettings:
             SettingsError: An unknown field, a missing one, or contradictory values.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
-        for source in (recipe, given):
-            if source.get("epochs") is not None and source.get("max_steps") not in (None, NONE):
-                raise SettingsError("epochs and max_steps exclude each other")
         if "epochs" in given:
+            if given.get("max_steps", NONE) != NONE:
+                raise SettingsError("epochs and max_steps exclude each other")
             given.setdefault("max_steps", NONE)
         values = {**recipe, **given}
         known = {field.name for field in dataclasses.fields(cls)}
@@ -214,7 +213,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
-    """Read a recipe by name or from a YAML file.
+    """Read a recipe by name or from a file, YAML or the `settings.json` of a run.
 
     Returns:
         Field names and values, with `recipe` set to its name.
@@ -223,7 +222,7 @@ def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
         SettingsError: No such recipe, or not a YAML mapping.
     """
     path = Path(name_or_file)
-    if path.suffix in {".yaml", ".yml"}:
+    if path.suffix in {".yaml", ".yml", ".json"}:
         if not path.is_file():
             raise SettingsError(f"no such recipe file: {path}")
         text = path.read_text()

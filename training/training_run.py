@@ -182,16 +182,16 @@ def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
         raise SettingsError(f"track: {', '.join(sorted(missing))} is not installed")
     # One process may hold several runs, one after the other, in different precisions.
     AcceleratorState._reset_state()
-    try:
-        accelerator = Accelerator(
-            mixed_precision=autocast,
-            log_with=config.trackers or None,
-            project_dir=config.output,
-            # The only buffers are constants; sharing them would cost a message per forward pass.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
-    except ValueError as error:  # such as fp16 without a GPU
-        raise SettingsError(f"precision {config.precision}: {error}") from error
+    accelerator = Accelerator(
+        mixed_precision=autocast,
+        log_with=config.trackers or None,
+        project_dir=config.output,
+        # The only buffers are constants; sharing them would cost a message per forward pass.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    if config.precision == "fp16" and accelerator.device.type == "cpu":
+        # There is no loss scaling on the CPU, so small gradients would vanish.
+        raise SettingsError("precision fp16 needs a GPU: use bf16")
     if accelerator.distributed_type == DistributedType.FSDP and config.precision == "bf16-weights":
         raise SettingsError(
             "precision bf16-weights keeps whole fp32 masters and does not go with FSDP: use bf16"

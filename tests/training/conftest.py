@@ -31,15 +31,21 @@ TINY_RUN = {
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
-    """A data set of 192 barcodes of 60 bp with all partitions."""
-    return write_simulated(tmp_path_factory.mktemp("simulated"), 48, 4, length_bp=60)
+    """A data set of 192 barcodes of 102 bp with all partitions."""
+    return write_simulated(tmp_path_factory.mktemp("simulated"), 48, 4, length_bp=102)
+
+
+@pytest.fixture(scope="session")
+def tiny_run():
+    """Settings of a run of ten steps, without data and output."""
+    return TINY_RUN
 
 
 @pytest.fixture
-def settings(simulated, tmp_path):
+def settings(simulated, tiny_run, tmp_path):
     """Build the settings of a run of ten steps in `tmp_path/NAME`."""
 
     def build(name="run", **changes):
-        return PretrainConfig(data=simulated, output=tmp_path / name, **{**TINY_RUN, **changes})
+        return PretrainConfig(data=simulated, output=tmp_path / name, **{**tiny_run, **changes})
 
     return build

@@ -74,7 +74,6 @@ def test_typed_beats_recipe_beats_default(tmp_path):
         ({"hidden_size": 100}, "hidden_size must be a positive multiple"),
         ({"k": 0}, "k must be at least 1"),
         ({"k": 9}, "k must be between 1 and 8"),
-        ({"epochs": 3, "max_steps": 4}, "epochs and max_steps exclude each other"),
     ],
 )
 def test_wrong_and_contradictory_settings_are_refused_by_name(values, message):
@@ -114,15 +113,23 @@ def test_epochs_on_the_command_line_replace_the_steps_of_a_recipe():
     assert config.num_steps(640) == 20
 
 
+def test_epochs_and_steps_typed_together_are_refused():
+    with pytest.raises(SettingsError, match="epochs and max_steps exclude each other"):
+        PretrainConfig.resolve({}, epochs=3.0, max_steps="4", **NEEDED)
+
+
 def test_short_kmers_get_the_positions_they_need():
     assert PretrainConfig(**NEEDED, k=1).model_config().max_position_embeddings == 660
     assert PretrainConfig(**NEEDED).model_config().max_position_embeddings == 512
 
 
 def test_saved_settings_resolve_to_the_same(tmp_path):
-    config = PretrainConfig(**NEEDED, max_grad_norm=0.5, track="tensorboard", seed=9)
+    config = PretrainConfig(
+        **NEEDED, max_grad_norm=0.5, track="tensorboard", seed=9, max_steps=7, recipe="settings"
+    )
     config.save(tmp_path / "settings.json")
-    assert PretrainConfig.resolve(json.loads((tmp_path / "settings.json").read_text())) == config
+    assert json.loads((tmp_path / "settings.json").read_text()) == config.as_json()
+    assert PretrainConfig.resolve(load_recipe(tmp_path / "settings.json")) == config
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n", "just text"])
