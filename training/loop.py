@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from barcodemae.errors import TrainingError
+from barcodemae.modeling_barcodemae import BarcodeMAEPreTrainedModel
 from barcodemae.training.checkpoints import save_checkpoint
 from barcodemae.training.export import export, export_full
 from barcodemae.training.history import History
@@ -234,10 +235,10 @@ def stop_if_bad(run: TrainingRun, bad_step: Tensor) -> None:
     )
 
 
-def finish(run: TrainingRun) -> TrainingResult:
-    """Write the model, the history and its plot."""
+def finish(run: TrainingRun, chosen: BarcodeMAEPreTrainedModel | None = None) -> TrainingResult:
+    """Write the model as it is now, or the one that was chosen, the history and its plot."""
     output = run.config.output
-    model = run.whole_model()
+    model = chosen or run.whole_model()
     if run.accelerator.is_main_process:
         export(model, run.tokenizer, output, force=True)
         run.history.save(output / HISTORY_FILE)

@@ -63,7 +63,7 @@ def test_the_newest_ones_are_kept(prepared, tmp_path):
 def test_a_full_disk_is_said_clearly_and_the_last_checkpoint_stays(
     prepared, tmp_path, small_files_only
 ):
-    accelerator, model = prepared
+    accelerator, _ = prepared
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, resource.RLIM_INFINITY))
     good = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
     before = {file.name: file.read_bytes() for file in good.iterdir()}
@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_named(prepared, tmp_path, file):
     accelerator, _ = prepared
     folder = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
     (folder / file).write_bytes(b"{")
-    with pytest.raises(CheckpointError, match="cannot resume from .*step-00000001"):
+    with pytest.raises(CheckpointError, match=r"cannot resume from .*step-00000001"):
         load_latest(accelerator, tmp_path)
 
 

@@ -25,14 +25,14 @@ RATIOS = st.floats(0.01, 0.99)
 
 
 @st.composite
-def batches(draw, unknown_share=st.floats(0, 1)):
+def batches(draw):
     """Ids (B, L) with some [UNK] and padding, lengths (B,), and a seed for the noise."""
     num_rows, num_tokens = draw(st.integers(1, 6)), draw(st.integers(1, 24))
     seed = draw(st.integers(0, 2**32 - 1))
     generator = np.random.default_rng(seed)
     size = (num_rows, num_tokens)
     ids = generator.integers(NUM_SPECIAL_TOKENS, NUM_SPECIAL_TOKENS + NUM_KMERS, size=size)
-    ids[generator.random(size) < draw(unknown_share)] = UNK_ID
+    ids[generator.random(size) < draw(st.floats(0, 1))] = UNK_ID
     lengths = generator.integers(1, num_tokens, size=num_rows, endpoint=True)
     ids[np.arange(num_tokens) >= lengths[:, None]] = UNK_ID
     return ids, lengths, seed

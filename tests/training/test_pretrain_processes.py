@@ -84,5 +84,5 @@ def test_processes_that_cannot_share_a_batch_are_told_so(simulated, tiny_run, tm
     values = {**tiny_run, "batch_size": 9}
     config = PretrainConfig(data=simulated, output=tmp_path, **values)
     two = SimpleNamespace(num_processes=2, process_index=0)
-    with pytest.raises(SettingsError, match="batch_size=9 is not a multiple of .*=4 times 2"):
+    with pytest.raises(SettingsError, match=r"batch_size=9 is not a multiple of .*=4 times 2"):
         share_of(config, two)

@@ -137,7 +137,7 @@ def killed(simulated, tiny_run, tmp_path_factory):
     for name, process in processes.items():
         while process.poll() is None and not checkpoint_folders(runs[name].output):
             time.sleep(0.01)
-        waits[name] = random.uniform(0, 0.4)  # noqa: S311
+        waits[name] = random.uniform(0, 0.4)
         time.sleep(waits[name])
         process.send_signal(signal.SIGKILL)
     for name, process in processes.items():
