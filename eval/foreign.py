@@ -6,10 +6,11 @@ from its name, and no code that comes with a model is run. Every system is used 
 
 - sequences are cleaned as everywhere (upper case, U as T, no gaps, no N at the 3' end);
 - no special tokens are added, so neither [CLS] nor [SEP] is read or counts in the mean;
-- at most 512 tokens are read (BarcodeBERT: 660 bp), which no barcode exceeds;
+- at most 512 tokens are read (BarcodeBERT, HyenaDNA: 660 bp), which no barcode exceeds;
 - the embedding is the masked mean of the last hidden state.
 
-This is how BarcodeBERT's authors compared them. Guarded by tests/eval/foreign/test_foreign.py.
+This is how BarcodeBERT's authors compare them (baselines/datasets.py of their code). Guarded by
+tests/eval/foreign/test_foreign.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,27 +19,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
-from transformers import EsmTokenizer, PreTrainedTokenizerFast
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
+from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval import (
     foreign_barcodebert,
     foreign_esm_gated,
+    foreign_hyenadna,
     foreign_mosaicbert,
     foreign_native,
 )
-from barcodemae.eval.embedding import AutoModelEmbedder, Embedder, UnusableSequencesError
-from barcodemae.eval.foreign_checkpoint import (
-    PICKLED,
-    SAFETENSORS,
-    fill,
-    open_tokenizer,
-    read_settings,
-    read_weights,
-    select,
-)
+from barcodemae.eval.embedding import Embedder, UnusableSequencesError, equal_length_batches
+from barcodemae.eval.foreign_checkpoint import PICKLED, SAFETENSORS, OpenedSystem, read_settings
 from barcodemae.eval.screening import clean, find_unusable
 
 
@@ -49,16 +48,43 @@ PUBLISHED = {
     "dnabert-s": "zhihan1996/DNABERT-S",
     "nucleotide-transformer": "InstaDeepAI/nucleotide-transformer-v2-50m-multi-species",
     "nucleotide-transformer-v1": "InstaDeepAI/nucleotide-transformer-500m-human-ref",
+    "hyenadna": "LongSafari/hyenadna-tiny-1k-seqlen-d256-hf",
     "moderngena": "AIRI-Institute/moderngena-base",
 }
-MAX_TOKENS = 512
+# The order matters: MosaicBERT may call itself "bert", Nucleotide Transformer v2 "esm".
+SYSTEMS = (
+    foreign_mosaicbert,
+    foreign_esm_gated,
+    foreign_hyenadna,
+    foreign_barcodebert,
+    foreign_native,
+)
 DESCRIPTIONS = ["config.json", "tokenizer*.json", "special_tokens_map.json", "vocab.txt"]
 TRAINING_SUFFIXES = (".pt", ".pth")
 
 
 @dataclass
-class ForeignEmbedder(AutoModelEmbedder):
-    """A published system with its tokenizer; the top of this file says how it is used."""
+class ForeignEmbedder:
+    """A published system with its tokenizer; the top of this file says how it is used.
+
+    Attributes:
+        name: The model as the user gave it.
+        fingerprint: First 16 hex digits of the SHA-256 of the weights used.
+        tokenizer: Of transformers, from data alone.
+        model: The encoder, in eval mode, on its device; called with ids it returns
+            `last_hidden_state`.
+        batch_size: Rows per forward pass.
+        max_tokens: Longest input; the rest of a sequence is cut off.
+        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+    """
+
+    name: str
+    fingerprint: str
+    tokenizer: Any
+    model: Any
+    batch_size: int
+    max_tokens: int
+    k: int | None
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -84,69 +110,27 @@ class ForeignEmbedder(AutoModelEmbedder):
             truncation=True,
             max_length=self.max_tokens,
         )
-        return encoding["input_ids"]  # type: ignore[no-any-return]
+        rows: list[list[int]] = encoding["input_ids"]
+        return rows
 
+    @torch.inference_mode()
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Return one vector per sequence, (N, D), in input order.
 
-@dataclass(frozen=True)
-class OpenedSystem:
-    """A network filled with published weights, and its tokenizer.
+        A batch holds rows of equal token count, so padding never enters.
 
-    Attributes:
-        tokenizer: Of transformers, from data alone.
-        model: In float32 on the CPU.
-        fingerprint: Of the weights.
-        max_tokens: Longest input.
-        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
-    """
-
-    tokenizer: Any
-    model: Any
-    fingerprint: str
-    max_tokens: int = MAX_TOKENS
-    k: int | None = None
-
-
-def open_mosaicbert(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of DNABERT-2 or DNABERT-S."""
-    config = foreign_mosaicbert.MosaicBertConfig.from_settings(settings, folder)
-    model = foreign_mosaicbert.MosaicBertModel(config)
-    weights = select(read_weights(folder), foreign_mosaicbert.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_mosaicbert.UNUSED, source=folder)
-    tokenizer = open_tokenizer(PreTrainedTokenizerFast, folder, config.vocab_size)
-    return OpenedSystem(tokenizer, model, fingerprint)
-
-
-def open_esm_gated(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of Nucleotide Transformer v2."""
-    config = foreign_esm_gated.EsmGatedConfig.from_settings(settings, folder)
-    model = foreign_esm_gated.EsmGatedModel(config)
-    weights = select(read_weights(folder), foreign_esm_gated.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_esm_gated.UNUSED, source=folder)
-    tokenizer = open_tokenizer(EsmTokenizer, folder, config.vocab_size)
-    return OpenedSystem(tokenizer, model, fingerprint)
-
-
-def open_barcodebert(checkpoint: foreign_barcodebert.Checkpoint, source: Path) -> OpenedSystem:
-    """Put encoder, weights and k-mer tokenizer of a BarcodeBERT together."""
-    model = foreign_barcodebert.build_model(checkpoint.settings, source)
-    weights = select(checkpoint.weights, foreign_barcodebert.PREFIX)
-    fingerprint = fill(model, weights, unused=foreign_barcodebert.UNUSED, source=source)
-    tokenizer = checkpoint.vocabulary.tokenizer(checkpoint.max_length_bp)
-    max_tokens = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, checkpoint.vocabulary.k)
-
-
-def open_barcodebert_folder(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of BarcodeBERT in the layout of the Hub."""
-    checkpoint = foreign_barcodebert.checkpoint_of_folder(settings, read_weights(folder), folder)
-    return open_barcodebert(checkpoint, folder)
-
-
-def open_native(settings: dict[str, Any], folder: Path) -> OpenedSystem:
-    """Open a folder of Nucleotide Transformer v1 or ModernGENA."""
-    tokenizer, model, fingerprint = foreign_native.open_model(settings, folder)
-    max_tokens = min(MAX_TOKENS, foreign_native.longest_input(model))
-    return OpenedSystem(tokenizer, model, fingerprint, max_tokens)
+        Raises:
+            UnusableSequencesError: Some sequences have no usable token.
+        """
+        tokens = self.tokenize(sequences)
+        vectors = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
+        batches = equal_length_batches([len(row) for row in tokens], self.batch_size)
+        console = Console(stderr=True, quiet=not progress)
+        for rows in track(batches, description="Embedding", console=console):
+            input_ids = torch.tensor([tokens[row] for row in rows], device=self.model.device)
+            hidden_states = self.model(input_ids=input_ids).last_hidden_state  # (B, L, D)
+            vectors[rows] = masked_mean(hidden_states.float()).cpu().numpy()  # (B, D)
+        return vectors
 
 
 def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
@@ -158,14 +142,9 @@ def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
     if not (folder / "config.json").is_file():
         return None
     settings = read_settings(folder)
-    if foreign_mosaicbert.recognises(settings):
-        return partial(open_mosaicbert, settings, folder)
-    if foreign_esm_gated.recognises(settings):
-        return partial(open_esm_gated, settings, folder)
-    if foreign_barcodebert.recognises(settings, folder):
-        return partial(open_barcodebert_folder, settings, folder)
-    if foreign_native.recognises(settings, folder):
-        return partial(open_native, settings, folder)
+    for system in SYSTEMS:
+        if system.recognises(settings, folder):
+            return partial(system.open_folder, settings, folder)
     return None
 
 
@@ -175,11 +154,13 @@ def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
     Raises:
         CheckpointError: A known system's files cannot be had, or are damaged.
     """
+    is_known = name in PUBLISHED.values()
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=DESCRIPTIONS))
         opener = identify(folder)
         if opener is None:
             return None
+        is_known = True
         for weights in (SAFETENSORS, PICKLED):
             if not any(folder.glob(weights)):
                 snapshot_download(name, revision=revision, allow_patterns=[weights])
@@ -188,10 +169,12 @@ def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
     except HFValidationError:
         return None
     except (OSError, ValueError) as error:
-        if name not in PUBLISHED.values():
+        if not is_known:
             return None
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{name}: weights not available here: {first_line}") from error
+        raise CheckpointError(
+            f"{name}: weights not available here: not in the Hub cache, and downloading them "
+            f"failed ({type(error).__name__})"
+        ) from error
     return opener()
 
 
@@ -204,7 +187,7 @@ def open_system(model: str | Path, revision: str | None) -> OpenedSystem | None:
     if path.is_file():
         if path.suffix not in TRAINING_SUFFIXES:
             return None
-        return open_barcodebert(foreign_barcodebert.read_training_checkpoint(path), path)
+        return foreign_barcodebert.open_training_file(path)
     name = PUBLISHED.get(str(model).lower(), str(model))
     return open_hub_model(name, revision) if name.count("/") == 1 else None
 

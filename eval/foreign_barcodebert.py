@@ -19,7 +19,14 @@ from torch import Tensor
 from transformers import AutoModel, BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.foreign_checkpoint import read_pickled, require
+from barcodemae.eval.foreign_checkpoint import (
+    OpenedSystem,
+    fill,
+    read_pickled,
+    read_weights,
+    require,
+    select,
+)
 
 
 PREFIX = "bert."
@@ -155,18 +162,6 @@ class Checkpoint:
     max_length_bp: int
 
 
-def checkpoint_of_folder(
-    settings: Mapping[str, Any], weights: Mapping[str, Tensor], folder: Path
-) -> Checkpoint:
-    """Describe a folder in the Hub's layout.
-
-    Raises:
-        CheckpointError: Its vocabulary is not one of k-mers.
-    """
-    vocabulary = KmerVocabulary.of_size(settings["vocab_size"], folder)
-    return Checkpoint(settings, weights, vocabulary, MAX_LENGTH_BP)
-
-
 def read_training_checkpoint(path: Path) -> Checkpoint:
     """Read a `.pt` file of the original training code.
 
@@ -190,3 +185,37 @@ def read_training_checkpoint(path: Path) -> Checkpoint:
         )
     weights = {name.removeprefix("module."): value for name, value in content["model"].items()}
     return Checkpoint(settings, weights, vocabulary, options.get("max_len", MAX_LENGTH_BP))
+
+
+def open_checkpoint(checkpoint: Checkpoint, source: Path) -> OpenedSystem:
+    """Put encoder, weights and k-mer tokenizer of a BarcodeBERT together.
+
+    Raises:
+        CheckpointError: Weights and sizes do not fit.
+    """
+    model = build_model(checkpoint.settings, source)
+    weights = select(checkpoint.weights, PREFIX)
+    fingerprint = fill(model, weights, unused=UNUSED, source=source)
+    tokenizer = checkpoint.vocabulary.tokenizer(checkpoint.max_length_bp)
+    max_tokens = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, checkpoint.vocabulary.k)
+
+
+def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
+    """Open a folder of BarcodeBERT in the layout of the Hub.
+
+    Raises:
+        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+    """
+    vocabulary = KmerVocabulary.of_size(settings["vocab_size"], folder)
+    weights = read_weights(folder)
+    return open_checkpoint(Checkpoint(settings, weights, vocabulary, MAX_LENGTH_BP), folder)
+
+
+def open_training_file(path: Path) -> OpenedSystem:
+    """Open a `.pt` file of the original training code.
+
+    Raises:
+        CheckpointError: Damaged, unsafe, of another program, or of a kind not supported.
+    """
+    return open_checkpoint(read_training_checkpoint(path), path)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,27 @@ from barcodemae.errors import CheckpointError
 SAFETENSORS = "model*.safetensors"
 PICKLED = "pytorch_model*.bin"
 READ_ERRORS = (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError)
+MAX_TOKENS = 512  # BarcodeBERT's authors compare systems at this length; no barcode exceeds it
 SHOWN_NAMES = 3  # weight names spelled out in a message
+
+
+@dataclass(frozen=True)
+class OpenedSystem:
+    """A network filled with published weights, and its tokenizer.
+
+    Attributes:
+        tokenizer: Of transformers, from data alone.
+        model: In float32 on the CPU; called with ids it returns `last_hidden_state`.
+        fingerprint: Of the weights.
+        max_tokens: Longest input.
+        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+    """
+
+    tokenizer: Any
+    model: Any
+    fingerprint: str
+    max_tokens: int = MAX_TOKENS
+    k: int | None = None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -79,6 +100,18 @@ def read_pickled(path: Path, safe_globals: Iterable[Any] = ()) -> Any:
         ) from error
 
 
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: Damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Return all tensors of a model folder under their published names.
 
@@ -95,13 +128,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         )
     weights: dict[str, Tensor] = {}
     for path in files:
-        if not safe:
-            weights |= read_pickled(path)
-            continue
-        try:
-            weights |= load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+        part = read_safetensors(path) if safe else read_pickled(path)
+        if not isinstance(part, dict) or not all(map(torch.is_tensor, part.values())):
+            raise CheckpointError(f"{path}: holds more than named tensors")
+        weights |= part
     return weights
 
 
@@ -174,6 +204,11 @@ def open_tokenizer(kind: Any, folder: Path, vocab_size: int) -> Any:
             f"{folder}: its tokenizer has ids up to {largest}, its weights {vocab_size} tokens"
         )
     return tokenizer
+
+
+def load_encoder(model: nn.Module, folder: Path, *, prefix: str, unused: tuple[str, ...]) -> str:
+    """Fill a model from a folder; the arguments are those of `select` and `fill`."""
+    return fill(model, select(read_weights(folder), prefix), unused=unused, source=folder)
 
 
 def complain(source: Path, what: str, names: list[str]) -> None:

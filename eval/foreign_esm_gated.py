@@ -16,10 +16,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import EsmTokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.foreign_checkpoint import require
+from barcodemae.eval.foreign_checkpoint import (
+    OpenedSystem,
+    load_encoder,
+    open_tokenizer,
+    require,
+)
 
 
 PREFIX = "esm."
@@ -73,7 +79,7 @@ class EsmGatedConfig:
         )
 
 
-def recognises(settings: Mapping[str, Any]) -> bool:
+def recognises(settings: Mapping[str, Any], _: Path) -> bool:
     """Say whether a `config.json` is a gated ESM's; plain ESM has no `add_bias_fnn`."""
     return "add_bias_fnn" in settings and settings.get("model_type", "esm") == "esm"
 
@@ -229,3 +235,15 @@ class EsmGatedModel(nn.Module):
         is_token = None if attention_mask is None else attention_mask[:, None, None, :].bool()
         hidden_states = self.encoder(self.embeddings(input_ids), is_token)
         return BaseModelOutput(last_hidden_state=hidden_states)
+
+
+def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
+    """Open a folder of Nucleotide Transformer v2.
+
+    Raises:
+        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+    """
+    model = EsmGatedModel(EsmGatedConfig.from_settings(settings, folder))
+    fingerprint = load_encoder(model, folder, prefix=PREFIX, unused=UNUSED)
+    tokenizer = open_tokenizer(EsmTokenizer, folder, model.config.vocab_size)
+    return OpenedSystem(tokenizer, model, fingerprint)

@@ -19,9 +19,15 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput
 
-from barcodemae.eval.foreign_checkpoint import require
+from barcodemae.eval.foreign_checkpoint import (
+    OpenedSystem,
+    load_encoder,
+    open_tokenizer,
+    require,
+)
 
 
 PREFIX = "bert."
@@ -55,7 +61,7 @@ class MosaicBertConfig:
         return cls(**dict(zip(names, require(settings, names, source), strict=True)), **given)
 
 
-def recognises(settings: Mapping[str, Any]) -> bool:
+def recognises(settings: Mapping[str, Any], _: Path) -> bool:
     """Say whether a `config.json` is a MosaicBERT's.
 
     Newer revisions of DNABERT-2 have no `model_type`, and those that have one say "bert".
@@ -224,3 +230,15 @@ class MosaicBertModel(nn.Module):
         if attention_mask is not None:
             hidden_states = hidden_states * attention_mask.unsqueeze(-1)
         return BaseModelOutput(last_hidden_state=hidden_states)
+
+
+def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
+    """Open a folder of DNABERT-2 or DNABERT-S.
+
+    Raises:
+        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+    """
+    model = MosaicBertModel(MosaicBertConfig.from_settings(settings, folder))
+    fingerprint = load_encoder(model, folder, prefix=PREFIX, unused=UNUSED)
+    tokenizer = open_tokenizer(PreTrainedTokenizerFast, folder, model.config.vocab_size)
+    return OpenedSystem(tokenizer, model, fingerprint)

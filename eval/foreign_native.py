@@ -12,7 +12,14 @@ from typing import Any
 from transformers import AutoModel, EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.foreign_checkpoint import complain, hash_tensors, open_tokenizer
+from barcodemae.eval.embedding import quiet_transformers
+from barcodemae.eval.foreign_checkpoint import (
+    MAX_TOKENS,
+    OpenedSystem,
+    complain,
+    hash_tensors,
+    open_tokenizer,
+)
 
 
 DNA_LETTERS = frozenset("ACGTN")
@@ -38,15 +45,22 @@ def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
     return num_dna > DNA_SHARE * len(words)
 
 
-def open_model(settings: Mapping[str, Any], folder: Path) -> tuple[Any, Any, str]:
-    """Open tokenizer and network; returns them and the fingerprint of the weights.
+def longest_input(model: Any) -> int:
+    """Return how many tokens the position table holds; ESM's starts behind the padding id."""
+    first = model.config.pad_token_id + 1 if model.config.model_type == "esm" else 0
+    return int(model.config.max_position_embeddings) - first
+
+
+def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
+    """Open a folder of Nucleotide Transformer v1 or ModernGENA.
 
     Raises:
         CheckpointError: Missing, damaged or incomplete.
     """
     kind, _, options = KINDS[settings["model_type"]]
     try:
-        model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
+        with quiet_transformers():
+            model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
@@ -56,10 +70,5 @@ def open_model(settings: Mapping[str, Any], folder: Path) -> tuple[Any, Any, str
         name: value for name, value in model.state_dict().items() if not name.startswith(UNUSED)
     }
     tokenizer = open_tokenizer(kind, folder, model.config.vocab_size)
-    return tokenizer, model, hash_tensors(used)
-
-
-def longest_input(model: Any) -> int:
-    """Return how many tokens the position table holds; ESM's starts behind the padding id."""
-    first = model.config.pad_token_id + 1 if model.config.model_type == "esm" else 0
-    return int(model.config.max_position_embeddings) - first
+    max_tokens = min(MAX_TOKENS, longest_input(model))
+    return OpenedSystem(tokenizer, model, hash_tensors(used), max_tokens)

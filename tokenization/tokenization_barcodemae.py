@@ -197,6 +197,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         settings = json.loads(path.read_text())
         # transformers 5 would write "TokenizersBackend", which 4.57 does not know.
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        settings["model_input_names"] = self.model_input_names  # 4.57 would add token types
         settings.pop("auto_map", None)
         if with_code:
             shutil.copyfile(__file__, path.with_name("tokenization_barcodemae.py"))

@@ -14,27 +14,22 @@ from numpy.typing import NDArray
 
 from barcodemae.tokenization import kmer_vocabulary
 from barcodemae.tokenization.tokenization_barcodemae import BASES, SPECIAL_TOKENS, UNK_TOKEN
+from barcodemae.training.cleaning import clean_barcodes
 
 
 NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
 UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
 UNKNOWN_BASE = len(BASES)  # code of every letter that is not A, C, G or T
-_N, _DROPPED = UNKNOWN_BASE + 1, UNKNOWN_BASE + 2  # codes that exist only inside this file
 ROWS_PER_BLOCK = 16_384  # bounds the working memory of `base_codes` to some tens of MB
 
 
-def _letter_table() -> NDArray[np.uint8]:
+def _base_table() -> NDArray[np.uint8]:
     table = np.full(256, UNKNOWN_BASE, dtype=np.uint8)
-    for code, base in enumerate(BASES):
-        table[[ord(base), ord(base.lower())]] = code
-    table[[ord("U"), ord("u")]] = BASES.index("T")
-    table[[ord("N"), ord("n")]] = _N
-    table[[ord(letter) for letter in "-. \t\n\v\f\r"]] = _DROPPED
-    table[0x80:0xC0] = _DROPPED  # UTF-8 continuation bytes: a letter outside ASCII counts once
+    table[[ord(base) for base in BASES]] = np.arange(len(BASES))
     return table
 
 
-LETTER_TO_CODE = _letter_table()
+BASE_TABLE = _base_table()
 
 
 def base_codes(
@@ -55,57 +50,15 @@ def base_codes(
         sequences = pa.array(sequences, pa.large_string())
     chunks = sequences.chunks if isinstance(sequences, pa.ChunkedArray) else [sequences]
     blocks = [
-        _code_block(chunk.slice(start, ROWS_PER_BLOCK))
+        clean_barcodes(chunk.slice(start, ROWS_PER_BLOCK))
         for chunk in chunks
         for start in range(0, len(chunk), ROWS_PER_BLOCK)
     ]
-    codes = [block for block, _ in blocks]
-    lengths = [lengths for _, lengths in blocks]
-    offsets = np.zeros(1 + sum(map(len, lengths)), dtype=np.int64)
-    if blocks:
-        np.cumsum(np.concatenate(lengths), out=offsets[1:])
-    return np.concatenate(codes) if codes else np.empty(0, np.uint8), offsets
-
-
-def letters_and_offsets(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """See the bytes of a string array and where each row begins, without copying them."""
-    width = np.int64 if pa.types.is_large_string(block.type) else np.int32
-    if block.null_count:
-        block = block.fill_null("")
-    _, starts, letters = block.buffers()
-    offsets = np.frombuffer(starts, dtype=width)[block.offset : block.offset + len(block) + 1]
-    if letters is None or len(block) == 0:
-        return np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int64)
-    view = np.frombuffer(letters, dtype=np.uint8)[offsets[0] : offsets[-1]]
-    return view, offsets.astype(np.int64) - offsets[0]
-
-
-def _code_block(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    letters, offsets = letters_and_offsets(block)
-    codes = LETTER_TO_CODE[letters]
-    if codes.size and codes.max() == _DROPPED:
-        codes, offsets = _without_dropped(codes, offsets)
-    starts, ends = offsets[:-1], offsets[1:].copy()
-    while (trailing := np.flatnonzero((ends > starts) & _is_n(codes, ends - 1))).size:
-        ends[trailing] -= 1
-        codes[ends[trailing]] = _DROPPED
-    if (ends != offsets[1:]).any():
-        codes, offsets = _without_dropped(codes, offsets)
-    return np.minimum(codes, UNKNOWN_BASE, out=codes), np.diff(offsets)
-
-
-def _is_n(codes: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if codes.size == 0:
-        return np.zeros(len(positions), dtype=np.bool_)
-    return np.asarray(codes[np.maximum(positions, 0)] == _N)
-
-
-def _without_dropped(
-    codes: NDArray[np.uint8], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    kept = codes != _DROPPED
-    num_kept_before = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])
-    return codes[kept], num_kept_before[offsets]
+    if not blocks:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    offsets = np.zeros(1 + sum(map(len, blocks)), dtype=np.int64)
+    np.cumsum(np.concatenate([block.lengths() for block in blocks]), out=offsets[1:])
+    return np.concatenate([BASE_TABLE[block.letters] for block in blocks]), offsets
 
 
 def kmer_ids(

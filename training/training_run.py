@@ -26,6 +26,7 @@ from barcodemae.modeling_barcodemae import BarcodeMAEPreTrainedModel
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches import Share
 from barcodemae.training.checkpoints import checkpoint_folders, load_latest
+from barcodemae.training.cpu_kernels import use_cpu_kernels
 from barcodemae.training.history import History
 from barcodemae.training.master_weights import MasterWeightAdamW
 from barcodemae.training.run_settings import RunSettings
@@ -264,6 +265,8 @@ def assemble(
         resume: Whether to look for a checkpoint.
         **parts: The task's own: `val`, `count_correct`, `tokenizer`.
     """
+    if accelerator.device.type == "cpu":
+        use_cpu_kernels(model)
     configure(model, config)
     model.to(accelerator.device)
     optimizer = build_optimizer(config, model)

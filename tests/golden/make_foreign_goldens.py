@@ -3,6 +3,7 @@
     python make_foreign_goldens.py mosaicbert FOLDER   # bert_layers.py, bert_padding.py
     python make_foreign_goldens.py esm_gated FOLDER    # modeling_esm.py, esm_config.py
     python make_foreign_goldens.py barcodebert FOLDER  # the package folder barcodebert/
+    python make_foreign_goldens.py hyenadna FOLDER     # modeling_hyena.py, configuration_hyena.py
 
 FOLDER is a checkout of the original code; README.md beside this file names the ones used and the
 versions it ran under. Nothing of the originals is stored here: only tiny seeded random weights
@@ -79,6 +80,36 @@ ESM_GATED_CONFIG = {
     "use_cache": False,
     "vocab_list": None,
     "vocab_size": 27,  # six special tokens, 16 2-mers, A, T, C, G, N
+}
+
+HYENADNA_CONFIG = {
+    "activation_freq": 10,
+    "architectures": ["HyenaDNAForCausalLM"],
+    "auto_map": {
+        "AutoConfig": "configuration_hyena.HyenaConfig",
+        "AutoModel": "modeling_hyena.HyenaDNAModel",
+        "AutoModelForCausalLM": "modeling_hyena.HyenaDNAForCausalLM",
+    },
+    "d_inner": 20,
+    "d_model": 24,
+    "emb_dim": 5,
+    "embed_dropout": 0.1,
+    "filter_order": 8,
+    "hyena_dropout": 0.0,
+    "hyena_filter_dropout": 0.0,
+    "hyena_order": 2,
+    "layer_norm_epsilon": 1e-05,
+    "max_seq_len": 34,
+    "model_type": "hyenadna",
+    "n_layer": 2,
+    "num_inner_mlps": 2,
+    "pad_token_id": 4,
+    "pad_vocab_size_multiple": 8,
+    "short_filter_order": 3,
+    "tie_word_embeddings": False,
+    "train_freq": True,
+    "use_bias": True,
+    "vocab_size": 12,
 }
 
 BARCODEBERT_K, BARCODEBERT_MAX_LENGTH = 2, 24
@@ -230,10 +261,25 @@ def make_barcodebert(folder: Path) -> None:
     save_golden("barcodebert", config.to_dict() | {"barcodes": BARCODES}, tensors, model)
 
 
+def make_hyenadna(folder: Path) -> None:
+    """Run the backbone of HyenaDNA; it takes no mask."""
+    load_package(folder, "hyenadna")
+    modeling = importlib.import_module("hyenadna.modeling_hyena")
+    config = importlib.import_module("hyenadna.configuration_hyena").HyenaConfig(**HYENADNA_CONFIG)
+    model = modeling.HyenaDNAForCausalLM(config).eval()
+    randomise(model)
+    ids, mask = padded_batch(config.vocab_size, pad_id=4)
+    with torch.no_grad():
+        hidden_states = model.hyena(ids, return_dict=True).last_hidden_state
+    tensors = {"input_ids": ids, "attention_mask": mask, "hidden_states": hidden_states}
+    save_golden("hyenadna", HYENADNA_CONFIG, tensors, model)
+
+
 if __name__ == "__main__":
     makers = {
         "mosaicbert": make_mosaicbert,
         "esm_gated": make_esm_gated,
         "barcodebert": make_barcodebert,
+        "hyenadna": make_hyenadna,
     }
     makers[sys.argv[1]](Path(sys.argv[2]))

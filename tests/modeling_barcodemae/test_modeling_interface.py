@@ -111,6 +111,21 @@ def test_positions_can_be_shifted_by_the_caller(tiny_model):
     assert torch.equal(shifted.last_hidden_state, expected.last_hidden_state)
 
 
+def test_padding_named_as_visible_is_still_not_attended(tiny_model):
+    everything = torch.arange(6).expand(3, 6)
+    whole = torch.where(IDS == 0, 40, IDS)
+    named = tiny_model.barcodemae(whole, ATTENTION, visible_positions=everything)
+    expected = tiny_model.barcodemae(whole, ATTENTION)
+    is_token = ATTENTION.bool()
+    assert torch.equal(named.attention_mask, ATTENTION)
+    torch.testing.assert_close(
+        named.last_hidden_state[is_token],
+        expected.last_hidden_state[is_token],
+        atol=1e-6,
+        rtol=0,
+    )
+
+
 def test_a_single_barcode_without_batch_is_refused_clearly(tiny_model):
     with pytest.raises(ValueError, match="must be a batch"):
         tiny_model(IDS[0])

@@ -209,6 +209,7 @@ def test_the_stored_form_is_plain_data_under_a_name_that_older_releases_know(tok
     tokenizer.save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert settings["model_input_names"] == ["input_ids", "attention_mask"]
     assert "auto_map" not in settings
     stored = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert stored.encode("acgUUU-NACG.TA").ids == [8, 65, 1, 46]

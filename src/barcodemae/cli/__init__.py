@@ -15,7 +15,7 @@ import typer
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import embedding, models, probing, training
+from barcodemae.cli import data, demo, embedding, models, probing, training
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -27,10 +27,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
+    data,
     embedding,
     models,
     probing,
     training,
+    demo,
 )
 for group in COMMAND_GROUPS:
     group.register(app)

@@ -43,6 +43,38 @@ def export(
     typer.echo(f"wrote {out} (full) and {out / ENCODER_FOLDER} (native encoder)", err=True)
 
 
+def convert(
+    original: Path = typer.Argument(
+        ..., metavar="ORIGINAL.pt", help="A checkpoint of the original code."
+    ),
+    out: Path = typer.Argument(..., metavar="OUT", help="The folder to write."),
+    force: bool = typer.Option(False, "--force", help="Write into a foreign, non-empty folder."),
+) -> None:
+    """Convert a checkpoint of the original BarcodeMAE or BarcodeBERT code into OUT and OUT/encoder.
+
+    The file is read without running anything in it; only weights and plain settings are accepted.
+    """
+    from barcodemae.modeling_barcodemae import BarcodeMAEModel
+    from barcodemae.training.convert import convert as convert_checkpoint
+    from barcodemae.training.export import ENCODER_FOLDER
+
+    model = convert_checkpoint(original, out, force=force)
+    name = "BarcodeMAE encoder" if isinstance(model, BarcodeMAEModel) else "BarcodeBERT"
+    config = model.config
+    typer.echo(
+        f"{name}: k={config.k}, {config.num_hidden_layers} layers, width {config.hidden_size}\n"
+        f"wrote {out} (full) and {out / ENCODER_FOLDER} (native encoder)",
+        err=True,
+    )
+    if isinstance(model, BarcodeMAEModel):
+        typer.echo(
+            "note: the original code never stores the decoder; the encoder is complete, but "
+            "pre-training on from here starts with a new decoder",
+            err=True,
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
     app.command()(export)
+    app.command()(convert)

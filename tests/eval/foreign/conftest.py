@@ -87,6 +87,16 @@ def write_esm_tokenizer(folder: Path, k: int) -> None:
     (folder / "special_tokens_map.json").write_text(json.dumps(ESM_SPECIALS))
 
 
+@pytest.fixture(name="write_bpe_tokenizer")
+def bpe_tokenizer_writer() -> Callable[[Path], None]:
+    return write_bpe_tokenizer
+
+
+@pytest.fixture(name="write_esm_tokenizer")
+def esm_tokenizer_writer() -> Callable[..., None]:
+    return write_esm_tokenizer
+
+
 @pytest.fixture
 def dnabert_2(tmp_path: Path, golden: Callable[[str], Golden]) -> Path:
     """DNABERT-2: no model_type, a masked language model in pytorch_model.bin."""
@@ -141,7 +151,22 @@ def barcodebert(tmp_path: Path, golden: Callable[[str], Golden]) -> Path:
     return folder
 
 
-@pytest.fixture(params=["dnabert_2", "dnabert_s", "nucleotide_transformer", "barcodebert"])
+@pytest.fixture
+def hyenadna(tmp_path: Path, golden: Callable[[str], Golden]) -> Path:
+    """HyenaDNA: a causal language model, shared tensors stored once, a tokenizer that is code."""
+    original, folder = golden("hyenadna"), tmp_path / "five"
+    write_config(folder, original.config)
+    is_copy = (".implicit_filter.3.freq", ".implicit_filter.5.freq")
+    stored = {k: v for k, v in original.weights.items() if not k.endswith(is_copy)}
+    save_file(stored, folder / "model.safetensors")
+    (folder / "tokenization_hyena.py").write_text(TRAP)
+    return folder
+
+
+SYSTEMS = ["dnabert_2", "dnabert_s", "nucleotide_transformer", "barcodebert", "hyenadna"]
+
+
+@pytest.fixture(params=SYSTEMS)
 def published_folder(request: pytest.FixtureRequest) -> Path:
     """Each ported system in turn."""
     return request.getfixturevalue(request.param)

@@ -1,0 +1,158 @@
+"""Measure `barcodemae prepare` on generated files in the layout of the released BIOSCAN-5M table.
+
+    python benchmarks/prepare.py --rows 500000 --rows 5150000 --out results.json
+
+Each size is generated, prepared in a process of its own, and deleted. The barcodes descend from
+25,000 random ancestors with about 2 % of the bases changed; 46.6 % of the rows are distinct (2.4 of
+5.15 million), as published. Reported: seconds of wall clock and of CPU, and peak resident memory.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+HEADER = (
+    "processid,sampleid,taxon,phylum,class,order,family,subfamily,genus,species,dna_bin,"
+    "dna_barcode,country,province_state,coord-lat,coord-lon,image_measurement_value,area_fraction,"
+    "scale_factor,inferred_ranks,split,index_bioscan_1M_insect,chunk"
+)
+# Rows by split as published; pre-training rows have no species.
+SPLIT_ROWS = {
+    "pretrain": 4_677_756,
+    "train": 289_203,
+    "val": 14_757,
+    "test": 39_373,
+    "key_unseen": 36_465,
+    "val_unseen": 8_819,
+    "test_unseen": 7_887,
+    "other_heldout": 76_590,
+}
+DISTINCT_SHARE = 2.4 / 5.15
+NUM_SPECIES = 25_000
+BARCODE_BP = 658
+ROWS_PER_BLOCK = 20_000
+
+
+def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
+    """Write a metadata table of so many rows."""
+    generator = np.random.default_rng(seed)
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    ancestors = letters[generator.integers(0, 4, (NUM_SPECIES, BARCODE_BP), dtype=np.uint8)]
+    shares = np.array(list(SPLIT_ROWS.values())) / sum(SPLIT_ROWS.values())
+    recent: list[tuple[str, int, str]] = []
+    with path.open("w") as stream:
+        stream.write(HEADER + "\n")
+        for start in range(0, num_rows, ROWS_PER_BLOCK):
+            size = min(ROWS_PER_BLOCK, num_rows - start)
+            is_new = generator.random(size) < DISTINCT_SHARE
+            is_new[0] = True
+            fresh = _descendants(generator, ancestors, letters, shares, int(is_new.sum()))
+            number = -1
+            rows = []
+            for row in range(size):
+                number += bool(is_new[row])
+                pool = fresh if is_new[row] or not recent else recent
+                at = number if is_new[row] else int(generator.integers(0, len(pool)))
+                rows.append(_line(start + row, *pool[min(at, len(pool) - 1)]))
+            stream.write("".join(rows))
+            recent = (recent + fresh)[-200_000:]
+
+
+def _descendants(
+    generator: np.random.Generator,
+    ancestors: NDArray[np.uint8],
+    letters: NDArray[np.uint8],
+    shares: NDArray[np.float64],
+    size: int,
+) -> list[tuple[str, int, str]]:
+    """Barcodes that are new to the table, with their species and partition."""
+    names = list(SPLIT_ROWS)
+    species = generator.integers(0, NUM_SPECIES, size)
+    barcodes = ancestors[species]
+    is_changed = generator.random(barcodes.shape, dtype=np.float32) < 0.02
+    barcodes[is_changed] = letters[generator.integers(0, 4, int(is_changed.sum()))]
+    splits = generator.choice(len(names), size, p=shares)
+    lengths = generator.integers(500, BARCODE_BP + 1, size)
+    lengths[generator.random(size) < 0.8] = BARCODE_BP
+    return [
+        (bytes(barcode[:length]).decode(), int(kind), names[split])
+        for barcode, kind, split, length in zip(barcodes, species, splits, lengths, strict=True)
+    ]
+
+
+def _line(row: int, barcode: str, species: int, split: str) -> str:
+    genus = species // 5
+    order, family = genus % 20, genus % 700
+    is_labelled = split != "pretrain"
+    names = f"Genus{genus},Genus{genus} species{species}" if is_labelled else ","
+    taxon = f"Genus{genus} species{species}" if is_labelled else f"Family{family}idae"
+    return (
+        f"BSC{row:09d}-23,BIOUG{row:08d},{taxon},Arthropoda,Insecta,Order{order},Family{family}idae"
+        f",,{names},BOLD:AAA{species:04d},{barcode},Costa Rica,Guanacaste,10.85,-85.61,"
+        f"123456.0,0.25,1.5,,{split},,{row // 10_000}\n"
+    )
+
+
+def measure(num_rows: int, folder: Path) -> dict[str, float]:
+    """Generate, prepare and delete one table."""
+    table, out = folder / "BIOSCAN_5M_Insect_Dataset_metadata.csv", folder / "prepared"
+    write_table(table, num_rows)
+    size = table.stat().st_size
+    script = (
+        "import json, resource, sys\n"
+        "from barcodemae.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(json.dumps([used.ru_utime, used.ru_stime, used.ru_maxrss]))\n"
+        "sys.exit(code)\n"
+    )
+    command = [sys.executable, "-c", script, "prepare", str(table), "--out", str(out)]
+    start = time.perf_counter()
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    wall = time.perf_counter() - start
+    user, system, peak = json.loads(run.stdout.splitlines()[-1])
+    description = json.loads((out / "dataset.json").read_text())
+    return {
+        "rows": num_rows,
+        "distinct": description["rows"]["kept"],
+        "table_gb": size / 1e9,
+        "wall_s": wall,
+        "cpu_s": user + system,
+        "peak_gib": peak / (1 << 20),
+    }
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, action="append", help="rows of a table; repeatable")
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
+    parser.add_argument("--tmp", type=Path, help="where the tables go (needs 10 GB for 5 M rows)")
+    options = parser.parse_args()
+    results = {"cores": len(os.sched_getaffinity(0)), "python": sys.version.split()[0], "runs": []}
+    for num_rows in options.rows or [500_000, 5_150_000]:
+        with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
+            results["runs"].append(measure(num_rows, Path(folder)))
+        print(json.dumps(results["runs"][-1]))
+    if len(results["runs"]) > 1:
+        first, last = results["runs"][0], results["runs"][-1]
+        times = last["rows"] / first["rows"]
+        results["growth"] = {
+            name: round((last[name] / first[name]) / times, 3) for name in ("cpu_s", "peak_gib")
+        }
+        print(json.dumps(results["growth"]), "(1 = linear in the rows)")
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

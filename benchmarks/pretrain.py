@@ -1,0 +1,210 @@
+"""Training speed against the reference (`python benchmarks/pretrain.py --width 768`).
+
+Times one optimiser step on simulated masked batches, in turn, of
+- `ours`: this package as `training/pretrain.py` runs it (bf16 weights with fp32 masters, exact
+  mask counts, logits only where k-mers are hidden, CPU kernels on a CPU);
+- `reference-style`: the same network as the original code computes it: fp32, Bernoulli masks and
+  so padding among the visible, logits and two losses at every position, batches of 16;
+- `reference`: with `--reference CHECKOUT`, the original's own model class, likewise.
+Prints barcodes/s, FLOP/s, the share of the matrix-multiply peak measured in the same rounds,
+memory, and ratios; `--growth` adds how `ours` grows with batch, depth and length.
+"""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from measure import PeakMemory, gemm, gemm_flop, layers_flop, show, time_in_turn
+from torch.nn import functional as F
+from transformers import BertConfig
+
+from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.training.cpu_kernels import use_cpu_kernels
+from barcodemae.training.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
+from barcodemae.training.master_weights import MasterWeightAdamW
+
+
+K = 6
+REFERENCE_BATCH = 16  # the original's default, per GPU
+FULL_LENGTH = 109  # tokens of a 658 bp barcode
+
+Step = Callable[[], object]
+
+
+def config_of(width: int, layers: int = 6) -> BarcodeMAEConfig:
+    """The published architecture at another width or depth."""
+    return BarcodeMAEConfig(
+        k=K,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        decoder_hidden_size=width,
+        decoder_intermediate_size=4 * width,
+        decoder_num_hidden_layers=layers,
+    )
+
+
+def random_batch(size: int, num_tokens: int, max_tokens: int, masking: Masking) -> MaskedBatch:
+    """A masked batch of random barcodes of equal length."""
+    generator = np.random.default_rng(0)
+    ids = np.ones((size, max_tokens), dtype=np.int64)
+    ids[:, :num_tokens] = generator.integers(4**K, size=(size, num_tokens)) + 2
+    noise = MaskingNoise.draw(generator, ids.shape, masking, 4**K)
+    return mask_kmers(ids, np.full(size, num_tokens), masking, noise)
+
+
+def train_flop(config: BarcodeMAEConfig, num_tokens: int) -> int:
+    """FLOP per barcode of a step: three forward passes' worth over the tokens that are needed."""
+    hidden = round(num_tokens / 2)
+    encoder = layers_flop(config.hidden_size, config.num_hidden_layers, num_tokens - hidden)
+    decoder = layers_flop(config.decoder_hidden_size, config.decoder_num_hidden_layers, num_tokens)
+    return 3 * (encoder + decoder + 2 * hidden * config.decoder_hidden_size * config.num_kmers)
+
+
+def our_step(
+    config: BarcodeMAEConfig, batch_size: int, device: torch.device, num_tokens: int = FULL_LENGTH
+) -> Step:
+    """One step of this package."""
+    model = BarcodeMAEForPreTraining(config).train().to(device, torch.bfloat16)
+    if device.type == "cpu":
+        use_cpu_kernels(model)
+    optimizer = MasterWeightAdamW(model.parameters(), lr=1e-4, fused=True)
+    batch = random_batch(batch_size, num_tokens, num_tokens + 1, Masking())
+
+    def step() -> None:
+        model(**batch.inputs(device)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def both_losses(logits: torch.Tensor, ids: torch.Tensor, is_hidden: torch.Tensor) -> torch.Tensor:
+    """The original's objective: hidden k-mers count fully, the visible ones are computed too."""
+    targets = (ids - 2).clamp(min=0)
+    is_visible = ~is_hidden & (ids > 1)
+    hidden_loss = F.cross_entropy(logits[is_hidden], targets[is_hidden])
+    return hidden_loss + 0.0 * F.cross_entropy(logits[is_visible], targets[is_visible])
+
+
+def reference_style_step(config: BarcodeMAEConfig, device: torch.device) -> Step:
+    """The same network computed as the original computes it."""
+    model = BarcodeMAEForPreTraining(config).train().to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    batch = random_batch(REFERENCE_BATCH, FULL_LENGTH, FULL_LENGTH + 1, Masking(exact=False))
+    inputs = batch.inputs(device)
+    is_hidden = inputs["input_ids"] == config.mask_token_id
+    ids = torch.where(is_hidden, inputs["labels"], inputs["input_ids"])
+
+    def step() -> None:
+        logits = model(inputs["input_ids"], inputs["attention_mask"]).logits
+        optimizer.zero_grad()
+        both_losses(logits, ids, is_hidden).backward()
+        optimizer.step()
+
+    return step
+
+
+def reference_step(config: BarcodeMAEConfig, checkout: Path, device: torch.device) -> Step:
+    """The original's own model class, in its own kind of step."""
+    file = checkout / "barcodebert" / "maelm_model.py"
+    spec = importlib.util.spec_from_file_location("maelm_model", file)
+    if spec is None or spec.loader is None:
+        raise typer.BadParameter(f"no model class at {file}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shared: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "num_labels": config.num_kmers,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+    }
+    model = module.MAELMModel(BertConfig(**shared, output_hidden_states=True), BertConfig(**shared))
+    model.train().to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    batch = random_batch(REFERENCE_BATCH, FULL_LENGTH, FULL_LENGTH + 1, Masking(exact=False))
+    inputs = batch.inputs(device)
+    is_hidden = inputs["input_ids"] == config.mask_token_id
+    ids = torch.where(is_hidden, inputs["labels"], inputs["input_ids"])
+    attention_mask = inputs["attention_mask"].int()
+
+    def step() -> None:
+        logits = model(inputs["input_ids"], attention_mask, is_hidden, "maelm_v2").logits
+        optimizer.zero_grad()
+        both_losses(logits, ids, is_hidden).backward()
+        optimizer.step()
+
+    return step
+
+
+def compare(
+    width: int, batch_size: int, repeats: int, checkout: Path | None, device: torch.device
+) -> list[dict[str, Any]]:
+    """Time all contestants in turn."""
+    config = config_of(width)
+    tokens = batch_size * FULL_LENGTH
+    steps = {"ours": our_step(config, batch_size, device)}
+    steps["reference-style"] = reference_style_step(config, device)
+    if checkout is not None:
+        steps["reference"] = reference_step(config, checkout, device)
+    times = time_in_turn(
+        {**steps, "peak": gemm(tokens, width, torch.bfloat16, device)}, device, repeats
+    )
+    peak = gemm_flop(tokens, width) / times.pop("peak")
+    rows = []
+    for name, elapsed in times.items():
+        with PeakMemory(device) as memory:
+            steps[name]()
+        rate = (batch_size if name == "ours" else REFERENCE_BATCH) / elapsed
+        flops = rate * train_flop(config, FULL_LENGTH)
+        row = {"contestant": name, "width": width, "barcodes_per_second": rate}
+        row |= {"gflops": flops / 1e9, "peak_gflops": peak / 1e9, "share_of_peak": flops / peak}
+        rows.append({**row, "peak_memory_gib": memory.bytes / 2**30})
+    return rows
+
+
+def growth(width: int, device: torch.device, repeats: int) -> list[dict[str, Any]]:
+    """Time `ours` for several batches, depths and lengths, each apart."""
+    cases = [{"batch": size, "depth": 6, "length": FULL_LENGTH} for size in (16, 32, 64, 128)]
+    cases += [{"batch": 64, "depth": depth, "length": FULL_LENGTH} for depth in (2, 4)]
+    cases += [{"batch": 64, "depth": 6, "length": length} for length in (27, 54)]
+    rows = []
+    for case in cases:
+        step = our_step(config_of(width, case["depth"]), case["batch"], device, case["length"])
+        elapsed = time_in_turn({"ours": step}, device, repeats)["ours"]
+        rows.append({**case, "width": width, "barcodes_per_second": case["batch"] / elapsed})
+    return rows
+
+
+def main(
+    width: Annotated[int, typer.Option(help="Width of both towers.")] = 768,
+    batch_size: Annotated[int, typer.Option(help="Batch of ours.")] = 64,
+    repeats: Annotated[int, typer.Option(help="Counted rounds.")] = 3,
+    reference: Annotated[Path | None, typer.Option(help="Checkout of the original code.")] = None,
+    with_growth: Annotated[bool, typer.Option("--growth", help="Also measure growth.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
+) -> None:
+    """Compare training steps."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    records = compare(width, batch_size, repeats, reference, device)
+    show(records, f"one training step on {device.type}, {torch.get_num_threads()} threads")
+    ours = records[0]["barcodes_per_second"]
+    for row in records[1:]:
+        typer.echo(f"ours / {row['contestant']}: {ours / row['barcodes_per_second']:.2f}")
+    if with_growth:
+        grown = growth(width, device, repeats)
+        show(grown, "growth of ours")
+        records += grown
+    if json_file is not None:
+        json_file.write_text(json.dumps(records, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,215 @@
+"""The whole house in a few minutes: simulate, pre-train, probe, export, load back.
+
+Needs no data and no network. In: an output folder. Out, in it: `data/`, `model/` (full folder, with
+the plain encoder in `model/encoder/`), `untrained/` and `results.json`. Orchestration only: every
+step is one call a user can make too. Guarded by tests/test_demo.py.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from barcodemae.dataset import read_splits
+from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.probing import ProbeSettings, open_subject, probe_nearest
+from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.export import ENCODER_FOLDER, export
+from barcodemae.training.pretrain import pretrain
+from barcodemae.training.pretrain_run import build_model
+from barcodemae.training.settings import PretrainConfig, load_recipe
+from barcodemae.training.simulate import write_simulated
+
+
+BASELINE = "kmer:6"
+FOLDERS = ("data", "model", "untrained")
+RESULTS_FILE = "results.json"
+LOADING_TOLERANCE = 1e-4  # two processes may sum floats in another order
+# What a user without this package does; run in a fresh process to show that it works.
+FRESH_PROCESS = """
+import json, sys
+from transformers import AutoModel, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModel.from_pretrained(sys.argv[1])
+batch = tokenizer([sys.argv[2]], return_tensors="pt")
+hidden = model(**batch).last_hidden_state
+assert "barcodemae" not in sys.modules
+print(json.dumps(hidden.mean(dim=1)[0].tolist()))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """How large the demo is.
+
+    Attributes:
+        seed: Seed of the species tree, the weights, the order and the masks.
+        num_species: Species in the simulated tree.
+        barcodes_per_species: Barcodes drawn per species.
+        max_steps: Optimiser steps.
+        batch_size: Barcodes per step.
+        k: Length of a k-mer in bp.
+    """
+
+    seed: int = 0
+    num_species: int = 600
+    barcodes_per_species: int = 8
+    max_steps: int = 1000
+    batch_size: int = 32
+    k: int = 4
+
+    def pretraining(self, directory: Path) -> PretrainConfig:
+        """The recipe `tiny`, fitted to simulated barcodes."""
+        return PretrainConfig.resolve(
+            load_recipe("tiny"),
+            data=directory / "data",
+            output=directory / "model",
+            seed=self.seed,
+            k=self.k,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            random_offset=False,  # simulated barcodes all start at the same base
+            checkpoint_every=self.max_steps,
+            validate_every=self.max_steps,
+            log_every=max(1, self.max_steps // 10),
+        )
+
+
+def run_demo(
+    directory: Path | str, settings: DemoSettings, say: Callable[[str], None]
+) -> list[ResultRecord]:
+    """Run every step and leave a model folder and a results file.
+
+    Args:
+        directory: Output folder; what an earlier demo left in it is replaced.
+        settings: How large the demo is.
+        say: Told what happens next, one line a step.
+
+    Returns:
+        Accuracy of the k-mer baseline, the untrained and the trained model, in this order.
+
+    Raises:
+        SettingsError: `directory` holds something else than an earlier demo.
+        CheckpointError: The exported encoder gives other embeddings in a fresh process.
+    """
+    directory = Path(directory)
+    make_room(directory)
+    config = settings.pretraining(directory)
+    say(f"Simulating barcodes of {settings.num_species} species down a species tree")
+    write_simulated(
+        config.data, settings.num_species, settings.barcodes_per_species, seed=settings.seed
+    )
+    tokenizer = BarcodeKmerTokenizer(k=config.k, max_length_bp=config.max_length_bp)
+    export(build_model(config), tokenizer, directory / "untrained")
+    say(f"Pre-training a tiny model for {settings.max_steps} steps, then exporting it")
+    pretrain(config)
+    encoder = directory / "model" / ENCODER_FOLDER
+    say("Probing: the genus of species never seen, from the nearest reference")
+    subjects = [
+        BASELINE,
+        f"untrained={directory / 'untrained' / ENCODER_FOLDER}",
+        f"trained={encoder}",
+    ]
+    records = probe_subjects(subjects, config.data)
+    write_records(directory / RESULTS_FILE, records)
+    say("Loading the encoder with plain AutoModel in a fresh process")
+    check_fresh_process(encoder, config.data)
+    return records
+
+
+def make_room(directory: Path) -> None:
+    """Remove what an earlier demo left.
+
+    Raises:
+        SettingsError: The folder holds files that no demo wrote.
+    """
+    foreign = [
+        entry.name
+        for entry in (directory.iterdir() if directory.is_dir() else ())
+        if entry.name not in (*FOLDERS, RESULTS_FILE)
+    ]
+    if foreign:
+        raise SettingsError(
+            f"{directory} holds {foreign[0]}, which no demo wrote; choose another --out"
+        )
+    for name in FOLDERS:
+        shutil.rmtree(directory / name, ignore_errors=True)
+    (directory / RESULTS_FILE).unlink(missing_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+
+
+def probe_subjects(names: list[str], data: Path) -> list[ResultRecord]:
+    """Run the 1-NN probe on models written as for `barcodemae probe --model`."""
+    settings = ProbeSettings(dataset=data, command="barcodemae demo")
+    return [
+        record
+        for name in names
+        for record in probe_nearest(open_subject(name), settings)
+        if record.metric == "accuracy"
+    ]
+
+
+def check_fresh_process(encoder: Path, data: Path) -> None:
+    """Embed one barcode in a new Python process and compare.
+
+    Raises:
+        CheckpointError: The process failed, or its embedding differs from ours.
+    """
+    barcode = read_splits(data, ["test_unseen"], ["dna_barcode"])["dna_barcode"][0].as_py()
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH_PROCESS, str(encoder), barcode],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last_line = done.stderr.strip().splitlines()[-1]
+        raise CheckpointError(f"{encoder}: plain AutoModel cannot open it: {last_line}")
+    here = load_embedder(encoder).embed([barcode])[0]  # (D,)
+    difference = float(np.abs(here - np.array(json.loads(done.stdout))).max())
+    if difference > LOADING_TOLERANCE:
+        raise CheckpointError(f"{encoder}: another process embeds differently by {difference:.1e}")
+
+
+def make_table(records: list[ResultRecord]) -> Table:
+    """Lay the records out for a terminal."""
+    table = Table(title="Genus of unseen species, 1-NN on simulated barcodes")
+    table.add_column("model")
+    table.add_column("accuracy, %", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for record in records:
+        interval = "" if record.low is None else f"{record.low:.1f} - {record.high:.1f}"
+        table.add_row(record.model, f"{record.value:.1f}", interval)
+    return table
+
+
+def verdict(records: list[ResultRecord]) -> list[str]:
+    """Say in two sentences what the numbers say, whatever it is."""
+    value = {record.model: record.value for record in records}
+    gain = value["trained"] - value["untrained"]
+    lead = value["trained"] - value[BASELINE]
+    return [
+        f"Training {'helped' if gain > 0 else 'did not help here'}: {gain:+.1f} points.",
+        f"The trained model beats 6-mer counts by {lead:.1f} points."
+        if lead > 0
+        else f"6-mer counts win by {-lead:.1f} points: this model is tiny and saw little.",
+    ]
+
+
+def next_commands(directory: Path) -> list[str]:
+    """Commands to try on what the demo left."""
+    encoder, data = directory / "model" / ENCODER_FOLDER, directory / "data"
+    return [
+        f"barcodemae probe --model {encoder} --model {BASELINE} --data {data}",
+        f"barcodemae embed YOURS.fasta --model {encoder} -o embeddings.parquet",
+        f"accelerate launch -m barcodemae.training.pretrain --preset small --data {data}"
+        " --output out/small",
+    ]
