@@ -5,15 +5,21 @@ tests/training/test_pretrain*.py.
 """
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
+from barcodemae.dataset import dataset_hash
 from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches import Share, StepBatches, ValidationBatches
+from barcodemae.training.code_cache import cache_folder, open_codes, write_codes
 from barcodemae.training.reader import BarcodeReader
 from barcodemae.training.settings import PretrainConfig
 from barcodemae.training.training_run import TrainingRun, assemble, share_of, start_accelerator
+
+
+CACHE_FOLDER = "cache"
 
 
 def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> TrainingRun:
@@ -24,7 +30,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
         config,
         accelerator,
         build_model(config),
-        build_train_batches(config, share),
+        build_train_batches(config, share, accelerator),
         resume=resume,
         val=build_val_batches(config, share),
         count_correct=count_correct,
@@ -38,11 +44,11 @@ def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
     return BarcodeMAEForPreTraining(config.model_config())
 
 
-def build_train_batches(config: PretrainConfig, share: Share) -> StepBatches:
+def build_train_batches(
+    config: PretrainConfig, share: Share, accelerator: Accelerator
+) -> StepBatches:
     """Open the training partitions and this process's share of them."""
-    reader = BarcodeReader.from_dataset(
-        config.data, config.train_splits, k=config.k, max_length_bp=config.max_length_bp
-    )
+    reader = open_reader(config, accelerator)
     return StepBatches(
         reader,
         share,
@@ -51,6 +57,22 @@ def build_train_batches(config: PretrainConfig, share: Share) -> StepBatches:
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
     )
+
+
+def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeReader:
+    """Read the training barcodes into memory, or map them from a cache the main process writes."""
+    splits, max_length_bp = config.train_splits, config.max_length_bp
+    if not config.memory_map:
+        return BarcodeReader.from_dataset(
+            config.data, splits, k=config.k, max_length_bp=max_length_bp
+        )
+    data_hash = dataset_hash(config.data)
+    folder = cache_folder(
+        config.output / CACHE_FOLDER, data_hash, splits, max_length_bp=max_length_bp
+    )
+    with accelerator.main_process_first():
+        write_codes(folder, config.data, splits, max_length_bp=max_length_bp)
+    return open_codes(folder, k=config.k, max_length_bp=max_length_bp)
 
 
 def build_val_batches(config: PretrainConfig, share: Share) -> ValidationBatches | None:

@@ -35,6 +35,9 @@ class PretrainConfig(RunSettings):
     )
     val_split: Annotated[str, "Partition for validation; empty for none."] = "val"
     max_val_barcodes: Annotated[int, "Validate on at most this many barcodes."] = 4096
+    memory_map: Annotated[
+        bool, "Read barcodes from OUTPUT/cache, not from memory: for data that do not fit."
+    ] = False
 
     k: Annotated[int, "Length of a k-mer, in bp."] = 6
     hidden_size: Annotated[int, "Encoder width."] = 768

@@ -36,7 +36,7 @@ SETTINGS_FILE = "settings.json"
 # Settings that may change between a run and its continuation: they do not touch the weights.
 FREE_ON_RESUME = {
     "data", "output", "recipe", "checkpoint_every", "keep_checkpoints", "validate_every",
-    "log_every", "max_val_barcodes", "num_workers", "track", "gradient_checkpointing",
+    "log_every", "max_val_barcodes", "memory_map", "num_workers", "track", "gradient_checkpointing",
 }  # fmt: skip
 
 
