@@ -184,6 +184,8 @@ def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
     # One process may hold several runs, one after the other, in different precisions.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
+        # Said outright, or several processes without GPUs would each train on their own.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision=autocast,
         log_with=config.trackers or None,
         project_dir=config.output,

@@ -18,6 +18,7 @@ from barcodemae.training.settings import PretrainConfig
 from barcodemae.training.training_run import share_of
 
 
+CONFIG = Path(__file__).parents[2] / "training" / "accelerate_configs" / "cpu.yaml"
 PROGRAM = Path(__file__).with_name("train_together.py")
 # 20 validation barcodes in batches of 2 or 4: an odd number of batches for the two processes.
 VARIANTS = {
@@ -38,11 +39,10 @@ def variant_settings(simulated, tiny_run, folder, name):
 def launch(program, *arguments):
     """Run a program on two processes through `accelerate launch`."""
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG),
         "--main_process_port", "0", str(program), *map(str, arguments),
     ]  # fmt: skip
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=240
     )

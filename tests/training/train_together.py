@@ -1,6 +1,6 @@
 """Program for test_pretrain_processes.py: one short run per argument, on all processes.
 
-    ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 train_together.py A.json
+    accelerate launch --config_file training/accelerate_configs/cpu.yaml train_together.py A.json
 
 Each argument is a file of settings; weights and history go to the settings' output folder.
 """
