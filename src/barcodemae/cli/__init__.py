@@ -15,7 +15,7 @@ import typer
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import data, demo, embedding, models, probing
+from barcodemae.cli import data, demo, embedding, models, probing, training
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -31,6 +31,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     embedding,
     models,
     probing,
+    training,
     demo,
 )
 for group in COMMAND_GROUPS:
