@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch.nn import functional as F
 
 
@@ -105,3 +107,12 @@ class PeakMemory:
         while not self._done.wait(0.01):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.bytes = max(self.bytes, pages * 4096)
+
+
+def show(rows: list[dict[str, Any]], title: str) -> None:
+    """Print records as a table."""
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        cells = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()]
+        table.add_row(*cells)
+    Console(width=160).print(table)

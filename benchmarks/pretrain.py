@@ -19,9 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from measure import PeakMemory, gemm, gemm_flop, layers_flop, time_in_turn
-from rich.console import Console
-from rich.table import Table
+from measure import PeakMemory, gemm, gemm_flop, layers_flop, show, time_in_turn
 from torch.nn import functional as F
 from transformers import BertConfig
 
@@ -183,15 +181,6 @@ def growth(width: int, device: torch.device, repeats: int) -> list[dict[str, Any
         elapsed = time_in_turn({"ours": step}, device, repeats)["ours"]
         rows.append({**case, "width": width, "barcodes_per_second": case["batch"] / elapsed})
     return rows
-
-
-def show(rows: list[dict[str, Any]], title: str) -> None:
-    """Print records as a table."""
-    table = Table(*rows[0], title=title)
-    for row in rows:
-        cells = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()]
-        table.add_row(*cells)
-    Console(width=160).print(table)
 
 
 def main(

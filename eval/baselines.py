@@ -180,7 +180,12 @@ class Vsearch:
 
 
 class Blastn:
-    """Local alignment search: the hit with the highest bit score, megablast off."""
+    """Local alignment search: the hit with the highest bit score.
+
+    The task is the program's own default, megablast. With `-task blastn`, which extends
+    matches of 11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not
+    finished after 25 minutes on two shared cores.
+    """
 
     def __init__(self, threads: int = 2) -> None:
         self.program = find_program("blastn", "ncbi-blast+")
@@ -197,7 +202,7 @@ class Blastn:
             write_fasta(wanted, queries)
             run_program(f"{self.index_program} -in {database} -dbtype nucl")
             lines = run_program(
-                f"{self.program} -task blastn -query {wanted} -db {database} -strand plus "
+                f"{self.program} -task megablast -query {wanted} -db {database} -strand plus "
                 f"-evalue 1e-5 -max_target_seqs 10 -max_hsps 1 -num_threads {self.threads} "
                 "-outfmt '6 qseqid sseqid bitscore'"
             )

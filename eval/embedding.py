@@ -108,6 +108,7 @@ class AutoModelEmbedder:
     Attributes:
         name: The model as the user gave it.
         fingerprint: First 16 hex digits of the SHA-256 of the weights.
+        folder: Where its files are on this machine.
         tokenizer: From `AutoTokenizer`.
         model: From `AutoModel`, in eval mode, on its device.
         batch_size: Rows per forward pass.
@@ -118,6 +119,7 @@ class AutoModelEmbedder:
 
     name: str
     fingerprint: str
+    folder: Path
     tokenizer: Any
     model: Any
     batch_size: int
@@ -288,6 +290,7 @@ def load_auto_embedder(
     return AutoModelEmbedder(
         name=model,
         fingerprint=hash_weights(folder),
+        folder=folder,
         tokenizer=tokenizer,
         model=network.to(device=device, dtype=DTYPES[dtype]).eval(),
         batch_size=batch_size,

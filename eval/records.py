@@ -27,6 +27,7 @@ class ResultRecord:
         value: In percent.
         low: Lower end of the 95 % interval, percent; None if there is none.
         high: Upper end.
+        architecture: `encoder-decoder`, `encoder-only`, `k-mer counts`, `alignment search`.
         weights: Fingerprint of the weights, or `kmer:6` and the like.
         revision: Hub revision, if one was asked for.
         dataset_hash: Fingerprint of the data set's files.
@@ -45,6 +46,7 @@ class ResultRecord:
     value: float
     low: float | None = None
     high: float | None = None
+    architecture: str = ""
     weights: str = ""
     revision: str | None = None
     dataset_hash: str = ""

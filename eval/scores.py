@@ -9,11 +9,13 @@ Shapes: N = queries, K = classes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 
+METRIC_MODULES = Path(__file__).parent / "metrics"  # for evaluate.load(METRIC_MODULES / name)
 NUM_RESAMPLES = 1000
 CONFIDENCE = 95.0  # percent
 

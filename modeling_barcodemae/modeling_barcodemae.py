@@ -309,7 +309,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             input_ids: Token ids with [MASK] at the hidden positions, (B, L).
             attention_mask: 1 for tokens, 0 for padding, (B, L).
             labels: The true token ids where a k-mer is to be predicted, -100 elsewhere, (B, L).
-            visible_positions: See `BarcodeMAEModel.forward`.
+            visible_positions: See `BarcodeMAEModel.forward`; of no effect where
+                `encoder_sees_mask`, so that one batch serves all three models.
             target_positions: Where `labels` are not -100, (B, T), `NO_POSITION` for fill-up;
                 found from `labels` if None.
             **kwargs: Passed on to the encoder.
@@ -320,7 +321,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         encoded = self.barcodemae(
             input_ids,
             attention_mask,
-            visible_positions=visible_positions,
+            visible_positions=None if self.config.encoder_sees_mask else visible_positions,
             return_dict=True,
             **kwargs,
         )

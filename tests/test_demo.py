@@ -17,7 +17,13 @@ from barcodemae.eval.records import ResultRecord, read_records
 
 
 SMALL = demo.DemoSettings(
-    num_species=48, barcodes_per_species=4, max_steps=2, batch_size=4, k=3, seed=5
+    num_species=48,
+    taxon_size=6,
+    barcodes_per_species=4,
+    max_steps=2,
+    batch_size=4,
+    k=3,
+    seed=5,
 )
 
 

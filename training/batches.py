@@ -11,6 +11,7 @@ Shapes: B = barcodes per step, M = barcodes per micro-batch, L = tokens.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +63,12 @@ class Share:
         return slice(start, start + self.micro_batch_size)
 
 
-class StepBatches(Dataset[list[MaskedBatch]]):
-    """Item s is the list of micro-batches that this process trains on in step s.
+class StepStream:
+    """Which barcodes each step takes from the endless stream, and where reading starts.
 
     Args:
         reader: The training barcodes.
         share: This process's part.
-        masking: How k-mers are hidden.
         seed: Seed of order, offsets and masks.
         random_offset: Whether each draw skips 0 to k-1 bases.
         num_steps: Length of the run.
@@ -78,7 +78,6 @@ class StepBatches(Dataset[list[MaskedBatch]]):
         self,
         reader: BarcodeReader,
         share: Share,
-        masking: Masking,
         *,
         seed: int,
         random_offset: bool,
@@ -86,7 +85,6 @@ class StepBatches(Dataset[list[MaskedBatch]]):
     ) -> None:
         self.reader = reader
         self.share = share
-        self.masking = masking
         self.seed = seed
         self.random_offset = random_offset
         self.num_steps = num_steps
@@ -95,19 +93,39 @@ class StepBatches(Dataset[list[MaskedBatch]]):
     def __len__(self) -> int:
         return self.num_steps
 
-    def __getitem__(self, step: int) -> list[MaskedBatch]:
+    @property
+    def num_barcodes(self) -> int:
+        """Barcodes in an epoch."""
+        return len(self.reader)
+
+    def processids(self, step: int) -> list[str]:
+        """Names of the barcodes of a step, all processes together; row numbers if nameless."""
+        rows = self.barcodes(step)
+        names = self.reader.processids
+        return [str(row) if names is None else names[int(row)].as_py() for row in rows]
+
+    def draw(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], np.random.Generator]:
+        """Draw the barcodes of a step for all processes.
+
+        Returns:
+            Rows of the reader (B,), bases skipped at the start of each (B,), and the generator
+            for whatever else the step needs.
+
+        Raises:
+            IndexError: There is no such step; without this, iterating would never end.
+        """
+        if not 0 <= step < self.num_steps:
+            raise IndexError(step)
         barcodes = self.barcodes(step)  # (B,)
         generator = np.random.default_rng([self.seed, DRAWS, step])
         skipped = np.zeros(len(barcodes), dtype=np.int64)
         if self.random_offset:
             skipped = generator.integers(self.reader.k, size=len(barcodes))  # (B,)
-        shape = (len(barcodes), self.reader.max_tokens)
-        noise = MaskingNoise.draw(generator, shape, self.masking, 4**self.reader.k)
-        parts = map(self.share.rows, range(self.share.num_micro_batches))
-        return [
-            masked_batch(self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part))
-            for part in parts
-        ]
+        return barcodes, skipped, generator
+
+    def parts(self) -> list[slice]:
+        """Rows of a step that each micro-batch of this process holds."""
+        return [self.share.rows(micro) for micro in range(self.share.num_micro_batches)]
 
     def barcodes(self, step: int) -> NDArray[np.int64]:
         """Rows of the reader that all processes together see in step `step`, (B,)."""
@@ -126,6 +144,32 @@ class StepBatches(Dataset[list[MaskedBatch]]):
         return self._permutations[epoch]
 
 
+class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
+    """Item s is the list of micro-batches that this process pre-trains on in step s.
+
+    Args:
+        reader: The training barcodes.
+        share: This process's part.
+        masking: How k-mers are hidden.
+        **stream: See `StepStream`.
+    """
+
+    def __init__(
+        self, reader: BarcodeReader, share: Share, masking: Masking, **stream: Any
+    ) -> None:
+        super().__init__(reader, share, **stream)
+        self.masking = masking
+
+    def __getitem__(self, step: int) -> list[MaskedBatch]:
+        barcodes, skipped, generator = self.draw(step)
+        shape = (len(barcodes), self.reader.max_tokens)
+        noise = MaskingNoise.draw(generator, shape, self.masking, 4**self.reader.k)
+        return [
+            masked_batch(self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part))
+            for part in self.parts()
+        ]
+
+
 def masked_batch(
     reader: BarcodeReader,
     barcodes: NDArray[np.int64],
@@ -133,9 +177,7 @@ def masked_batch(
     masking: Masking,
     noise: MaskingNoise,
 ) -> MaskedBatch:
-    """Read some barcodes and hide k-mers, padded to the reader's longest row.
-
-    One fixed length keeps the shapes of all batches equal, so a compiled model compiles once.
+    """Read some barcodes and hide k-mers.
 
     Args:
         reader: The barcodes.
@@ -144,16 +186,47 @@ def masked_batch(
         masking: How k-mers are hidden.
         noise: Random numbers, (M, L).
     """
-    ids, lengths = reader.batch(barcodes, skipped)
-    ids = np.pad(ids, ((0, 0), (0, reader.max_tokens - ids.shape[1])), constant_values=UNK_ID)
+    ids, lengths = padded_ids(reader, barcodes, skipped)
     return mask_kmers(ids, lengths, masking, noise)
+
+
+def padded_ids(
+    reader: BarcodeReader, barcodes: NDArray[np.int64], skipped: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Read some barcodes, padded to the longest row the reader can give.
+
+    One fixed length keeps the shapes of all batches equal, so a compiled model compiles once.
+
+    Returns:
+        Ids (M, L) and the tokens in each row (M,).
+    """
+    ids, lengths = reader.batch(barcodes, skipped)
+    missing = reader.max_tokens - ids.shape[1]
+    return np.pad(ids, ((0, 0), (0, missing)), constant_values=UNK_ID), lengths
+
+
+def fixed_parts(num_rows: int, batch_size: int, share: Share) -> list[tuple[slice, bool]]:
+    """Deal the batches of a fixed order to processes, equally many to each.
+
+    Wrapped models may synchronise in every forward pass, so a process with fewer batches would
+    leave the others waiting: it repeats the first batch.
+
+    Returns:
+        For each batch of this process its rows and whether it is such a repetition.
+    """
+    starts = range(0, num_rows, batch_size)
+    parts = [(slice(start, min(start + batch_size, num_rows)), False) for start in starts]
+    missing = -len(parts) % share.world_size
+    parts += [(parts[0][0], True)] * missing
+    return parts[share.rank :: share.world_size]
 
 
 class ValidationBatches(Dataset[list[MaskedBatch]]):
     """Fixed batches of the validation barcodes: no offset, the same masks every time.
 
     The masks depend on a barcode's place alone; the batch size and the number of processes
-    change nothing. Item i is a list of one micro-batch; the last one may be smaller.
+    change nothing. Item i is a list of one micro-batch; the last one may be smaller. A batch that
+    only fills up (`fixed_parts`) has nothing to predict.
 
     Args:
         reader: The validation barcodes.
@@ -171,9 +244,7 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
         self.reader = reader
         self.masking = masking
         num_barcodes = min(limit, len(reader))
-        starts = range(0, num_barcodes, batch_size)
-        self._parts = [slice(start, min(start + batch_size, num_barcodes)) for start in starts]
-        self._parts = self._parts[share.rank :: share.world_size]
+        self._parts = fixed_parts(num_barcodes, batch_size, share)
         generator = np.random.default_rng(self.SEED)
         shape = (num_barcodes, reader.max_tokens)
         self._noise = MaskingNoise.draw(generator, shape, masking, 4**reader.k)
@@ -182,7 +253,9 @@ class ValidationBatches(Dataset[list[MaskedBatch]]):
         return len(self._parts)
 
     def __getitem__(self, index: int) -> list[MaskedBatch]:
-        part = self._parts[index]
+        part, is_spare = self._parts[index]
         barcodes = np.arange(part.start, part.stop)
         skipped = np.zeros_like(barcodes)
-        return [masked_batch(self.reader, barcodes, skipped, self.masking, self._noise.rows(part))]
+        noise = self._noise.rows(part)
+        batch = masked_batch(self.reader, barcodes, skipped, self.masking, noise)
+        return [batch.without_targets() if is_spare else batch]

@@ -27,8 +27,14 @@ TEMPORARY = ".tmp-"
 
 def checkpoint_folders(output: Path) -> list[Path]:
     """List the complete checkpoints of a run, oldest first."""
-    folders = (output / FOLDER).glob("step-*")
-    return sorted(folder for folder in folders if NAME.fullmatch(folder.name))
+    folders = [folder for folder in (output / FOLDER).glob("step-*") if step_of(folder) is not None]
+    return sorted(folders, key=lambda folder: step_of(folder) or 0)
+
+
+def step_of(folder: Path) -> int | None:
+    """Steps done when a checkpoint was saved, from its name; None if it is no checkpoint."""
+    match = NAME.fullmatch(folder.name)
+    return int(match[1]) if match else None
 
 
 def save_checkpoint(
@@ -37,7 +43,7 @@ def save_checkpoint(
     """Save everything needed to continue after `step` steps; called by every process.
 
     Args:
-        accelerator: Holds the model, optimiser and scheduler.
+        accelerator: Holds the model and the optimiser.
         output: Folder of the run.
         step: Steps done so far.
         state: What else to keep, as JSON.
@@ -63,6 +69,7 @@ def save_checkpoint(
             _flush(temporary)
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
+            _flush_entry(folder.parent)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
         shutil.rmtree(temporary, ignore_errors=True)
@@ -79,6 +86,15 @@ def _flush(folder: Path) -> None:
         if file.is_file():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
+
+
+def _flush_entry(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_old(output: Path, keep: int) -> None:

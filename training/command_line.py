@@ -1,6 +1,6 @@
 """Turn a settings class into a command, so that options and settings cannot drift apart.
 
-Each field becomes an option with the help in its annotation; `--recipe NAME` or `--config FILE`
+Each field becomes an option with the help in its annotation; `--preset NAME` or `--config FILE`
 gives the starting point and what is typed wins. Guarded by tests/training/test_command_line.py.
 """
 
@@ -8,69 +8,66 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 import typer
 
 from barcodemae.errors import SettingsError
-from barcodemae.training.settings import load_recipe, recipe_names
-
-
-class Resolvable(Protocol):
-    """A settings dataclass that combines a recipe with overrides."""
-
-    @classmethod
-    def resolve(cls, recipe: dict[str, Any], **overrides: Any) -> Any:
-        """See `PretrainConfig.resolve`."""
+from barcodemae.training.run_settings import (
+    NONE,
+    RunSettings,
+    is_required,
+    kind_and_help,
+    load_recipe,
+    recipe_names,
+)
 
 
 def command_from_settings(
-    settings: type[Resolvable],
+    settings: type[RunSettings],
     run: Callable[[Any, bool], Any],
     *,
-    default_recipe: str | None = None,
+    has_presets: bool = True,
 ) -> Callable[..., None]:
     """Build a typer command whose options are the fields of `settings`.
 
     Args:
-        settings: A dataclass with `Annotated[type, "help"]` fields and `resolve`.
+        settings: The settings class.
         run: Called with the resolved settings and whether to resume.
-        default_recipe: Recipe used when none is named.
+        has_presets: Whether the recipes of the package are for this command.
 
     Returns:
-        The command, its docstring taken from `run`.
+        The command; its help is the first paragraph of `run`'s docstring.
     """
 
     def command(**options: Any) -> None:
         resume = bool(options.pop("resume"))
-        preset, config = options.pop("preset"), options.pop("config")
+        preset, config = options.pop("preset", None), options.pop("config")
         if preset and config:
             raise SettingsError("--preset and --config exclude each other")
-        source = config or preset or default_recipe
+        source = config or preset
         recipe = {} if source is None else load_recipe(source)
         run(settings.resolve(recipe, **options), resume)
 
     hints = get_type_hints(settings, include_extras=True)
     fields = [
-        _parameter(field.name, hints[field.name], field.default)
-        for field in dataclasses.fields(settings)  # type: ignore[arg-type]
+        _parameter(field, hints[field.name])
+        for field in dataclasses.fields(settings)
         if field.name != "recipe"
     ]
     presets = f"Recipe that comes with the package: {', '.join(recipe_names())}."
-    extra = [
-        _option("preset", str, presets),
-        _option("config", Path, "Recipe file (YAML)."),
+    resume = typer.Option(default=False, help="Continue from the newest checkpoint.")
+    parameters = [
+        *([_option("preset", str, presets)] if has_presets else []),
+        _option("config", Path, "Recipe file (YAML), or the settings.json of a run."),
         inspect.Parameter(
-            "resume",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=typer.Option(default=False, help="Continue from the newest checkpoint."),
-            annotation=bool,
+            "resume", inspect.Parameter.KEYWORD_ONLY, default=resume, annotation=bool
         ),
+        *fields,
     ]
-    parameters = [*extra, *fields]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__doc__ = run.__doc__
+    command.__doc__ = inspect.cleandoc(run.__doc__ or "").partition("\n\n")[0]
     return command
 
 
@@ -84,18 +81,21 @@ def _option(name: str, kind: Any, text: str, flag: str | None = None) -> inspect
     )
 
 
-def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
     """Make one optional option from a field; None means not given."""
-    kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
-    if default is not dataclasses.MISSING:
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        text = f"{text} [default: {shown}]"
-    flag = f"--{name.replace('_', '-')}"
+    kind, text, is_optional = kind_and_help(hint)
+    if is_required(field):
+        text = f"{text} Required."
+    elif field.default not in (None, ""):
+        default = field.default
+        # In round brackets: rich would take square ones for markup and drop them.
+        text = f"{text} (default {','.join(default) if isinstance(default, tuple) else default})"
+    flag = f"--{field.name.replace('_', '-')}"
     if kind is bool:
-        return _option(name, bool, text, f"{flag}/--no-{flag[2:]}")
-    if get_origin(kind) is tuple:
-        return _option(name, str, text, flag)
-    return _option(name, kind, text, flag)
+        return _option(field.name, bool, text, f"{flag}/--no-{flag[2:]}")
+    if is_optional:  # text, so that `none` can unset what a recipe sets
+        return _option(field.name, str, f"{text} `{NONE}` unsets it.", flag)
+    return _option(field.name, str if get_origin(kind) is tuple else kind, text, flag)
 
 
 def run_as_script(command: Callable[..., None]) -> None:

@@ -1,6 +1,6 @@
 """Write the canonical data set: a Parquet file for each partition and what explains them.
 
-    DIR/split=train.parquet ...   rows in source order, in row groups of fixed size
+    DIR/train.parquet ...         rows in source order, in row groups of fixed size
     DIR/dataset.json              sources, filters with counts, partitions, versions
     DIR/README.md                 front matter from which `load_dataset(DIR)` knows the partitions
     DIR/rejected.tsv              every row left out as unusable, with its line and the reason
@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, BinaryIO, Self, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -40,15 +40,6 @@ DNA barcodes in the columns of BIOSCAN-5M, written by `barcodemae prepare`.
 """
 
 
-def partition_file(split: str) -> str:
-    """Name the file of a partition.
-
-    The `=` keeps `load_dataset("parquet", data_dir=DIR)` from guessing train and test by file
-    name, which would leave the other partitions out without a word.
-    """
-    return f"split={split}.parquet"
-
-
 class PartitionWriter:
     """Write rows to the files of their partitions.
 
@@ -61,6 +52,7 @@ class PartitionWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._files: list[BinaryIO] = []
         self._writers: dict[str, pyarrow.parquet.ParquetWriter] = {}
         self._waiting: dict[str, list[pa.Table]] = {}
         self.num_rows: dict[str, int] = {}
@@ -74,15 +66,21 @@ class PartitionWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            for split in list(self._waiting):
-                self._write(split, everything=True)
-        for writer in self._writers.values():
-            try:
+        try:
+            if kind is None:
+                for split in list(self._waiting):
+                    self._write(split, everything=True)
+            for writer in self._writers.values():
                 writer.close()
-            except OSError:
-                if kind is None:
-                    raise
+        except OSError:
+            if kind is None:
+                raise
+        finally:
+            # A writer that failed would keep its file open, and try again when it is collected.
+            for writer in self._writers.values():
+                writer.is_open = False
+            for file in self._files:
+                file.close()
 
     def write(self, table: pa.Table) -> None:
         """Add rows; `split` names the partition of each."""
@@ -98,15 +96,18 @@ class PartitionWriter:
         whole = rows.num_rows if everything else rows.num_rows - rows.num_rows % ROWS_PER_GROUP
         if split not in self._writers:
             labels = [name for name in COLUMNS if name not in ("processid", "dna_barcode")]
+            self._files.append((self._directory / f"{split}.parquet").open("wb", buffering=0))
             self._writers[split] = pyarrow.parquet.ParquetWriter(
-                self._directory / partition_file(split),
+                self._files[-1],
                 SCHEMA,
                 compression="zstd",
                 compression_level=1,
                 use_dictionary=labels,
                 write_statistics=labels,
             )
-        self._writers[split].write_table(rows.slice(0, whole), row_group_size=ROWS_PER_GROUP)
+        # In one chunk, as the ends of chunks would show in the bytes.
+        group = rows.slice(0, whole).combine_chunks()
+        self._writers[split].write_table(group, row_group_size=ROWS_PER_GROUP)
         if whole < rows.num_rows:
             self._waiting[split] = [rows.slice(whole)]
 
@@ -145,6 +146,6 @@ def write_description(directory: Path, description: Mapping[str, Any]) -> None:
         for name in SPLITS
         if name in description["partitions"]
     }
-    files = "".join(f"  - split: {name}\n    path: {partition_file(name)}\n" for name in counts)
+    files = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name in counts)
     rows = "".join(f"| {name} | {count:,} |\n" for name, count in counts.items())
     (directory / "README.md").write_text(_CARD.format(files=files, rows=rows), encoding="utf-8")

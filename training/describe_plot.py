@@ -45,7 +45,7 @@ def squarify(sizes: Sequence[float], space: Rectangle) -> list[Rectangle]:
     The squarified treemap of Bruls, Huizing and van Wijk (2000).
 
     Args:
-        sizes: Positive; best largest first.
+        sizes: Positive, largest first.
         space: What is tiled.
 
     Returns:
@@ -95,12 +95,13 @@ def _lay(areas: np.ndarray[Any, Any], space: Rectangle) -> tuple[list[Rectangle]
 
 
 def largest(counts: dict[str, int], limit: int) -> dict[str, int]:
-    """Keep the largest named entries; sum the rest, and the unnamed, at the end."""
+    """Keep the largest named entries, the sum of the others and the unnamed; largest first."""
     named = [name for name in counts if name != UNNAMED]
     kept = {name: counts[name] for name in named[:limit]}
     rest = {f"{len(named) - limit} others": sum(counts[name] for name in named[limit:])}
     rest |= {UNNAMED: counts.get(UNNAMED, 0)}
-    return kept | {name: count for name, count in rest.items() if count}
+    kept |= {name: count for name, count in rest.items() if count}
+    return dict(sorted(kept.items(), key=lambda item: -item[1]))
 
 
 def draw_dataset(description: dict[str, Any], path: Path) -> None:

@@ -10,6 +10,7 @@ tests/training/test_masking.py.
 Shapes: B = batch, L = tokens, V = visible tokens, T = predicted tokens.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,7 @@ from barcodemae.tokenization.tokenization_barcodemae import MASK_TOKEN, SPECIAL_
 
 
 MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
+WIDTH_STEP = 16  # tables grow in few steps: each new shape makes a compiled model compile again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,14 @@ class MaskedBatch:
     def num_targets(self) -> int:
         """Number of predicted k-mers in the batch; cheap on the CPU, a sync on a device."""
         return int((self.target_positions != NO_POSITION).sum())
+
+    def without_targets(self) -> "MaskedBatch":
+        """The same batch with nothing to predict."""
+        return dataclasses.replace(
+            self,
+            labels=torch.full_like(self.labels, IGNORE_INDEX),
+            target_positions=torch.full_like(self.target_positions, NO_POSITION),
+        )
 
     def inputs(self, device: torch.device) -> dict[str, Tensor]:
         """Keyword arguments of the model, on `device`."""
@@ -147,7 +157,7 @@ def mask_kmers(
 
     Returns:
         The masked batch, as torch tensors. V and T are the same for all batches of one L, unless
-        a row has so many [UNK] that it needs more.
+        a row needs more, say for its [UNK]; then they grow by `WIDTH_STEP`.
     """
     is_token = np.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
     is_target = choose_targets(is_token & (ids >= NUM_SPECIAL_TOKENS), masking, noise.order)
@@ -186,9 +196,15 @@ def stand_ins(ids: NDArray[np.int64], masking: Masking, noise: MaskingNoise) -> 
 
 
 def positions_table(is_selected: NDArray[np.bool_], width: int) -> Tensor:
-    """List where each row is True, (B, N) with N = `width` or the longest row, -1 for fill-up."""
+    """List where each row is True, (B, N), -1 for fill-up.
+
+    N is `width`, at least 1, and grows by `WIDTH_STEP` until the longest row fits, up to L.
+    """
     counts = is_selected.sum(axis=1)  # (B,)
-    width = max(width, int(counts.max(initial=0)), 1)
+    longest = int(counts.max(initial=0))
+    missing = max(longest - width, 0)
+    width += -(-missing // WIDTH_STEP) * WIDTH_STEP
+    width = max(min(width, is_selected.shape[1]), 1)
     table = np.full((len(is_selected), width), NO_POSITION, dtype=np.int64)
     table[np.arange(width) < counts[:, None]] = np.nonzero(is_selected)[1]
     return torch.from_numpy(table)

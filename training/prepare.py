@@ -213,13 +213,13 @@ def _with_made_partitions(
         BATCH_SCHEMA.get_field_index("dna_barcode"), pa.field("dna_barcode", pa.large_string())
     )
     options = pyarrow.ipc.IpcWriteOptions(emit_dictionary_deltas=False)
-    with pyarrow.ipc.new_stream(str(spool), schema, options=options) as stream:
+    with spool.open("wb") as file, pyarrow.ipc.new_stream(file, schema, options=options) as stream:
         for table in rows:
             stream.write_table(table.cast(schema).unify_dictionaries())
     codes = _draw(row_filter, plan)
     names = pa.array(SPLITS, pa.string())
     done = 0
-    with pyarrow.ipc.open_stream(pa.OSFile(str(spool))) as stream:
+    with spool.open("rb") as spooled, pyarrow.ipc.open_stream(spooled) as stream:
         for batch in stream:
             here = pa.array(codes[done : done + batch.num_rows].astype(np.int32))
             split = pa.DictionaryArray.from_arrays(here, names)

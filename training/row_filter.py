@@ -2,7 +2,7 @@
 
 In: `SourceBatch`es. Out: tables of clean rows without duplicates; counts by filter that add up to
 the rows read; the lists of rejected rows and of conflicting labels. Guarded by
-tests/training/test_row_filter.py.
+tests/training/test_prepare.py.
 """
 
 from bisect import bisect_right

@@ -27,6 +27,7 @@ from barcodemae.errors import SettingsError
 
 MIN_SPECIES = 48  # below either bound some partition may stay empty
 MIN_BARCODES_PER_SPECIES = 4
+MIN_GENERA = 8  # one is held out, the others must tell something apart
 
 # Substitutions per site and lineage from today back to the crown of each rank. Chosen by trial so
 # that barcodes differ by about 0.5 % within a species, 5-12 % between species of a genus and
@@ -88,6 +89,7 @@ def simulate_barcodes(
     num_species: int = 600,
     barcodes_per_species: int = 8,
     *,
+    taxon_size: int = TAXON_SIZE,
     length_bp: int = 658,
     seed: int = 0,
 ) -> pa.Table:
@@ -97,6 +99,8 @@ def simulate_barcodes(
         num_species: Species in the tree, at least `MIN_SPECIES`.
         barcodes_per_species: Barcodes drawn per species, at least `MIN_BARCODES_PER_SPECIES`;
             repeated sequences are dropped (first kept), so a species may hold fewer.
+        taxon_size: Species per genus, genera per family and families per order, on average; a
+            large number makes few large genera.
         length_bp: Length of every barcode in bp.
         seed: Equal seeds give equal tables.
 
@@ -107,9 +111,9 @@ def simulate_barcodes(
     Raises:
         SettingsError: Too few species or barcodes to fill every partition, or no length.
     """
-    _check_sizes(num_species, barcodes_per_species, length_bp)
+    _check_sizes(num_species, barcodes_per_species, taxon_size, length_bp)
     generator = np.random.default_rng(seed)
-    tree = _species_tree(num_species, generator)
+    tree = _species_tree(num_species, taxon_size, generator)
     genealogy = _genealogy(tree.newick, num_species, barcodes_per_species, length_bp, generator)
     sequences = _evolve(genealogy, length_bp, generator)
     species = np.repeat(np.arange(num_species), barcodes_per_species)  # (barcodes,)
@@ -125,6 +129,7 @@ def write_simulated(
     num_species: int = 600,
     barcodes_per_species: int = 8,
     *,
+    taxon_size: int = TAXON_SIZE,
     length_bp: int = 658,
     seed: int = 0,
 ) -> Path:
@@ -134,6 +139,7 @@ def write_simulated(
         directory: Made if missing; holds `simulated.parquet` afterwards.
         num_species: See `simulate_barcodes`, as the rest.
         barcodes_per_species: See `simulate_barcodes`.
+        taxon_size: See `simulate_barcodes`.
         length_bp: See `simulate_barcodes`.
         seed: See `simulate_barcodes`.
 
@@ -143,7 +149,13 @@ def write_simulated(
     Raises:
         SettingsError: As for `simulate_barcodes`.
     """
-    table = simulate_barcodes(num_species, barcodes_per_species, length_bp=length_bp, seed=seed)
+    table = simulate_barcodes(
+        num_species,
+        barcodes_per_species,
+        taxon_size=taxon_size,
+        length_bp=length_bp,
+        seed=seed,
+    )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / f".simulated.{os.getpid()}.tmp"
@@ -152,13 +164,19 @@ def write_simulated(
     return directory
 
 
-def _check_sizes(num_species: int, barcodes_per_species: int, length_bp: int) -> None:
+def _check_sizes(
+    num_species: int, barcodes_per_species: int, taxon_size: int, length_bp: int
+) -> None:
     if num_species < MIN_SPECIES:
         raise SettingsError(f"num_species must be at least {MIN_SPECIES}, got {num_species}")
     if barcodes_per_species < MIN_BARCODES_PER_SPECIES:
         raise SettingsError(
             f"barcodes_per_species must be at least {MIN_BARCODES_PER_SPECIES}, "
             f"got {barcodes_per_species}"
+        )
+    if not 2 <= taxon_size <= num_species // MIN_GENERA:
+        raise SettingsError(
+            f"taxon_size must lie between 2 and num_species / {MIN_GENERA}, got {taxon_size}"
         )
     if length_bp < 100:
         raise SettingsError(f"length_bp must be at least 100, got {length_bp}")
@@ -168,7 +186,7 @@ def _draw_seed(generator: np.random.Generator) -> int:
     return int(generator.integers(1, 2**31))
 
 
-def _species_tree(num_species: int, generator: np.random.Generator) -> SpeciesTree:
+def _species_tree(num_species: int, taxon_size: int, generator: np.random.Generator) -> SpeciesTree:
     """Draw a pure-birth tree whose number of lineages follows `RANK_DEPTHS`.
 
     A coalescent and a pure-birth process give the same ranked tree shapes (Aldous 2001), so the
@@ -181,7 +199,7 @@ def _species_tree(num_species: int, generator: np.random.Generator) -> SpeciesTr
     sizes = {}  # rank -> number of taxa
     lineages = num_species
     for rank in RANK_DEPTHS:
-        lineages = max(1, round(lineages / TAXON_SIZE))
+        lineages = max(1, round(lineages / taxon_size))
         sizes[rank] = lineages
     merges = np.arange(num_species - 1)
     ages = np.interp(

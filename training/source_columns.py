@@ -65,13 +65,16 @@ class TableLayout:
         return "split" in self.columns or self.file_split is not None
 
 
-def read_layout(path: Path | str, header: Sequence[str], wanted: str = "auto") -> TableLayout:
+def read_layout(
+    path: Path | str, header: Sequence[str], wanted: str = "auto", file_name: str | None = None
+) -> TableLayout:
     """Find the canonical columns in a header.
 
     Args:
-        path: The file, for messages and for the partitions of the reference's split files.
+        path: The file, for messages.
         header: Column names as they stand in the file.
         wanted: A format to hold the file to, or "auto".
+        file_name: Name that may carry a partition, if not that of `path`.
 
     Raises:
         DataError: A name stands twice, no column holds barcodes, or it is not what was wanted.
@@ -94,7 +97,7 @@ def read_layout(path: Path | str, header: Sequence[str], wanted: str = "auto") -
     recognised, why = _recognise(names)
     if wanted not in ("auto", "table", "parquet", recognised):
         raise DataError(path, f"is not {wanted}: it looks like {recognised} ({why})", 1)
-    stem = Path(path).name.split(".")[0].lower()
+    stem = Path(file_name or path).name.split(".")[0].lower()
     file_split = SPLIT_OF_FILE.get(stem) if "split" not in columns else None
     return TableLayout(recognised, why, columns, marker, file_split)
 

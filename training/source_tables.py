@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError
 from barcodemae.training.source_columns import NULL_VALUES, SPLIT_ALIASES, TableLayout, read_layout
-from barcodemae.training.text_blocks import TextBlock, TextFile, split_member
+from barcodemae.training.text_blocks import TextBlock, TextFile, table_name
 
 
 LABEL_COLUMNS = tuple(name for name in COLUMNS if name not in ("processid", "dna_barcode"))
@@ -86,8 +86,9 @@ class TableSource:
         self._quotes = self._separator == ","  # BOLD's TSV has bare quotation marks in its text
         header = next(csv.reader([line], delimiter=self._separator), [])
         self._width = len(header)
-        name = split_member(self.source)[1] or self.source
-        self.layout: TableLayout = read_layout(name, header, self.wanted)
+        self.layout: TableLayout = read_layout(
+            self.source, header, self.wanted, file_name=table_name(self.source)
+        )
         self.format, self.why = self.layout.format, self.layout.why
         self.has_splits = self.layout.has_splits
 
@@ -180,7 +181,7 @@ class TableSource:
         self, table: pa.Table, places: NDArray[np.int64], rejected: list[Rejected]
     ) -> tuple[pa.Table, NDArray[np.int64]]:
         markers = table[str(self.layout.marker)].cast(pa.string())
-        is_kept = pc.fill_null(pc.equal(markers, self.marker), value=False).to_numpy()
+        is_kept = pc.is_in(markers, pa.array([self.marker])).to_numpy()
         others = np.flatnonzero(~is_kept)
         names = self._column(table, "processid").take(others).to_pylist()
         found = markers.take(others).to_pylist()
@@ -211,7 +212,7 @@ class TableSource:
 
 def generated_names(source: str, places: NDArray[np.int64]) -> pa.ChunkedArray:
     """Name rows that have no processid by their file and place, `unseen:17`."""
-    stem = Path(source).name.split(".")[0]
+    stem = Path(table_name(source)).name.split(".")[0]
     return pa.chunked_array([pa.array([f"{stem}:{place}" for place in places], pa.string())])
 
 

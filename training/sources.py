@@ -35,7 +35,7 @@ from barcodemae.training.source_tables import (
     generated_names,
     tidy_labels,
 )
-from barcodemae.training.text_blocks import split_member, unpacked
+from barcodemae.training.text_blocks import pieces, split_member, unpacked
 
 
 _HUB = re.compile(
@@ -134,7 +134,7 @@ def _family(name: str) -> str:
             if raw.read(4) == b"PAR1":
                 return "parquet"
             raw.seek(0)
-            start = unpacked(raw, path, member).read(512)
+            start = next(pieces(unpacked(raw, path, member), 512), b"")
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror or error}") from error
     except EOFError as error:

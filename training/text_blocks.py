@@ -102,7 +102,7 @@ class TextFile:
 
     def _whole_lines(self, stream: BinaryIO, raw: BinaryIO, size: int) -> Iterator[bytes]:
         rest, is_start = b"", True
-        while chunk := stream.read(size):
+        for chunk in pieces(stream, size):
             if is_start:
                 chunk, is_start = chunk.removeprefix(_BOM), False
             head, mark, tail = chunk.rpartition(b"\n")
@@ -143,6 +143,23 @@ class TextFile:
         return TextBlock(text, ends, first_line)
 
 
+def pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read to the end; what can be unpacked before the damage is given before the error."""
+    piece = bytearray()
+    try:
+        while part := stream.read1(size - len(piece)):  # type: ignore[attr-defined]
+            piece += part
+            if len(piece) == size:
+                yield bytes(piece)
+                piece.clear()
+    except _DAMAGED:
+        if piece:
+            yield bytes(piece)
+        raise
+    if piece:
+        yield bytes(piece)
+
+
 class _LongLine(Exception):
     pass
 
@@ -170,17 +187,34 @@ def unpacked(raw: BinaryIO, path: Path, member: str | None = None) -> BinaryIO:
     return raw
 
 
-def _zip_member(raw: BinaryIO, path: Path, member: str | None) -> BinaryIO:
-    archive = zipfile.ZipFile(raw)
+def table_name(source: str) -> str:
+    """Name the table that a source is: itself, or the one inside a zip.
+
+    Raises:
+        DataError: See `TextFile.blocks`.
+    """
+    path, member = split_member(source)
+    try:
+        return _member_name(zipfile.ZipFile(path), path, member)
+    except (OSError, zipfile.BadZipFile):
+        return source  # no zip; whatever is wrong with it shows when it is read
+
+
+def _member_name(archive: zipfile.ZipFile, path: Path, member: str | None) -> str:
     names = [name for name in archive.namelist() if name.lower().endswith(_TABLE_ENDINGS)]
     if member is None and len(names) == 1:
-        member = names[0]
+        return names[0]
     if member is None or member not in archive.namelist():
         held = ", ".join(names) or "none"
-        hint = f"name one table as {path.name}{MEMBER_MARK}TABLE; it holds {held}"
-        raise DataError(path, hint)
-    stream: BinaryIO = archive.open(member)  # type: ignore[assignment]
-    return _inner(stream, member)
+        raise DataError(path, f"name one table as {path.name}{MEMBER_MARK}TABLE; it holds {held}")
+    return member
+
+
+def _zip_member(raw: BinaryIO, path: Path, member: str | None) -> BinaryIO:
+    archive = zipfile.ZipFile(raw)
+    name = _member_name(archive, path, member)
+    stream: BinaryIO = archive.open(name)  # type: ignore[assignment]
+    return _inner(stream, name)
 
 
 def _inner(stream: BinaryIO, member: str) -> BinaryIO:

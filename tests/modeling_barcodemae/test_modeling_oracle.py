@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from transformers import BertForTokenClassification, BertModel
 
 from barcodemae import BarcodeMAEForPreTraining, BarcodeMAEModel, masked_mean
+from barcodemae.modeling_barcodemae.modeling_barcodemae import table_of_positions
 
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
@@ -148,3 +149,17 @@ def test_positions_given_by_the_caller_equal_positions_found(tiny_model):
     )
     assert torch.equal(found.loss, given.loss)
     assert torch.equal(found.logits, given.logits)
+
+
+@pytest.mark.parametrize("num_layers", [0, 1])
+def test_a_model_that_reads_mask_tokens_does_so_whatever_positions_are_offered(
+    make_config, num_layers
+):
+    torch.manual_seed(4)
+    config = make_config(decoder_num_hidden_layers=num_layers, encoder_sees_mask=True)
+    model = BarcodeMAEForPreTraining(config).eval()
+    ids, attention_mask, labels = random_batch(config)
+    visible = table_of_positions((ids != config.mask_token_id) & attention_mask.bool())
+    found = model(ids, attention_mask, labels=labels)
+    offered = model(ids, attention_mask, labels=labels, visible_positions=visible)
+    assert torch.equal(found.logits, offered.logits)

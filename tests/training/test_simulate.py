@@ -133,6 +133,14 @@ def test_any_length_is_simulated():
     assert {len(barcode) for barcode in barcodes} == {313}
 
 
+def test_the_taxon_size_sets_the_number_of_genera():
+    few, many = (
+        simulate_barcodes(96, 4, taxon_size=size, seed=2)["genus"].unique() for size in (12, 3)
+    )
+    assert len(few) == 8
+    assert len(many) == 32
+
+
 def test_a_written_simulation_is_a_data_set_with_nothing_else_in_its_folder(tmp_path):
     directory = write_simulated(tmp_path / "new" / "data", 48, 4, seed=1)
     assert [file.name for file in directory.iterdir()] == ["simulated.parquet"]
@@ -140,10 +148,16 @@ def test_a_written_simulation_is_a_data_set_with_nothing_else_in_its_folder(tmp_
 
 
 @pytest.mark.parametrize(
-    ("sizes", "named"),
-    [((47, 8), "num_species"), ((48, 3), "barcodes_per_species"), ((48, 4, 99), "length_bp")],
+    ("changed", "value"),
+    [
+        ("num_species", 47),
+        ("barcodes_per_species", 3),
+        ("taxon_size", 1),
+        ("taxon_size", 7),
+        ("length_bp", 99),
+    ],
 )
-def test_sizes_too_small_to_mean_anything_are_refused_by_name(sizes, named):
-    length = sizes[2] if len(sizes) == 3 else 658
-    with pytest.raises(SettingsError, match=named):
-        simulate_barcodes(*sizes[:2], length_bp=length)
+def test_sizes_too_small_to_mean_anything_are_refused_by_name(changed, value):
+    sizes = {"num_species": 48, "barcodes_per_species": 4, changed: value}
+    with pytest.raises(SettingsError, match=changed):
+        simulate_barcodes(**sizes)

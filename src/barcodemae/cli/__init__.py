@@ -15,7 +15,7 @@ import typer
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import data, demo, embedding, models, probing, publishing
+from barcodemae.cli import data, demo, embedding, models, probing, publishing, training
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -32,6 +32,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     models,
     probing,
     publishing,
+    training,
     demo,
 )
 for group in COMMAND_GROUPS:

@@ -14,8 +14,8 @@ def demo(
     *,
     out: Path = typer.Option(Path("out/demo"), "--out", "-o", help="Folder for what it leaves."),
     seed: int = typer.Option(0, help="Seed of the data and the model."),
-    max_steps: int = typer.Option(1000, min=1, help="Optimiser steps."),
-    num_species: int = typer.Option(600, help="Species in the simulated tree."),
+    max_steps: int = typer.Option(300, min=1, help="Optimiser steps."),
+    num_species: int = typer.Option(320, help="Species in the simulated tree."),
 ) -> None:
     """Simulate barcodes, pre-train a tiny model, probe it, and load it back."""
     from rich.console import Console

@@ -1,0 +1,143 @@
+"""The fine-tuning probe: all weights and a linear head trained on labels.
+
+In: a model folder that `AutoModelForSequenceClassification` opens, labelled barcodes. Out: labels
+of the queries. Recipe as published: AdamW and OneCycle, learning rate 1e-4 per 64 barcodes.
+Guarded by tests/eval/test_finetune.py.
+
+Shapes: B = batch, L = tokens, K = classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification
+
+from barcodemae.errors import CheckpointError, DataError, SettingsError
+from barcodemae.eval.embedding import AutoModelEmbedder, equal_length_batches, quiet_transformers
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRecipe:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: Passes over the training rows.
+        batch_size: Barcodes per step.
+        learning_rate: Peak, for 64 barcodes per step; scaled linearly with the batch.
+        weight_decay: Of AdamW.
+        max_norm: Gradients are clipped to this norm.
+        freeze_encoder: Train the head alone.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    max_norm: float = 1.0
+    freeze_encoder: bool = False
+
+
+def load_classifier(embedder: AutoModelEmbedder, num_labels: int, seed: int) -> Any:
+    """Open the model with a new linear head, seeded.
+
+    Raises:
+        CheckpointError: transformers has no classification head for it.
+    """
+    torch.manual_seed(seed)
+    try:
+        with quiet_transformers():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                embedder.folder, num_labels=num_labels, use_safetensors=True
+            )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{embedder.name}: cannot be fine-tuned: {str(error).splitlines()[0]}"
+        ) from error
+    return model.to(embedder.model.device)
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Tensor]:
+    """Make a rectangular batch: ids (B, L) and attention mask (B, L)."""
+    width = max(len(row) for row in rows)
+    ids = [[*row, *[pad_id] * (width - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    return {
+        "input_ids": torch.tensor(ids, device=device),
+        "attention_mask": torch.tensor(mask, device=device),
+    }
+
+
+def train_classifier(
+    model: Any,
+    tokens: list[list[int]],
+    codes: NDArray[np.int64],
+    pad_id: int,
+    recipe: FinetuneRecipe,
+    seed: int,
+) -> None:
+    """Train a classifier in place on token rows and class numbers."""
+    model.base_model.requires_grad_(not recipe.freeze_encoder)
+    generator = torch.Generator().manual_seed(seed)
+    steps = recipe.epochs * -(-len(tokens) // recipe.batch_size)
+    peak = recipe.learning_rate * recipe.batch_size / 64
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=peak, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps + 1)
+    targets = torch.from_numpy(codes).to(model.device)
+    model.train()
+    for _ in range(recipe.epochs):
+        for rows in torch.randperm(len(tokens), generator=generator).split(recipe.batch_size):
+            batch = pad([tokens[row] for row in rows.tolist()], pad_id, model.device)
+            loss = model(**batch, labels=targets[rows.to(model.device)]).loss
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, recipe.max_norm)
+            optimizer.step()
+            schedule.step()
+
+
+@torch.inference_mode()
+def classify(model: Any, tokens: list[list[int]], batch_size: int) -> NDArray[np.int64]:
+    """Predict class numbers, (N,), in input order; no padding enters."""
+    model.eval()
+    classes = np.empty(len(tokens), np.int64)
+    for rows in equal_length_batches([len(row) for row in tokens], batch_size):
+        ids = torch.tensor([tokens[row] for row in rows], device=model.device)  # (B, L)
+        logits = model(input_ids=ids).logits  # (B, K)
+        if not bool(logits.isfinite().all()):
+            raise SettingsError("fine-tuning diverged: scores are not finite")
+        classes[rows] = logits.argmax(dim=1).cpu().numpy()
+    return classes
+
+
+def predict_by_finetuning(
+    embedder: AutoModelEmbedder,
+    sequences: Sequence[str],
+    labels: Sequence[str],
+    queries: Sequence[str],
+    *,
+    seed: int,
+    recipe: FinetuneRecipe | None = None,
+) -> list[str]:
+    """Fine-tune on labelled sequences and predict the labels of `queries`.
+
+    Raises:
+        DataError: One label only.
+        CheckpointError: The model has no classification head.
+        SettingsError: Training diverged.
+    """
+    recipe = recipe or FinetuneRecipe()
+    names, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if len(names) < 2:
+        raise DataError("training rows", f"all have the same label ({names[0]})")
+    with torch.random.fork_rng():  # the head's initialisation and dropout draw from global state
+        model = load_classifier(embedder, len(names), seed)
+        pad_id = embedder.tokenizer.pad_token_id
+        train_classifier(model, embedder.tokenize(sequences), codes, pad_id, recipe, seed)
+    classes = classify(model, embedder.tokenize(queries), embedder.batch_size)
+    return [str(name) for name in names[classes]]

@@ -1,0 +1,135 @@
+"""What a probe run is about: the model under test, the settings, and how a record is made.
+
+In: names as the user wrote them. Out: `Subject`, `ProbeSettings`, `ResultRecord`s. Guarded by
+tests/eval/test_probing.py.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from barcodemae.dataset import dataset_hash
+from barcodemae.errors import SettingsError
+from barcodemae.eval.baselines import SEARCHERS, KmerCounts, Searcher, make_searcher
+from barcodemae.eval.clustering import PROTOCOLS, ClusteringProtocol
+from barcodemae.eval.embedding import AutoModelEmbedder, Embedder, load_embedder
+from barcodemae.eval.probe_data import CachedEmbedder
+from barcodemae.eval.records import ResultRecord
+from barcodemae.eval.scores import Score
+
+
+FIRST_SEED = 42  # the published clustering runs used 42
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """What to measure.
+
+    Attributes:
+        dataset: Folder of a prepared data set.
+        rank: Label of the 1-NN probe.
+        references: Split that answers in the 1-NN probe.
+        queries: Split that is asked.
+        clustering: Protocol of the clustering probe.
+        supervised_rank: Label of the linear and fine-tuning probes.
+        finetune_epochs: Epochs of the fine-tuning probe.
+        num_seeds: Repeats of the probes that draw random numbers.
+        device: Where the linear probe is trained.
+        command: The command line, kept in the records.
+    """
+
+    dataset: Path
+    rank: str = "genus"
+    references: str = "train"
+    queries: str = "test_unseen"
+    clustering: ClusteringProtocol = PROTOCOLS["barcodemae"]
+    supervised_rank: str = "species"
+    finetune_epochs: int = 10
+    num_seeds: int = 1
+    device: str = "cpu"
+    command: str = ""
+
+    def seeds(self) -> range:
+        """Seeds of the repeats."""
+        return range(FIRST_SEED, FIRST_SEED + self.num_seeds)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under test and how it is called in tables."""
+
+    label: str
+    model: Embedder | Searcher
+
+    def embedder(self, probe: str) -> Embedder:
+        """Return the model as an embedder.
+
+        Raises:
+            SettingsError: It is a search program, which has no embeddings to probe.
+        """
+        if isinstance(self.model, Searcher):
+            raise SettingsError(f"{self.label} has no embeddings; the {probe} probe needs them")
+        return self.model
+
+
+def open_subject(name: str, **options: Any) -> Subject:
+    """Open a model by `PATH`, `LABEL=PATH`, `kmer:K`, `vsearch` or `blastn`.
+
+    Args:
+        name: What the user wrote.
+        **options: As for `load_embedder`.
+    """
+    label, _, target = name.rpartition("=")
+    if target in SEARCHERS:
+        return Subject(label or target, make_searcher(target))
+    shown = Path(target).resolve().name if Path(target).exists() else target
+    model = load_embedder(target, **options)
+    # k-mer counts are cheap to recompute and stay sparse that way.
+    return Subject(
+        label or shown, model if isinstance(model, KmerCounts) else CachedEmbedder(model)
+    )
+
+
+def architecture_of(model: Embedder | Searcher) -> str:
+    """Say what kind of system a model is, for the first column of the table.
+
+    A native encoder folder does not tell how it was trained, so it counts as encoder-only; the
+    full folder it was exported from knows its decoder.
+    """
+    if isinstance(model, Searcher):
+        return "alignment search"
+    if isinstance(model, KmerCounts):
+        return "k-mer counts"
+    inner = model.embedder if isinstance(model, CachedEmbedder) else model
+    if isinstance(inner, AutoModelEmbedder):
+        num_layers = getattr(inner.model.config, "decoder_num_hidden_layers", 0)
+        return "encoder-decoder" if num_layers else "encoder-only"
+    return "encoder-only"
+
+
+def to_records(
+    subject: Subject, settings: ProbeSettings, scores: dict[str, Score], **details: Any
+) -> list[ResultRecord]:
+    """Make one record per score; `details` are further fields of the record."""
+    return [
+        ResultRecord(
+            model=subject.label,
+            dataset=settings.dataset.resolve().name,
+            metric=metric,
+            value=score.value,
+            low=score.low,
+            high=score.high,
+            architecture=architecture_of(subject.model),
+            weights=subject.model.fingerprint,
+            dataset_hash=dataset_hash(settings.dataset),
+            command=settings.command,
+            **details,
+        )
+        for metric, score in scores.items()
+    ]
+
+
+def elapsed(start: float) -> float:
+    """Seconds since `start`, to hundredths."""
+    return round(time.perf_counter() - start, 2)

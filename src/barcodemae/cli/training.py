@@ -1,0 +1,35 @@
+"""`barcodemae pretrain` and `barcodemae finetune`: the programs in `training/` as commands.
+
+For several devices start the programs themselves: `accelerate launch training/pretrain.py`.
+Guarded by tests/cli/test_training_commands.py.
+"""
+
+import typer
+
+from barcodemae.training.command_line import command_from_settings
+from barcodemae.training.finetune_settings import FinetuneConfig
+from barcodemae.training.settings import PretrainConfig
+
+
+def pretrain(config: PretrainConfig, resume: bool) -> None:
+    """Pre-train a model on DNA barcodes: half of the k-mers hidden, the other half read."""
+    from barcodemae.training.pretrain import pretrain
+
+    result = pretrain(config, resume)
+    typer.echo(f"wrote {result.output} after {result.steps} steps", err=True)
+
+
+def finetune(config: FinetuneConfig, resume: bool) -> None:
+    """Fine-tune a pre-trained model to name taxa at one rank."""
+    from barcodemae.training.finetune import finetune
+
+    result = finetune(config, resume)
+    accuracy = result.history.records[-1].get("test_accuracy")
+    reported = "" if accuracy is None else f"; {accuracy:.2f} % right on {config.test_split}"
+    typer.echo(f"wrote {result.output} after {result.steps} steps{reported}", err=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    app.command("pretrain")(command_from_settings(PretrainConfig, pretrain))
+    app.command("finetune")(command_from_settings(FinetuneConfig, finetune, has_presets=False))

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from barcodemae import BarcodeKmerTokenizer
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.mask_study import (
+    MaskedEmbedder,
+    MaskStudy,
+    choose_hidden,
+    parse_modes,
+    parse_rates,
+    run_mask_study,
+)
+
+
+SEQUENCE = "ACGTTGCAACGGTAC"  # five 3-mers
+HIDDEN = np.array([False, True, False, True, False])
+
+
+@pytest.fixture
+def hide_second_and_fourth(monkeypatch):
+    monkeypatch.setattr(
+        "barcodemae.eval.mask_study.choose_hidden", lambda tokens, *_: [HIDDEN] * len(tokens)
+    )
+
+
+def hidden_states(folder, ids, **options):
+    model = AutoModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([ids]), **options).last_hidden_state[0].numpy()
+
+
+def token_ids():
+    return BarcodeKmerTokenizer(k=3)(SEQUENCE)["input_ids"]
+
+
+@pytest.mark.usefixtures("hide_second_and_fourth")
+def test_drop_truly_removes_tokens_and_keeps_the_true_positions(encoder_folder, model_folder):
+    ids = token_ids()
+    kept = hidden_states(
+        encoder_folder, [ids[0], ids[2], ids[4]], position_ids=torch.tensor([[0, 2, 4]])
+    )
+    for folder in (encoder_folder, model_folder):
+        embedder = MaskedEmbedder(load_embedder(folder), "drop")
+        vector = embedder.embed([SEQUENCE], 0.4, 0)[0]
+        np.testing.assert_allclose(vector, kept.mean(axis=0), atol=1e-6)
+        changed = embedder.embed(["ACG" + "GGG" + "CAA" + "GGG" + "TAC"], 0.4, 0)[0]
+        np.testing.assert_array_equal(embedder.embed(["ACGTTTCAACCCTAC"], 0.4, 0)[0], changed)
+
+
+@pytest.mark.usefixtures("hide_second_and_fourth")
+@pytest.mark.parametrize(
+    ("mode", "rows"), [("combined", [0, 1, 2, 3, 4]), ("mask", [1, 3]), ("nonmask", [0, 2, 4])]
+)
+def test_masking_modes_differ_only_in_what_is_averaged(encoder_folder, mode, rows):
+    ids = token_ids()
+    ids[1] = ids[3] = 0
+    expected = hidden_states(encoder_folder, ids)[rows].mean(axis=0)
+    embedder = MaskedEmbedder(load_embedder(encoder_folder), mode)
+    np.testing.assert_allclose(embedder.embed([SEQUENCE], 0.4, 0)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["drop", "combined", "nonmask"])
+def test_rate_zero_is_the_plain_embedding(encoder_folder, barcodes, mode):
+    embedder = load_embedder(encoder_folder)
+    vectors = MaskedEmbedder(embedder, mode).embed(barcodes, 0.0, 0)
+    np.testing.assert_allclose(vectors, embedder.embed(barcodes), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.5, 0.9, 0.99])
+def test_hidden_counts_are_exact_and_never_all(rate):
+    tokens = [[2] * length for length in (1, 4, 10, 109)]
+    counts = [int(part.sum()) for part in choose_hidden(tokens, frozenset({0, 1}), rate, 0)]
+    assert counts == [min(round(rate * n), n - 1) for n in (1, 4, 10, 109)]
+
+
+def test_special_tokens_are_never_hidden_and_choices_depend_on_the_seed():
+    tokens = [[1, 2, 1, 3, 4, 5, 6, 7]] * 2
+    first, second = choose_hidden(tokens, frozenset({0, 1}), 0.5, 0)
+    assert not first[[0, 2]].any()
+    assert first.sum() == second.sum() == 4
+    draws = {tuple(choose_hidden(tokens, frozenset({0, 1}), 0.5, seed)[0]) for seed in range(9)}
+    assert len(draws) > 1
+
+
+def test_modes_with_mask_say_nothing_about_a_model_that_leaves_mask_out(model_folder):
+    embedder = load_embedder(model_folder)
+    MaskedEmbedder(embedder, "drop")
+    with pytest.raises(SettingsError, match=r"leaves \[MASK\] tokens out, so mode `nonmask`"):
+        MaskedEmbedder(embedder, "nonmask")
+
+
+def test_a_study_covers_every_mode_rate_and_seed(encoder_folder, dataset_folder):
+    study = MaskStudy(dataset=dataset_folder, rates=(0.0, 0.5), num_seeds=2, max_references=30)
+    records = list(run_mask_study(f"tiny={encoder_folder}", study))
+    points = [(r.protocol["mode"], r.protocol["rate"], r.seed) for r in records]
+    wanted = [
+        (mode, rate, seed)
+        for mode in ("drop", "combined", "mask", "nonmask")
+        for rate in (0.0, 0.5)
+        for seed in (0, 1)
+        if (mode, rate) != ("mask", 0.0)
+    ]
+    assert points == wanted
+    assert {record.model for record in records} == {"tiny"}
+    assert {record.counts["references"] for record in records} == {30}
+    plain = {record.value for record in records if record.protocol["rate"] == 0}
+    assert len(plain) == 1
+
+
+def test_rates_and_modes_are_read_strictly():
+    assert parse_rates("0:0.9:0.1") == tuple(round(0.1 * i, 1) for i in range(10))
+    assert parse_rates("0.2,0.5") == (0.2, 0.5)
+    for text in ("0:1:0.5", "a", "0:0.5:0", "-0.1"):
+        with pytest.raises(SettingsError, match="rates"):
+            parse_rates(text)
+    with pytest.raises(SettingsError, match="mode 'half' is not one of"):
+        parse_modes("drop,half")
+
+
+def test_only_transformers_models_can_be_studied(dataset_folder):
+    with pytest.raises(SettingsError, match="needs a transformers model"):
+        next(run_mask_study("kmer:3", MaskStudy(dataset=dataset_folder, rates=(0.5,))))

@@ -1,0 +1,87 @@
+import pytest
+from sklearn.metrics import accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from barcodemae.dataset import dataset_hash
+from barcodemae.errors import SettingsError
+from barcodemae.eval.baselines import KmerCounts
+from barcodemae.eval.clustering import ClusteringProtocol
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.probe_data import read_labelled
+from barcodemae.eval.probing import choose_probes, run_probes
+from barcodemae.eval.scores import harmonic_mean
+from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
+
+
+@pytest.fixture
+def settings(dataset_folder):
+    protocol = ClusteringProtocol(
+        rank="genus", num_neighbors=5, num_clusters=None, splits=("test", "test_unseen", "train")
+    )
+    return ProbeSettings(
+        dataset=dataset_folder, clustering=protocol, num_seeds=2, finetune_epochs=1, command="it"
+    )
+
+
+def values(records, probe, metric):
+    return [r.value for r in records if (r.probe, r.metric) == (probe, metric)]
+
+
+@pytest.mark.usefixtures("quick_layout")
+def test_a_model_gets_a_full_set_of_records(model_folder, settings):
+    subject = open_subject(f"tiny={model_folder}")
+    probes = choose_probes("1nn,zsc,linear,logistic,finetune")
+    records = run_probes(subject, settings, probes)
+    for metric in ("accuracy", "balanced_accuracy", "macro_f1"):
+        for probe, repeats in {"1nn": 1, "linear": 2, "logistic": 1, "finetune": 2}.items():
+            assert len(values(records, probe, metric)) == repeats
+    ami = values(records, "zsc", "ami")
+    assert len(ami) == 2
+    accuracy = values(records, "1nn", "accuracy")[0]
+    expected = harmonic_mean([accuracy, sum(ami) / 2])
+    assert values(records, "harmonic", "harmonic_mean") == [pytest.approx(expected)]
+    assert {record.model for record in records} == {"tiny"}
+    assert {record.dataset for record in records} == {"toy"}
+    assert {record.weights for record in records} == {load_embedder(model_folder).fingerprint}
+    assert {record.dataset_hash for record in records} == {dataset_hash(settings.dataset)}
+    assert {r.architecture for r in records if r.probe == "1nn"} == {"encoder-decoder"}
+
+
+def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, settings):
+    embedder = load_embedder(model_folder)
+    train = read_labelled(settings.dataset, ["train"], "genus")
+    query = read_labelled(settings.dataset, ["test_unseen"], "genus")
+    oracle = KNeighborsClassifier(1, metric="cosine")
+    oracle.fit(embedder.embed(train.sequences).astype(float), train.labels)
+    predicted = oracle.predict(embedder.embed(query.sequences).astype(float))
+    records = run_probes(open_subject(str(model_folder)), settings, choose_probes("1nn"))
+    expected = 100 * accuracy_score(query.labels, predicted)
+    assert values(records, "1nn", "accuracy") == [pytest.approx(expected)]
+    assert records[0].model == "model"
+    assert records[0].counts["references_without_label"] == 1
+
+
+def test_search_programs_have_no_embeddings_to_cluster(settings):
+    class Searches:
+        name = fingerprint = "search"
+
+        def search(self, references, queries):
+            return [0] * len(queries)
+
+    subject = Subject("search", Searches())
+    records = run_probes(subject, settings, choose_probes("1nn"))
+    assert records[0].architecture == "alignment search"
+    assert records[0].protocol["similarity"] == "alignment"
+    with pytest.raises(SettingsError, match="no embeddings; the zsc probe"):
+        run_probes(subject, settings, choose_probes("zsc"))
+
+
+def test_kmer_counts_cannot_be_fine_tuned(settings):
+    with pytest.raises(SettingsError, match="cannot be fine-tuned"):
+        run_probes(Subject("k", KmerCounts(3)), settings, choose_probes("finetune"))
+
+
+@pytest.mark.parametrize("names", ["2nn", "1nn,zcs", ""])
+def test_unknown_probes_are_refused(names):
+    with pytest.raises(SettingsError, match="there are 1nn, zsc, linear"):
+        choose_probes(names)

@@ -1,0 +1,95 @@
+"""FASTA and FASTQ from the wild are read, or refused with the line."""
+
+import gzip
+import io
+import sys
+
+import pytest
+
+from barcodemae.errors import DataError
+from barcodemae.fasta import read_records
+
+
+RECORDS = [("A;size=2;", "A;size=2; some words", "ACGT"), ("B|x", "B|x", "GGCC"), ("C", "C", "TT")]
+FASTA = ">A;size=2; some words\nAC\nGT\n>B|x\nGGCC\n>C\nTT\n"
+
+
+def read(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return [(each.id, each.header, each.sequence) for each in read_records(path)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FASTA,
+        FASTA.replace("\n", "\r\n"),
+        FASTA.rstrip(),
+        FASTA.replace("\n>", "\n\n>"),
+        gzip.compress(FASTA.encode()),
+    ],
+    ids=["plain", "crlf", "no-last-line-end", "blank-lines", "gzip"],
+)
+def test_headers_and_letters_come_verbatim(tmp_path, content):
+    assert read(tmp_path / "t.fasta", content) == RECORDS
+
+
+def test_records_are_numbered(tmp_path):
+    (tmp_path / "t.fa").write_text(FASTA)
+    assert [each.number for each in read_records(tmp_path / "t.fa")] == [1, 2, 3]
+
+
+def test_fastq_is_read(tmp_path):
+    assert read(tmp_path / "t.fq", "@A x\nACGT\n+\nIIII\n") == [("A", "A x", "ACGT")]
+
+
+def test_standard_input_is_read(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FASTA.encode())))
+    assert [each.id for each in read_records("-")] == [record[0] for record in RECORDS]
+
+
+def test_a_line_of_ten_megabytes_is_a_record(tmp_path):
+    ((_, _, sequence),) = read(tmp_path / "t.fa", ">A\n" + "ACGT" * 2_500_000 + "\n")
+    assert len(sequence) == 10_000_000
+
+
+def test_a_header_without_name_has_an_empty_id(tmp_path):
+    assert read(tmp_path / "t.fa", ">\nACGT\n") == [("", "", "ACGT")]
+
+
+def test_gzip_cut_at_any_byte_is_an_error(tmp_path):
+    packed = gzip.compress(FASTA.encode() * 50)
+    for size in range(1, len(packed)):
+        with pytest.raises(DataError):
+            read(tmp_path / "t.fasta.gz", packed[:size])
+
+
+def test_a_cut_fastq_is_an_error(tmp_path):
+    whole = "@A\nACGT\n+\nIIII\n@B\nACGT\n+\nIIII\n"
+    for size in (*range(1, 14), *range(16, 29)):
+        with pytest.raises(DataError):
+            read(tmp_path / "t.fq", whole[:size])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "holds no sequences"),
+        ("ACGT\n", "line 1: Expected '>'"),
+        ("processid,dna_barcode\nA,ACGT\n", "line 1: Expected '>'"),
+        (b">A\nAC\xe9T\n", "cannot be read after record 0"),
+        (FASTA.encode("utf-16"), "cannot be read after record 0"),
+    ],
+    ids=["empty", "letters", "table", "latin-1", "utf-16"],
+)
+def test_what_is_no_fasta_is_an_error_of_one_line(tmp_path, content, problem):
+    with pytest.raises(DataError, match=problem) as caught:
+        read(tmp_path / "t.fasta", content)
+    assert "\n" not in str(caught.value)
+    assert "t.fasta" in str(caught.value)
+
+
+def test_a_missing_file_and_a_directory_are_errors(tmp_path):
+    for path in (tmp_path, tmp_path / "none.fa"):
+        with pytest.raises(DataError, match="cannot be read"):
+            list(read_records(path))

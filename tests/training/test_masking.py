@@ -1,0 +1,182 @@
+"""Which k-mers are hidden: counts, limits and stand-ins, on arbitrary batches."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barcodemae.errors import SettingsError
+from barcodemae.training.kmers import NUM_SPECIAL_TOKENS, UNK_ID
+from barcodemae.training.masking import (
+    MASK_ID,
+    WIDTH_STEP,
+    Masking,
+    MaskingNoise,
+    mask_kmers,
+    positions_table,
+)
+
+
+NUM_KMERS = 64
+RATIOS = st.floats(0.01, 0.99)
+
+
+@st.composite
+def batches(draw):
+    """Ids (B, L) with some [UNK] and padding, lengths (B,), and a seed for the noise."""
+    num_rows, num_tokens = draw(st.integers(1, 6)), draw(st.integers(1, 24))
+    seed = draw(st.integers(0, 2**32 - 1))
+    generator = np.random.default_rng(seed)
+    size = (num_rows, num_tokens)
+    ids = generator.integers(NUM_SPECIAL_TOKENS, NUM_SPECIAL_TOKENS + NUM_KMERS, size=size)
+    ids[generator.random(size) < draw(st.floats(0, 1))] = UNK_ID
+    lengths = generator.integers(1, num_tokens, size=num_rows, endpoint=True)
+    ids[np.arange(num_tokens) >= lengths[:, None]] = UNK_ID
+    return ids, lengths, seed
+
+
+def masked(ids, lengths, masking, seed):
+    noise = MaskingNoise.draw(np.random.default_rng(seed), ids.shape, masking, NUM_KMERS)
+    return mask_kmers(ids, lengths, masking, noise)
+
+
+def maskable(ids, lengths):
+    return (np.arange(ids.shape[1]) < lengths[:, None]) & (ids >= NUM_SPECIAL_TOKENS)
+
+
+@given(batches(), RATIOS)
+def test_every_row_gives_exactly_its_share_of_kmers(batch, ratio):
+    ids, lengths, seed = batch
+    labels = masked(ids, lengths, Masking(ratio=ratio), seed).labels
+    for row, num_kmers in zip(labels, maskable(ids, lengths).sum(axis=1), strict=True):
+        wanted = max(round(ratio * num_kmers), 1)
+        assert int((row != -100).sum()) == max(min(wanted, num_kmers - 1), 0)
+
+
+@given(batches(), RATIOS, st.booleans(), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_specials_and_padding_are_never_hidden_and_one_kmer_stays(
+    batch, ratio, exact, random_fraction, kept_fraction
+):
+    ids, lengths, seed = batch
+    masking = Masking(
+        ratio=ratio, exact=exact, random_fraction=random_fraction, kept_fraction=kept_fraction
+    )
+    result = masked(ids, lengths, masking, seed)
+    is_target = (result.labels != -100).numpy()
+    can_hide = maskable(ids, lengths)
+    assert not (is_target & ~can_hide).any()
+    assert ((can_hide & ~is_target).any(axis=1) | ~can_hide.any(axis=1)).all()
+    shown = result.input_ids.numpy()
+    np.testing.assert_array_equal(shown[~is_target], ids[~is_target])
+    assert (shown[is_target] != UNK_ID).all()
+    np.testing.assert_array_equal(result.labels.numpy()[is_target], ids[is_target])
+
+
+@given(batches(), RATIOS, st.booleans(), st.floats(0, 0.5))
+def test_the_tables_list_what_ids_and_labels_say(batch, ratio, exact, kept_fraction):
+    ids, lengths, seed = batch
+    masking = Masking(ratio=ratio, exact=exact, kept_fraction=kept_fraction)
+    result = masked(ids, lengths, masking, seed)
+    is_token = np.arange(ids.shape[1]) < lengths[:, None]
+    np.testing.assert_array_equal(result.attention_mask.numpy(), is_token)
+    is_visible = (result.input_ids.numpy() != MASK_ID) & is_token
+    is_target = result.labels.numpy() != -100
+    for table, is_listed in (
+        (result.visible_positions, is_visible),
+        (result.target_positions, is_target),
+    ):
+        for row, expected in zip(table.tolist(), is_listed, strict=True):
+            places = np.flatnonzero(expected).tolist()
+            assert row == places + [-1] * (table.shape[1] - len(places))
+    assert result.num_targets == is_target.sum()
+
+
+@given(batches(), RATIOS, st.booleans())
+def test_equal_noise_gives_equal_masks_and_other_noise_others(batch, ratio, exact):
+    ids, lengths, seed = batch
+    masking = Masking(ratio=ratio, exact=exact, random_fraction=0.2, kept_fraction=0.2)
+    first, second = (masked(ids, lengths, masking, seed) for _ in range(2))
+    for name, value in vars(first).items():
+        assert torch.equal(value, getattr(second, name))
+
+
+def test_other_noise_gives_another_mask():
+    ids = np.full((4, 100), 7)
+    lengths = np.full(4, 100)
+    first, second = (masked(ids, lengths, Masking(), seed).labels for seed in (0, 1))
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+@given(batches(), RATIOS, st.booleans(), st.data())
+def test_a_slice_of_rows_is_masked_as_within_the_whole(batch, ratio, exact, data):
+    ids, lengths, seed = batch
+    masking = Masking(ratio=ratio, exact=exact, random_fraction=0.1, kept_fraction=0.1)
+    noise = MaskingNoise.draw(np.random.default_rng(seed), ids.shape, masking, NUM_KMERS)
+    start = data.draw(st.integers(0, len(ids) - 1))
+    part = slice(start, data.draw(st.integers(start + 1, len(ids))))
+    whole = mask_kmers(ids, lengths, masking, noise)
+    piece = mask_kmers(ids[part], lengths[part], masking, noise.rows(part))
+    assert torch.equal(piece.input_ids, whole.input_ids[part])
+    assert torch.equal(piece.labels, whole.labels[part])
+
+
+@pytest.mark.parametrize("ratio", [0.15, 0.5, 0.75])
+def test_bernoulli_masks_hide_the_ratio_on_average_and_differ_in_count(ratio):
+    ids, lengths = np.full((200, 100), 7), np.full(200, 100)
+    counts = (masked(ids, lengths, Masking(ratio=ratio, exact=False), 0).labels != -100).sum(1)
+    num_tokens = ids.size
+    spread = math.sqrt(num_tokens * ratio * (1 - ratio))
+    assert abs(int(counts.sum()) - ratio * num_tokens) < 4 * spread
+    assert counts.float().var() == pytest.approx(100 * ratio * (1 - ratio), rel=0.5)
+
+
+def test_eighty_ten_ten_is_eighty_ten_ten():
+    ids, lengths = np.full((200, 100), 7), np.full(200, 100)
+    masking = Masking(random_fraction=0.1, kept_fraction=0.1)
+    result = masked(ids, lengths, masking, 0)
+    shown = result.input_ids[result.labels != -100].numpy()
+    expected = {"mask": 0.8, "kept": 0.1 + 0.1 / NUM_KMERS, "random": 0.1 - 0.1 / NUM_KMERS}
+    found = {"mask": shown == MASK_ID, "kept": shown == 7, "random": (shown != 7) & (shown > 1)}
+    for name, share in expected.items():
+        spread = math.sqrt(share * (1 - share) / len(shown))
+        assert abs(found[name].mean() - share) < 4 * spread, name
+    random_ones = set(shown[found["random"]].tolist())
+    kmer_ids = set(range(NUM_SPECIAL_TOKENS, NUM_SPECIAL_TOKENS + NUM_KMERS))
+    assert random_ones == kmer_ids - {7}
+
+
+def test_barcodes_without_unknowns_fill_the_tables_completely():
+    ids, lengths = np.full((8, 110), 7), np.full(8, 110)
+    result = masked(ids, lengths, Masking(), 0)
+    assert result.visible_positions.shape == (8, 55)
+    assert result.target_positions.shape == (8, 55)
+    assert (result.visible_positions >= 0).all()
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.data())
+def test_tables_grow_in_steps_and_never_beyond_the_row(num_tokens, width, data):
+    count = data.draw(st.integers(0, num_tokens))
+    table = positions_table(np.arange(num_tokens)[None] < count, width)
+    assert count <= table.shape[1] <= max(num_tokens, 1)
+    least = max(min(width, num_tokens), 1)
+    assert table.shape[1] in {least, num_tokens} or (table.shape[1] - width) % WIDTH_STEP == 0
+    if count <= width:
+        assert table.shape[1] == least
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ratio": 0}, "mask_ratio"),
+        ({"ratio": 1}, "mask_ratio"),
+        ({"random_fraction": -0.1}, "must not be negative"),
+        ({"random_fraction": 0.6, "kept_fraction": 0.6}, "add up to more than 1"),
+    ],
+)
+def test_impossible_masks_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        Masking(**values)

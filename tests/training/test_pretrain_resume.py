@@ -1,0 +1,157 @@
+"""A run that was cut off ends with bitwise the weights of one that was not."""
+
+import dataclasses
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from barcodemae.errors import SettingsError
+from barcodemae.training import loop
+from barcodemae.training.checkpoints import checkpoint_folders
+from barcodemae.training.pretrain import pretrain
+from barcodemae.training.settings import PretrainConfig
+
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = {
+    "fp32": {"dropout": 0.1},
+    "masters": {"dropout": 0.1, "precision": "bf16-weights", "micro_batch_size": 4},
+}
+KILLED_RUN = {"max_steps": 40, "checkpoint_every": 4, "validate_every": 20, "log_every": 7}
+
+
+def model_bytes(output):
+    return {
+        name: (output / name).read_bytes()
+        for name in ("model.safetensors", "encoder/model.safetensors", "best/model.safetensors")
+    }
+
+
+def timeless(records):
+    clock = ("seconds", "barcodes_per_second")
+    return [{name: value for name, value in row.items() if name not in clock} for row in records]
+
+
+def cut_off(config, monkeypatch, steps):
+    """Run `config` and stop it after some steps, as Ctrl-C would."""
+    load = loop.load_batches
+
+    def few(run):
+        yield from itertools.islice(load(run), steps)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "load_batches", few)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config)
+
+
+@pytest.mark.parametrize(("variant", "steps"), [("fp32", 5), ("masters", 8)])
+def test_ten_steps_equal_five_and_five(settings, monkeypatch, variant, steps):
+    whole, parts = (settings(name, **VARIANTS[variant]) for name in ("whole", "parts"))
+    expected = pretrain(whole)
+    cut_off(parts, monkeypatch, steps)
+    result = pretrain(parts, resume=True)
+    assert model_bytes(parts.output) == model_bytes(whole.output)
+    assert timeless(result.history.records) == timeless(expected.history.records)
+
+
+def test_worker_processes_change_nothing(settings, monkeypatch):
+    whole, parts = settings("whole"), settings("parts", num_workers=1)
+    pretrain(whole)
+    pretrain(parts)
+    assert model_bytes(parts.output) == model_bytes(whole.output)
+
+
+def test_resuming_a_finished_run_changes_nothing(settings):
+    config = settings()
+    pretrain(config)
+    before = model_bytes(config.output)
+    assert pretrain(config, resume=True).steps == 10
+    assert model_bytes(config.output) == before
+
+
+def test_resume_without_a_checkpoint_starts_a_run(settings):
+    assert pretrain(settings(max_steps=2), resume=True).steps == 2
+
+
+def test_an_output_with_a_run_is_refused_without_resume(settings):
+    config = settings(max_steps=2)
+    pretrain(config)
+    with pytest.raises(SettingsError, match="already holds a run: continue it with --resume"):
+        pretrain(config)
+
+
+def test_changed_settings_are_refused_by_name_and_harmless_ones_are_not(settings):
+    pretrain(settings(max_steps=2))
+    message = r"cannot resume .*run: seed was 0, is now 1; learning_rate was 0.01, is now 0.1"
+    with pytest.raises(SettingsError, match=message):
+        pretrain(settings(max_steps=2, seed=1, learning_rate=0.1), resume=True)
+    free = {"log_every": 3, "keep_checkpoints": 5, "num_workers": 0, "checkpoint_every": 9}
+    assert pretrain(settings(max_steps=2, **free), resume=True).steps == 2
+
+
+def test_changed_data_are_refused(settings, simulated, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(simulated, copy)
+    config = dataclasses.replace(settings(max_steps=2), data=copy)
+    pretrain(config)
+    shutil.copy(copy / "simulated.parquet", copy / "more.parquet")
+    with pytest.raises(SettingsError, match="the data set has changed"):
+        pretrain(config, resume=True)
+
+
+def script(config, folder, *options):
+    recipe = folder / f"{config.output.name}.json"
+    config.save(recipe)
+    command = [sys.executable, str(ROOT / "training" / "pretrain.py"), "--config", str(recipe)]
+    return subprocess.Popen(
+        [*command, *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def killed(simulated, tiny_run, tmp_path_factory):
+    """Two runs by `training/pretrain.py`, each killed with -9 at a random moment."""
+    folder = tmp_path_factory.mktemp("killed")
+    runs = {
+        name: PretrainConfig(
+            data=simulated, output=folder / name, **{**tiny_run, **KILLED_RUN, **changes}
+        )
+        for name, changes in VARIANTS.items()
+    }
+    processes = {name: script(config, folder) for name, config in runs.items()}
+    waits = {}
+    for name, process in processes.items():
+        while process.poll() is None and not checkpoint_folders(runs[name].output):
+            time.sleep(0.01)
+        waits[name] = random.uniform(0, 0.4)
+        time.sleep(waits[name])
+        process.send_signal(signal.SIGKILL)
+    for name, process in processes.items():
+        output, _ = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"waited {waits[name]} s: {output}"
+    return runs
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_killed_run_resumes_to_the_same_weights(killed, settings, variant):
+    config = killed[variant]
+    whole = dataclasses.replace(config, output=config.output.with_name(f"{variant}-whole"))
+    step = int(checkpoint_folders(config.output)[-1].name.removeprefix("step-"))
+    pretrain(whole)
+    result = pretrain(config, resume=True)
+    assert 0 < step < result.steps == KILLED_RUN["max_steps"]
+    assert model_bytes(config.output) == model_bytes(whole.output)

@@ -1,0 +1,92 @@
+"""Make a classifier from a pre-trained folder and the taxa of a partition.
+
+In: `FinetuneConfig`. Out: the model with a fresh linear head and named classes, its tokenizer, and
+the barcodes the classes were taken from. Guarded by tests/training/test_finetune.py.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import BertModel
+
+from barcodemae.errors import CheckpointError, DataError
+from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
+from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.export import check_fit, load_model_folder, model_type
+from barcodemae.training.finetune_settings import FinetuneConfig
+from barcodemae.training.labelled import LabelledBarcodes
+
+
+# Fields of a stock BERT that describe the encoder in our configuration too.
+ENCODER_FIELDS = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings",
+    "initializer_range", "layer_norm_eps",
+)  # fmt: skip
+
+
+def build_classifier(
+    config: FinetuneConfig,
+) -> tuple[BarcodeMAEForSequenceClassification, BarcodeKmerTokenizer, LabelledBarcodes]:
+    """Open the pre-trained encoder, read the training barcodes, name the classes.
+
+    Raises:
+        CheckpointError: The folder cannot be opened or does not fit `max_length_bp`.
+        DataError: There are fewer than two classes.
+    """
+    encoder, model_config, k = load_encoder(config.model)
+    tokenizer = BarcodeKmerTokenizer(k=k, max_length_bp=config.max_length_bp)
+    check_fit(model_config, tokenizer)
+    barcodes = LabelledBarcodes.read(
+        config.data, config.train_split, config.rank, k=k, max_length_bp=config.max_length_bp
+    )
+    classes = sorted(set(barcodes.names))
+    if len(classes) < 2:
+        raise DataError(config.data, f"split {config.train_split} has only one {config.rank}")
+    model_config.id2label = dict(enumerate(classes))
+    model_config.label2id = {name: number for number, name in enumerate(classes)}
+    torch.manual_seed(config.seed)
+    model = BarcodeMAEForSequenceClassification(model_config)
+    model.barcodemae.encoder.load_state_dict(encoder.state_dict())
+    if config.freeze_encoder:
+        freeze(model.barcodemae)
+    return model, tokenizer, barcodes
+
+
+def freeze(module: nn.Module) -> None:
+    """Stop training a module, and its dropout, so that it gives what it gives in use."""
+    module.requires_grad_(requires_grad=False)
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+
+
+def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, int]:
+    """Open the encoder of a full folder or of a native one.
+
+    Returns:
+        The tower, the configuration of a model around it, and k.
+
+    Raises:
+        CheckpointError: It is neither, or damaged.
+    """
+    if model_type(directory) != "bert":
+        model, tokenizer = load_model_folder(directory)
+        return model.base_model.encoder, model.config, tokenizer.k  # type: ignore[return-value]
+    try:
+        tower, report = cast(
+            "tuple[BertModel, dict[str, set[str]]]",
+            BertModel.from_pretrained(directory, add_pooling_layer=False, output_loading_info=True),
+        )
+        k = BarcodeKmerTokenizer.from_pretrained(directory).k
+    except Exception as error:  # transformers raises a dozen kinds for a damaged folder
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+    if report["missing_keys"]:
+        raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
+    fields: dict[str, Any] = {name: getattr(tower.config, name) for name in ENCODER_FIELDS}
+    # Which decoder it was trained with is not recorded, and does not matter: there is none.
+    fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
+    return tower, BarcodeMAEConfig(k=k, **fields), k
