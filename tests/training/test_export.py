@@ -60,7 +60,10 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "tokenizer_config.json",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
+        "pipeline_barcodemae.py",
         "tokenization_barcodemae.py",
+        "handler.py",
+        "requirements.txt",
     }
 
 
