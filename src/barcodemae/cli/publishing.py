@@ -1,6 +1,6 @@
 """Commands that make a model public: `card` and `push`.
 
-Guarded by tests/cli/test_publishing_commands.py.
+Guarded by tests/model_cards/test_card.py and tests/model_cards/test_push.py.
 """
 
 from pathlib import Path
