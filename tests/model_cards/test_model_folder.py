@@ -119,3 +119,11 @@ def test_what_is_no_model_folder_is_named(tmp_path, content, capsys):
     for command in (["card", str(folder)], ["push", str(folder), FULL, "--dry-run"]):
         assert main(command) == 2
         assert "thesis" in capsys.readouterr().err
+
+
+def test_exporting_a_folder_again_keeps_its_fingerprint(exported, tmp_path):
+    """Records of a run's own folder must still name the weights of the published one."""
+    assert main(["export", str(exported), "--out", str(tmp_path / "clean")]) == 0
+    for part in (".", "encoder"):
+        before, after = (ModelFolder(root / part) for root in (exported, tmp_path / "clean"))
+        assert after.fingerprint() == before.fingerprint()
