@@ -10,6 +10,7 @@ and either `embedding`, `labels` or `error`; `{"error": ...}` if the request can
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ class EndpointHandler:
     """
 
     def __init__(self, path: str = "") -> None:
-        with open(f"{path or '.'}/config.json", encoding="utf-8") as file:  # noqa: PTH123
-            architectures = json.load(file).get("architectures") or [""]
+        config = json.loads((Path(path) / "config.json").read_text())
+        architectures = config.get("architectures") or [""]
         self.is_classifier = architectures[0].endswith(CLASSIFIER_SUFFIX)
         self.pipeline = pipeline(
             "text-classification" if self.is_classifier else "dna-embedding",  # type: ignore[call-overload]
