@@ -1,8 +1,8 @@
 """How good the encoder is after each checkpoint of a run: python benchmarks/learning_curve.py RUN.
 
-For the untrained weights and every checkpoint in RUN/checkpoints, exports the encoder and measures
-1-NN genus accuracy on unseen species (`val_unseen`, references `train`), then writes the records
-(one per checkpoint, `protocol.step` says which) and a picture beside the training loss.
+For the untrained weights and the checkpoints in RUN/checkpoints, exports the encoder and measures
+(in bf16) 1-NN genus accuracy on unseen species (`val_unseen`, references `train`), then writes
+the records (one per checkpoint, `protocol.step` says which) and draws them over the training loss.
 """
 
 import dataclasses
@@ -17,8 +17,9 @@ from rich.progress import track
 from safetensors.torch import load_file
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
-from barcodemae.eval.probing import ProbeSettings, open_subject, probe_nearest
+from barcodemae.eval.probing import probe_nearest
 from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.subjects import ProbeSettings, open_subject
 from barcodemae.training.checkpoints import STATE_FILE, checkpoint_folders
 from barcodemae.training.export import export_native
 from barcodemae.training.history import History
@@ -34,7 +35,7 @@ def probe_weights(
     with tempfile.TemporaryDirectory() as folder:
         encoder = Path(folder) / "encoder"
         export_native(model, tokenizer, encoder)
-        records = probe_nearest(open_subject(f"step-{step}={encoder}"), settings)
+        records = probe_nearest(open_subject(f"step-{step}={encoder}", dtype="bfloat16"), settings)
     accuracy = next(record for record in records if record.metric == "accuracy")
     seen = {"step": step, "barcodes_seen": step * config.batch_size}
     return dataclasses.replace(accuracy, protocol={**accuracy.protocol, **seen})
@@ -67,6 +68,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Data set with labels.")],
     json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
     plot: Annotated[Path | None, typer.Option(help="Where the picture goes.")] = None,
+    every: Annotated[int, typer.Option(help="Probe every so many checkpoints.")] = 1,
     queries: Annotated[str, typer.Option(help="Split that is asked.")] = "val_unseen",
 ) -> None:
     """Probe every checkpoint of a run."""
@@ -76,7 +78,7 @@ def main(
     settings = ProbeSettings(dataset=data, queries=queries, command=command)
     model = build_model(config)
     records = [probe_weights(model, config, 0, settings)]
-    folders = checkpoint_folders(run)
+    folders = checkpoint_folders(run)[every - 1 :: every]
     for folder in track(folders, description="Probing checkpoints"):
         model.load_state_dict(load_file(folder / "model.safetensors"))
         step = json.loads((folder / STATE_FILE).read_text())["step"]

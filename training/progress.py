@@ -75,7 +75,9 @@ class TrainingProgress:
         text = self.describe()
         self._bar.update(self._task, description=text)
         if not self.is_live:
-            self.console.print(f"step {step}/{self.num_steps}  {text}", highlight=False)
+            self.console.print(
+                f"step {step}/{self.num_steps}  {text}", highlight=False, soft_wrap=True
+            )
 
     def describe(self) -> str:
         """The latest numbers in words."""

@@ -17,7 +17,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedTy
 from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from barcodemae.dataset import dataset_hash
@@ -29,6 +29,7 @@ from barcodemae.training.checkpoints import checkpoint_folders, load_latest
 from barcodemae.training.cpu_kernels import use_cpu_kernels
 from barcodemae.training.history import History
 from barcodemae.training.master_weights import MasterWeightAdamW
+from barcodemae.training.optimisation import build_optimizer, build_schedule, trainable
 from barcodemae.training.run_settings import RunSettings
 
 
@@ -302,32 +303,3 @@ def configure(model: BarcodeMAEPreTrainedModel, config: RunSettings) -> None:
         for module in model.modules():
             if isinstance(module, GradientCheckpointingLayer):
                 module.compile(dynamic=False)
-
-
-def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """List the parameters that are trained."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def build_optimizer(config: RunSettings, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """AdamW over all trainable parameters, with fp32 masters for a bf16 model."""
-    kind = MasterWeightAdamW if config.precision == "bf16-weights" else torch.optim.AdamW
-    return kind(
-        trainable(model),
-        lr=config.peak_learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-
-
-def build_schedule(
-    config: RunSettings, optimizer: torch.optim.Optimizer, *, num_steps: int
-) -> LRScheduler:
-    """OneCycle over the whole run, as published."""
-    total_steps = max(num_steps, 2)
-    warmup = config.warmup_fraction
-    if warmup * total_steps == 1:  # torch divides by the steps after the first of the warm-up
-        warmup *= 1 + 1e-9
-    return OneCycleLR(
-        optimizer, max_lr=config.peak_learning_rate, total_steps=total_steps, pct_start=warmup
-    )
