@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 from matplotlib.figure import Figure
-from rich.progress import track
 from safetensors.torch import load_file
+from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
 from barcodemae.eval.probing import probe_nearest
@@ -71,21 +71,24 @@ def main(
     every: Annotated[int, typer.Option(help="Probe every so many checkpoints.")] = 1,
     queries: Annotated[str, typer.Option(help="Split that is asked.")] = "val_unseen",
 ) -> None:
-    """Probe every checkpoint of a run."""
+    """Probe the checkpoints of a run."""
+    disable_progress_bar()
     saved = json.loads((run / "settings.json").read_text())
     config = PretrainConfig.resolve({**saved, "data": data, "output": run})
     command = f"python benchmarks/learning_curve.py RUN --data {data.resolve().name}"
     settings = ProbeSettings(dataset=data, queries=queries, command=command)
     model = build_model(config)
-    records = [probe_weights(model, config, 0, settings)]
     folders = checkpoint_folders(run)[every - 1 :: every]
-    for folder in track(folders, description="Probing checkpoints"):
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        step = json.loads((folder / STATE_FILE).read_text())["step"]
+    records: list[ResultRecord] = []
+    for folder in (None, *folders):  # None: before the first step
+        step = 0
+        if folder is not None:
+            model.load_state_dict(load_file(folder / "model.safetensors"))
+            step = json.loads((folder / STATE_FILE).read_text())["step"]
         records.append(probe_weights(model, config, step, settings))
-    write_records(json_file, records)
-    for record in records:
-        typer.echo(f"{record.protocol['barcodes_seen']:>9} barcodes  {record.value:.2f} %")
+        write_records(json_file, records)
+        seen, value = records[-1].protocol["barcodes_seen"], records[-1].value
+        typer.echo(f"{seen:>9} barcodes  {value:.2f} %")
     if plot is not None:
         draw(records, History(json.loads((run / "history.json").read_text())), plot)
 
