@@ -5,6 +5,7 @@ In: sequences. Out: for `kmer:K` vectors of counts (N, 4**K) like any embedder; 
 tests/eval/test_baselines.py.
 """
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -77,10 +78,17 @@ class KmerCounts:
 
 @runtime_checkable
 class Searcher(Protocol):
-    """Anything that finds the best reference for a query without embedding."""
+    """Anything that finds the best reference for a query without embedding.
+
+    Attributes:
+        name: Of the program.
+        fingerprint: Program and version.
+        settings: The options that decide what is found, as on its command line.
+    """
 
     name: str
     fingerprint: str
+    settings: str
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
         """Return the row of the best reference per query, None where nothing was found."""
@@ -126,13 +134,11 @@ def run_program(command: str) -> str:
 
 
 def program_version(command: Sequence[str]) -> str:
-    """Return the first version-like word a program prints, e.g. `2.22.1`."""
+    """Return the version that a program prints behind its name, e.g. `2.22.1`."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    words = (result.stdout + result.stderr).replace(",", " ").replace("_", " ").split()
-    versions = (
-        word.strip("v+") for word in words if any(c.isdigit() for c in word) and "." in word
-    )
-    return next(versions, "unknown")
+    name = re.escape(Path(command[0]).name)
+    found = re.search(rf"{name}:? v?(\d+(?:\.\d+)+)", f"{result.stderr}\n{result.stdout}")
+    return found[1] if found else "unknown"
 
 
 def best_hits(lines: str, num_queries: int) -> list[int | None]:
@@ -159,6 +165,8 @@ class Vsearch:
     4 accepted or 32 rejected references; highest identity wins.
     """
 
+    settings = "--id 0.6 --maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus"
+
     def __init__(self, threads: int = 0) -> None:
         self.program = find_program("vsearch", "vsearch")
         self.threads = threads
@@ -172,9 +180,9 @@ class Vsearch:
             write_fasta(database, references)
             write_fasta(wanted, queries)
             run_program(
-                f"{self.program} --usearch_global {wanted} --db {database} --id 0.6 "
-                f"--maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus --userout {hits} "
-                f"--userfields query+target+id --threads {self.threads} --quiet"
+                f"{self.program} --usearch_global {wanted} --db {database} "
+                f"{self.settings} --userout {hits} --userfields query+target+id "
+                f"--threads {self.threads} --quiet"
             )
             return best_hits(hits.read_text(), len(queries))
 
@@ -186,6 +194,8 @@ class Blastn:
     matches of 11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not
     finished after 25 minutes on two shared cores.
     """
+
+    settings = "-task megablast -strand plus -evalue 1e-5 -max_target_seqs 10 -max_hsps 1"
 
     def __init__(self, threads: int = 2) -> None:
         self.program = find_program("blastn", "ncbi-blast+")
@@ -202,8 +212,8 @@ class Blastn:
             write_fasta(wanted, queries)
             run_program(f"{self.index_program} -in {database} -dbtype nucl")
             lines = run_program(
-                f"{self.program} -task megablast -query {wanted} -db {database} -strand plus "
-                f"-evalue 1e-5 -max_target_seqs 10 -max_hsps 1 -num_threads {self.threads} "
+                f"{self.program} -query {wanted} -db {database} {self.settings} "
+                f"-num_threads {self.threads} "
                 "-outfmt '6 qseqid sseqid bitscore'"
             )
             return best_hits(lines, len(queries))

@@ -28,7 +28,11 @@ COLUMNS = {
     ("finetune", "accuracy"): "fine-tuned accuracy (%)",
 }
 ALWAYS_SHOWN = 3  # the published columns
-DESCRIPTIVE = ("similarity", "converged")  # entries of a protocol that differ between fair rivals
+DESCRIPTIVE = (
+    "similarity",
+    "search",
+    "converged",
+)  # entries of a protocol that differ between fair rivals
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,10 @@ def probe_nearest(subject: Subject, settings: ProbeSettings) -> list[ResultRecor
         "references": settings.references,
         "queries": settings.queries,
         "neighbors": 1,
-        "similarity": "alignment" if isinstance(subject.model, Searcher) else "cosine",
+        "similarity": "cosine",
     }
+    if isinstance(subject.model, Searcher):
+        protocol |= {"similarity": "alignment", "search": subject.model.settings}
     return to_records(
         subject,
         settings,

@@ -54,8 +54,12 @@ def install(folder, name, script):
 
 def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
     script = """
-    if [ "$1" = --version ]; then echo "vsearch v2.22.1_linux" >&2; exit; fi
+    if [ "$1" = --version ]; then
+        echo "vsearch v2.22.1_linux_x86_64, 23.5GB RAM, 2 cores" >&2
+        echo "PeerJ 4:e2584 doi: 10.7717/peerj.2584"; exit
+    fi
     queries=$2; database=$4
+    case "$*" in *"--id 0.6 --maxaccepts 4 --maxrejects 32"*) ;; *) exit 1 ;; esac
     while [ "$1" != --userout ]; do shift; done
     grep -c '>' "$database" > /dev/null && printf '1\\t2\\t97.5\\n0\\t1\\t88.0\\n' > "$2"
     grep -q '^ACGT$' "$queries"
@@ -64,6 +68,7 @@ def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     program = Vsearch()
     assert program.fingerprint == "vsearch 2.22.1"
+    assert "--id 0.6 --maxaccepts 4 --maxrejects 32" in program.settings
     assert program.search(["AC", "GT", "TT"], ["ac-gt", "GG", "CC"]) == [1, 2, None]
 
 

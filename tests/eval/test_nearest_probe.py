@@ -9,7 +9,7 @@ from barcodemae.eval.probe_data import LabelledRows
 class FirstReference:
     """A search program that answers every query but the last with reference 0."""
 
-    name = fingerprint = "first"
+    name = fingerprint = settings = "first"
 
     def search(self, references, queries):
         return [0] * (len(queries) - 1) + [None]
