@@ -94,8 +94,8 @@ def open_subject(name: str, **options: Any) -> Subject:
 def architecture_of(model: Embedder | Searcher) -> str:
     """Say what kind of system a model is, for the first column of the table.
 
-    A native encoder folder does not tell how it was trained, so it counts as encoder-only; the
-    full folder it was exported from knows its decoder.
+    A full folder of this project knows its decoder; the native encoder exported from it notes in
+    its config, under `barcodemae`, what it was trained with.
     """
     if isinstance(model, Searcher):
         return "alignment search"
@@ -103,8 +103,11 @@ def architecture_of(model: Embedder | Searcher) -> str:
         return "k-mer counts"
     inner = model.embedder if isinstance(model, CachedEmbedder) else model
     if isinstance(inner, AutoModelEmbedder):
-        num_layers = getattr(inner.model.config, "decoder_num_hidden_layers", 0)
-        return "encoder-decoder" if num_layers else "encoder-only"
+        config = inner.model.config
+        trained_with = getattr(config, "barcodemae", None) or {}
+        num_layers = getattr(config, "decoder_num_hidden_layers", 0)
+        has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
+        return "encoder-decoder" if has_decoder else "encoder-only"
     return "encoder-only"
 
 

@@ -43,6 +43,8 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
         BarcodeMAEForSequenceClassification,
     )
 }
+# Entries of the full config that the native encoder's keeps under `barcodemae`.
+TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
 # What an Inference Endpoint installs on top of its image, which brings torch.
 ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
 # The names that every release of sentence-transformers reads, and text-embeddings-inference too.
@@ -125,6 +127,8 @@ def native_encoder(model: BarcodeMAEPreTrainedModel) -> BertModel:
     # Readers outside transformers want a number. The embedding it names, [UNK], is a trained one;
     # `from_pretrained` loads it as it is.
     config.pad_token_id = model.config.unk_token_id
+    # What the encoder alone cannot tell: how it was trained. `BertConfig` keeps unknown entries.
+    config.barcodemae = {name: getattr(model.config, name) for name in TRAINED_WITH}
     native: BertModel = BertModel(config)
     weights = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
     # BERT was trained without a pooler. Left out, `AutoModel` would report it missing and invent

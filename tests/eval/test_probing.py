@@ -2,6 +2,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import KmerCounts
@@ -10,7 +11,8 @@ from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.probe_data import read_labelled
 from barcodemae.eval.probing import choose_probes, run_probes
 from barcodemae.eval.scores import harmonic_mean
-from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
+from barcodemae.eval.subjects import ProbeSettings, Subject, architecture_of, open_subject
+from barcodemae.training.export import export_native
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, setti
 def test_search_programs_have_no_embeddings_to_cluster(settings):
     class Searches:
         name = fingerprint = "search"
+        settings = "--id 0.6"
 
         def search(self, references, queries):
             return [0] * len(queries)
@@ -72,6 +75,7 @@ def test_search_programs_have_no_embeddings_to_cluster(settings):
     records = run_probes(subject, settings, choose_probes("1nn"))
     assert records[0].architecture == "alignment search"
     assert records[0].protocol["similarity"] == "alignment"
+    assert records[0].protocol["search"] == "--id 0.6"
     with pytest.raises(SettingsError, match="no embeddings; the zsc probe"):
         run_probes(subject, settings, choose_probes("zsc"))
 
@@ -85,3 +89,26 @@ def test_kmer_counts_cannot_be_fine_tuned(settings):
 def test_unknown_probes_are_refused(names):
     with pytest.raises(SettingsError, match="there are 1nn, zsc, linear"):
         choose_probes(names)
+
+
+@pytest.mark.parametrize(
+    ("decoder_layers", "sees_mask", "architecture"),
+    [(1, False, "encoder-decoder"), (1, True, "encoder-decoder"), (0, True, "encoder-only")],
+)
+def test_a_native_encoder_tells_what_it_was_trained_with(
+    tmp_path, tokenizer, decoder_layers, sees_mask, architecture
+):
+    config = BarcodeMAEConfig(
+        k=3,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        decoder_hidden_size=32,
+        decoder_intermediate_size=64,
+        decoder_num_hidden_layers=decoder_layers,
+        decoder_num_attention_heads=2,
+        encoder_sees_mask=sees_mask,
+    )
+    export_native(BarcodeMAEForPreTraining(config), tokenizer, tmp_path / "encoder")
+    assert architecture_of(load_embedder(tmp_path / "encoder")) == architecture

@@ -73,6 +73,7 @@ def test_the_native_encoder_is_a_plain_bert(exported):
     assert config["architectures"] == ["BertModel"]
     assert config["pad_token_id"] == 1
     assert "auto_map" not in config
+    assert config["barcodemae"] == {"decoder_num_hidden_layers": 1, "encoder_sees_mask": False}
     weights = load_file(exported / "encoder" / "model.safetensors")
     assert set(weights) == set(BertModel.from_pretrained(exported / "encoder").state_dict())
     assert "embeddings.word_embeddings.weight" in weights
