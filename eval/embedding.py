@@ -300,12 +300,16 @@ def load_auto_embedder(
     )
 
 
-def load_foreign_embedder(model: str | Path, device: str, batch_size: int) -> Embedder | None:
+def load_foreign_embedder(
+    model: str | Path, device: str, batch_size: int, revision: str | None = None
+) -> Embedder | None:
     """Ask the ports of published systems whether `model` is one of theirs."""
     if importlib.util.find_spec("barcodemae.eval.foreign") is None:
         return None
     foreign = importlib.import_module("barcodemae.eval.foreign")
-    embedder: Embedder | None = foreign.load_foreign(model, device=device, batch_size=batch_size)
+    embedder: Embedder | None = foreign.load_foreign(
+        model, device=device, batch_size=batch_size, revision=revision
+    )
     return embedder
 
 
@@ -340,7 +344,7 @@ def load_embedder(
     counter = load_kmer_counts(str(model))
     if counter is not None:
         return counter
-    foreign = load_foreign_embedder(model, device, batch_size)
+    foreign = load_foreign_embedder(model, device, batch_size, revision)
     if foreign is not None:
         return foreign
     return load_auto_embedder(

@@ -133,3 +133,12 @@ def test_readout_of_the_folder_is_applied(model_folder, barcodes):
     (model_folder / "modules.json").write_text(json.dumps(modules))
     scaled = load_embedder(model_folder).embed(barcodes)
     np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), 1e-5)
+
+
+def test_a_published_system_is_asked_for_the_revision(monkeypatch, model_folder):
+    from barcodemae.eval import foreign
+
+    asked = []
+    monkeypatch.setattr(foreign, "load_foreign", lambda *_, **options: asked.append(options))
+    load_embedder(model_folder, revision="v1", batch_size=3)
+    assert [(options["revision"], options["batch_size"]) for options in asked] == [("v1", 3)]
