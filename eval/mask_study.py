@@ -14,7 +14,7 @@ Shapes: N = barcodes, B = batch, L = tokens, V = tokens left, D = width.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from barcodemae.eval.nearest import nearest_neighbors
 from barcodemae.eval.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import score_predictions
+from barcodemae.eval.subjects import architecture_of
 
 
 MODES = ("drop", "combined", "mask", "nonmask")
@@ -191,12 +192,17 @@ def read_rows(study: MaskStudy, embedder: AutoModelEmbedder) -> tuple[LabelledRo
 
 
 def run_mask_study(
-    model: str, study: MaskStudy, *, device: str | None = None, batch_size: int = 64
+    model: str,
+    study: MaskStudy,
+    *,
+    device: str | None = None,
+    batch_size: int = 64,
+    on_left_out: Callable[[str], object] | None = None,
 ) -> Iterator[ResultRecord]:
     """Measure 1-NN accuracy for every mode, rate and seed.
 
     Mode `mask` at rate 0 has nothing to average and is left out; a mode that the model cannot be
-    studied in is left out too, unless it is the only one asked for.
+    studied in is left out too, unless it is the only one asked for; `on_left_out` is told why.
 
     Raises:
         SettingsError: Not a transformers model, or no mode applies.
@@ -204,10 +210,13 @@ def run_mask_study(
     label, _, target = model.rpartition("=")
     embedder = load_embedder(target, device=device, batch_size=batch_size)
     if not isinstance(embedder, AutoModelEmbedder):
-        raise SettingsError(f"{target}: the masking study needs a transformers model")
+        raise SettingsError(
+            f"{target}: the masking study needs a folder that transformers opens by itself "
+            "(`barcodemae convert` makes one of an original BarcodeMAE or BarcodeBERT checkpoint)"
+        )
     references, queries = read_rows(study, embedder)
     name = label or (Path(target).resolve().name if Path(target).exists() else target)
-    for mode in applicable_modes(embedder, study.modes):
+    for mode in applicable_modes(embedder, study.modes, on_left_out):
         masked = MaskedEmbedder(embedder, mode)
         for rate in study.rates:
             if mode == "mask" and rate == 0:
@@ -216,23 +225,29 @@ def run_mask_study(
                 yield measure(masked, name, study, (references, queries), rate, seed)
 
 
-def applicable_modes(embedder: AutoModelEmbedder, modes: Sequence[str]) -> list[str]:
-    """Keep the modes that mean something for a model.
+def applicable_modes(
+    embedder: AutoModelEmbedder,
+    modes: Sequence[str],
+    on_left_out: Callable[[str], object] | None = None,
+) -> list[str]:
+    """Keep the modes that mean something for a model; tell why each of the others does not.
 
     Raises:
         SettingsError: None does.
     """
-    kept = []
-    refusal: SettingsError | None = None
+    kept, refusals = [], []
     for mode in modes:
         try:
             MaskedEmbedder(embedder, mode)
         except SettingsError as error:
-            refusal = error
+            refusals.append(error)
         else:
             kept.append(mode)
-    if not kept and refusal is not None:
-        raise refusal
+    if not kept and refusals:
+        raise refusals[-1]
+    if on_left_out is not None:
+        for refusal in refusals:
+            on_left_out(str(refusal))
     return kept
 
 
@@ -261,6 +276,7 @@ def measure(
         value=score.value,
         low=score.low,
         high=score.high,
+        architecture=architecture_of(masked.embedder),
         weights=masked.embedder.fingerprint,
         dataset_hash=dataset_hash(study.dataset),
         protocol={

@@ -122,5 +122,15 @@ def test_rates_and_modes_are_read_strictly():
 
 
 def test_only_transformers_models_can_be_studied(dataset_folder):
-    with pytest.raises(SettingsError, match="needs a transformers model"):
+    with pytest.raises(SettingsError, match="barcodemae convert"):
         next(run_mask_study("kmer:3", MaskStudy(dataset=dataset_folder, rates=(0.5,))))
+
+
+def test_modes_left_out_are_reported_with_the_reason(model_folder, dataset_folder):
+    said = []
+    study = MaskStudy(dataset=dataset_folder, rates=(0.5,), max_references=30)
+    records = list(run_mask_study(str(model_folder), study, on_left_out=said.append))
+    assert [record.protocol["mode"] for record in records] == ["drop"]
+    assert {record.architecture for record in records} == {"encoder-decoder"}
+    for mode, reason in zip(("combined", "mask", "nonmask"), said, strict=True):
+        assert f"mode `{mode}` says nothing" in reason
