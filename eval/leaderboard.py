@@ -85,8 +85,7 @@ def check_one_protocol(records: Sequence[ResultRecord]) -> None:
     """Refuse to compare what is not comparable.
 
     Raises:
-        SettingsError: Two records of a column differ in data or protocol, or two sets of weights
-            go by one name.
+        SettingsError: Two records of a column differ in data or protocol.
     """
     first = records[0]
     for record in records:
@@ -102,18 +101,25 @@ def check_one_protocol(records: Sequence[ResultRecord]) -> None:
             )
 
 
-def average(records: Sequence[ResultRecord]) -> Cell:
-    """Average over seeds; a seed measured twice counts once, the later record wins.
+def check_one_model(records: Sequence[ResultRecord]) -> None:
+    """Refuse to fill one row, and to take a harmonic mean, from different models.
 
     Raises:
         SettingsError: Two sets of weights go by one name.
     """
-    weights = {record.weights for record in records}
-    if len(weights) > 1:
-        raise SettingsError(
-            f"{records[0].model} names {len(weights)} different sets of weights; "
-            "give them labels (--model LABEL=PATH) and measure again"
-        )
+    weights: dict[str, set[str]] = {}
+    for record in records:
+        weights.setdefault(record.model, set()).add(record.weights)
+    for model, found in weights.items():
+        if len(found) > 1:
+            raise SettingsError(
+                f"{model} names {len(found)} different sets of weights; "
+                "give them labels (--model LABEL=PATH) and measure again"
+            )
+
+
+def average(records: Sequence[ResultRecord]) -> Cell:
+    """Average over seeds; a seed measured twice counts once, the later record wins."""
     by_seed = list({record.seed: record for record in records}.values())
     lows = [record.low for record in by_seed if record.low is not None]
     highs = [record.high for record in by_seed if record.high is not None]
@@ -156,6 +162,7 @@ def build_table(records: Sequence[ResultRecord], missing: Sequence[str] = ()) ->
     shown = [r for r in records if (r.probe, r.metric) in COLUMNS and r.probe != "harmonic"]
     if not shown:
         raise SettingsError("the results hold no record of a probe that the table shows")
+    check_one_model(shown)
     rows: dict[str, Row] = {}
     for record in shown:
         row = rows.setdefault(record.model, Row(record.model))

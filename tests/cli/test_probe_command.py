@@ -78,3 +78,13 @@ def test_clustering_options_change_the_published_variant():
     mixed = clustering_protocol("barcodebert", "species", 10, "labels")
     assert (mixed.rank, mixed.num_neighbors, mixed.num_clusters) == ("species", 10, None)
     assert clustering_protocol("barcodemae", "", 0, "77").num_clusters == 77
+
+
+def test_a_model_that_fails_does_not_cost_the_records_of_those_before_it(
+    dataset_folder, tmp_path, capsys
+):
+    output = tmp_path / "r.json"
+    models = ["-m", "kmer:2", "-m", str(tmp_path)]
+    assert run(dataset_folder, *models, "--queries", "val_unseen", "--json", str(output)) == 2
+    assert {entry["model"] for entry in json.loads(output.read_text())} == {"kmer:2"}
+    assert str(tmp_path) in capsys.readouterr().err

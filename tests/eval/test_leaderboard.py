@@ -91,9 +91,10 @@ def test_what_is_not_comparable_never_shares_a_column(poster, changes, words):
         build_table([*poster, record("m", "1nn", "accuracy", 1.0, **changes)])
 
 
-def test_two_sets_of_weights_need_two_names(poster):
+@pytest.mark.parametrize(("probe", "metric"), [("1nn", "accuracy"), ("linear", "accuracy")])
+def test_two_sets_of_weights_need_two_names(poster, probe, metric):
     with pytest.raises(SettingsError, match="BarcodeMAE names 2 different sets of weights"):
-        build_table([*poster, record("BarcodeMAE", "1nn", "accuracy", 70.0, weights="new")])
+        build_table([*poster, record("BarcodeMAE", probe, metric, 70.0, weights="new")])
 
 
 def test_alignment_and_cosine_may_share_a_column():

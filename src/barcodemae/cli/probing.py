@@ -138,10 +138,10 @@ def probe(
         for record in measured:
             typer.echo(summarise(record), err=True)
         records += measured
+        if json is not None:  # after every model: a later one that fails costs only itself
+            write_records(json, records)
     if json is None:
         typer.echo(records_to_json(records))
-    else:
-        write_records(json, records)
 
 
 def mask_study(
@@ -189,7 +189,13 @@ def mask_study(
     )
     records = []
     for name in model:
-        for record in run_mask_study(name, study, device=device or None, batch_size=batch_size):
+        for record in run_mask_study(
+            name,
+            study,
+            device=device or None,
+            batch_size=batch_size,
+            on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
+        ):
             typer.echo(summarise(record) + f"  {record.protocol}", err=True)
             records.append(record)
             write_records(json, records)
