@@ -42,3 +42,15 @@ def test_harmonic_mean_gives_the_published_last_column():
     for accuracy, ami, published in [(58.3, 79.3, 67.2), (65.4, 80.6, 72.2), (69.0, 80.3, 74.2)]:
         assert round(harmonic_mean([accuracy, ami]), 1) == published
     assert harmonic_mean([0.0, 80.0]) == 0.0
+
+
+def test_rare_classes_do_not_pull_an_interval_away_from_its_score():
+    generator = np.random.default_rng(0)
+    true = [f"genus {index // 3}" for index in range(300)]  # three queries each
+    predicted = [
+        label if generator.random() < 0.6 else f"genus {generator.integers(100)}" for label in true
+    ]
+    scores = score_predictions(true, predicted)
+    for score in scores.values():
+        assert (score.low + score.high) / 2 == pytest.approx(score.value, abs=0.5)
+    assert score_predictions(["a", "b"], ["a", "b"])["macro_f1"].high == 100.0
