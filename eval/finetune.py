@@ -1,24 +1,38 @@
 """The fine-tuning probe: all weights and a linear head trained on labels.
 
-In: a model folder that `AutoModelForSequenceClassification` opens, labelled barcodes. Out: labels
-of the queries. Recipe as published: AdamW and OneCycle, learning rate 1e-4 per 64 barcodes.
-Guarded by tests/eval/test_finetune.py.
+In: a network (any embedder but counts and search programs), labelled barcodes. Out: labels of the
+queries. The head reads the same masked mean as every other probe, whatever classifier the
+network's own library would build. Recipe as published: AdamW and OneCycle, learning rate 1e-4 per
+64 barcodes. Guarded by tests/eval/test_finetune.py.
 
-Shapes: B = batch, L = tokens, K = classes.
+Shapes: B = batch, L = tokens, D = width, K = classes.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import AutoModelForSequenceClassification
+from torch import Tensor, nn
 
-from barcodemae.errors import CheckpointError, DataError, SettingsError
-from barcodemae.eval.embedding import AutoModelEmbedder, equal_length_batches, quiet_transformers
+from barcodemae import masked_mean
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embedding import Embedder, equal_length_batches
+
+
+@runtime_checkable
+class NetworkEmbedder(Embedder, Protocol):
+    """An embedder with weights: a transformers model or the port of a published system."""
+
+    tokenizer: Any
+    model: Any
+    batch_size: int
+
+    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +56,32 @@ class FinetuneRecipe:
     freeze_encoder: bool = False
 
 
-def load_classifier(embedder: AutoModelEmbedder, num_labels: int, seed: int) -> Any:
-    """Open the model with a new linear head, seeded.
+class PooledClassifier(nn.Module):
+    """A linear head on the masked mean of an encoder's last hidden state.
 
-    Raises:
-        CheckpointError: transformers has no classification head for it.
+    Args:
+        encoder: Called with ids and attention mask, it returns `last_hidden_state`.
+        num_labels: Classes.
     """
+
+    def __init__(self, encoder: nn.Module, num_labels: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.hidden_size, num_labels)  # type: ignore[union-attr, arg-type]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Score the classes, (B, L) to (B, K)."""
+        masks = {} if attention_mask is None else {"attention_mask": attention_mask}
+        hidden_states = self.encoder(input_ids=input_ids, **masks).last_hidden_state  # (B, L, D)
+        logits: Tensor = self.head(masked_mean(hidden_states, attention_mask))
+        return logits
+
+
+def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> PooledClassifier:
+    """Copy an embedder's network in fp32 and give it a new head, seeded."""
     torch.manual_seed(seed)
-    try:
-        with quiet_transformers():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                embedder.folder, num_labels=num_labels, use_safetensors=True
-            )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{embedder.name}: cannot be fine-tuned: {str(error).splitlines()[0]}"
-        ) from error
-    return model.to(embedder.model.device)
+    classifier = PooledClassifier(copy.deepcopy(embedder.model).float(), num_labels)
+    return classifier.to(embedder.model.device)
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Tensor]:
@@ -73,7 +96,7 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Te
 
 
 def train_classifier(
-    model: Any,
+    model: PooledClassifier,
     tokens: list[list[int]],
     codes: NDArray[np.int64],
     pad_id: int,
@@ -81,19 +104,20 @@ def train_classifier(
     seed: int,
 ) -> None:
     """Train a classifier in place on token rows and class numbers."""
-    model.base_model.requires_grad_(not recipe.freeze_encoder)
+    model.encoder.requires_grad_(not recipe.freeze_encoder)
     generator = torch.Generator().manual_seed(seed)
     steps = recipe.epochs * -(-len(tokens) // recipe.batch_size)
     peak = recipe.learning_rate * recipe.batch_size / 64
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=peak, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps + 1)
-    targets = torch.from_numpy(codes).to(model.device)
+    device = model.head.weight.device
+    targets = torch.from_numpy(codes).to(device)
     model.train()
     for _ in range(recipe.epochs):
         for rows in torch.randperm(len(tokens), generator=generator).split(recipe.batch_size):
-            batch = pad([tokens[row] for row in rows.tolist()], pad_id, model.device)
-            loss = model(**batch, labels=targets[rows.to(model.device)]).loss
+            batch = pad([tokens[row] for row in rows.tolist()], pad_id, device)
+            loss = nn.functional.cross_entropy(model(**batch), targets[rows.to(device)])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, recipe.max_norm)
@@ -102,13 +126,15 @@ def train_classifier(
 
 
 @torch.inference_mode()
-def classify(model: Any, tokens: list[list[int]], batch_size: int) -> NDArray[np.int64]:
+def classify(
+    model: PooledClassifier, tokens: list[list[int]], batch_size: int
+) -> NDArray[np.int64]:
     """Predict class numbers, (N,), in input order; no padding enters."""
     model.eval()
     classes = np.empty(len(tokens), np.int64)
     for rows in equal_length_batches([len(row) for row in tokens], batch_size):
-        ids = torch.tensor([tokens[row] for row in rows], device=model.device)  # (B, L)
-        logits = model(input_ids=ids).logits  # (B, K)
+        ids = torch.tensor([tokens[row] for row in rows], device=model.head.weight.device)
+        logits = model(ids)  # (B, K)
         if not bool(logits.isfinite().all()):
             raise SettingsError("fine-tuning diverged: scores are not finite")
         classes[rows] = logits.argmax(dim=1).cpu().numpy()
@@ -116,7 +142,7 @@ def classify(model: Any, tokens: list[list[int]], batch_size: int) -> NDArray[np
 
 
 def predict_by_finetuning(
-    embedder: AutoModelEmbedder,
+    embedder: NetworkEmbedder,
     sequences: Sequence[str],
     labels: Sequence[str],
     queries: Sequence[str],
@@ -128,7 +154,6 @@ def predict_by_finetuning(
 
     Raises:
         DataError: One label only.
-        CheckpointError: The model has no classification head.
         SettingsError: Training diverged.
     """
     recipe = recipe or FinetuneRecipe()
@@ -136,7 +161,7 @@ def predict_by_finetuning(
     if len(names) < 2:
         raise DataError("training rows", f"all have the same label ({names[0]})")
     with torch.random.fork_rng():  # the head's initialisation and dropout draw from global state
-        model = load_classifier(embedder, len(names), seed)
+        model = make_classifier(embedder, len(names), seed)
         pad_id = embedder.tokenizer.pad_token_id
         train_classifier(model, embedder.tokenize(sequences), codes, pad_id, recipe, seed)
     classes = classify(model, embedder.tokenize(queries), embedder.batch_size)

@@ -14,8 +14,8 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import Searcher
 from barcodemae.eval.clustering import score_clusters, zero_shot_clusters
-from barcodemae.eval.embedding import AutoModelEmbedder, Embedder
-from barcodemae.eval.finetune import FinetuneRecipe, predict_by_finetuning
+from barcodemae.eval.embedding import Embedder
+from barcodemae.eval.finetune import FinetuneRecipe, NetworkEmbedder, predict_by_finetuning
 from barcodemae.eval.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
 from barcodemae.eval.nearest_probe import run_nearest_probe
 from barcodemae.eval.probe_data import CachedEmbedder, LabelledRows, read_labelled, usable_rows
@@ -174,11 +174,11 @@ def probe_finetuning(subject: Subject, settings: ProbeSettings) -> list[ResultRe
     """Fine-tune all weights, once per seed.
 
     Raises:
-        SettingsError: Not a model that `AutoModelForSequenceClassification` opens.
+        SettingsError: There are no weights to tune: k-mer counts, a search program.
     """
     model = subject.model.embedder if isinstance(subject.model, CachedEmbedder) else subject.model
-    if not isinstance(model, AutoModelEmbedder):
-        raise SettingsError(f"{subject.label} cannot be fine-tuned: it is not a transformers model")
+    if not isinstance(model, NetworkEmbedder):
+        raise SettingsError(f"{subject.label} cannot be fine-tuned: it has no weights")
     rows = SupervisedRows.read(model, settings)
     recipe = FinetuneRecipe(epochs=settings.finetune_epochs)
     records = []

@@ -87,6 +87,6 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, int]:
     if report["missing_keys"]:
         raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
     fields: dict[str, Any] = {name: getattr(tower.config, name) for name in ENCODER_FIELDS}
-    # Which decoder it was trained with is not recorded, and does not matter: there is none.
+    # The decoder it was trained with does not matter: a classifier has none.
     fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
     return tower, BarcodeMAEConfig(k=k, **fields), k

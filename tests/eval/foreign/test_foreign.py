@@ -11,6 +11,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from barcodemae.errors import CheckpointError
 from barcodemae.eval import foreign
 from barcodemae.eval.embedding import UnusableSequencesError
+from barcodemae.eval.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.foreign import PUBLISHED, load_foreign
 
 
@@ -156,3 +157,13 @@ def test_another_hub_model_costs_only_its_description(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign, "snapshot_download", download)
     assert load_foreign("someone/else") is None
     assert not any("safetensors" in pattern or "bin" in pattern for pattern in patterns)
+
+
+def test_every_published_system_can_be_fine_tuned(published_folder):
+    embedder = load_foreign(published_folder)
+    before = embedder.embed(BARCODES)
+    labels = ["a", "b", "a", "b", "a", "b"]
+    recipe = FinetuneRecipe(epochs=1, batch_size=4)
+    predicted = predict_by_finetuning(embedder, BARCODES, labels, BARCODES, seed=0, recipe=recipe)
+    assert set(predicted) <= {"a", "b"}
+    np.testing.assert_array_equal(embedder.embed(BARCODES), before)  # a copy was tuned
