@@ -28,11 +28,8 @@ COLUMNS = {
     ("finetune", "accuracy"): "fine-tuned accuracy (%)",
 }
 ALWAYS_SHOWN = 3  # the published columns
-DESCRIPTIVE = (
-    "similarity",
-    "search",
-    "converged",
-)  # entries of a protocol that differ between fair rivals
+# Entries of a protocol that differ between fair rivals.
+DESCRIPTIVE = ("similarity", "search", "dtype", "converged")
 
 
 @dataclass(frozen=True)

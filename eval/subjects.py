@@ -14,6 +14,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import SEARCHERS, KmerCounts, Searcher, make_searcher
 from barcodemae.eval.clustering import PROTOCOLS, ClusteringProtocol
 from barcodemae.eval.embedding import AutoModelEmbedder, Embedder, load_embedder
+from barcodemae.eval.finetune import NetworkEmbedder
 from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import Score
@@ -111,10 +112,19 @@ def architecture_of(model: Embedder | Searcher) -> str:
     return "encoder-only"
 
 
+def precision_of(model: Embedder | Searcher) -> dict[str, str]:
+    """Name the number format a network computes in, as an entry of the protocol."""
+    inner = model.embedder if isinstance(model, CachedEmbedder) else model
+    if not isinstance(inner, NetworkEmbedder):
+        return {}
+    return {"dtype": str(next(inner.model.parameters()).dtype).removeprefix("torch.")}
+
+
 def to_records(
     subject: Subject, settings: ProbeSettings, scores: dict[str, Score], **details: Any
 ) -> list[ResultRecord]:
     """Make one record per score; `details` are further fields of the record."""
+    details["protocol"] = {**details.get("protocol", {}), **precision_of(subject.model)}
     return [
         ResultRecord(
             model=subject.label,

@@ -31,7 +31,8 @@ METRICS = {
     "ami": "AMI (%)",
     "harmonic_mean": "harmonic mean",
 }
-DESCRIPTIVE = ("similarity", "converged")  # entries of a protocol that differ between fair rivals
+# Entries of a protocol that differ between fair rivals; the same as in eval/leaderboard.py.
+DESCRIPTIVE = ("similarity", "search", "dtype", "converged")
 TEXT_FIELDS = ("model", "dataset", "probe", "metric")
 
 

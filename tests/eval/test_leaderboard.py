@@ -5,8 +5,9 @@ import re
 import pytest
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.leaderboard import NOT_AVAILABLE, build_table, render_table
+from barcodemae.eval.leaderboard import DESCRIPTIVE, NOT_AVAILABLE, build_table, render_table
 from barcodemae.eval.records import ResultRecord
+from barcodemae.model_cards import results
 
 
 POSTER = {
@@ -100,8 +101,20 @@ def test_two_sets_of_weights_need_two_names(poster, probe, metric):
 def test_alignment_and_cosine_may_share_a_column():
     table = build_table(
         [
-            record("vsearch", "1nn", "accuracy", 86.2, protocol={"similarity": "alignment"}),
-            record("kmer:5", "1nn", "accuracy", 76.8, protocol={"similarity": "cosine"}),
+            record(
+                "vsearch",
+                "1nn",
+                "accuracy",
+                86.2,
+                protocol={"similarity": "alignment", "search": "x"},
+            ),
+            record(
+                "kmer:5",
+                "1nn",
+                "accuracy",
+                76.8,
+                protocol={"similarity": "cosine", "dtype": "bfloat16"},
+            ),
         ]
     )
     assert len(table.rows) == 2
@@ -112,3 +125,7 @@ def test_unknown_formats_and_empty_results_are_refused(poster):
         render_table(build_table(poster), "html")
     with pytest.raises(SettingsError, match="no record of a probe"):
         build_table([record("m", "mask-study", "accuracy", 1.0)])
+
+
+def test_cards_and_tables_agree_on_what_fair_rivals_may_differ_in():
+    assert set(results.DESCRIPTIVE) == set(DESCRIPTIVE)

@@ -112,3 +112,15 @@ def test_a_native_encoder_tells_what_it_was_trained_with(
     )
     export_native(BarcodeMAEForPreTraining(config), tokenizer, tmp_path / "encoder")
     assert architecture_of(load_embedder(tmp_path / "encoder")) == architecture
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_record_names_the_number_format(encoder_folder, settings, dtype):
+    subject = open_subject(str(encoder_folder), dtype=dtype)
+    record = run_probes(subject, settings, choose_probes("1nn"))[0]
+    assert record.protocol["dtype"] == dtype
+
+
+def test_a_record_without_a_network_names_no_number_format(settings):
+    record = run_probes(Subject("k", KmerCounts(3)), settings, choose_probes("1nn"))[0]
+    assert "dtype" not in record.protocol
