@@ -27,6 +27,7 @@ from barcodemae import __version__
 from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embedding import Embedder, find_invalid, load_embedder
+from barcodemae.eval.subjects import precision_of
 from barcodemae.eval.vector_files import VectorWriter, open_vectors
 
 
@@ -61,7 +62,7 @@ def embed_shards(
         state: Which process this is, of how many.
 
     Raises:
-        SettingsError: `output` holds embeddings of another model or data set.
+        SettingsError: `output` holds embeddings of another model, number format or data set.
         DataError: The data set cannot be read.
     """
     open_dataset(dataset)  # complains about missing columns before any time is spent
@@ -85,15 +86,17 @@ def claim_folder(dataset: Path, output: Path, embedder: Embedder, state: Acceler
         "model": embedder.name,
         "weights": embedder.fingerprint,
         "dataset_hash": dataset_hash(dataset),
+        **precision_of(embedder),
         "version": __version__,
     }
     path = output / MANIFEST
     if path.is_file():
         theirs = json.loads(path.read_text())
-        for name in ("weights", "dataset_hash"):
-            if theirs.get(name) != mine[name]:
+        for name in ("weights", "dataset_hash", "dtype"):
+            if theirs.get(name) != mine.get(name):
                 raise SettingsError(
-                    f"{output} holds embeddings with {name} {theirs.get(name)}, not {mine[name]}: "
+                    f"{output} holds embeddings with {name} {theirs.get(name)}, not "
+                    f"{mine.get(name)}: "
                     "choose another folder"
                 )
     state.wait_for_everyone()

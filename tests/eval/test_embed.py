@@ -141,6 +141,13 @@ def test_another_model_or_data_set_may_not_share_a_folder(dataset, embedder, tmp
         embed_shards(other, tmp_path, embedder, process())
 
 
+def test_another_number_format_may_not_share_a_folder(dataset, embedder, model, tmp_path):
+    embed_shards(dataset, tmp_path / "out", embedder, process())
+    other = load_embedder(model, device="cpu", dtype="bfloat16")
+    with pytest.raises(SettingsError, match="with dtype float32, not bfloat16"):
+        embed_shards(dataset, tmp_path / "out", other, process())
+
+
 def test_a_shard_without_usable_rows_is_an_empty_file(embedder, tmp_path):
     write_shard(tmp_path / "a.parquet", ["X"], ["NNN"])
     assert embed_shard(tmp_path / "a.parquet", tmp_path / "b.parquet", embedder) == 1
