@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import BertConfig, BertModel
 
 from barcodemae.errors import CheckpointError
@@ -239,7 +240,8 @@ def staged_folder(directory: Path | str, *, force: bool) -> Iterator[Path]:
     """Give a temporary folder whose content moves to `directory` when the block succeeds.
 
     Raises:
-        CheckpointError: `directory` holds files but no model of ours, and not `force`.
+        CheckpointError: `directory` holds files but no model of ours, and not `force`; or the
+            weights cannot be written, say because the disk is full.
     """
     directory = Path(directory).resolve()
     refuse_foreign(directory, force=force)
@@ -248,6 +250,8 @@ def staged_folder(directory: Path | str, *, force: bool) -> Iterator[Path]:
     try:
         yield staging
         move_into_place(staging, directory)
+    except SafetensorError as error:  # its own type, also where the system reported an OSError
+        raise CheckpointError(f"{directory.parent}: weights cannot be written: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -46,6 +46,7 @@ def test_records_hold_the_number_and_no_private_path(dataset_folder, tmp_path, c
     assert str(tmp_path) not in output.read_text()
     said = capsys.readouterr()
     assert "counts  1nn accuracy  50.00 %" in said.err
+    assert "1 queries of a taxon without references, wrong" in said.err
     assert said.out == ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
@@ -240,3 +241,18 @@ def test_a_folder_that_lacks_weights_is_refused(exported, tiny_model, tmp_path):
     (tmp_path / "base" / "model.safetensors").replace(exported / "model.safetensors")
     with pytest.raises(CheckpointError, match="the weights lack decoder"):
         load_model_folder(Path(exported))
+
+
+def test_a_full_disk_is_said_clearly_and_the_folder_stays(
+    exported, tiny_model, tokenizer, monkeypatch
+):
+    before = {name: (exported / name).read_bytes() for name in names_in(exported)}
+
+    def fill_disk(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(type(tiny_model), "save_pretrained", fill_disk)
+    with pytest.raises(CheckpointError, match=r"weights cannot be written: .*No space left"):
+        export(tiny_model, tokenizer, exported)
+    assert {name: (exported / name).read_bytes() for name in names_in(exported)} == before
+    assert [path.name for path in exported.parent.iterdir()] == ["model"]

@@ -44,7 +44,10 @@ def summarise(record: "ResultRecord") -> str:
     """One line for the terminal."""
     interval = "" if record.low is None else f"  [{record.low:.2f}, {record.high:.2f}]"
     seed = "" if record.seed is None else f"  seed {record.seed}"
-    return f"{record.model}  {record.probe} {record.metric}  {record.value:.2f} %{interval}{seed}"
+    absent = record.counts.get("queries_label_absent", 0)
+    lost = f"  {absent} queries of a taxon without references, wrong" if absent else ""
+    value = f"{record.value:.2f} %{interval}{seed}{lost}"
+    return f"{record.model}  {record.probe} {record.metric}  {value}"
 
 
 def clustering_protocol(
