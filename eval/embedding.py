@@ -16,6 +16,19 @@ from barcodemae.eval.foreign import load_foreign
 from barcodemae.eval.model_embedder import DTYPES, load_auto_embedder
 
 
+def check_device(device: str) -> None:
+    """Put nothing on a device, to see whether it is there.
+
+    Raises:
+        SettingsError: torch does not know it, or this machine has none.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).strip().split("\n", maxsplit=1)[0]
+        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+
+
 def load_embedder(
     model: str | Path,
     *,
@@ -37,13 +50,14 @@ def load_embedder(
 
     Raises:
         CheckpointError: The model cannot be opened.
-        SettingsError: An unknown dtype, or a batch size below 1.
+        SettingsError: An unknown dtype, a device that is not here, or a batch size below 1.
     """
     if dtype not in DTYPES:
         raise SettingsError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
     counter = load_kmer_counts(str(model))
     if counter is not None:
         return counter

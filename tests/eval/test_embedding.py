@@ -141,3 +141,10 @@ def test_the_revision_reaches_a_published_system(monkeypatch):
     model, options = load_embedder("lab/foreign", revision="0123abc", device="cpu")
     assert model == "lab/foreign"
     assert options["revision"] == "0123abc"
+
+
+def test_a_device_that_is_not_here_is_an_error_of_one_line(model_folder):
+    for device in ("gpu9", "meta:x", "xpu:99"):
+        with pytest.raises(SettingsError, match=f"device '{device}' cannot be used") as caught:
+            load_embedder(model_folder, device=device)
+        assert "\n" not in str(caught.value)
