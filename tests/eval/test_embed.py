@@ -176,4 +176,10 @@ def test_two_processes_write_what_one_writes(dataset, embedder, model, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "process 0: 3 shard(s) written" in done.stderr
     assert "process 1: 2 shard(s) written" in done.stderr
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    # Not byte for byte: where memory happens to be aligned may change the last bit of a product.
+    assert set(contents(tmp_path / "two")) == set(contents(tmp_path / "one"))
+    for shard in sorted((tmp_path / "one").glob("*.parquet")):
+        ours, theirs = pq.read_table(shard), pq.read_table(tmp_path / "two" / shard.name)
+        assert ours["id"].equals(theirs["id"])
+        vectors = [np.array(table["embedding"].to_pylist()) for table in (ours, theirs)]
+        np.testing.assert_allclose(*vectors, atol=1e-5)
