@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from barcodemae.errors import CheckpointError, DataError, SettingsError
-from barcodemae.eval.embedding import AutoModelEmbedder, equal_length_batches, quiet_transformers
+from barcodemae.eval.embedder import equal_length_batches
+from barcodemae.eval.model_embedder import AutoModelEmbedder, quiet_transformers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import Searcher
 from barcodemae.eval.clustering import score_clusters, zero_shot_clusters
-from barcodemae.eval.embedding import AutoModelEmbedder, Embedder
+from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
+from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.nearest_probe import run_nearest_probe
 from barcodemae.eval.probe_data import CachedEmbedder, LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.records import ResultRecord

@@ -8,13 +8,14 @@ from transformers import AutoModel, AutoTokenizer
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.embedding import (
+from barcodemae.eval import embedding
+from barcodemae.eval.embedder import (
     Embedder,
     UnusableSequencesError,
     equal_length_batches,
     find_invalid,
-    load_embedder,
 )
+from barcodemae.eval.embedding import load_embedder
 
 
 def test_embedding_is_the_masked_mean_of_a_padded_batch(model_folder, barcodes):
@@ -133,3 +134,17 @@ def test_readout_of_the_folder_is_applied(model_folder, barcodes):
     (model_folder / "modules.json").write_text(json.dumps(modules))
     scaled = load_embedder(model_folder).embed(barcodes)
     np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), 1e-5)
+
+
+def test_the_revision_reaches_a_published_system(monkeypatch):
+    monkeypatch.setattr(embedding, "load_foreign", lambda model, **options: (model, options))
+    model, options = load_embedder("lab/foreign", revision="0123abc", device="cpu")
+    assert model == "lab/foreign"
+    assert options["revision"] == "0123abc"
+
+
+def test_a_device_that_is_not_here_is_an_error_of_one_line(model_folder):
+    for device in ("gpu9", "meta:x", "xpu:99"):
+        with pytest.raises(SettingsError, match=f"device '{device}' cannot be used") as caught:
+            load_embedder(model_folder, device=device)
+        assert "\n" not in str(caught.value)
