@@ -1,10 +1,10 @@
 """What the benchmarks share: the machine's matrix-multiply peak, fair timing, FLOP counts.
 
 Absolute times on a shared machine mean little; every benchmark here times its contestants in
-turn, A B A B ..., in one process and reports medians and ratios.
+turn, A B A B ..., in one process, and compares the fastest rounds: what else runs on the machine
+can only slow a round down.
 """
 
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def seconds(function: Callable[[], object], device: torch.device) -> float:
 def time_in_turn(
     contestants: dict[str, Callable[[], object]], device: torch.device, repeats: int
 ) -> dict[str, float]:
-    """Median seconds of each contestant, called in turn after one warm-up round each.
+    """Seconds of each contestant's fastest round, called in turn after one warm-up round each.
 
     Args:
         contestants: Name -> what to time.
@@ -48,7 +48,7 @@ def time_in_turn(
     for _ in range(repeats):
         for name, function in contestants.items():
             rounds[name].append(seconds(function, device))
-    return {name: statistics.median(values) for name, values in rounds.items()}
+    return {name: min(values) for name, values in rounds.items()}
 
 
 def gemm(

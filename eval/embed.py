@@ -26,7 +26,8 @@ from rich.progress import track
 from barcodemae import __version__
 from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embedding import Embedder, find_invalid, load_embedder
+from barcodemae.eval.embedder import Embedder, find_invalid
+from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.subjects import precision_of
 from barcodemae.eval.vector_files import VectorWriter, open_vectors
 

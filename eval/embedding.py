@@ -1,316 +1,32 @@
 """Sequences in, one vector per sequence out: the one embedding of this project.
 
 `load_embedder` takes a folder, a Hub name, `kmer:K` or a published system and returns something
-with `embed(sequences) -> (N, D)`. Models come in through `AutoModel`/`AutoTokenizer`; vectors are
-the masked mean of the last hidden state, then the readout stored in the folder. A batch holds
-rows of equal token count, so padding never enters. Guarded by tests/eval/test_embedding.py.
-
-Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
+with `embed(sequences) -> (N, D)`; what that is, `embedder.py` says. Guarded by
+tests/eval/test_embedding.py.
 """
 
-import hashlib
-import importlib
-import importlib.util
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging
 
-from barcodemae import masked_mean
-from barcodemae.errors import BarcodeMAEError, CheckpointError, SettingsError
+from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import load_kmer_counts
-from barcodemae.eval.readout import Readout, load_readout
-from barcodemae.eval.screening import find_empty, find_unusable
+from barcodemae.eval.embedder import Embedder
+from barcodemae.eval.foreign import load_foreign
+from barcodemae.eval.model_embedder import DTYPES, load_auto_embedder
 
 
-# Parts that no token vector passes through; a checkpoint without them still embeds truly.
-UNUSED_PARTS = ("pooler.", "contact_head.")
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class UnusableSequencesError(BarcodeMAEError):
-    """Some sequences cannot be embedded.
-
-    Attributes:
-        reasons: Row -> what is wrong with that sequence.
-    """
-
-    def __init__(self, reasons: dict[int, str]) -> None:
-        self.reasons = reasons
-        shown = "; ".join(f"sequence {row}: {why}" for row, why in list(reasons.items())[:3])
-        super().__init__(f"{len(reasons)} sequence(s) cannot be embedded: {shown}")
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """Anything that turns sequences into vectors.
-
-    Attributes:
-        name: The model as the user gave it.
-        fingerprint: First 16 hex digits of the SHA-256 of the weights, or e.g. `kmer:6`.
-    """
-
-    name: str
-    fingerprint: str
-
-    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
-        """Return one vector per sequence, (N, D), in input order."""
-
-
-@runtime_checkable
-class ScreeningEmbedder(Embedder, Protocol):
-    """An embedder that can say beforehand which sequences it will refuse."""
-
-    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for the sequences that cannot be embedded."""
-
-
-def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]:
-    """Return row -> reason for the sequences that `embedder` cannot embed."""
-    if isinstance(embedder, ScreeningEmbedder):
-        return embedder.find_invalid(sequences)
-    return find_empty(sequences)
-
-
-def equal_length_batches(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
-    """Group rows of equal length into batches, longest first.
-
-    Args:
-        lengths: Token count per row.
-        batch_size: Most rows in a batch.
-
-    Returns:
-        Row numbers of each batch; every row is in exactly one.
-    """
-    counts = np.asarray(lengths)
-    batches = []
-    for length in np.unique(counts)[::-1]:
-        rows = np.flatnonzero(counts == length)
-        batches += [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    return batches
-
-
-@dataclass
-class AutoModelEmbedder:
-    """A transformers model with its tokenizer.
-
-    Attributes:
-        name: The model as the user gave it.
-        fingerprint: First 16 hex digits of the SHA-256 of the weights.
-        folder: Where its files are on this machine.
-        tokenizer: From `AutoTokenizer`.
-        model: From `AutoModel`, in eval mode, on its device.
-        batch_size: Rows per forward pass.
-        max_tokens: Longest input; the rest of a sequence is cut off.
-        k: Length of a k-mer if the tokenizer is this project's, else None.
-        readout: What follows the masked mean.
-    """
-
-    name: str
-    fingerprint: str
-    folder: Path
-    tokenizer: Any
-    model: Any
-    batch_size: int
-    max_tokens: int
-    k: int | None
-    readout: Readout = field(default_factory=Readout)
-
-    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for the sequences that cannot be embedded."""
-        if self.k is None:
-            return find_empty(sequences)
-        return find_unusable(sequences, self.k, self.max_tokens)
-
-    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each sequence, without padding.
-
-        Raises:
-            UnusableSequencesError: Some sequences have no usable token.
-        """
-        reasons = self.find_invalid(sequences)
-        if reasons:
-            raise UnusableSequencesError(reasons)
-        if not sequences:
-            return []
-        encoding = self.tokenizer(
-            list(sequences), padding=False, truncation=True, max_length=self.max_tokens
-        )
-        rows: list[list[int]] = encoding["input_ids"]
-        return rows
-
-    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
-        """Return one vector per sequence, (N, D), in input order.
-
-        Raises:
-            UnusableSequencesError: Some sequences have no usable token.
-        """
-        tokens = self.tokenize(sequences)
-        pooled = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
-        for rows in self.batches(tokens, progress=progress):
-            pooled[rows] = self.pool([tokens[row] for row in rows])
-        return self.readout(pooled)
-
-    def batches(self, tokens: list[list[int]], *, progress: bool) -> Iterator[NDArray[np.int64]]:
-        """Yield the rows of one batch after the other, with a bar on stderr if asked for."""
-        batches = equal_length_batches([len(row) for row in tokens], self.batch_size)
-        console = Console(stderr=True, quiet=not progress)
-        return iter(track(batches, description="Embedding", console=console))
-
-    @torch.inference_mode()
-    def pool(self, tokens: list[list[int]]) -> NDArray[np.float32]:
-        """Embed rows of equal token count, (B, L) to (B, D), before the readout."""
-        input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
-        outputs = self.model(input_ids=input_ids)
-        hidden_states = outputs.last_hidden_state.float()  # (B, L, D)
-        vectors = masked_mean(hidden_states, outputs.get("attention_mask"))  # (B, D)
-        return vectors.cpu().numpy()
-
-
-def kmer_length(tokenizer: Any) -> int | None:
-    """Return k if a tokenizer's vocabulary is all k-mers and two special tokens, else None."""
-    vocabulary = tokenizer.get_vocab()
-    return next(
-        (k for k in range(1, 11) if "A" * k in vocabulary and len(vocabulary) == 4**k + 2), None
-    )
-
-
-def hash_weights(folder: Path) -> str:
-    """Fingerprint a model folder: SHA-256 over its safetensors files, 16 hex digits.
+def check_device(device: str) -> None:
+    """Put nothing on a device, to see whether it is there.
 
     Raises:
-        CheckpointError: There are none.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder}: no *.safetensors weights in it")
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
-def longest_input(tokenizer: Any, config: Any) -> int:
-    """Return how many tokens a model reads: its tokenizer's limit or its position table's."""
-    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
-    return int(min(tokenizer.model_max_length, positions))
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' loading report, which `load_auto` replaces by an error."""
-    verbosity = logging.get_verbosity()
-    bar_was_on = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar_was_on:
-            logging.enable_progress_bar()
-
-
-def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
-    """Open tokenizer and model and insist that every weight in use was in the files.
-
-    Raises:
-        CheckpointError: Missing, damaged, unsafe or incomplete.
+        SettingsError: torch does not know it, or this machine has none.
     """
     try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            network, report = AutoModel.from_pretrained(
-                folder,
-                trust_remote_code=trust_remote_code,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
         first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
-    missing = sorted(
-        name for name in report["missing_keys"] if not any(part in name for part in UNUSED_PARTS)
-    )
-    if missing:
-        raise CheckpointError(
-            f"{folder}: {len(missing)} weights are not in its files (first: {missing[0]}); "
-            "they would be random numbers"
-        )
-    return tokenizer, network
-
-
-def model_folder(model: str, revision: str | None) -> Path:
-    """Find a model on this machine: a folder, or the Hub cache (downloading what is missing).
-
-    Raises:
-        CheckpointError: Neither a folder nor a Hub name that can be reached.
-    """
-    if Path(model).is_dir():
-        return Path(model)
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
-    except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line}"
-        ) from error
-
-
-def load_auto_embedder(
-    model: str,
-    *,
-    device: str,
-    batch_size: int,
-    dtype: str,
-    revision: str | None,
-    trust_remote_code: bool,
-) -> AutoModelEmbedder:
-    """Open a folder or Hub name that `AutoModel` reads."""
-    folder = model_folder(model, revision)
-    tokenizer, network = load_auto(folder, trust_remote_code=trust_remote_code)
-    k = kmer_length(tokenizer)
-    if k is not None and network.config.vocab_size != 4**k + 2:
-        raise CheckpointError(
-            f"{model}: the tokenizer makes k-mers of {k} ({4**k + 2} tokens), "
-            f"the weights are for {network.config.vocab_size} tokens"
-        )
-    return AutoModelEmbedder(
-        name=model,
-        fingerprint=hash_weights(folder),
-        folder=folder,
-        tokenizer=tokenizer,
-        model=network.to(device=device, dtype=DTYPES[dtype]).eval(),
-        batch_size=batch_size,
-        max_tokens=longest_input(tokenizer, network.config),
-        k=k,
-        readout=load_readout(folder),
-    )
-
-
-def load_foreign_embedder(
-    model: str | Path, device: str, batch_size: int, revision: str | None = None
-) -> Embedder | None:
-    """Ask the ports of published systems whether `model` is one of theirs."""
-    if importlib.util.find_spec("barcodemae.eval.foreign") is None:
-        return None
-    foreign = importlib.import_module("barcodemae.eval.foreign")
-    embedder: Embedder | None = foreign.load_foreign(
-        model, device=device, batch_size=batch_size, revision=revision
-    )
-    return embedder
+        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
 
 
 def load_embedder(
@@ -334,17 +50,18 @@ def load_embedder(
 
     Raises:
         CheckpointError: The model cannot be opened.
-        SettingsError: An unknown dtype, or a batch size below 1.
+        SettingsError: An unknown dtype, a device that is not here, or a batch size below 1.
     """
     if dtype not in DTYPES:
         raise SettingsError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
     counter = load_kmer_counts(str(model))
     if counter is not None:
         return counter
-    foreign = load_foreign_embedder(model, device, batch_size, revision)
+    foreign = load_foreign(model, device=device, batch_size=batch_size, revision=revision)
     if foreign is not None:
         return foreign
     return load_auto_embedder(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from barcodemae import masked_mean
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embedding import Embedder, equal_length_batches
+from barcodemae.eval.embedder import Embedder, equal_length_batches
 
 
 @runtime_checkable

@@ -36,7 +36,7 @@ from barcodemae.eval import (
     foreign_mosaicbert,
     foreign_native,
 )
-from barcodemae.eval.embedding import Embedder, UnusableSequencesError, equal_length_batches
+from barcodemae.eval.embedder import Embedder, UnusableSequencesError, equal_length_batches
 from barcodemae.eval.foreign_checkpoint import PICKLED, SAFETENSORS, OpenedSystem, read_settings
 from barcodemae.eval.screening import clean, find_unusable
 

@@ -12,7 +12,6 @@ from typing import Any
 from transformers import AutoModel, EsmTokenizer, PreTrainedTokenizerFast
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.embedding import quiet_transformers
 from barcodemae.eval.foreign_checkpoint import (
     MAX_TOKENS,
     OpenedSystem,
@@ -20,6 +19,7 @@ from barcodemae.eval.foreign_checkpoint import (
     hash_tensors,
     open_tokenizer,
 )
+from barcodemae.eval.model_embedder import quiet_transformers
 
 
 DNA_LETTERS = frozenset("ACGTN")

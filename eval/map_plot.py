@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS, read_splits
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.clustering import reduce_dimensions
-from barcodemae.eval.embedding import Embedder
+from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.figures import COLORS, new_figure, save_figure
 from barcodemae.eval.nearest import check_finite
 from barcodemae.eval.probe_data import LABEL_COLUMNS, usable_rows

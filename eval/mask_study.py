@@ -26,7 +26,9 @@ from torch import Tensor
 from barcodemae import masked_mean
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embedding import AutoModelEmbedder, equal_length_batches, load_embedder
+from barcodemae.eval.embedder import equal_length_batches
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.nearest import nearest_neighbors
 from barcodemae.eval.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.records import ResultRecord

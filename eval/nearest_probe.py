@@ -13,7 +13,7 @@ import numpy as np
 
 from barcodemae.errors import DataError
 from barcodemae.eval.baselines import KmerCounts, Searcher
-from barcodemae.eval.embedding import Embedder, find_invalid
+from barcodemae.eval.embedder import Embedder, find_invalid
 from barcodemae.eval.nearest import nearest_neighbors
 from barcodemae.eval.probe_data import LabelledRows, usable_rows
 from barcodemae.eval.scores import Score, score_predictions

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, read_splits
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embedding import Embedder, find_invalid
+from barcodemae.eval.embedder import Embedder, find_invalid
 
 
 LABEL_COLUMNS = (*RANKS, "dna_bin")

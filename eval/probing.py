@@ -14,7 +14,7 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import Searcher
 from barcodemae.eval.clustering import score_clusters, zero_shot_clusters
-from barcodemae.eval.embedding import Embedder
+from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.finetune import FinetuneRecipe, NetworkEmbedder, predict_by_finetuning
 from barcodemae.eval.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
 from barcodemae.eval.nearest_probe import run_nearest_probe

@@ -13,8 +13,10 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import SEARCHERS, KmerCounts, Searcher, make_searcher
 from barcodemae.eval.clustering import PROTOCOLS, ClusteringProtocol
-from barcodemae.eval.embedding import AutoModelEmbedder, Embedder, load_embedder
+from barcodemae.eval.embedder import Embedder
+from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.finetune import NetworkEmbedder
+from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import Score

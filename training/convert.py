@@ -18,6 +18,7 @@ from barcodemae.modeling_barcodemae import (
     BarcodeMAEPreTrainedModel,
 )
 from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
 from barcodemae.training.export import export
 from barcodemae.training.original_checkpoint import Original, read_original
 
@@ -134,12 +135,13 @@ def sizes_of(original: Original) -> dict[str, int]:
 
 def infer_k(original: Original, vocab_size: int) -> int:
     """Find k from the size of the vocabulary, [MASK], [UNK] and 4**k k-mers."""
-    for k in range(1, 9):
+    for k in range(MIN_K, MAX_K + 1):
         if vocab_size == NUM_SPECIAL_TOKENS + 4**k:
             agree(original, "k", weights=k, command_line=setting(original, "k_mer"))
             return k
     raise CheckpointError(
-        f"{original.path}: a vocabulary of {vocab_size} is not [MASK], [UNK] and 4**k k-mers; "
+        f"{original.path}: a vocabulary of {vocab_size} is not [MASK], [UNK] and 4**k k-mers with "
+        f"k from {MIN_K} to {MAX_K}; "
         "models with other special tokens, with N in k-mers, or of byte pairs cannot be converted"
     )
 

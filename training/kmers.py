@@ -2,8 +2,9 @@
 
     "ACGTACNGTACA"  ->  0 1 2 3 0 1  4 2 3 0 1 0  ->  [ACGTAC], [UNK]       (k = 6)
 
-In: barcodes as text. Out: the ids that `BarcodeKmerTokenizer` gives, several hundred times as
-fast; tests/training/test_kmers.py holds the two equal on arbitrary strings.
+In: barcodes as text. Out: the ids that `BarcodeKmerTokenizer` gives, but faster
+(benchmarks/reader.py measures both); tests/training/test_kmers.py holds the two equal on arbitrary
+strings.
 """
 
 from collections.abc import Sequence

@@ -119,7 +119,8 @@ def prepare(
         checksums = [pool.submit(_checksums, source.source) for source in opened]
         description = _write(opened, staging, options, is_made=is_made, report=report)
         description["sources"] = [
-            _describe_source(source, known) for source, known in zip(opened, checksums, strict=True)
+            _describe_source(given, source, known)
+            for given, source, known in zip(sources, opened, checksums, strict=True)
         ]
         if options.leakage:
             total = description["rows"]["kept"]
@@ -308,9 +309,11 @@ def _checksums(source: str) -> dict[str, Any]:
     return {"bytes": num_bytes} | {name: digest.hexdigest() for name, digest in digests.items()}
 
 
-def _describe_source(source: Source, checksums: Future[dict[str, Any]]) -> dict[str, Any]:
+def _describe_source(
+    given: str, source: Source, checksums: Future[dict[str, Any]]
+) -> dict[str, Any]:
     return {
-        "path": source.source,
+        "path": given,  # a file of the Hub by its name there, not by where it was cached
         "format": source.format,
         "recognised_by": source.why,
         **checksums.result(),

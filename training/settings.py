@@ -13,13 +13,14 @@ from huggingface_hub.errors import StrictDataclassError
 from barcodemae.dataset import PRETRAINING_SPLITS
 from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig
+from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
 from barcodemae.training.masking import Masking
 from barcodemae.training.run_settings import RunSettings, load_recipe, recipe_names
 
 
 __all__ = ["PretrainConfig", "load_recipe", "recipe_names"]
 
-MIN_POSITIONS = 512  # as published; only k = 1 needs more
+MIN_POSITIONS = 512  # as published; inputs of more k-mers get more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,14 @@ class PretrainConfig(RunSettings):
     random_fraction: Annotated[float, "Share of predicted k-mers shown as random ones."] = 0.0
     kept_fraction: Annotated[float, "Share of predicted k-mers shown as they are."] = 0.0
 
-    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes", "k")
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        if not MIN_K <= self.k <= MAX_K:  # what the tokenizer can do; the model takes k = 1 and 2
+            raise SettingsError(f"k must be between {MIN_K} and {MAX_K} bp, got {self.k}")
         if self.max_length_bp // self.k < 2:
             raise SettingsError(f"max_length_bp must hold two k-mers, got {self.max_length_bp}")
         if self.val_split and self.val_split in self.train_splits:

@@ -2,7 +2,7 @@
 
 In: numbers of species and barcodes, a seed. Out: the canonical data set of `barcodemae.dataset`,
 with BIOSCAN-5M's partitions. msprime does the population genetics (species tree, coalescent within
-species, substitutions); this file sets the scale, cuts the tree into taxa and deals the partitions.
+species, substitutions); this file says how codons evolve and deals the partitions.
 What is left out on purpose: insertions, sequencing errors, ragged ends and wrong labels.
 Guarded by tests/training/test_simulate.py.
 """
@@ -23,22 +23,21 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import SettingsError
+from barcodemae.training.species_tree import (
+    MUTATION_RATE,
+    SpeciesTree,
+    draw_seed,
+    draw_species_tree,
+)
 
 
 MIN_SPECIES = 48  # below either bound some partition may stay empty
 MIN_BARCODES_PER_SPECIES = 4
 MIN_GENERA = 8  # one is held out, the others must tell something apart
 
-# Substitutions per site and lineage from today back to the crown of each rank. Chosen by trial so
-# that barcodes differ by about 0.5 % within a species, 5-12 % between species of a genus and
-# 12-18 % between genera of a family; the root adds the saturation seen between insect orders.
-SPECIES_DEPTH = 0.03
-RANK_DEPTHS = {"genus": 0.08, "family": 0.12, "order": 0.25}
-ROOT_DEPTH = 0.45
 TAXON_SIZE = 6  # species per genus, genera per family, families per order, on average
 WITHIN_SPECIES_DISTANCE = 0.005  # expected distance of two barcodes of one species
 
-MUTATION_RATE = 1e-8  # per site and generation; only its product with times matters
 TRANSITION_BIAS = 4.0  # HKY's kappa
 STOP_CODONS = (b"TAA", b"TAG")  # invertebrate mitochondrial code (NCBI table 5)
 
@@ -72,19 +71,6 @@ CODON_POSITIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SpeciesTree:
-    """A tree of species and the taxa found by cutting it.
-
-    Attributes:
-        newick: The tree; species `i` is the leaf `n<i>`, branch lengths in generations.
-        taxa: For each rank of `RANK_DEPTHS`, the number of the taxon of each species.
-    """
-
-    newick: str
-    taxa: dict[str, list[int]]
-
-
 def simulate_barcodes(
     num_species: int = 600,
     barcodes_per_species: int = 8,
@@ -113,7 +99,7 @@ def simulate_barcodes(
     """
     _check_sizes(num_species, barcodes_per_species, taxon_size, length_bp)
     generator = np.random.default_rng(seed)
-    tree = _species_tree(num_species, taxon_size, generator)
+    tree = draw_species_tree(num_species, taxon_size, generator)
     genealogy = _genealogy(tree.newick, num_species, barcodes_per_species, length_bp, generator)
     sequences = _evolve(genealogy, length_bp, generator)
     species = np.repeat(np.arange(num_species), barcodes_per_species)  # (barcodes,)
@@ -182,53 +168,6 @@ def _check_sizes(
         raise SettingsError(f"length_bp must be at least 100, got {length_bp}")
 
 
-def _draw_seed(generator: np.random.Generator) -> int:
-    return int(generator.integers(1, 2**31))
-
-
-def _species_tree(num_species: int, taxon_size: int, generator: np.random.Generator) -> SpeciesTree:
-    """Draw a pure-birth tree whose number of lineages follows `RANK_DEPTHS`.
-
-    A coalescent and a pure-birth process give the same ranked tree shapes (Aldous 2001), so the
-    shape is msprime's and only the ages of the nodes are set here: each to its expected age, the
-    log number of lineages falling linearly from one rank's depth to the next.
-    """
-    shape = msprime.sim_ancestry(
-        num_species, ploidy=1, random_seed=_draw_seed(generator), record_provenance=False
-    )
-    sizes = {}  # rank -> number of taxa
-    lineages = num_species
-    for rank in RANK_DEPTHS:
-        lineages = max(1, round(lineages / taxon_size))
-        sizes[rank] = lineages
-    merges = np.arange(num_species - 1)
-    ages = np.interp(
-        -np.log(num_species - merges - 0.5),
-        -np.log([num_species, *sizes.values(), 1]),
-        [SPECIES_DEPTH, *RANK_DEPTHS.values(), ROOT_DEPTH],
-    )
-    tables = shape.dump_tables()
-    time = tables.nodes.time
-    time[num_species:] = np.rint(ages / MUTATION_RATE)  # msprime numbers inner nodes by age
-    tables.nodes.time = time
-    tree = tables.tree_sequence().first()
-    taxa = {rank: _cut(tree, num_species, size) for rank, size in sizes.items()}
-    return SpeciesTree(tree.as_newick(precision=0), taxa)
-
-
-def _cut(tree: tskit.Tree, num_species: int, num_taxa: int) -> list[int]:
-    """Number the taxa left when the tree is cut at the depth where it has `num_taxa` lineages."""
-    last_merged = 2 * num_species - 1 - num_taxa
-    numbers: defaultdict[int, int] = defaultdict(count().__next__)
-    taxa = []
-    for species in range(num_species):
-        node = species
-        while tskit.NULL < tree.parent(node) <= last_merged:
-            node = tree.parent(node)
-        taxa.append(numbers[node])
-    return taxa
-
-
 def _genealogy(
     newick: str,
     num_species: int,
@@ -245,7 +184,7 @@ def _genealogy(
         demography=demography,
         ploidy=1,
         sequence_length=length_bp,
-        random_seed=_draw_seed(generator),
+        random_seed=draw_seed(generator),
         record_provenance=False,
     )
 
@@ -271,7 +210,7 @@ def _evolve(
             genealogy,
             rate=msprime.RateMap(position=np.arange(length_bp + 1), rate=rates),
             model=model,
-            random_seed=_draw_seed(generator),
+            random_seed=draw_seed(generator),
             record_provenance=False,
         )
         ancestor = generator.choice(list(b"ACGT"), size=length_bp, p=position.frequencies)

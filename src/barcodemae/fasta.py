@@ -62,6 +62,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
         raise DataError(shown, "neither FASTA nor FASTQ (optionally compressed)") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(shown, f"cannot be read after record {number}: {reason}") from error
+        place = f" after record {number}" if number else ""
+        raise DataError(shown, f"cannot be read{place}: {reason}") from error
     if number == 0:
         raise DataError(shown, "holds no sequences")

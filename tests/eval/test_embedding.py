@@ -8,13 +8,14 @@ from transformers import AutoModel, AutoTokenizer
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.embedding import (
+from barcodemae.eval import embedding
+from barcodemae.eval.embedder import (
     Embedder,
     UnusableSequencesError,
     equal_length_batches,
     find_invalid,
-    load_embedder,
 )
+from barcodemae.eval.embedding import load_embedder
 
 
 def test_embedding_is_the_masked_mean_of_a_padded_batch(model_folder, barcodes):
@@ -135,10 +136,15 @@ def test_readout_of_the_folder_is_applied(model_folder, barcodes):
     np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), 1e-5)
 
 
-def test_a_published_system_is_asked_for_the_revision(monkeypatch, model_folder):
-    from barcodemae.eval import foreign
+def test_the_revision_reaches_a_published_system(monkeypatch):
+    monkeypatch.setattr(embedding, "load_foreign", lambda model, **options: (model, options))
+    model, options = load_embedder("lab/foreign", revision="0123abc", device="cpu")
+    assert model == "lab/foreign"
+    assert options["revision"] == "0123abc"
 
-    asked = []
-    monkeypatch.setattr(foreign, "load_foreign", lambda *_, **options: asked.append(options))
-    load_embedder(model_folder, revision="v1", batch_size=3)
-    assert [(options["revision"], options["batch_size"]) for options in asked] == [("v1", 3)]
+
+def test_a_device_that_is_not_here_is_an_error_of_one_line(model_folder):
+    for device in ("gpu9", "meta:x", "xpu:99"):
+        with pytest.raises(SettingsError, match=f"device '{device}' cannot be used") as caught:
+            load_embedder(model_folder, device=device)
+        assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ import torch
 
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.embedding import hash_weights
+from barcodemae.eval.model_embedder import hash_weights
 from barcodemae.model_cards.model_folder import ModelFolder
 from barcodemae.model_cards.push import plan_push
 

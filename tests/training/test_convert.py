@@ -241,6 +241,10 @@ def test_contradictions_with_the_command_line_are_refused(arch, namespace, match
     refused(Original(arch, **namespace), tmp_path, match)
 
 
+def test_kmers_that_no_tokenizer_here_makes_are_refused(tmp_path):
+    refused(Original("maelm", k=2), tmp_path, r"a vocabulary of 18 .* k from 3 to 8")
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [

@@ -15,6 +15,7 @@ import pytest
 
 from barcodemae.dataset import COLUMNS, RANKS, SPLITS, dataset_hash, read_splits
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.training import sources
 from barcodemae.training.cleaning import CleaningRules
 from barcodemae.training.prepare import PrepareOptions, prepare
 from barcodemae.training.reader import BarcodeReader
@@ -244,6 +245,14 @@ def test_the_description_records_what_was_done(tmp_path):
     assert source["recognised_by"]
     assert stored["options"]["rules"]["min_length"] == 20
     assert stored["hash"] == dataset_hash(tmp_path / "d")
+
+
+def test_a_file_of_the_hub_is_recorded_by_its_name_there(tmp_path, monkeypatch):
+    path = write_bioscan(tmp_path / "t.csv", make_rows())
+    monkeypatch.setattr(sources, "hf_hub_download", lambda *_, **__: str(path))
+    (source,) = prepare(["hf://datasets/a/b@v1/t.csv"], tmp_path / "d", options())["sources"]
+    assert source["path"] == "hf://datasets/a/b@v1/t.csv"
+    assert source["bytes"] == path.stat().st_size
 
 
 def test_the_reader_opens_what_was_prepared(tmp_path):

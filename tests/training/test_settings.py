@@ -72,8 +72,8 @@ def test_typed_beats_recipe_beats_default(tmp_path):
         ({"mask_ratio": 1.5}, "mask_ratio must lie"),
         ({"decoder_num_hidden_layers": 0}, "needs encoder_sees_mask=True"),
         ({"hidden_size": 100}, "hidden_size must be a positive multiple"),
-        ({"k": 0}, "k must be at least 1"),
-        ({"k": 9}, "k must be between 1 and 8"),
+        ({"k": 2}, "k must be between 3 and 8 bp, got 2"),
+        ({"k": 9}, "k must be between 3 and 8 bp, got 9"),
     ],
 )
 def test_wrong_and_contradictory_settings_are_refused_by_name(values, message):
@@ -119,7 +119,10 @@ def test_epochs_and_steps_typed_together_are_refused():
 
 
 def test_short_kmers_get_the_positions_they_need():
-    assert PretrainConfig(**NEEDED, k=1).model_config().max_position_embeddings == 660
+    assert (
+        PretrainConfig(**NEEDED, k=3, max_length_bp=1980).model_config().max_position_embeddings
+        == 660
+    )
     assert PretrainConfig(**NEEDED).model_config().max_position_embeddings == 512
 
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from barcodemae.eval.embedding import Embedder
+    from barcodemae.eval.embedder import Embedder
     from barcodemae.eval.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
 
@@ -117,7 +117,7 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from barcodemae.eval.embedding import find_invalid
+    from barcodemae.eval.embedder import find_invalid
 
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -10,7 +10,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from barcodemae.errors import CheckpointError
 from barcodemae.eval import foreign
-from barcodemae.eval.embedding import UnusableSequencesError
+from barcodemae.eval.embedder import UnusableSequencesError
 from barcodemae.eval.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.foreign import PUBLISHED, load_foreign
 
