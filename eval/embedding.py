@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from barcodemae.default_model import resolve_model
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import load_kmer_counts
 from barcodemae.eval.embedder import Embedder
@@ -41,7 +42,8 @@ def load_embedder(
     """Open a model by folder, Hub name or baseline name.
 
     Args:
-        model: A model folder, a Hub name, a published system's folder or name, or `kmer:K`.
+        model: A model folder, a Hub name, a published system's folder or name, `kmer:K`, or
+            `default` for the bundled model.
         device: Where to compute; a GPU if there is one, else the CPU.
         batch_size: Rows per forward pass; it changes speed, not results.
         dtype: `float32`, `bfloat16` or `float16`.
@@ -56,16 +58,17 @@ def load_embedder(
         raise SettingsError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
+    model = resolve_model(model)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
-    counter = load_kmer_counts(str(model))
+    counter = load_kmer_counts(model)
     if counter is not None:
         return counter
     foreign = load_foreign(model, device=device, batch_size=batch_size, revision=revision)
     if foreign is not None:
         return foreign
     return load_auto_embedder(
-        str(model),
+        model,
         device=device,
         batch_size=batch_size,
         dtype=dtype,

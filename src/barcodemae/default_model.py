@@ -1,0 +1,30 @@
+"""The model that comes with the package, for whoever does not name another.
+
+In: what a user gave as `--model`. Out: a folder or Hub name that `from_pretrained` reads; the name
+`default` becomes the bundled folder, so nothing is downloaded. Guarded by
+tests/test_default_model.py.
+"""
+
+from pathlib import Path
+
+from barcodemae.errors import CheckpointError
+
+
+DEFAULT_MODEL = "default"
+BUNDLED_FOLDER = Path(__file__).with_name("default")
+
+
+def resolve_model(name: str | Path) -> str:
+    """Turn `default` into the bundled model's folder; leave every other name as it is.
+
+    Raises:
+        CheckpointError: `default` was asked for and this installation lacks its weights.
+    """
+    if str(name) != DEFAULT_MODEL:
+        return str(name)
+    if not (BUNDLED_FOLDER / "model.safetensors").is_file():
+        raise CheckpointError(
+            f"the bundled model is missing from this installation ({BUNDLED_FOLDER}): "
+            "name a model folder or a Hub model"
+        )
+    return str(BUNDLED_FOLDER)
