@@ -1,7 +1,7 @@
 """What the Space answers: the nearest references of a barcode, and whether it looks new.
 
 The one file that knows where answers come from. In: records of a FASTA file. Out: one `Answer` per
-record, in input order, and the vectors behind them. Guarded by tests/space/test_answers.py.
+record, in input order, and the vectors behind them. Guarded by tests/space/test_space_answers.py.
 
 Shapes: Q = queries, R = references, D = width of the model.
 """

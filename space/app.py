@@ -42,7 +42,7 @@ NO_GAPS = state(
     "Nothing filled in yet",
     f"Write {MASK} in place of each hidden k-mer, then press Fill in.",
 )
-LARGE_ADVICE = "For more, run it yourself: barcodemae embed YOUR.fasta --model default -o OUT.tsv"
+COMMAND = "barcodemae embed YOUR.fasta --model default -o OUT.tsv"
 
 
 class Page:
@@ -79,7 +79,8 @@ class Page:
         except NothingGivenError:
             yield self.outcome(EMPTY)
         except TooLargeError as error:
-            yield self.outcome(state("large", "Too much for this page", f"{error}. {LARGE_ADVICE}"))
+            advice = f"{error}. For more, run it on your own machine:"
+            yield self.outcome(state("large", "Too much for this page", advice, COMMAND))
         except BarcodeMAEError as error:
             yield self.outcome(state("error", "That could not be read", str(error)))
         else:

@@ -1,6 +1,6 @@
 """Filling in hidden k-mers: a barcode with `[MASK]` in it becomes guesses with probabilities.
 
-Guarded by tests/space/test_gaps.py.
+Guarded by tests/space/test_space_gaps_and_tables.py.
 """
 
 from dataclasses import dataclass
@@ -87,14 +87,9 @@ class GapFiller:
                     f"gap {number} does not stand between k-mers: {len(stretch)} bases before it, "
                     f"which is no multiple of {self.k}"
                 )
-        for number, stretch in enumerate(stretches, start=1):
-            reason = (
-                reason_unusable(stretch, self.k, len(stretch)) if len(stretch) >= self.k else ""
-            )
-            if reason:
-                raise GapError(f"stretch {number}: {reason}")
-        if not any(len(stretch) >= self.k for stretch in stretches):
-            raise GapError(f"nothing to go by: give at least {self.k} bases beside the gaps")
+        reason = reason_unusable("".join(stretches), self.k, length)
+        if reason:
+            raise GapError(f"beside the gaps: {reason}")
 
     def example(self, sequence: str) -> str:
         """Hide the second and the fifth k-mer of a sequence."""

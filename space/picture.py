@@ -2,7 +2,7 @@
 
 In: unit vectors. Out: a plotly figure. The two directions are principal components of the
 references alone, so that a reference stands at the same place in every picture. Guarded by
-tests/space/test_picture.py.
+tests/space/test_space_answers.py.
 
 Shapes: Q = queries, R = references, D = width.
 """
@@ -94,7 +94,7 @@ def draw_map(
                     "line": {"width": 1.5, "color": "#FFFFFF"},
                 },
                 text=[answer.id for answer in read],
-                textposition="top center",
+                textposition=[("top center", "bottom center")[row % 2] for row in range(len(read))],
                 hovertemplate="%{text}<extra></extra>",
             )
         )

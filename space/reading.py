@@ -1,7 +1,7 @@
 """What a visitor gives becomes records, or one line that says why not.
 
 In: pasted text or an uploaded file. Out: records as `barcodemae.fasta` reads them. Guarded by
-tests/space/test_reading.py.
+tests/space/test_space_answers.py.
 """
 
 import tempfile

@@ -1,6 +1,6 @@
 """Answers as people read them on the page, and as programs read them from a file.
 
-Every text of a visitor is escaped. Guarded by tests/space/test_tables.py.
+Every text of a visitor is escaped. Guarded by tests/space/test_space_gaps_and_tables.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,10 +101,11 @@ def gaps_table(gaps: Sequence[Gap], filled: str, k: int) -> str:
     )
 
 
-def state(kind: str, title: str, text: str) -> str:
+def state(kind: str, title: str, text: str, command: str = "") -> str:
     """A box for when there are no answers: `empty`, `loading`, `error` or `large`."""
+    code = f"<code>{escape(command)}</code>" if command else ""
     role = "alert" if kind in ("error", "large") else "status"
     return (
         f'<div class="state {kind}" role="{role}"><p class="title">{escape(title)}</p>'
-        f"<p>{escape(text)}</p></div>"
+        f"<p>{escape(text)}</p>{code}</div>"
     )
