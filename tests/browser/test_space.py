@@ -126,6 +126,7 @@ class Visitor:
 
     def __init__(self, browser, address, size):
         self.browser = browser
+        self.width = size[0]
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": size[0], "height": size[1], "deviceScaleFactor": 1,
@@ -193,8 +194,9 @@ class Visitor:
         (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def is_wider_than_the_window(self):
+        # Not innerWidth: a phone's browser widens that to hold what sticks out.
         return self.browser.execute_script(
-            "return document.documentElement.scrollWidth > window.innerWidth"
+            "return document.documentElement.scrollWidth > arguments[0]", self.width
         )
 
 
