@@ -30,6 +30,7 @@ REFERENCES = Path(
 )
 NUM_NEAREST = 3
 EXPECTED_SHARE = 0.95  # of references are more similar to their own species than the threshold
+COMPLEMENT = str.maketrans("ACGTRYKMBVDH", "TGCAYRMKVBHD")
 MIN_PAIRED = 20  # references that share a species with another; below, no threshold is drawn
 
 
@@ -61,6 +62,7 @@ class Answer:
     Attributes:
         id: As in the file.
         length_bp: Bases after clean-up.
+        strand: `+` as given, `-` if its reverse complement was nearer; that one was compared.
         matches: Nearest references first; empty if the sequence cannot be read.
         looks_new: Less similar than a species' own members are; None if that was not judged.
         problem: Why it cannot be read; empty if it can.
@@ -68,6 +70,7 @@ class Answer:
 
     id: str
     length_bp: int
+    strand: str = "+"
     matches: tuple[Match, ...] = ()
     looks_new: bool | None = None
     problem: str = ""
@@ -97,29 +100,51 @@ class Library:
         Returns:
             Answers in input order, and unit vectors (Q, D) of those that could be read.
         """
-        sequences = [record.sequence for record in records]
+        sequences = [clean(record.sequence) for record in records]
         reasons = find_invalid(self.embedder, sequences)
         usable = [row for row in range(len(records)) if row not in reasons]
-        vectors = embed_units(self.embedder, [sequences[row] for row in usable], "query")
+        strands, vectors = self.embed_nearer_strand([sequences[row] for row in usable])
         rows, similarity = nearest(self.vectors, vectors)
-        found = {
-            row: tuple(
-                Match(self.references[reference], float(value))
-                for reference, value in zip(rows[place], similarity[place], strict=True)
-            )
-            for place, row in enumerate(usable)
-        }
+        found = iter(zip(strands, rows, similarity, strict=True))
         return [
-            self.answer(record, found.get(row, ()), reasons.get(row, ""))
-            for row, record in enumerate(records)
+            Answer(record.id, len(text), problem=reasons[row])
+            if row in reasons
+            else self.answer(record.id, len(text), *next(found))
+            for row, (record, text) in enumerate(zip(records, sequences, strict=True))
         ], vectors
 
-    def answer(self, record: SequenceRecord, matches: tuple[Match, ...], problem: str) -> Answer:
+    def embed_nearer_strand(self, sequences: list[str]) -> tuple[list[str], NDArray[np.float64]]:
+        """Embed sequences as given and turned round; keep what is nearer to a reference.
+
+        Returns:
+            `+` or `-`, and unit vectors, (Q, D).
+        """
+        vectors = embed_units(self.embedder, sequences, "query")
+        turned = [text.translate(COMPLEMENT)[::-1] for text in sequences]
+        invalid = find_invalid(self.embedder, turned)
+        rows = [row for row in range(len(turned)) if row not in invalid]
+        others = embed_units(self.embedder, [turned[row] for row in rows], "query")
+        strands = ["+"] * len(sequences)
+        for row, other in zip(rows, others, strict=True):
+            if (self.vectors @ other).max() > (self.vectors @ vectors[row]).max():
+                strands[row], vectors[row] = "-", other
+        return strands, vectors
+
+    def answer(
+        self,
+        name: str,
+        length_bp: int,
+        strand: str,
+        rows: NDArray[np.int64],
+        similarity: NDArray[np.float64],
+    ) -> Answer:
         """Put one answer together."""
-        looks_new = None
-        if matches and self.threshold is not None:
-            looks_new = matches[0].similarity < self.threshold
-        return Answer(record.id, len(clean(record.sequence)), matches, looks_new, problem)
+        matches = tuple(
+            Match(self.references[row], float(value))
+            for row, value in zip(rows, similarity, strict=True)
+        )
+        looks_new = None if self.threshold is None else matches[0].similarity < self.threshold
+        return Answer(name, length_bp, strand, matches, looks_new)
 
 
 def embed_units(embedder: Embedder, sequences: list[str], what: str) -> NDArray[np.float64]:

@@ -12,7 +12,17 @@ from gaps import Gap
 from barcodemae.dataset import RANKS
 
 
-COLUMNS = ("id", "length_bp", "verdict", "neighbor", "reference", "similarity", *RANKS, "problem")
+COLUMNS = (
+    "id",
+    "length_bp",
+    "strand",
+    "verdict",
+    "neighbor",
+    "reference",
+    "similarity",
+    *RANKS,
+    "problem",
+)
 
 
 def verdict(answer: Answer) -> str:
@@ -44,10 +54,11 @@ def answers_table(answers: Sequence[Answer], threshold: float | None) -> str:
 def answer_row(answer: Answer) -> str:
     """One row."""
     word = verdict(answer)
+    turned = ", turned round" if answer.strand == "-" else ""
     mark = f'<span class="mark {word.replace(" ", "-")}">{word}</span>'
     name = (
         f'<th scope="row"><span class="id">{escape(answer.id) or "(no name)"}</span>'
-        f'<span class="small">{answer.length_bp} bp</span></th>'
+        f'<span class="small">{answer.length_bp} bp{turned}</span></th>'
     )
     if answer.problem:
         return f'<tr>{name}<td>{mark}</td><td colspan="2">{escape(answer.problem)}</td></tr>'
@@ -72,7 +83,7 @@ def tsv_lines(answers: Sequence[Answer]) -> Iterator[str]:
     """Yield a header and one line per sequence and neighbour, unrounded."""
     yield "\t".join(COLUMNS)
     for answer in answers:
-        start = (answer.id, str(answer.length_bp), verdict(answer))
+        start = (answer.id, str(answer.length_bp), answer.strand, verdict(answer))
         if answer.problem:
             yield "\t".join((*start, "", "", "", *("" for _ in RANKS), answer.problem))
         for number, match in enumerate(answer.matches, start=1):

@@ -55,6 +55,15 @@ def test_a_reference_finds_itself_and_an_unreadable_record_keeps_its_place(libra
     assert answers[1].looks_new is None
 
 
+def test_a_barcode_from_the_other_strand_is_turned_round(library):
+    first = next(iter(read_records(REFERENCES)))
+    turned = first.sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    answers, vectors = library.identify(read_input(f">a\n{turned}\n>b\n{first.sequence}\n", None))
+    assert [answer.strand for answer in answers] == ["-", "+"]
+    assert answers[0].matches == answers[1].matches
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
 def test_nothing_readable_is_still_answered(library):
     answers, vectors = library.identify(read_input(">a\nAC\n", None))
     assert answers[0].problem

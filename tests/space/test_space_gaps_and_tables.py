@@ -72,15 +72,16 @@ def test_a_model_without_a_decoder_is_refused(make_config, tokenizer, tmp_path):
 TAXA = {"family": "<b>Apidae</b>", "species": "Apis & co"}
 NEAR = (Match(Reference("r1", TAXA), 0.123456789), Match(Reference("r2", TAXA), 0.1))
 ANSWERS = [
-    Answer("q<1>", 30, NEAR, looks_new=True),
+    Answer("q<1>", 30, "-", NEAR, looks_new=True),
     Answer("q2", 2, problem="too short"),
-    Answer("q3", 30, (Match(Reference("r3", TAXA), 1.0),), looks_new=False),
+    Answer("q3", 30, "+", (Match(Reference("r3", TAXA), 1.0),), looks_new=False),
 ]
 
 
 def test_html_escapes_ids_and_names():
     html = answers_table(ANSWERS, 0.5)
     assert "q&lt;1&gt;" in html
+    assert html.count("turned round") == 1
     assert "Apis &amp; co" in html
     assert "&lt;b&gt;Apidae" in html
     assert "q<1>" not in html
@@ -99,6 +100,7 @@ def test_tsv_has_a_line_per_neighbor_with_unrounded_numbers():
     assert [(row["id"], row["neighbor"]) for row in rows] == [
         ("q<1>", "1"), ("q<1>", "2"), ("q2", ""), ("q3", "1"),
     ]  # fmt: skip
+    assert [row["strand"] for row in rows] == ["-", "-", "+", "+"]
     assert rows[0]["similarity"] == "0.123456789"
     assert (rows[0]["species"], rows[0]["genus"]) == ("Apis & co", "")
     assert [row["verdict"] for row in rows] == ["looks new"] * 2 + ["not read", "known species"]
