@@ -12,9 +12,9 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -85,10 +85,11 @@ class Page:
             yield self.outcome(state("error", "That could not be read", str(error)))
         else:
             figure = draw_map(self.library, self.projection, answers, vectors)
-            path = Path(tempfile.mkdtemp()) / TSV_NAME
-            path.write_text("".join(f"{line}\n" for line in tsv_lines(answers)))
             html = answers_table(answers, self.library.threshold)
-            yield self.outcome(html, figure, str(path))
+            with TemporaryDirectory() as folder:  # gradio copies the file before it asks for more
+                path = Path(folder) / TSV_NAME
+                path.write_text("".join(f"{line}\n" for line in tsv_lines(answers)))
+                yield self.outcome(html, figure, str(path))
 
     def clear(self) -> tuple[Any, ...]:
         """Back to the beginning."""
@@ -161,7 +162,7 @@ def identify_tab(page: Page) -> None:
     gr.Markdown(
         "### Map\nYour sequences (black; a star looks new) among the references. The two axes are "
         f"principal components of the references and show {100 * page.projection.share:.0f} % of "
-        "their variance: near is near, but far may hide behind the rest."
+        "their variance: far is far, but what looks near may differ in the rest. The table decides."
     )
     figure = gr.Plot(
         draw_map(page.library, page.projection), show_label=False, elem_id="map"
