@@ -4,7 +4,7 @@
 
 The simulation is `barcodemae prepare simulate`'s. References are its split `train`; the examples
 are two of its `test` (their species is among the references), two of `test_unseen` (theirs is not,
-their genus is), one reversed and complemented, and one that is too short to be read.
+their genus is), one more of `test` from the other strand, and one that is too short to be read.
 """
 
 from pathlib import Path
@@ -35,11 +35,14 @@ def main() -> None:
         for row in rows_of(table, "train"):
             taxa = [f"{r[0]}:{row[r].replace(' ', '_')}" for r in RANKS if row[r]]
             stream.write(f">{row['processid']};tax={','.join(taxa)};\n{row['dna_barcode']}\n")
-    seen, unseen = (rows_of(table, split)[::40][:2] for split in ("test", "test_unseen"))
+    seen, unseen = (rows_of(table, split)[::40][:3] for split in ("test", "test_unseen"))
     chosen = [
-        *((f"known_{number}", row["dna_barcode"]) for number, row in enumerate(seen, start=1)),
-        *((f"unseen_{number}", row["dna_barcode"]) for number, row in enumerate(unseen, start=1)),
-        ("reversed", seen[0]["dna_barcode"].translate(COMPLEMENT)[::-1]),
+        *((f"known_{number}", row["dna_barcode"]) for number, row in enumerate(seen[:2], start=1)),
+        *(
+            (f"unseen_{number}", row["dna_barcode"])
+            for number, row in enumerate(unseen[:2], start=1)
+        ),
+        ("reversed", seen[2]["dna_barcode"].translate(COMPLEMENT)[::-1]),
         ("too_short", "AC"),
     ]
     text = "".join(f">{name}\n{sequence}\n" for name, sequence in chosen)
