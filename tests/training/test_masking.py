@@ -99,8 +99,11 @@ def test_equal_noise_gives_equal_masks_and_other_noise_others(batch, ratio, exac
     ids, lengths, seed = batch
     masking = Masking(ratio=ratio, exact=exact, random_fraction=0.2, kept_fraction=0.2)
     first, second = (masked(ids, lengths, masking, seed) for _ in range(2))
-    for name, value in vars(first).items():
-        assert torch.equal(value, getattr(second, name))
+    device = torch.device("cpu")
+    expected = second.inputs(device)
+    assert first.inputs(device).keys() == expected.keys()
+    for name, value in first.inputs(device).items():
+        assert torch.equal(value, expected[name])
 
 
 def test_other_noise_gives_another_mask():
@@ -180,3 +183,23 @@ def test_tables_grow_in_steps_and_never_beyond_the_row(num_tokens, width, data):
 def test_impossible_masks_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         Masking(**values)
+
+
+@given(batches(), RATIOS, st.floats(0.1, 1))
+def test_fewer_may_be_scored_than_are_hidden_and_the_same_are_hidden(batch, ratio, share):
+    ids, lengths, seed = batch
+    whole = masked(ids, lengths, Masking(ratio=ratio), seed)
+    part = masked(ids, lengths, Masking(ratio=ratio, scored_ratio=ratio * share), seed)
+    assert torch.equal(part.input_ids, whole.input_ids)
+    assert torch.equal(part.visible_positions, whole.visible_positions)
+    is_scored = part.labels >= 0
+    assert torch.equal(part.labels[is_scored], whole.labels[is_scored])
+    counts = maskable(ids, lengths).sum(axis=1)
+    expected = np.minimum(np.maximum(np.round(ratio * share * counts), 1), counts - 1).clip(0)
+    assert is_scored.sum(dim=1).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("scored_ratio", [0.0, 0.6])
+def test_no_more_can_be_scored_than_is_hidden(scored_ratio):
+    with pytest.raises(SettingsError, match=r"scored_ratio must be above 0 and at most .*0\.5"):
+        Masking(ratio=0.5, scored_ratio=scored_ratio)

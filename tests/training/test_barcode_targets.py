@@ -1,0 +1,123 @@
+"""Barcodes are brought into one frame, and their components say how alike they are."""
+
+import numpy as np
+import pytest
+
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.training import barcode_targets as subject
+from barcodemae.training.barcode_targets import (
+    barcode_targets,
+    cached_barcode_targets,
+    estimate_profile,
+    find_starts,
+    framed_barcodes,
+)
+from barcodemae.training.kmers import UNKNOWN_BASE, base_codes
+from barcodemae.training.pretrain import pretrain
+from barcodemae.training.reader import BarcodeReader
+
+
+WIDTH = 120
+NUM_BARCODES = 300
+LETTERS = np.array(list("ACGT"))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Base codes of related barcodes, (N, W): a tree of two levels under one ancestor."""
+    generator = np.random.default_rng(0)
+    ancestor = generator.integers(4, size=WIDTH)
+    families = mutate(np.repeat(ancestor[None], 6, axis=0), 0.15, generator)
+    return mutate(np.repeat(families, NUM_BARCODES // 6, axis=0), 0.05, generator)
+
+
+def mutate(codes, rate, generator):
+    """Replace a share of the letters by random ones."""
+    return np.where(
+        generator.random(codes.shape) < rate, generator.integers(4, size=codes.shape), codes
+    )
+
+
+@pytest.fixture(scope="module")
+def starts():
+    """Where each barcode was cut, half of them not at all."""
+    generator = np.random.default_rng(1)
+    return np.where(
+        generator.random(NUM_BARCODES) < 0.5, 0, generator.integers(25, size=NUM_BARCODES)
+    )
+
+
+@pytest.fixture(scope="module")
+def reader(whole, starts):
+    texts = ["".join(LETTERS[row[start:]]) for row, start in zip(whole, starts, strict=True)]
+    return BarcodeReader(*base_codes(texts), k=6, max_length_bp=WIDTH)
+
+
+def test_the_starts_of_cut_barcodes_are_found(reader, starts):
+    rows = np.arange(NUM_BARCODES)
+    assert np.array_equal(find_starts(reader, rows, estimate_profile(reader, WIDTH)), starts)
+
+
+def test_framed_barcodes_are_the_whole_ones_with_unknown_ends(reader, whole, starts):
+    framed = framed_barcodes(reader, np.arange(NUM_BARCODES), estimate_profile(reader, WIDTH))
+    is_cut = np.arange(WIDTH) < starts[:, None]
+    assert np.array_equal(framed, np.where(is_cut, UNKNOWN_BASE, whole))
+
+
+def test_targets_are_unit_vectors_that_tell_families_apart(reader):
+    targets = barcode_targets(reader, num_components=32, whitening=0.25).astype(np.float32)
+    assert targets.shape == (NUM_BARCODES, 32)
+    np.testing.assert_allclose(np.linalg.norm(targets, axis=1), 1, atol=1e-3)
+    cosines = targets @ targets.T
+    np.fill_diagonal(cosines, -1)
+    family = np.arange(NUM_BARCODES) // (NUM_BARCODES // 6)
+    assert np.array_equal(family[cosines.argmax(axis=1)], family)
+
+
+def test_whitening_evens_out_the_components(reader):
+    def spread(whitening):
+        targets = barcode_targets(reader, num_components=32, whitening=whitening)
+        deviations = targets.astype(np.float32).std(axis=0)
+        return deviations.max() / deviations.min()
+
+    assert spread(0.5) < spread(0.25) < spread(0.0)
+
+
+def test_more_components_than_letters_are_refused(reader):
+    with pytest.raises(ValueError, match="481 components of 480 letters"):
+        barcode_targets(reader, num_components=481, whitening=0)
+
+
+def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
+    first = cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    monkeypatch.setattr(subject, "barcode_targets", None)
+    again = cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    assert np.array_equal(first, again)
+    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25.npy"]
+
+
+def test_targets_of_other_barcodes_are_refused(reader, tmp_path):
+    cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    other = BarcodeReader(*base_codes(["ACGTACGTAC"]), k=6, max_length_bp=WIDTH)
+    with pytest.raises(DataError, match="delete it"):
+        cached_barcode_targets(tmp_path, other, num_components=8, whitening=0.25)
+
+
+def test_training_towards_them_brings_the_mean_closer(settings):
+    config = settings(barcode_loss_weight=10.0, random_offset=False, max_steps=60)
+    losses = pretrain(config).history.column("loss")[1]
+    without = pretrain(settings("without", random_offset=False, max_steps=60)).history
+    gain = (losses[0] - losses[-1]) - (without.column("loss")[1][0] - without.column("loss")[1][-1])
+    assert gain > 1  # of 10: the cosine rose by a tenth beyond what the k-mers explain
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"barcode_loss_weight": -1.0}, "barcode_loss_weight must not be negative"),
+        ({"barcode_whitening": 0.7}, "barcode_whitening must lie between 0 and 0.5"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, change, message):
+    with pytest.raises(SettingsError, match=message):
+        settings(**change)
