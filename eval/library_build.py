@@ -1,0 +1,57 @@
+"""Build a reference library in a folder: embed, calibrate, describe.
+
+In: a prepared data set and a model. Out: the files described in `library.py`. The caller stages the
+folder, so that it appears whole. Guarded by tests/eval/test_library.py.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from barcodemae.eval.calibrating import calibrate
+from barcodemae.eval.heldout import Mixture
+from barcodemae.eval.library import CALIBRATION, ReferenceLibrary
+from barcodemae.eval.library_writer import OnProgress, write_library
+from barcodemae.eval.offsets import OffsetEmbedder
+
+
+def build_library(
+    dataset: Path,
+    folder: Path,
+    embedder: OffsetEmbedder,
+    *,
+    splits: tuple[str, ...] = ("train",),
+    held_out: tuple[str, ...] = ("val", "val_unseen"),
+    mixture: Mixture | None = None,
+    engine: str = "exact",
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Build a library.
+
+    Args:
+        dataset: A prepared data set.
+        folder: An empty folder.
+        embedder: The model, with its reading offsets.
+        splits: Partitions whose rows are references.
+        held_out: Partitions to calibrate with.
+        mixture: What queries are expected.
+        engine: `exact` or `faiss`.
+        on_progress: Called with a stage, how far it is, and its end where that is known.
+
+    Returns:
+        What the library holds and how it was calibrated.
+
+    Raises:
+        DataError: No usable reference, or too few to calibrate with.
+        SettingsError: faiss is not installed.
+    """
+    description = write_library(
+        dataset, folder, embedder, splits=splits, engine=engine, on_progress=on_progress
+    )
+    library = ReferenceLibrary(folder)
+    calibration = calibrate(
+        library, dataset, embedder, splits=held_out, mixture=mixture, on_progress=on_progress
+    )
+    content = calibration.to_json()
+    (folder / CALIBRATION).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    return description | calibration.details
