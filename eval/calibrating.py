@@ -1,7 +1,7 @@
 """Calibrate a library on queries whose answer is known and withheld.
 
-In: a library, its data set, its model. Out: a `Calibration`, fitted on the examples of `heldout.py`,
-and again on pieces of the same barcodes, because a short query is less certain. Guarded by
+In: a library, its data set, its model. Out: a `Calibration`, fitted on the examples of
+`heldout.py`, and again on pieces of the same barcodes, because a short query is less certain. Guarded by
 tests/eval/test_calibrating.py.
 
 Shapes: N = held-out barcodes, T = ranks, E = examples (barcodes in situations).
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.alignment import align_candidates, one_per_species

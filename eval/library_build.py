@@ -5,6 +5,7 @@ folder, so that it appears whole. Guarded by tests/eval/test_library.py.
 """
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,29 @@ from barcodemae.eval.library_writer import OnProgress, write_library
 from barcodemae.eval.offsets import OffsetEmbedder
 
 
+@dataclass(frozen=True, kw_only=True)
+class LibraryPlan:
+    """What goes into a library.
+
+    Attributes:
+        splits: Partitions whose rows are references.
+        held_out: Partitions to calibrate with; where there are none, references are left out.
+        mixture: What queries are expected.
+        engine: `exact`, or `faiss` to add an index for millions of references.
+    """
+
+    splits: tuple[str, ...] = ("train",)
+    held_out: tuple[str, ...] = ("val", "val_unseen")
+    mixture: Mixture = field(default_factory=Mixture)
+    engine: str = "exact"
+
+
 def build_library(
     dataset: Path,
     folder: Path,
     embedder: OffsetEmbedder,
+    plan: LibraryPlan,
     *,
-    splits: tuple[str, ...] = ("train",),
-    held_out: tuple[str, ...] = ("val", "val_unseen"),
-    mixture: Mixture | None = None,
-    engine: str = "exact",
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Build a library.
@@ -32,10 +47,7 @@ def build_library(
         dataset: A prepared data set.
         folder: An empty folder.
         embedder: The model, with its reading offsets.
-        splits: Partitions whose rows are references.
-        held_out: Partitions to calibrate with.
-        mixture: What queries are expected.
-        engine: `exact` or `faiss`.
+        plan: What goes into it.
         on_progress: Called with a stage, how far it is, and its end where that is known.
 
     Returns:
@@ -46,11 +58,15 @@ def build_library(
         SettingsError: faiss is not installed.
     """
     description = write_library(
-        dataset, folder, embedder, splits=splits, engine=engine, on_progress=on_progress
+        dataset, folder, embedder, splits=plan.splits, engine=plan.engine, on_progress=on_progress
     )
-    library = ReferenceLibrary(folder)
     calibration = calibrate(
-        library, dataset, embedder, splits=held_out, mixture=mixture, on_progress=on_progress
+        ReferenceLibrary(folder),
+        dataset,
+        embedder,
+        splits=plan.held_out,
+        mixture=plan.mixture,
+        on_progress=on_progress,
     )
     content = calibration.to_json()
     (folder / CALIBRATION).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")

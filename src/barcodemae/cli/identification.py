@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("index")(index)
     app.command("identify")(identify)
+    app.command("cluster")(cluster)
 
 
 def default_threads() -> int:
@@ -73,7 +74,7 @@ def index(
     from barcodemae.eval.embedding import load_embedder
     from barcodemae.eval.heldout import Mixture
     from barcodemae.eval.library import DESCRIPTION
-    from barcodemae.eval.library_build import build_library
+    from barcodemae.eval.library_build import LibraryPlan, build_library
     from barcodemae.eval.offsets import OffsetEmbedder
     from barcodemae.training.sources import SourceOptions
     from barcodemae.training.staging import staged_directory
@@ -86,16 +87,14 @@ def index(
         prepared(sources, options) as (dataset, is_prepared),
         progress_bars() as on_progress,
     ):
-        found = build_library(
-            dataset,
-            folder,
-            OffsetEmbedder(embedder, offsets),
+        plan = LibraryPlan(
             splits=names_of(splits) or ((PREPARED_SPLITS,) if is_prepared else SPLITS),
             held_out=names_of(held_out) if is_prepared or splits else (),
             mixture=expected,
             engine=engine,
-            on_progress=on_progress,
         )
+        with_offsets = OffsetEmbedder(embedder, offsets)
+        found = build_library(dataset, folder, with_offsets, plan, on_progress=on_progress)
     for line in summary(found):
         typer.echo(line, err=True)
     typer.echo(str(output))
@@ -220,3 +219,44 @@ def counting(what: str) -> Iterator[Any]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda done: progress.update(task, completed=done)
+
+
+def cluster(
+    queries: str = typer.Argument(help="FASTA or FASTQ, plain or compressed; `-` for stdin."),
+    *,
+    output: Path = typer.Option(..., "-o", "--output", metavar="TSV", help="Table of units."),
+    model: str = typer.Option("default", "--model", "-m", help=MODEL_HELP),
+    method: str = typer.Option("threshold", help="threshold, ward or hdbscan."),
+    identity: float = typer.Option(97.0, help="Percent identity within units; not of hdbscan."),
+    map_page: Path | None = typer.Option(None, "--map", metavar="HTML", help="Draw a map too."),
+    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    device: str = typer.Option("", help=DEVICE_HELP),
+) -> None:
+    """Group barcodes into species-like units, without any reference."""
+    from barcodemae.cli.embedding import RejectedRecords
+    from barcodemae.eval.embedder import find_invalid
+    from barcodemae.eval.embedding import load_embedder
+    from barcodemae.eval.map_plot import check_map_file
+    from barcodemae.eval.screening import clean
+    from barcodemae.eval.units import UnitSettings, draw_units, find_units, write_units
+    from barcodemae.raw_fasta import read_any_records
+
+    settings = UnitSettings(method=method, identity=identity)
+    if map_page is not None:
+        check_map_file(map_page)
+    embedder = load_embedder(model, device=device or None, batch_size=batch_size)
+    records = list(read_any_records(queries))
+    report = RejectedRecords(str(output), queries, strict=False)
+    reasons = find_invalid(embedder, [record.sequence for record in records])
+    report.add(records, reasons)
+    kept = [record for row, record in enumerate(records) if row not in reasons]
+    report.num_embedded = len(kept)
+    if kept:
+        sequences = [clean(record.sequence) for record in kept]
+        vectors = embedder.embed(sequences, progress=True)
+        units = find_units(vectors, sequences, settings)
+        write_units(output, [record.id for record in kept], units)
+        typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
+    report.close()
+    if map_page is not None:
+        draw_units(vectors, [record.id for record in kept], units, map_page)
