@@ -37,6 +37,21 @@ class Alignment:
     coverage: float
 
 
+def overhang(steps: Sequence[tuple[int, str]]) -> int:
+    """Number of steps at the start of an alignment that hang over the outer sequence.
+
+    Letters of the inner sequence without partner at an end are no error. edlib may match a few of
+    them before it inserts the others, so a start is cut off behind an insertion as long as it has
+    fewer matches than errors.
+    """
+    score, lowest, cut = 0, 0, 0
+    for number, (count, kind) in enumerate(steps, start=1):
+        score += count if kind == "=" else -count
+        if kind == "I" and score < lowest:
+            lowest, cut = score, number
+    return cut
+
+
 def align(query: str, reference: str) -> Alignment:
     """Align the shorter sequence within the longer one.
 
@@ -48,11 +63,8 @@ def align(query: str, reference: str) -> Alignment:
     inner, outer = (reference, query) if is_swapped else (query, reference)
     found = edlib.align(inner, outer, mode="HW", task="path", additionalEqualities=ANY_BASE)
     steps = [(int(count), kind) for count, kind in STEP.findall(found["cigar"])]
-    # Letters of the inner sequence without partner at its ends hang over; they are no error.
-    while steps and steps[0][1] == "I":
-        steps.pop(0)
-    while steps and steps[-1][1] == "I":
-        steps.pop()
+    steps = steps[overhang(steps) :]
+    steps = steps[: len(steps) - overhang(steps[::-1])]
     counts = {kind: sum(n for n, step in steps if step == kind) for kind in "=XID"}
     columns = sum(counts.values())
     in_query = columns - counts["I" if is_swapped else "D"]

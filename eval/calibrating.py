@@ -1,8 +1,8 @@
 """Calibrate a library on queries whose answer is known and withheld.
 
 In: a library, its data set, its model. Out: a `Calibration`, fitted on the examples of
-`heldout.py`, and again on pieces of the same barcodes, because a short query is less certain. Guarded by
-tests/eval/test_calibrating.py.
+`heldout.py`, and again on pieces of the same barcodes, because a short query is less certain.
+Guarded by tests/eval/test_calibrating.py.
 
 Shapes: N = held-out barcodes, T = ranks, E = examples (barcodes in situations).
 """

@@ -157,7 +157,7 @@ class Identifier:
     def identify(self, records: Sequence[SequenceRecord]) -> list[Identification | Rejection]:
         """Identify some records, in order."""
         sequences = [clean(record.sequence) for record in records]
-        reasons = self.find_unusable(sequences)
+        reasons = self.find_unusable([record.sequence for record in records], sequences)
         rows = [row for row in range(len(records)) if row not in reasons]
         identified = iter(
             self._identify([records[r].id for r in rows], [sequences[r] for r in rows])
@@ -169,14 +169,14 @@ class Identifier:
             for row, record in enumerate(records)
         ]
 
-    def find_unusable(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for cleaned sequences that cannot be identified."""
+    def find_unusable(self, raw: Sequence[str], sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for sequences, as deposited and cleaned, that cannot be named."""
         reasons = {}
-        for row, text in enumerate(sequences):
+        for row, (deposited, text) in enumerate(zip(raw, sequences, strict=True)):
             if len(text) > MAX_LENGTH:
                 reasons[row] = f"too long for a barcode: {len(text)} bases, at most {MAX_LENGTH}"
                 continue
-            reason = reason_unusable(text, 1, NO_LIMIT)
+            reason = reason_unusable(deposited, 1, NO_LIMIT)
             if reason is None and len(text) < self.calibration.min_length:
                 least = self.calibration.min_length
                 reason = f"too short to identify: {len(text)} bases, at least {least} are needed"

@@ -121,14 +121,17 @@ def identify_stream(
     if not can_share(identifier.embedder):
         threads = 1
     digest = RecordDigest()
-    skip_done(records, digest, sink.progress.records, sink.progress.digest)
-    with one_thread_each(), ThreadPoolExecutor(threads) as pool:
-        units = submit(pool, identifier, records, form, digest)
-        for unit in in_order(units, UNITS_PER_THREAD * threads):
-            sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)
-            if on_progress is not None:
-                on_progress(sink.progress.records)
-    sink.finish()
+    try:
+        skip_done(records, digest, sink.progress.records, sink.progress.digest)
+        with one_thread_each(), ThreadPoolExecutor(threads) as pool:
+            units = submit(pool, identifier, records, form, digest)
+            for unit in in_order(units, UNITS_PER_THREAD * threads):
+                sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)
+                if on_progress is not None:
+                    on_progress(sink.progress.records)
+        sink.finish()
+    finally:
+        sink.close()
 
 
 def submit(

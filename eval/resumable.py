@@ -73,6 +73,9 @@ class ResultSink(Protocol):
     def finish(self) -> None:
         """All records are done."""
 
+    def close(self) -> None:
+        """Let go of what is open, whether all records are done or not."""
+
 
 def beside(output: Path, ending: str) -> Path:
     """Name a file beside the output: out.tsv.gz and `.rejected.tsv` give out.rejected.tsv."""
@@ -156,10 +159,14 @@ class FileSink:
         temporary.replace(self.note)
         self.noted = time.monotonic()
 
-    def finish(self) -> None:
-        """Give the files their names; a list without rejected records is not kept."""
+    def close(self) -> None:
+        """Close the files; what an unfinished run wrote stays for another to go on with."""
         for stream in self.streams:
             stream.close()
+
+    def finish(self) -> None:
+        """Give the files their names; a list without rejected records is not kept."""
+        self.close()
         report = beside(self.output, ".rejected.tsv")
         report.unlink(missing_ok=True)
         if self.progress.rejected:
@@ -178,6 +185,7 @@ def open_at(path: Path, size: int) -> BinaryIO:
     stream = path.open("r+b" if size else "wb")
     stream.seek(0, os.SEEK_END)
     if stream.tell() < size:
+        stream.close()
         raise DataError(path, "is shorter than an earlier run left it; run without --resume")
     stream.truncate(size)
     stream.seek(size)
@@ -211,3 +219,6 @@ class StandardSink:
 
     def finish(self) -> None:
         """Nothing is left to do."""
+
+    def close(self) -> None:
+        """Nothing was opened here."""

@@ -151,7 +151,7 @@ def label(
         ward = AgglomerativeClustering(n_clusters=None, distance_threshold=distance)
         labels = ward.fit_predict(vectors)
         return labels
-    # `leaf`: species, not the larger groups that are more stable; `copy` spares the vectors.
+    # `copy`: or the vectors would be overwritten.
     hdbscan = HDBSCAN(min_cluster_size=2, cluster_selection_method="eom", copy=True)
     labels = hdbscan.fit_predict(vectors).astype(np.int64)
     alone = labels < 0
