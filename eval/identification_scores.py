@@ -49,7 +49,8 @@ class Truth:
 
     def is_new(self, rank: int) -> NDArray[np.bool_]:
         """Whether the true taxon is known and not in the library, (Q,)."""
-        return self.is_named[:, rank] & (self.names[:, rank] == UNKNOWN)
+        is_new: NDArray[np.bool_] = self.is_named[:, rank] & (self.names[:, rank] == UNKNOWN)
+        return is_new
 
 
 def percent(part: NDArray[np.bool_]) -> float:

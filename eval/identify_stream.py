@@ -116,12 +116,12 @@ def identify_stream(
     Raises:
         SettingsError: No thread, or the sink continues a run on other records.
     """
-    if threads < 1:
-        raise SettingsError(f"at least one thread is needed, got {threads}")
     if not can_share(identifier.embedder):
         threads = 1
     digest = RecordDigest()
     try:
+        if threads < 1:
+            raise SettingsError(f"at least one thread is needed, got {threads}")
         skip_done(records, digest, sink.progress.records, sink.progress.digest)
         with one_thread_each(), ThreadPoolExecutor(threads) as pool:
             units = submit(pool, identifier, records, form, digest)

@@ -61,7 +61,8 @@ def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
     queries=$2; database=$4
     case "$*" in *"--id 0.6 --maxaccepts 4 --maxrejects 32"*) ;; *) exit 1 ;; esac
     while [ "$1" != --userout ]; do shift; done
-    grep -c '>' "$database" > /dev/null && printf '1\\t2\\t97.5\\t97.5\\n0\\t1\\t88.0\\t88.0\\n' > "$2"
+    grep -c '>' "$database" > /dev/null
+    printf '1\\t2\\t97.5\\t97.5\\n0\\t1\\t88.0\\t88.0\\n' > "$2"
     grep -q '^ACGT$' "$queries"
     """
     install(tmp_path, "vsearch", script)
