@@ -49,11 +49,13 @@ class KmerCounts:
         """Number the k-mers of a sequence in `product("ACGT")` order, in place."""
         bases = BASE_CODES[np.frombuffer(clean(sequence).encode("ascii", "replace"), np.uint8)]
         num_kmers = max(len(bases) - self.k + 1, 0)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.concatenate([bases, np.full(self.k, -1)]), self.k
-        )[:num_kmers]  # (kmers, k)
-        known = windows[(windows >= 0).all(axis=1)]
-        return known @ (4 ** np.arange(self.k - 1, -1, -1))
+        codes = np.zeros(num_kmers, np.int64)
+        is_known = np.ones(num_kmers, bool)
+        for offset in range(self.k):
+            letters = bases[offset : offset + num_kmers]
+            codes = 4 * codes + letters
+            is_known &= letters >= 0
+        return codes[is_known]
 
     def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
         """Count k-mers, (N, 4**k) sparse."""

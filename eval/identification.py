@@ -174,7 +174,7 @@ class Identifier:
         reasons = {}
         for row, (deposited, text) in enumerate(zip(raw, sequences, strict=True)):
             if len(text) > MAX_LENGTH:
-                reasons[row] = f"too long for a barcode: {len(text)} bases, at most {MAX_LENGTH}"
+                reasons[row] = f"too long for a barcode: more than {MAX_LENGTH} bases"
                 continue
             reason = reason_unusable(deposited, 1, NO_LIMIT)
             if reason is None and len(text) < self.calibration.min_length:

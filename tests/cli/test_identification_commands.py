@@ -160,3 +160,34 @@ def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys
     assert "R000" in page.read_text()
     assert "96 barcodes in" in capsys.readouterr().err
     assert cli.main([*command, "--map", str(tmp_path / "map.pdf")]) == 2
+
+
+def test_a_faiss_index_gives_the_same_names_on_a_small_library(reference, queries, lib, tmp_path):
+    pytest.importorskip("faiss")
+    fast = tmp_path / "fast"
+    command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
+    assert cli.main([*command, "-o", str(fast), "--engine", "faiss"]) == 0
+    exact, near = tmp_path / "exact.tsv", tmp_path / "near.tsv"
+    assert identify(queries, lib, exact) == 0
+    assert identify(queries, fast, near, "--engine", "faiss") == 0
+    assert near.read_bytes() == exact.read_bytes()
+
+
+def test_a_truncated_archive_ends_the_run_and_a_whole_one_continues_it(
+    queries, lib, tmp_path, monkeypatch
+):
+    from barcodemae.eval import identify_stream, resumable
+
+    monkeypatch.setattr(identify_stream, "UNIT", 4)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    packed, output = tmp_path / "q.fasta.gz", tmp_path / "out.tsv"
+    # Members of one record each: a cut between them is a cut between records.
+    members = [gzip.compress(f">{part}".encode()) for part in queries.read_text().split(">")[1:]]
+    packed.write_bytes(b"".join(members[:22]) + members[22][:20])
+    assert identify(packed, lib, output) == 2
+    assert not output.exists()
+    packed.write_bytes(b"".join(members))
+    assert identify(packed, lib, output, "--resume") == 0
+    whole = tmp_path / "whole.tsv"
+    assert identify(queries, lib, whole) == 0
+    assert output.read_bytes() == whole.read_bytes()

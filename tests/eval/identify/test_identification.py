@@ -116,7 +116,7 @@ def test_a_closed_reading_frame_is_flagged_only_in_coding_libraries(make_identif
         ("NNNNNNNN", "nothing but N"),
         ("MKLVEEFF" * 20, "not DNA"),
         ("ACGT" * 10, "too short to identify: 40 bases, at least 90"),
-        ("ACGT" * 2000, "too long for a barcode: 8000 bases"),
+        ("ACGT" * 2000, "too long for a barcode: more than 5000 bases"),
         ("ACNN" * 50, "no k-mer of 4 bases"),
         ("\udc80\udcff" * 60, "not DNA"),
     ],
