@@ -14,8 +14,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from identify import Queries, collect
 from measure import show
+from queries import Queries, collect
 
 from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.eval.calibrating import FRAGMENT_LENGTHS, trim

@@ -10,13 +10,10 @@ are run again on what is left. Speed is that of the command lines, on the same f
 threads, their start-up (the same command on one query) subtracted; memory is their peak.
 """
 
-import re
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from measure import show
+from measure import measured, show
 from numpy.typing import NDArray
+from queries import Queries, collect
 
 from barcodemae.dataset import COLUMNS, RANKS, dataset_hash, read_splits
 from barcodemae.eval.alignment_identification import (
@@ -36,7 +34,7 @@ from barcodemae.eval.alignment_identification import (
 )
 from barcodemae.eval.baselines import Blastn, Vsearch, write_fasta
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.identification import Identification, Identifier, IdentifyOptions
+from barcodemae.eval.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identification_scores import (
     Predictions,
     Truth,
@@ -54,35 +52,6 @@ from barcodemae.fasta import SequenceRecord
 SCORED_RANKS = ("species", "genus", "family")
 SHARE_OUT = 3  # one genus in so many is taken out
 PIECE = 512
-HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Barcodes to identify, with their true names.
-
-    Attributes:
-        ids: Q.
-        sequences: Q.
-        names: Per rank, Q names each, None where not known.
-    """
-
-    ids: list[str]
-    sequences: list[str]
-    names: list[list[str | None]]
-
-    @classmethod
-    def read(cls, data: Path, splits: Sequence[str]) -> "Queries":
-        """Read partitions."""
-        table = read_splits(data, splits)
-        columns = [table[name].to_pylist() for name in ("processid", "dna_barcode", *RANKS)]
-        return cls(columns[0], columns[1], columns[2:])
-
-    def truth(self, library: ReferenceLibrary) -> Truth:
-        """Number the names as a library does."""
-        codes = [library.codes_of(r, n) for r, n in zip(RANKS, self.names, strict=True)]
-        named = [[name is not None for name in column] for column in self.names]
-        return Truth(np.stack(codes, axis=1), np.array(named).T)
 
 
 def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
@@ -108,22 +77,6 @@ def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
         found += identifier.identify(records[start : start + PIECE])
         typer.echo(f"  {min(start + PIECE, len(records))} of {len(records)} queries", err=True)
     return collect(found, identifier.library)
-
-
-def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
-    """Turn identifications into predictions; a rejected query has no name and is no novelty."""
-    blank = [None] * len(RANKS)
-    kept = [item if isinstance(item, Identification) else None for item in found]
-    names = [blank if item is None else item.names for item in kept]
-    codes = np.stack(
-        [library.codes_of(r, [line[i] for line in names]) for i, r in enumerate(RANKS)], axis=1
-    )
-    zeros = [0.0] * len(RANKS)
-    confidence = np.array([zeros if item is None else item.probabilities for item in kept])
-    depth = np.array([0 if item is None else item.depth for item in kept])
-    is_given = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
-    novelty = [(0.0, 0.0) if item is None else (item.new_species, item.new_genus) for item in kept]
-    return Predictions(codes, is_given, confidence, np.array(novelty))
 
 
 @dataclass(frozen=True)
@@ -185,24 +138,6 @@ def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[s
     )
     scores |= {f"unseen_genus_{name}": value for name, value in of_unseen.items()}
     return scores
-
-
-def measured(command: str) -> tuple[float, int]:
-    """Run a command; return seconds and peak memory in bytes.
-
-    Raises:
-        SystemExit: It failed.
-    """
-    started = time.perf_counter()
-    process = subprocess.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        found = HIGH_WATER.search(Path(f"/proc/{process.pid}/status").read_text())
-        peak = int(found[1]) * 1024 if found else peak
-        time.sleep(0.02)
-    if process.returncode != 0:
-        raise SystemExit(f"failed: {command}")
-    return time.perf_counter() - started, peak
 
 
 def measure_speed(contest: Contest, model: str, folder: Path) -> Iterator[dict[str, object]]:

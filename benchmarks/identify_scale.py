@@ -16,8 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from identify import HIGH_WATER, measured
-from measure import show
+from measure import HIGH_WATER, measured, show
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
