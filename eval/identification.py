@@ -254,7 +254,7 @@ class Identifier:
         place = int(np.flatnonzero(found.rows[query] == nearest)[0])
         known = [rank for rank in range(int(depths[query])) if winners[rank] >= 0]
         is_present = {
-            "novel_species": max(new_species, new_genus) >= NOVEL_FROM,
+            "novel_species": new_species >= NOVEL_FROM,
             "novel_genus": new_genus >= NOVEL_FROM,
             "short": len(text) < self.calibration.full_length,
             "ambiguous": unknown > AMBIGUOUS_ABOVE,

@@ -208,6 +208,7 @@ class Calibration:
                 probabilities[rows, rank] = known[name](evidence.features(rank)[rows])
             for column, name in enumerate(NOVELTIES):
                 novelty[rows, column] = known[name](evidence.novelty_features()[rows])
+        novelty[:, 0] = novelty.max(axis=1)  # a new genus has new species only
         probabilities[evidence.winners == UNKNOWN] = np.nan
         return Judgement(
             evidence.winners,

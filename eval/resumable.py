@@ -77,10 +77,10 @@ class ResultSink(Protocol):
         """Let go of what is open, whether all records are done or not."""
 
 
-def beside(output: Path, ending: str) -> Path:
-    """Name a file beside the output: out.tsv.gz and `.rejected.tsv` give out.rejected.tsv."""
-    name = output.name.removesuffix(".gz")
-    return output.with_name(Path(name).stem + ending)
+def report_of(output: Path) -> Path:
+    """Name the list of rejected records: out.tsv and out.tsv.gz both have out.rejected.tsv."""
+    name = Path(output.name.removesuffix(".gz"))
+    return output.with_name(f"{name.stem}.rejected.tsv")
 
 
 class FileSink:
@@ -102,9 +102,10 @@ class FileSink:
         if not output.parent.is_dir():
             raise SettingsError(f"{output}: the folder {output.parent} does not exist")
         self.output = output
-        self.report: Path | None = beside(output, ".rejected.tsv")
-        self.parts = (beside(output, ".partial"), beside(output, ".rejected.partial"))
-        self.note = beside(output, ".progress.json")
+        self.report: Path | None = report_of(output)
+        endings = (".partial", ".rejected.partial", ".progress.json")
+        *parts, self.note = (output.with_name(output.name + ending) for ending in endings)
+        self.parts = tuple(parts)
         self.noted = time.monotonic()
         self.progress = self._read_note(settings) if resume else Progress(settings)
         is_fresh = self.progress.records == 0
@@ -167,7 +168,7 @@ class FileSink:
     def finish(self) -> None:
         """Give the files their names; a list without rejected records is not kept."""
         self.close()
-        report = beside(self.output, ".rejected.tsv")
+        report = report_of(self.output)
         report.unlink(missing_ok=True)
         if self.progress.rejected:
             self.parts[1].replace(report)

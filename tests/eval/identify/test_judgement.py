@@ -72,6 +72,13 @@ def test_names_end_at_the_first_rank_below_the_threshold(threshold, depth):
     np.testing.assert_array_equal(judged.depth(threshold), [depth])
 
 
+def test_a_species_is_at_least_as_likely_new_as_its_genus():
+    calibration = make_calibration({90: 0.2})
+    calibration.classes[0].calibrators["similarity"]["new_genus"] = constant(8, 0.7)
+    judged = calibration.judge(make_evidence(1), [100])
+    np.testing.assert_allclose(judged.novelty, [[0.7, 0.7]])
+
+
 def test_a_calibration_survives_json():
     calibration = make_calibration({90: 0.2, 300: 0.6})
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))

@@ -60,7 +60,7 @@ def test_a_file_shorter_than_its_note_is_not_continued(tmp_path):
     sink = FileSink(tmp_path / "out.tsv", "", SETTINGS, resume=False)
     write(sink, [1, 2])
     sink.close()
-    (tmp_path / "out.partial").write_bytes(b"")
+    (tmp_path / "out.tsv.partial").write_bytes(b"")
     with pytest.raises(DataError, match="shorter than an earlier run"):
         FileSink(tmp_path / "out.tsv", "", SETTINGS, resume=True)
 
