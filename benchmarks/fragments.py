@@ -163,7 +163,8 @@ def main(
             dataset_hash=dataset_hash(data),
             protocol={"treatment": row["treatment"], "queries": splits, "references": "train"},
             counts={"queries": len(queries.ids)},
-            command="python benchmarks/fragments.py",
+            command=f"python benchmarks/fragments.py --data {data.resolve().name} --model "
+            f"{Path(plain.name).name} --splits {splits} --offsets {offsets}",
         )
         for row in rows
         for metric, value in row.items()

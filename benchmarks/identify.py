@@ -40,6 +40,7 @@ from barcodemae.eval.identification_scores import (
     Truth,
     score_novelty,
     score_rank,
+    score_thresholds,
 )
 from barcodemae.eval.library import ReferenceLibrary
 from barcodemae.eval.library_build import LibraryPlan, build_library
@@ -50,6 +51,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 SCORED_RANKS = ("species", "genus", "family")
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 SHARE_OUT = 3  # one genus in so many is taken out
 PIECE = 512
 
@@ -222,6 +224,8 @@ def main(
         truth = queries.truth(whole.library)
         for method, found in whole.run():
             scores[method] = score(found, truth, is_unseen)
+            if method in whole.identifiers:
+                scores[method] |= score_thresholds(found, truth, THRESHOLDS)
         if blast:
             method = f"blastn top hit, {blast} queries"
             scores[method], seconds = run_blast(whole, is_unseen, blast)
@@ -282,7 +286,8 @@ def report(
             weights=embedder.fingerprint if "identify" in method else "",
             dataset_hash=dataset_hash(data),
             protocol={**protocol, "references": "train", "genera_taken_out": f"1 in {SHARE_OUT}"},
-            command="python benchmarks/identify.py",
+            command=f"python benchmarks/identify.py --data {data.resolve().name} --model "
+            f"{Path(embedder.name).name} --splits {protocol['seen']},{protocol['unseen']}",
         )
         for method, found in scores.items()
         for metric, value in found.items()

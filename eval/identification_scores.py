@@ -7,7 +7,8 @@ tests/eval/test_identification_scores.py.
 Shapes: Q = queries, T = ranks.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,28 @@ def score_rank(found: Predictions, truth: Truth, rank: int) -> dict[str, float]:
         "best_guess": percent(is_right[known]),
         "calibration_error": error,
     }
+
+
+def score_thresholds(
+    found: Predictions, truth: Truth, thresholds: Sequence[float]
+) -> dict[str, float]:
+    """Score species names at several thresholds of confidence, in percent.
+
+    Returns:
+        For each threshold `species_accuracy_at_T`, and `species_wrong_of_named_at_T`: wrong names
+        among those given; NaN where none is.
+    """
+    species = RANKS.index("species")
+    scores = {}
+    for threshold in thresholds:
+        fails = found.confidence < threshold  # NaN compares false
+        is_given = ~np.logical_or.accumulate(fails, axis=1) & (found.names != UNKNOWN)
+        at = replace(found, is_given=is_given)
+        given = is_given[:, species] & truth.is_named[:, species]
+        is_wrong = (found.names[:, species] != truth.names[:, species])[given]
+        scores[f"species_accuracy_at_{threshold}"] = score_rank(at, truth, species)["accuracy"]
+        scores[f"species_wrong_of_named_at_{threshold}"] = percent(is_wrong)
+    return scores
 
 
 def score_novelty(found: Predictions, truth: Truth, rank: str) -> float:

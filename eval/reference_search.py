@@ -199,6 +199,7 @@ def import_faiss() -> Any:
 
 
 FLAT_BELOW = 20_000  # references; an inverted file needs enough of them to learn its cells
+LEARNED_PER_CELL, ROUNDS = 50, 10  # of k-means; more costs minutes with millions of references
 PROBED_SHARE = 16  # of the cells, one in so many is searched
 
 
@@ -213,9 +214,10 @@ def build_faiss(references: NDArray[np.float32]) -> Any:
     if num_references < FLAT_BELOW:
         index = faiss.IndexFlatIP(width)
     else:
-        num_cells = int(4 * np.sqrt(num_references))
+        num_cells = int(2 * np.sqrt(num_references))
         index = faiss.index_factory(width, f"IVF{num_cells},SQ8", faiss.METRIC_INNER_PRODUCT)
-        step = max(num_references // (64 * num_cells), 1)
+        index.cp.niter = ROUNDS
+        step = max(num_references // (LEARNED_PER_CELL * num_cells), 1)
         index.train(np.ascontiguousarray(references[::step]))
         index.nprobe = max(num_cells // PROBED_SHARE, 1)
     for block in blocks_of(num_references, REFERENCE_BLOCK):

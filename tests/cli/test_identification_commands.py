@@ -142,6 +142,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(queries, lib, tmp_path, more, w
     assert "Traceback" not in said
 
 
+def test_the_default_threshold_is_that_of_the_library_code():
+    from inspect import signature
+
+    from barcodemae.cli.identification import identify as command
+    from barcodemae.eval.identification import DEFAULT_THRESHOLD
+
+    assert signature(command).parameters["threshold"].default.default == DEFAULT_THRESHOLD
+
+
 def test_a_library_is_not_replaced_unasked(reference, lib, capsys):
     command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
     assert cli.main([*command, "-o", str(lib)]) == 2

@@ -138,7 +138,7 @@ def identify(
     output: str = typer.Option("-", "-o", "--output", help="File (.gz compresses); `-` is stdout."),
     model: str = typer.Option("default", "--model", "-m", help=MODEL_HELP),
     output_format: str = typer.Option("tsv", "--format", help="tsv, jsonl, sintax or qiime2."),
-    threshold: float = typer.Option(0.8, help="Probability from which a name is given."),
+    threshold: float = typer.Option(0.7, help="Probability from which a name is given."),
     strand: str = typer.Option("both", help="both, or plus if all are on the library's strand."),
     engine: str = typer.Option("exact", help="exact or faiss."),
     verify: bool = typer.Option(False, "--verify", help="Align the candidates; the best decides."),

@@ -7,6 +7,7 @@ from barcodemae.eval.identification_scores import (
     Truth,
     score_novelty,
     score_rank,
+    score_thresholds,
 )
 
 
@@ -63,3 +64,14 @@ def test_novelty_is_scored_by_rank_order(truth):
 def test_a_method_without_confidences_has_no_calibration_error(truth):
     found = of_species([0] * 6, [False] * 6, [np.nan] * 6, np.zeros(6))
     assert np.isnan(score_rank(found, truth, SPECIES)["calibration_error"])
+
+
+def test_thresholds_trade_names_given_for_names_wrong(truth):
+    found = of_species([1, 2, 9, 4, 7, 7], [True] * 6, [0.9, 0.6, 0.6, 0.9, 0.6, 0.9], np.zeros(6))
+    found.confidence[:, :SPECIES] = 1.0
+    scores = score_thresholds(found, truth, (0.5, 0.8, 0.99))
+    assert scores["species_accuracy_at_0.5"] == 60.0
+    assert scores["species_wrong_of_named_at_0.5"] == 40.0
+    assert scores["species_accuracy_at_0.8"] == 60.0  # two given rightly, the new one withheld
+    assert scores["species_wrong_of_named_at_0.8"] == 0.0
+    assert np.isnan(scores["species_wrong_of_named_at_0.99"])
