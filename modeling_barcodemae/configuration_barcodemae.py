@@ -44,6 +44,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
         decoder_projection: Whether a linear layer leads from the encoder to the decoder.
             The published runs trained through one although both widths were 768, so it
             defaults to True; it is required where the widths differ.
+        barcode_loss_weight: Weight of a second loss, beside that of the hidden k-mers: one minus
+            the cosine between the mean over the visible tokens and a vector of the same width
+            that describes the whole barcode. 0 is the published recipe: no such loss.
         encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
         hidden_act: Activation of the feed-forward layers.
         hidden_dropout_prob: Dropout after embeddings, attention and feed-forward layers.
@@ -75,6 +78,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
     decoder_num_attention_heads: int = 6
     decoder_intermediate_size: int = 3072
     decoder_projection: bool = True
+    barcode_loss_weight: float | int = 0.0
     encoder_sees_mask: bool = False
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
@@ -186,6 +190,10 @@ class BarcodeMAEConfig(PreTrainedConfig):
             )
 
     def _validate_modes(self) -> None:
+        if self.barcode_loss_weight < 0:
+            raise ValueError(
+                f"barcode_loss_weight must not be negative, got {self.barcode_loss_weight}"
+            )
         has_decoder = self.decoder_num_hidden_layers > 0
         if not has_decoder and not self.encoder_sees_mask:
             raise ValueError(

@@ -301,6 +301,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         labels: Tensor | None = None,
         visible_positions: Tensor | None = None,
         target_positions: Tensor | None = None,
+        barcode_targets: Tensor | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Encode the visible k-mers, put the hidden ones back, decode, score.
@@ -313,6 +314,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
                 `encoder_sees_mask`, so that one batch serves all three models.
             target_positions: Where `labels` are not -100, (B, T), `NO_POSITION` for fill-up;
                 found from `labels` if None.
+            barcode_targets: Vectors that describe the whole barcodes, (B, D); with them and
+                labels, the loss includes `barcode_loss_weight` times that of the mean.
             **kwargs: Passed on to the encoder.
 
         Returns:
@@ -328,6 +331,10 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
         loss, logits, target_positions = self.score(decoded, labels, target_positions)
+        if loss is not None and barcode_targets is not None:
+            mean = masked_mean(encoded.last_hidden_state, encoded.attention_mask)  # (B, D)
+            weight = self.config.barcode_loss_weight
+            loss = loss + weight * barcode_loss(mean, barcode_targets)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -386,6 +393,11 @@ def kmer_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     classes = labels - NUM_SPECIAL_TOKENS
     classes = classes.masked_fill(classes < 0, IGNORE_INDEX)
     return F.cross_entropy(logits.flatten(0, -2).float(), classes.flatten())
+
+
+def barcode_loss(mean: Tensor, targets: Tensor) -> Tensor:
+    """One minus the cosine between the means and what they are to predict, both (B, D)."""
+    return 1 - F.cosine_similarity(mean.float(), targets.float(), dim=-1).mean()
 
 
 class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
@@ -503,6 +515,7 @@ __all__ = [
     "BarcodeMAEModel",
     "BarcodeMAEModelOutput",
     "BarcodeMAEPreTrainedModel",
+    "barcode_loss",
     "kmer_cross_entropy",
     "masked_mean",
     "table_of_positions",

@@ -10,10 +10,12 @@ Guarded by tests/training/test_batches.py.
 Shapes: B = barcodes per step, M = barcodes per micro-batch, L = tokens.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
@@ -151,22 +153,37 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         reader: The training barcodes.
         share: This process's part.
         masking: How k-mers are hidden.
+        barcode_targets: A vector per barcode of the reader, (N, D), or None.
         **stream: See `StepStream`.
     """
 
     def __init__(
-        self, reader: BarcodeReader, share: Share, masking: Masking, **stream: Any
+        self,
+        reader: BarcodeReader,
+        share: Share,
+        masking: Masking,
+        *,
+        barcode_targets: NDArray[np.floating] | None = None,
+        **stream: Any,
     ) -> None:
         super().__init__(reader, share, **stream)
         self.masking = masking
+        self.barcode_targets = barcode_targets
 
     def __getitem__(self, step: int) -> list[MaskedBatch]:
         barcodes, skipped, generator = self.draw(step)
         shape = (len(barcodes), self.reader.max_tokens)
         noise = MaskingNoise.draw(generator, shape, self.masking, 4**self.reader.k)
-        return [
+        batches = [
             masked_batch(self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part))
             for part in self.parts()
+        ]
+        if self.barcode_targets is None:
+            return batches
+        targets = [self.barcode_targets[barcodes[part]] for part in self.parts()]
+        return [
+            dataclasses.replace(batch, barcode_targets=torch.from_numpy(rows.astype(np.float32)))
+            for batch, rows in zip(batches, targets, strict=True)
         ]
 
 

@@ -187,6 +187,8 @@ def validate(run: TrainingRun) -> dict[str, Any]:
     return {"val_loss": loss, "val_accuracy": accuracy}
 
 
+# Validation meets shapes that training never does; compiling them anew would take minutes.
+@torch.compiler.set_stance("force_eager")
 @torch.no_grad()
 def evaluate(run: TrainingRun, data: Any) -> tuple[float, float]:
     """Measure mean loss and accuracy (%) over batches; called by every process."""

@@ -34,7 +34,9 @@ class Masking:
     """How k-mers are chosen and what stands in their place.
 
     Attributes:
-        ratio: Share of a barcode's k-mers that are predicted; 0.5 in the published runs.
+        ratio: Share of a barcode's k-mers that are hidden; 0.5 in the published runs.
+        scored_ratio: Share of a barcode's k-mers that are predicted, if fewer than are hidden: with
+            most k-mers hidden, scoring them all is a large part of a step. None scores all.
         exact: Whether every barcode gives exactly the nearest whole number to `ratio` of its
             k-mers (no fill-up among the visible), or each k-mer is drawn on its own (Bernoulli),
             as the reference does.
@@ -47,6 +49,7 @@ class Masking:
     """
 
     ratio: float = 0.5
+    scored_ratio: float | None = None
     exact: bool = True
     random_fraction: float = 0.0
     kept_fraction: float = 0.0
@@ -54,6 +57,11 @@ class Masking:
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
             raise SettingsError(f"mask_ratio must lie between 0 and 1, got {self.ratio}")
+        if self.scored_ratio is not None and not 0 < self.scored_ratio <= self.ratio:
+            raise SettingsError(
+                f"scored_ratio must be above 0 and at most mask_ratio={self.ratio}, "
+                f"got {self.scored_ratio}"
+            )
         if min(self.random_fraction, self.kept_fraction) < 0:
             raise SettingsError("random_fraction and kept_fraction must not be negative")
         if self.random_fraction + self.kept_fraction > 1:
@@ -73,6 +81,8 @@ class MaskedBatch:
         labels: True ids at predicted positions, -100 elsewhere, (B, L).
         visible_positions: Positions the encoder reads, ascending, -1 for fill-up, (B, V).
         target_positions: Predicted positions, ascending, -1 for fill-up, (B, T).
+        barcode_targets: What the mean of the visible tokens is to predict about the whole
+            barcode (`training.barcode_targets`), (B, D); None for nothing.
     """
 
     input_ids: Tensor
@@ -80,6 +90,7 @@ class MaskedBatch:
     labels: Tensor
     visible_positions: Tensor
     target_positions: Tensor
+    barcode_targets: Tensor | None = None
 
     @property
     def num_targets(self) -> int:
@@ -96,11 +107,17 @@ class MaskedBatch:
 
     def inputs(self, device: torch.device) -> dict[str, Tensor]:
         """Keyword arguments of the model, on `device`."""
-        return {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+        return {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if value is not None
+        }
 
     def pin_memory(self) -> "MaskedBatch":
         """Copy into page-locked memory (called by `DataLoader(pin_memory=True)`)."""
-        return MaskedBatch(**{name: value.pin_memory() for name, value in vars(self).items()})
+        return MaskedBatch(
+            **{name: value.pin_memory() for name, value in vars(self).items() if value is not None}
+        )
 
 
 @dataclass(frozen=True)
@@ -160,29 +177,34 @@ def mask_kmers(
         a row needs more, say for its [UNK]; then they grow by `WIDTH_STEP`.
     """
     is_token = np.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
-    is_target = choose_targets(is_token & (ids >= NUM_SPECIAL_TOKENS), masking, noise.order)
-    shown = np.where(is_target, stand_ins(ids, masking, noise), ids)
+    is_maskable = is_token & (ids >= NUM_SPECIAL_TOKENS)
+    is_chosen = choose(is_maskable, masking.ratio, noise.order, exact=masking.exact)
+    is_target = is_chosen
+    if masking.scored_ratio is not None:  # the first of the chosen, in the same random order
+        is_target = choose(is_maskable, masking.scored_ratio, noise.order, exact=masking.exact)
+    shown = np.where(is_chosen, stand_ins(ids, masking, noise), ids)
     is_visible = is_token & (shown != MASK_ID)
-    num_targets = round(masking.ratio * ids.shape[1])
+    num_chosen = round(masking.ratio * ids.shape[1])
+    num_targets = round((masking.scored_ratio or masking.ratio) * ids.shape[1])
     return MaskedBatch(
         input_ids=torch.from_numpy(shown),
         attention_mask=torch.from_numpy(is_token.astype(np.int64)),
         labels=torch.from_numpy(np.where(is_target, ids, IGNORE_INDEX)),
-        visible_positions=positions_table(is_visible, ids.shape[1] - num_targets),
+        visible_positions=positions_table(is_visible, ids.shape[1] - num_chosen),
         target_positions=positions_table(is_target, num_targets),
     )
 
 
-def choose_targets(
-    is_maskable: NDArray[np.bool_], masking: Masking, order: NDArray[np.float32]
+def choose(
+    is_maskable: NDArray[np.bool_], ratio: float, order: NDArray[np.float32], *, exact: bool
 ) -> NDArray[np.bool_]:
-    """Choose the k-mers to predict, (B, L), among the maskable ones."""
+    """Choose a share of the maskable k-mers, (B, L); a larger share holds the smaller one."""
     order = np.where(is_maskable, order, np.inf)
     most = is_maskable.sum(axis=1, keepdims=True) - 1  # (B, 1): one k-mer is never chosen
     rank = order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")  # (B, L)
-    if not masking.exact:
-        return np.asarray((order < masking.ratio) & (rank < most))
-    wanted = np.maximum(np.round(masking.ratio * (most + 1)), 1)  # (B, 1)
+    if not exact:
+        return np.asarray((order < ratio) & (rank < most))
+    wanted = np.maximum(np.round(ratio * (most + 1)), 1)  # (B, 1)
     return np.asarray(rank < np.minimum(wanted, most))
 
 

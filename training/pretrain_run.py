@@ -4,14 +4,17 @@ In: settings. Out: a `TrainingRun` ready for `training.loop`. Guarded by
 tests/training/test_pretrain*.py.
 """
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.barcode_targets import cached_barcode_targets
 from barcodemae.training.batches import Share, StepBatches, ValidationBatches
 from barcodemae.training.code_cache import cache_folder, open_codes, write_codes
 from barcodemae.training.reader import BarcodeReader
@@ -56,7 +59,23 @@ def build_train_batches(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
+        barcode_targets=build_barcode_targets(config, reader, accelerator),
     )
+
+
+def build_barcode_targets(
+    config: PretrainConfig, reader: BarcodeReader, accelerator: Accelerator
+) -> NDArray[np.float16] | None:
+    """Describe every training barcode by one vector, if the settings ask for that loss."""
+    if config.barcode_loss_weight == 0:
+        return None
+    with accelerator.main_process_first():
+        return cached_barcode_targets(
+            config.output / CACHE_FOLDER,
+            reader,
+            num_components=config.hidden_size,
+            whitening=config.barcode_whitening,
+        )
 
 
 def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeReader:

@@ -58,7 +58,8 @@ class BarcodeReader:
             raise ValueError(f"max_length_bp must be at least k={k}, got {max_length_bp}")
         self.processids = processids
         self._starts = np.asarray(offsets[:-1], dtype=np.int64)
-        self._lengths = np.diff(np.asarray(offsets, dtype=np.int64))  # (N,) bp
+        ends = np.asarray(offsets, dtype=np.int64)
+        self._lengths = ends[1:] - ends[:-1]  # (N,) bp
         if (short := np.flatnonzero(self._lengths < k)).size:
             raise ValueError(f"{short.size} barcode(s) shorter than k={k}, first in row {short[0]}")
         spare = int(offsets[-1]) + self.max_tokens * k - len(codes)
@@ -101,6 +102,25 @@ class BarcodeReader:
 
     def __len__(self) -> int:
         return len(self._lengths)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of every barcode in bp, (N,)."""
+        return self._lengths
+
+    def letters(self, rows: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+        """Base codes of some barcodes from their first base on, unknown beyond the end.
+
+        Args:
+            rows: Which barcodes, (B,).
+            width: Bases to give, at most the reader's `max_length_bp` in whole k-mers.
+
+        Returns:
+            (B, width).
+        """
+        runs = np.lib.stride_tricks.sliding_window_view(self._codes, width)
+        is_inside = np.arange(width) < self._lengths[rows, None]  # (B, width)
+        return np.where(is_inside, runs[self._starts[rows]], np.uint8(UNKNOWN_BASE))
 
     def batch(
         self, rows: NDArray[np.int64], offsets: NDArray[np.int64]

@@ -52,10 +52,20 @@ class PretrainConfig(RunSettings):
     encoder_sees_mask: Annotated[bool, "Whether [MASK] tokens enter the encoder."] = False
     dropout: Annotated[float, "Dropout of hidden states and attention."] = 0.1
 
-    mask_ratio: Annotated[float, "Share of k-mers that are predicted."] = 0.5
+    mask_ratio: Annotated[float, "Share of k-mers that are hidden."] = 0.5
+    scored_ratio: Annotated[
+        float | None, "Share of k-mers that are predicted, if fewer than are hidden."
+    ] = None
     exact_masks: Annotated[bool, "The same count in every barcode, or Bernoulli."] = True
     random_fraction: Annotated[float, "Share of predicted k-mers shown as random ones."] = 0.0
     kept_fraction: Annotated[float, "Share of predicted k-mers shown as they are."] = 0.0
+
+    barcode_loss_weight: Annotated[
+        float, "Weight of predicting the whole barcode's components from the mean; 0 for none."
+    ] = 0.0
+    barcode_whitening: Annotated[
+        float, "Scale components by variance ** -X: 0 as they are, 0.5 all equal."
+    ] = 0.25
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
@@ -70,6 +80,10 @@ class PretrainConfig(RunSettings):
         if self.val_split and self.val_split in self.train_splits:
             raise SettingsError(f"val_split {self.val_split!r} is also a training split")
         self.masking()
+        if not 0 <= self.barcode_whitening <= 0.5:
+            raise SettingsError(
+                f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
+            )
         try:
             self.model_config()
         except StrictDataclassError as error:
@@ -80,6 +94,7 @@ class PretrainConfig(RunSettings):
         """The masking settings."""
         return Masking(
             ratio=self.mask_ratio,
+            scored_ratio=self.scored_ratio,
             exact=self.exact_masks,
             random_fraction=self.random_fraction,
             kept_fraction=self.kept_fraction,
