@@ -11,8 +11,13 @@ ROOMS := src modeling_barcodemae tokenization training eval model_cards
 WHAT := $(shell { cat pyproject.toml constraints.txt; \
 	find $(ROOMS) -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | sort; } | cksum | tr ' ' -)
 STAMP := build/.installed-$(WHAT)
+DOCS_STAMP := build/.docs-$(WHAT)
+# The Space's libraries want other releases than ours, so they live in an environment that looks
+# into the project's and shadows what differs.
+BROWSER_VENV := $(VENV)-browser
+BROWSER_STAMP := $(BROWSER_VENV)/.installed
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test test-browser docs lint format clean
 
 setup: $(STAMP)
 
@@ -33,6 +38,25 @@ demo: setup
 test: lint
 	$(BIN)/python -m pytest -n 2
 
+# The Space in headless Chromium; screenshots go to out/screenshots.
+test-browser: $(BROWSER_STAMP)
+	$(BROWSER_VENV)/bin/python -m pytest tests/browser
+
+$(BROWSER_STAMP): $(STAMP)
+	command -v chromedriver || { apt-get update -qq && apt-get install -y chromium chromium-driver; }
+	$(PYTHON) -m venv $(BROWSER_VENV)
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+		> $$($(BROWSER_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/project.pth
+	$(BROWSER_VENV)/bin/python -m pip install -qq "gradio>=6" "selenium>=4.20"
+	touch $@
+
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+$(DOCS_STAMP): $(STAMP)
+	$(PIP) --no-build-isolation --config-settings editable_mode=strict -e ".[dev,docs]"
+	touch $@
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -43,4 +67,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist out src/*.egg-info
+	rm -rf $(VENV) $(BROWSER_VENV) build dist out src/*.egg-info

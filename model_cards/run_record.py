@@ -1,7 +1,8 @@
 """What a pre-training run left about itself: its settings, its duration, its curve.
 
-In: `settings.json` and `history.json` of a run, either may be absent. Out: a `RunRecord` that the
-card quotes, and the picture of the loss. Guarded by tests/model_cards/test_run_record.py.
+In: `settings.json` and `history.json` of a run, either may be absent; for the bundled model's
+weights those that come with it. Out: a `RunRecord` that the card quotes, and the picture of the
+loss. Guarded by tests/model_cards/test_run_record.py.
 """
 
 import json
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from barcodemae import default_model
 from barcodemae.errors import DataError
+from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 
 SETTINGS_FILE = "settings.json"
@@ -67,6 +70,21 @@ class RunRecord:
         if seconds < 120:
             return f"{seconds:.0f} s"
         return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def find_run(folder: ModelFolder) -> Path:
+    """Say where the record of a model's run lies.
+
+    Returns:
+        The folder itself; the bundled model's folder if only that one has a record and the weights
+        are the same, as they are after `barcodemae export --model default`.
+    """
+    bundled = default_model.BUNDLED_FOLDER
+    has_own = any((folder.path / name).exists() for name in (SETTINGS_FILE, HISTORY_FILE))
+    if has_own or not any(bundled.glob(WEIGHTS)):
+        return folder.path
+    is_bundled = folder.fingerprint() == ModelFolder(bundled).fingerprint()
+    return bundled if is_bundled else folder.path
 
 
 def read_run(folder: Path) -> RunRecord:

@@ -21,13 +21,11 @@ class BarcodeMAEConfig(PreTrainedConfig):
 
     The three models of the paper are two fields of this one class:
 
-    ==================  =============================  =====================
-    model               `decoder_num_hidden_layers`    `encoder_sees_mask`
-    ==================  =============================  =====================
-    BarcodeBERT         0                              True
-    BarcodeMAE w/MASK   > 0                            True
-    BarcodeMAE          > 0                            False
-    ==================  =============================  =====================
+    | model             | `decoder_num_hidden_layers` | `encoder_sees_mask` |
+    | ----------------- | --------------------------- | ------------------- |
+    | BarcodeBERT       | 0                           | True                |
+    | BarcodeMAE w/MASK | > 0                         | True                |
+    | BarcodeMAE        | > 0                         | False               |
 
     The defaults are the published BarcodeMAE: 6 + 6 layers, 6 heads, width 768, k = 6.
 

@@ -1,8 +1,13 @@
 """The model that comes with the package, for whoever does not name another.
 
 In: what a user gave as `--model`. Out: a folder or Hub name that `from_pretrained` reads; the name
-`default` becomes the bundled folder, so nothing is downloaded. Guarded by
-tests/test_default_model.py.
+`default` becomes the bundled folder, so nothing is downloaded.
+
+    default/               the full model as `barcodemae export` writes it, weights in bf16
+    default/settings.json  the run it comes from, with history.json
+    default/results/       results files of `barcodemae probe` on exactly these weights
+
+Guarded by tests/test_default_model.py.
 """
 
 from pathlib import Path
@@ -28,3 +33,8 @@ def resolve_model(name: str | Path) -> str:
             "name a model folder or a Hub model"
         )
     return str(BUNDLED_FOLDER)
+
+
+def bundled_results() -> list[Path]:
+    """List the results files that come with the bundled model; none without it."""
+    return sorted((BUNDLED_FOLDER / "results").glob("*.json"))

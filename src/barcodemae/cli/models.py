@@ -18,7 +18,11 @@ class WeightType(StrEnum):
 
 def export(
     model_folder: Path = typer.Argument(
-        ..., metavar="MODEL_DIR", help="A BarcodeMAE folder, e.g. what pre-training left."
+        None, metavar="MODEL_DIR", help="A BarcodeMAE folder, e.g. what pre-training left."
+    ),
+    *,
+    model: str = typer.Option(
+        None, help="In place of MODEL_DIR: a folder, or `default` for the bundled model."
     ),
     out: Path = typer.Option(..., "--out", "-o", metavar="DIR", help="The folder to write."),
     dtype: WeightType = typer.Option(
@@ -29,13 +33,15 @@ def export(
     """Write a trained model as DIR (full) and DIR/encoder (plain BERT, no custom code)."""
     import torch
 
+    from barcodemae.default_model import resolve_model
+    from barcodemae.errors import SettingsError
     from barcodemae.training.export import ENCODER_FOLDER, load_model_folder
     from barcodemae.training.export import export as write_artefacts
 
-    model, tokenizer = load_model_folder(model_folder)
+    if (model_folder is None) == (model is None):
+        raise SettingsError("name one model to export: either MODEL_DIR or --model")
     write_artefacts(
-        model,
-        tokenizer,
+        *load_model_folder(model_folder or resolve_model(model)),
         out,
         dtype=None if dtype is None else getattr(torch, dtype.value),
         force=force,

@@ -26,8 +26,16 @@ def card(
     *,
     repo_id: str = typer.Option(None, help="OWNER/NAME of the full model; the folder's name."),
     native: str = typer.Option(None, metavar="OWNER/NAME", help="Repository of the encoder."),
-    results: list[Path] = typer.Option([], help="Results file of `barcodemae probe`; repeatable."),
-    run: Path = typer.Option(None, help="Folder of the training run; MODEL_DIR by default."),
+    results: list[Path] = typer.Option(
+        [],
+        help="Results file of `barcodemae probe`; repeatable. By default those that come with the "
+        "bundled model, which count for its own weights only.",
+    ),
+    run: Path = typer.Option(
+        None,
+        help="Folder of the training run; by default MODEL_DIR, or for the bundled model's weights "
+        "the record that comes with it.",
+    ),
     figure: list[Path] = typer.Option([], help="PNG to show, e.g. map.png; repeatable."),
     licence: str = typer.Option("mit", "--license", help="Licence of the weights (Hub's name)."),
     dataset: list[str] = typer.Option([], help="Hub name of the training data; repeatable."),
@@ -36,10 +44,11 @@ def card(
     grams_per_kwh: float = typer.Option(None, help="CO2 of the grid, for the carbon line."),
 ) -> None:
     """Compile the model cards of MODEL_DIR and MODEL_DIR/encoder from records alone."""
+    from barcodemae.default_model import bundled_results
     from barcodemae.model_cards.card import CardSettings, write_cards
     from barcodemae.model_cards.model_folder import ModelFolder
     from barcodemae.model_cards.results import read_results
-    from barcodemae.model_cards.run_record import read_run
+    from barcodemae.model_cards.run_record import find_run, read_run
 
     settings = CardSettings(
         repo_id=repo_id or model_folder.resolve().name,
@@ -50,11 +59,12 @@ def card(
         power_watts=power_watts,
         grams_per_kwh=grams_per_kwh,
     )
+    folder = ModelFolder(model_folder)
     written = write_cards(
-        ModelFolder(model_folder),
+        folder,
         settings,
-        read_run(run or model_folder),
-        read_results(results),
+        read_run(run or find_run(folder)),
+        read_results(results or bundled_results()),
         figure,
     )
     for path in written:

@@ -1,0 +1,109 @@
+"""The map: sequences among the references, in the two directions in which references differ most.
+
+In: unit vectors. Out: a plotly figure. The two directions are principal components of the
+references alone, so that a reference stands at the same place in every picture. Guarded by
+tests/space/test_space_answers.py.
+
+Shapes: Q = queries, R = references, D = width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from answers import Answer, Library
+from numpy.typing import NDArray
+from plotly import graph_objects
+
+from barcodemae.eval.map_plot import color_of, group_taxa
+
+
+QUERY_COLOR = "#111111"
+COLOR_RANKS = ("family", "order", "class", "phylum", "genus")
+
+
+class Projection:
+    """Places of vectors on the map.
+
+    Attributes:
+        share: Part of the references' variance that the map shows.
+
+    Args:
+        references: Unit vectors, (R, D).
+    """
+
+    def __init__(self, references: NDArray[np.float64]) -> None:
+        self.center = references.mean(axis=0)
+        _, lengths, axes = np.linalg.svd(references - self.center, full_matrices=False)
+        signs = np.sign(axes[:2, np.abs(axes[:2]).argmax(axis=1)].diagonal())
+        self.axes = axes[:2] * np.where(signs == 0, 1, signs)[:, None]  # (2, D), same on every run
+        total = float((lengths**2).sum())
+        self.share = float((lengths[:2] ** 2).sum()) / total if total else 0.0
+
+    def __call__(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Place vectors, (N, D) to (N, 2)."""
+        places: NDArray[np.float64] = (vectors - self.center) @ self.axes.T
+        return places
+
+
+def color_rank(library: Library) -> str:
+    """Choose the rank whose names colour the map: the first with two to a dozen names."""
+    for rank in COLOR_RANKS:
+        names = {reference.taxa.get(rank) for reference in library.references} - {None}
+        if 2 <= len(names) <= 12:
+            return rank
+    return COLOR_RANKS[0]
+
+
+def draw_map(
+    library: Library,
+    projection: Projection,
+    answers: Sequence[Answer] = (),
+    vectors: NDArray[np.float64] | None = None,
+) -> graph_objects.Figure:
+    """Draw the references and, on top, the sequences that could be read."""
+    figure = graph_objects.Figure()
+    rank = color_rank(library)
+    places = projection(library.vectors)
+    groups = np.array(group_taxa([reference.taxa.get(rank) for reference in library.references]))
+    for index, name in enumerate(sorted(set(groups))):
+        rows = np.flatnonzero(groups == name)
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=places[rows, 0].tolist(),
+                y=places[rows, 1].tolist(),
+                mode="markers",
+                name=name,
+                marker={"size": 6, "color": color_of(name, index), "opacity": 0.7},
+                text=[library.references[row].lineage for row in rows],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    read = [answer for answer in answers if answer.matches]
+    if read and vectors is not None:
+        places = projection(vectors)
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=places[:, 0].tolist(),
+                y=places[:, 1].tolist(),
+                mode="markers+text" if len(read) <= 12 else "markers",
+                name="your sequences",
+                marker={
+                    "size": 13,
+                    "color": QUERY_COLOR,
+                    "symbol": ["star" if answer.looks_new else "diamond" for answer in read],
+                    "line": {"width": 1.5, "color": "#FFFFFF"},
+                },
+                text=[answer.id for answer in read],
+                textposition=[("top center", "bottom center")[row % 2] for row in range(len(read))],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        template="simple_white",
+        height=460,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        legend={"title": {"text": rank}, "orientation": "h", "y": -0.02, "yanchor": "top"},
+        xaxis={"visible": False},
+        yaxis={"visible": False},
+    )
+    return figure

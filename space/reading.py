@@ -1,0 +1,72 @@
+"""What a visitor gives becomes records, or one line that says why not.
+
+In: pasted text or an uploaded file. Out: records as `barcodemae.fasta` reads them. Guarded by
+tests/space/test_space_answers.py.
+"""
+
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+from barcodemae.errors import BarcodeMAEError, DataError
+from barcodemae.fasta import SequenceRecord, read_records
+
+
+MAX_RECORDS = 200
+MAX_BYTES = 1_000_000
+
+
+class TooLargeError(BarcodeMAEError):
+    """More than this page takes at once."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found}; this page takes up to {MAX_RECORDS} sequences and "
+            f"{MAX_BYTES / 1e6:.0f} MB at a time"
+        )
+
+
+class NothingGivenError(BarcodeMAEError):
+    """Neither text nor a file."""
+
+
+def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
+    """Read the uploaded file if there is one, else the pasted text.
+
+    Args:
+        text: FASTA, FASTQ or one bare sequence.
+        upload: Path of an uploaded file.
+
+    Raises:
+        NothingGivenError: Neither was given.
+        TooLargeError: Too many bytes or records.
+        DataError: Not FASTA; names the line in the visitor's terms.
+    """
+    if upload:
+        return read_file(Path(upload), Path(upload).name)
+    letters = (text or "").strip()
+    if not letters:
+        raise NothingGivenError
+    if len(letters) > MAX_BYTES:
+        raise TooLargeError(f"the text has {len(letters) / 1e6:.1f} million letters")
+    if letters[0] not in ">@":
+        letters = ">pasted\n" + letters
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ("pasted.fastq" if letters[0] == "@" else "pasted.fasta")
+        path.write_text(letters + "\n")
+        return read_file(path, "pasted text")
+
+
+def read_file(path: Path, shown: str) -> list[SequenceRecord]:
+    """Read a file that is called `shown` in messages; errors as `read_input`."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise TooLargeError(f"{shown} has {size / 1e6:.1f} MB")
+    try:
+        # One more than allowed tells that there are too many, however many there are.
+        records = list(islice(read_records(path), MAX_RECORDS + 1))
+    except DataError as error:
+        raise DataError(shown, str(error).partition(": ")[2], error.line) from error
+    if len(records) > MAX_RECORDS:
+        raise TooLargeError(f"{shown} holds more than {MAX_RECORDS} sequences")
+    return records

@@ -1,0 +1,383 @@
+"""The Space in a real browser: paste, upload, click, read the table, look at every state.
+
+Needs Chromium with its driver, gradio and selenium; `make test-browser` installs them and runs
+this. Screenshots are kept in out/screenshots/. Nothing outside this machine can be reached.
+"""
+
+import base64
+import csv
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.training.export import export
+
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "out" / "screenshots"
+DESKTOP, PHONE = (1280, 1000), (390, 844)
+BARCODES = dict(
+    part.split("\n")[:2] for part in (ROOT / "space/examples.fasta").read_text().split(">")[1:]
+)
+PATIENCE_SECONDS = 60
+
+
+def fasta(*names):
+    return "".join(f">{name}\n{BARCODES[name]}\n" for name in names)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A model with a decoder, as small as can be."""
+    torch.manual_seed(0)
+    config = BarcodeMAEConfig(
+        k=3, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        decoder_hidden_size=16, decoder_num_hidden_layers=1, decoder_num_attention_heads=2,
+        decoder_intermediate_size=32, max_position_embeddings=256,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    export(BarcodeMAEForPreTraining(config).eval(), BarcodeKmerTokenizer(k=3), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hold(tmp_path_factory):
+    """While this file exists, the Space gives no answer."""
+    return tmp_path_factory.mktemp("hold") / "hold"
+
+
+@pytest.fixture(scope="session")
+def address(tiny_folder, hold, tmp_path_factory):
+    """A running Space."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    environment = os.environ | {"BARCODEMAE_MODEL": str(tiny_folder), "HF_HUB_OFFLINE": "1"}
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("serve_space.py")),
+        str(port),
+        str(hold),
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with (
+        log.open("w") as stream,
+        subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        ) as server,
+    ):
+        try:
+            wait_for_server(server, url, log)
+            yield url
+        finally:
+            server.terminate()
+
+
+def wait_for_server(server, url, log):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """One browser for all tests; it can resolve no name but this machine's."""
+    options = webdriver.ChromeOptions()
+    downloads = tmp_path_factory.mktemp("downloads")
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--disable-dev-shm-usage", "--hide-scrollbars",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    service = webdriver.ChromeService(os.environ.get("CHROMEDRIVER", "/usr/bin/chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as browser:
+        browser.downloads = downloads
+        yield browser
+
+
+class Visitor:
+    """What a person does on the page."""
+
+    def __init__(self, browser, address, size):
+        self.browser = browser
+        self.width = size[0]
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": size[0], "height": size[1], "deviceScaleFactor": 1,
+             "mobile": size == PHONE},
+        )  # fmt: skip
+        browser.get_log("performance")
+        browser.get(address)
+        self.until(lambda: self.find("#identify").is_displayed())
+
+    def find(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector):
+        found = self.browser.find_elements(By.CSS_SELECTOR, selector)
+        return [element.text for element in found]
+
+    def until(self, condition):
+        wait = WebDriverWait(self.browser, PATIENCE_SECONDS, poll_frequency=0.05,
+                             ignored_exceptions=[Exception])  # fmt: skip
+        return wait.until(lambda _: condition())
+
+    def press(self, name):
+        self.until(lambda: self.find(f"#{name}").is_enabled())
+        self.browser.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'})", self.find(f"#{name}")
+        )
+        self.find(f"#{name}").click()
+
+    def paste(self, text, box="text"):
+        # Typing 600 bases key by key takes long; a paste arrives at once, as here.
+        area = self.find(f"#{box} textarea")
+        self.browser.execute_script(
+            "arguments[0].value = arguments[1];"
+            "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
+            area,
+            text,
+        )
+
+    def upload(self, path):
+        self.find("#upload input[type=file]").send_keys(str(path))
+        self.until(lambda: path.name.partition(".")[0] in self.find("#upload").text)
+
+    def wait_for_state(self, kind):
+        self.until(lambda: self.find(f"#result .state.{kind}").is_displayed())
+        return self.find(f"#result .state.{kind}").text
+
+    def wait_for_answers(self):
+        self.until(lambda: self.find("#result table.answers").is_displayed())
+        return [
+            [cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th, td")]
+            for row in self.browser.find_elements(By.CSS_SELECTOR, "#result tbody tr")
+        ]
+
+    def picture(self, name):
+        """Keep a picture of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        size = self.browser.execute_script(
+            "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        )
+        shot = self.browser.execute_cdp_cmd(
+            "Page.captureScreenshot",
+            {"captureBeyondViewport": True,
+             "clip": {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}},
+        )  # fmt: skip
+        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+    def is_wider_than_the_window(self):
+        # Not innerWidth: a phone's browser widens that to hold what sticks out.
+        return self.browser.execute_script(
+            "return document.documentElement.scrollWidth > arguments[0]", self.width
+        )
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def visitor(request, chromium, address, hold):
+    hold.unlink(missing_ok=True)
+    visitor = Visitor(chromium, address, request.param)
+    visitor.name = request.node.callspec.id
+    return visitor
+
+
+@pytest.fixture
+def desktop(chromium, address, hold):
+    hold.unlink(missing_ok=True)
+    return Visitor(chromium, address, DESKTOP)
+
+
+def test_at_first_the_page_says_what_to_do_and_shows_the_references(visitor):
+    said = visitor.wait_for_state("empty")
+    assert "Paste FASTA or upload a file" in said
+    assert not visitor.find("#download").is_enabled()
+    visitor.until(lambda: visitor.find("#map .js-plotly-plot, #map .main-svg").is_displayed())
+    visitor.picture(f"{visitor.name}-1-empty")
+    assert not visitor.is_wider_than_the_window()
+
+
+def test_while_it_works_the_page_says_so_and_cannot_be_started_twice(visitor, hold):
+    hold.touch()
+    visitor.paste(fasta("known_1"))
+    visitor.press("identify")
+    assert "Looking up" in visitor.wait_for_state("loading")
+    visitor.until(lambda: not visitor.find("#identify").is_enabled())
+    visitor.picture(f"{visitor.name}-2-loading")
+    hold.unlink()
+    assert len(visitor.wait_for_answers()) == 1
+    visitor.until(lambda: visitor.find("#identify").is_enabled())
+
+
+def test_the_example_is_answered_in_order_with_lineages_and_flags(visitor):
+    visitor.press("example")
+    visitor.until(lambda: ">known_1" in visitor.find("#text textarea").get_property("value"))
+    visitor.press("identify")
+    rows = visitor.wait_for_answers()
+    assert [row[0].split()[0] for row in rows] == list(BARCODES)
+    verdicts = dict(zip(BARCODES, (row[1] for row in rows), strict=True))
+    assert {verdicts[name] for name in ("known_1", "known_2", "reversed")} == {"known species"}
+    assert verdicts["unseen_1"] == verdicts["unseen_2"] == "looks new"
+    assert [row[0].endswith("turned round") for row in rows] == [
+        name == "reversed" for name in BARCODES
+    ]
+    assert verdicts["too_short"] == "not read"
+    assert "too short: 2 bases" in rows[-1][2]
+    for row in rows[:-1]:
+        assert re.search(r"Genus\d+ species\d+", row[2])
+        assert "Simulata > Simulata > Order" in row[2]
+        assert 0.5 < float(row[3].removeprefix("similarity ")) <= 1
+    visitor.until(lambda: "your sequences" in visitor.find("#map").text)
+    visitor.picture(f"{visitor.name}-3-answers")
+    assert not visitor.is_wider_than_the_window()
+
+
+def test_what_cannot_be_read_is_said_in_one_line_that_names_the_place(visitor, tmp_path):
+    table = tmp_path / "table.tsv"
+    table.write_text("id\tsequence\nfirst\tACGT\n")
+    visitor.upload(table)
+    visitor.press("identify")
+    said = visitor.wait_for_state("error")
+    assert "That could not be read" in said
+    assert "table.tsv" in said
+    assert str(tmp_path) not in said
+    visitor.picture(f"{visitor.name}-4-error")
+    assert not visitor.is_wider_than_the_window()
+    visitor.until(lambda: visitor.find("#identify").is_enabled())
+
+
+def test_too_much_is_refused_with_the_limit_and_a_way_on(visitor, tmp_path):
+    many = tmp_path / "many.fasta"
+    many.write_text("".join(f">{number}\nACGTACGTACGT\n" for number in range(201)))
+    visitor.upload(many)
+    visitor.press("identify")
+    said = visitor.wait_for_state("large")
+    assert "many.fasta holds more than 200 sequences" in said
+    assert "barcodemae embed" in said
+    visitor.picture(f"{visitor.name}-5-too-large")
+    assert not visitor.is_wider_than_the_window()
+
+
+def test_an_uploaded_file_is_answered_and_comes_back_as_tsv(desktop, tmp_path):
+    path = tmp_path / "mine.fasta"
+    path.write_text(fasta("known_2", "too_short"))
+    desktop.upload(path)
+    desktop.press("identify")
+    rows = desktop.wait_for_answers()
+    assert [row[0].split()[0] for row in rows] == ["known_2", "too_short"]
+    desktop.press("download")
+    saved = desktop.browser.downloads / "barcodemae.tsv"
+    desktop.until(saved.is_file)
+    with saved.open(newline="") as stream:
+        lines = list(csv.DictReader(stream, delimiter="\t"))
+    assert [line["id"] for line in lines] == ["known_2"] * 3 + ["too_short"]
+    assert [line["neighbor"] for line in lines] == ["1", "2", "3", ""]
+    assert f"{float(lines[0]['similarity']):.4f}" == rows[0][3]
+    assert lines[0]["species"] in rows[0][2]
+    assert "too short" in lines[-1]["problem"]
+
+
+def test_names_that_look_like_html_are_shown_as_text(desktop):
+    desktop.paste(f"><img/src=x/onerror=document.title=1>\n{BARCODES['known_1']}\n")
+    desktop.press("identify")
+    ((name, *_),) = desktop.wait_for_answers()
+    assert name.startswith("<img/src=x")
+    assert not desktop.browser.find_elements(By.CSS_SELECTOR, "#result img")
+
+
+def test_clear_brings_the_beginning_back(desktop):
+    desktop.paste(fasta("known_1"))
+    desktop.press("identify")
+    desktop.wait_for_answers()
+    desktop.press("clear")
+    desktop.wait_for_state("empty")
+    assert desktop.find("#text textarea").get_property("value") == ""
+    assert not desktop.find("#download").is_enabled()
+    desktop.until(lambda: "your sequences" not in desktop.find("#map").text)
+
+
+def test_the_keyboard_alone_is_enough(desktop):
+    """Tab from the text to the button, Enter, then Tab on to the further neighbours."""
+    desktop.paste(fasta("known_1"))
+    desktop.find("#text textarea").send_keys("")
+
+    def focused():
+        return desktop.browser.switch_to.active_element
+
+    def tab_to(is_there):
+        for _ in range(12):
+            focused().send_keys(Keys.TAB)
+            if is_there(focused()):
+                return
+        raise AssertionError("not reached by Tab")
+
+    tab_to(lambda element: element.get_attribute("id") == "identify")
+    outline = focused().value_of_css_property("outline-style")
+    assert outline == "solid"
+    focused().send_keys(Keys.ENTER)
+    desktop.wait_for_answers()
+    tab_to(lambda element: element.tag_name == "summary")
+    focused().send_keys(Keys.ENTER)
+    assert desktop.find("#result details").get_property("open")
+    assert len(desktop.texts("#result details li")) == 2
+
+
+def test_gaps_are_filled_in_with_probabilities(visitor):
+    for tab in visitor.browser.find_elements(By.CSS_SELECTOR, "button[role=tab]"):
+        if tab.text == "Fill in" and tab.is_displayed():
+            tab.click()
+    visitor.press("gap-example")
+    visitor.until(lambda: "[MASK]" in visitor.find("#gapped textarea").get_property("value"))
+    visitor.press("fill")
+    visitor.until(lambda: visitor.find("#guesses table.gaps").is_displayed())
+    assert visitor.texts("#guesses tbody th") == ["4-6", "13-15"]
+    guesses = visitor.texts("#guesses li")
+    assert len(guesses) == 10
+    assert all(re.fullmatch(r"[ACGT]{3}\s+\d+\.\d %", guess) for guess in guesses)
+    visitor.picture(f"{visitor.name}-6-filled")
+    assert not visitor.is_wider_than_the_window()
+    visitor.paste("ACGTA[MASK]GGT", "gapped")
+    visitor.press("fill")
+    visitor.until(lambda: visitor.find("#guesses .state.error").is_displayed())
+    assert "5 bases before it, which is no multiple of 3" in visitor.find("#guesses").text
+
+
+def test_the_page_asks_nobody_else_for_anything(desktop):
+    desktop.press("example")
+    desktop.until(lambda: ">known_1" in desktop.find("#text textarea").get_property("value"))
+    desktop.press("identify")
+    desktop.wait_for_answers()
+    events = [json.loads(entry["message"])["message"]
+              for entry in desktop.browser.get_log("performance")]  # fmt: skip
+    asked = {
+        urlsplit(event["params"]["request"]["url"]).hostname
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+    assert asked - {None} == {"127.0.0.1"}

@@ -1,0 +1,115 @@
+"""Gaps are filled in as the model says; tables escape what visitors wrote and lose nothing."""
+
+import csv
+
+import pytest
+import torch
+from answers import Answer, Match, Reference
+from gaps import GapError, GapFiller
+from tables import answers_table, gaps_table, state, tsv_lines
+
+from barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEModel
+from barcodemae.errors import CheckpointError
+from barcodemae.training.export import export
+
+
+@pytest.fixture
+def filler(tiny_folder):
+    return GapFiller(str(tiny_folder))
+
+
+@torch.no_grad()
+def test_guesses_are_the_models_probabilities_at_the_gaps(filler, tiny_folder, tokenizer):
+    text = "ACGTTT[MASK]GGTACA[MASK]AAA"
+    gaps, filled = filler.fill(text)
+    model = BarcodeMAEForMaskedLM.from_pretrained(tiny_folder)
+    batch = tokenizer(text, return_tensors="pt")
+    chances = model(**batch).logits[0].softmax(-1)
+    places = (batch["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist()
+    assert [gap.start for gap in gaps] == [7, 16]
+    for gap, place in zip(gaps, places, strict=True):
+        values, tokens = chances[place].topk(5)
+        assert [kmer for kmer, _ in gap.guesses] == tokenizer.convert_ids_to_tokens(tokens)
+        assert [share for _, share in gap.guesses] == pytest.approx(values.tolist())
+    assert filled == f"ACGTTT{gaps[0].guesses[0][0]}GGTACA{gaps[1].guesses[0][0]}AAA"
+
+
+def test_case_and_line_breaks_do_not_matter(filler):
+    assert filler.fill("acgttt [mask]\nggt") == filler.fill("ACGTTT[MASK]GGT")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ACGTTT", "0 gaps"),
+        ("[MASK]" * 21, "21 gaps"),
+        ("ACGT[MASK]GGT", "gap 1 does not stand between k-mers: 4 bases before it"),
+        ("ACG[MASK]GG[MASK]TTT", "gap 2 does not stand"),
+        ("[MASK]", "beside the gaps: empty"),
+        ("[MASK]AC", "beside the gaps: too short: 2 bases"),
+        ("MKE[MASK]ACG", r"beside the gaps: not DNA: letter\(s\) E"),
+        ("ACG" * 220 + "[MASK]", "663 bases with the gaps, the model reads up to 660"),
+    ],
+)
+def test_what_the_tokenizer_would_cut_in_silence_is_refused(filler, text, said):
+    with pytest.raises(GapError, match=said):
+        filler.fill(text)
+
+
+def test_the_example_can_be_filled_in(filler):
+    text = filler.example("ACGTTGCATTCA" * 10)
+    assert text.count("[MASK]") == 2
+    assert len(filler.fill(text)[0]) == 2
+
+
+def test_a_model_without_a_decoder_is_refused(make_config, tokenizer, tmp_path):
+    export(BarcodeMAEModel(make_config()), tokenizer, tmp_path / "encoder_only")
+    for model in (tmp_path / "encoder_only", tmp_path / "encoder_only" / "encoder"):
+        with pytest.raises(CheckpointError, match="no decoder"):
+            GapFiller(str(model))
+
+
+TAXA = {"family": "<b>Apidae</b>", "species": "Apis & co"}
+NEAR = (Match(Reference("r1", TAXA), 0.123456789), Match(Reference("r2", TAXA), 0.1))
+ANSWERS = [
+    Answer("q<1>", 30, "-", NEAR, looks_new=True),
+    Answer("q2", 2, problem="too short"),
+    Answer("q3", 30, "+", (Match(Reference("r3", TAXA), 1.0),), looks_new=False),
+]
+
+
+def test_html_escapes_ids_and_names():
+    html = answers_table(ANSWERS, 0.5)
+    assert "q&lt;1&gt;" in html
+    assert html.count("turned round") == 1
+    assert "Apis &amp; co" in html
+    assert "&lt;b&gt;Apidae" in html
+    assert "q<1>" not in html
+    assert [html.count(f">{word}<") for word in ("looks new", "not read", "known species")] == [
+        1, 1, 1,
+    ]  # fmt: skip
+    assert "<script>" not in state("error", "<script>", "<script>", "<script>")
+
+
+def test_a_table_without_a_threshold_says_why():
+    assert "too few species" in answers_table(ANSWERS[1:2], None)
+
+
+def test_tsv_has_a_line_per_neighbor_with_unrounded_numbers():
+    rows = list(csv.DictReader(tsv_lines(ANSWERS), delimiter="\t"))
+    assert [(row["id"], row["neighbor"]) for row in rows] == [
+        ("q<1>", "1"), ("q<1>", "2"), ("q2", ""), ("q3", "1"),
+    ]  # fmt: skip
+    assert [row["strand"] for row in rows] == ["-", "-", "+", "+"]
+    assert rows[0]["similarity"] == "0.123456789"
+    assert (rows[0]["species"], rows[0]["genus"]) == ("Apis & co", "")
+    assert [row["verdict"] for row in rows] == ["looks new"] * 2 + ["not read", "known species"]
+    assert rows[2]["problem"] == "too short"
+    assert all(None not in row and None not in row.values() for row in rows)
+
+
+def test_the_gaps_table_counts_bases_from_one(filler):
+    gaps, filled = filler.fill("ACGTTT[MASK]GGT")
+    html = gaps_table(gaps, filled, filler.k)
+    assert '<th scope="row">7-9</th>' in html
+    assert filled in html
