@@ -5,6 +5,9 @@ turn, A B A B ..., in one process, and compares the fastest rounds: what else ru
 can only slow a round down.
 """
 
+import re
+import shlex
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +18,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
+
+
+HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")  # in /proc/PID/status: peak memory so far
 
 
 def synchronize(device: torch.device) -> None:
@@ -107,6 +113,24 @@ class PeakMemory:
         while not self._done.wait(0.01):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.bytes = max(self.bytes, pages * 4096)
+
+
+def measured(command: str) -> tuple[float, int]:
+    """Run a command; return seconds and peak memory in bytes.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        found = HIGH_WATER.search(Path(f"/proc/{process.pid}/status").read_text())
+        peak = int(found[1]) * 1024 if found else peak
+        time.sleep(0.02)
+    if process.returncode != 0:
+        raise SystemExit(f"failed: {command}")
+    return time.perf_counter() - started, peak
 
 
 def show(rows: list[dict[str, Any]], title: str) -> None:

@@ -49,11 +49,13 @@ class KmerCounts:
         """Number the k-mers of a sequence in `product("ACGT")` order, in place."""
         bases = BASE_CODES[np.frombuffer(clean(sequence).encode("ascii", "replace"), np.uint8)]
         num_kmers = max(len(bases) - self.k + 1, 0)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.concatenate([bases, np.full(self.k, -1)]), self.k
-        )[:num_kmers]  # (kmers, k)
-        known = windows[(windows >= 0).all(axis=1)]
-        return known @ (4 ** np.arange(self.k - 1, -1, -1))
+        codes = np.zeros(num_kmers, np.int64)
+        is_known = np.ones(num_kmers, bool)
+        for offset in range(self.k):
+            letters = bases[offset : offset + num_kmers]
+            codes = 4 * codes + letters
+            is_known &= letters >= 0
+        return codes[is_known]
 
     def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
         """Count k-mers, (N, 4**k) sparse."""
@@ -141,21 +143,31 @@ def program_version(command: Sequence[str]) -> str:
     return found[1] if found else "unknown"
 
 
-def best_hits(lines: str, num_queries: int) -> list[int | None]:
-    """Read `query, target, score` lines: the highest score wins, ties go to the lowest target.
+Hit = tuple[int, float]  # row of the reference, percent identity
+
+
+def best_hits(lines: str, num_queries: int) -> list[Hit | None]:
+    """Read lines of hits: the highest score wins, ties go to the lowest target.
 
     Args:
-        lines: Tab-separated row numbers of query and target (`*` for none) and a score.
+        lines: Tab-separated row numbers of query and target (`*` for none), a score, and the
+            percent identity.
         num_queries: Number of queries.
     """
-    best: dict[int, tuple[float, int]] = {}
+    best: dict[int, tuple[float, int, float]] = {}
     for line in lines.splitlines():
-        query, target, score = line.split("\t")[:3]
+        query, target, score, identity = line.split("\t")
         if target == "*":
             continue
-        hit = (float(score), -int(target))
+        hit = (float(score), -int(target), float(identity))
         best[int(query)] = max(best.get(int(query), hit), hit)
-    return [-best[row][1] if row in best else None for row in range(num_queries)]
+    found = [best.get(row) for row in range(num_queries)]
+    return [None if hit is None else (-hit[1], hit[2]) for hit in found]
+
+
+def rows_of(hits: Sequence[Hit | None]) -> list[int | None]:
+    """Keep the rows of hits."""
+    return [None if hit is None else hit[0] for hit in hits]
 
 
 class Vsearch:
@@ -175,13 +187,19 @@ class Vsearch:
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
         """Return the row of the best reference per query, None where nothing was found."""
+        return rows_of(self.search_identities(references, queries))
+
+    def search_identities(
+        self, references: Sequence[str], queries: Sequence[str]
+    ) -> list[Hit | None]:
+        """Return the best reference per query with its percent identity."""
         with tempfile.TemporaryDirectory() as folder:
             database, wanted, hits = (Path(folder) / name for name in ("r.fa", "q.fa", "hits.tsv"))
             write_fasta(database, references)
             write_fasta(wanted, queries)
             run_program(
                 f"{self.program} --usearch_global {wanted} --db {database} "
-                f"{self.settings} --userout {hits} --userfields query+target+id "
+                f"{self.settings} --userout {hits} --userfields query+target+id+id "
                 f"--threads {self.threads} --quiet"
             )
             return best_hits(hits.read_text(), len(queries))
@@ -206,6 +224,12 @@ class Blastn:
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
         """Return the row of the best reference per query, None where nothing was found."""
+        return rows_of(self.search_identities(references, queries))
+
+    def search_identities(
+        self, references: Sequence[str], queries: Sequence[str]
+    ) -> list[Hit | None]:
+        """Return the best reference per query with its percent identity."""
         with tempfile.TemporaryDirectory() as folder:
             database, wanted = Path(folder) / "r.fa", Path(folder) / "q.fa"
             write_fasta(database, references)
@@ -214,7 +238,7 @@ class Blastn:
             lines = run_program(
                 f"{self.program} -query {wanted} -db {database} {self.settings} "
                 f"-num_threads {self.threads} "
-                "-outfmt '6 qseqid sseqid bitscore'"
+                "-outfmt '6 qseqid sseqid bitscore pident'"
             )
             return best_hits(lines, len(queries))
 

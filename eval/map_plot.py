@@ -201,10 +201,24 @@ def draw_map(embedder: Embedder, settings: MapSettings, output: Path) -> None:
         SettingsError: `output` does not end in .html, or an unknown rank.
         DataError: Too few rows.
     """
+    check_map_file(output)
+    points = place_points(embedder, settings)
+    write_map(points, settings, output)
+
+
+def check_map_file(output: Path) -> None:
+    """Refuse a name that cannot work, before any time is spent.
+
+    Raises:
+        SettingsError: It does not end in .html, or its folder does not exist.
+    """
     if output.suffix != ".html":
         raise SettingsError(f"{output}: the map must end in .html; a .png is written beside it")
     if not output.parent.is_dir():
         raise SettingsError(f"{output}: the folder {output.parent} does not exist")
-    points = place_points(embedder, settings)
+
+
+def write_map(points: MapPoints, settings: MapSettings, output: Path) -> None:
+    """Write OUT.html and OUT.png."""
     write_html(points, settings, output)
     write_png(points, settings, output.with_suffix(".png"))

@@ -8,6 +8,7 @@ Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class AutoModelEmbedder:
     max_tokens: int
     k: int | None
     readout: Readout = field(default_factory=Readout)
+    # A fast tokenizer must not be set up by two threads at once.
+    tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -79,9 +82,10 @@ class AutoModelEmbedder:
             raise UnusableSequencesError(reasons)
         if not sequences:
             return []
-        encoding = self.tokenizer(
-            list(sequences), padding=False, truncation=True, max_length=self.max_tokens
-        )
+        with self.tokenizing:
+            encoding = self.tokenizer(
+                list(sequences), padding=False, truncation=True, max_length=self.max_tokens
+            )
         rows: list[list[int]] = encoding["input_ids"]
         return rows
 

@@ -22,13 +22,16 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def staged_directory(out: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
+def staged_directory(
+    out: Path, *, marker: str, overwrite: bool = False, what: str = "data set"
+) -> Iterator[Path]:
     """Give a folder to write into, which becomes `out` when the block ends well.
 
     Args:
         out: The folder wanted; its parents are made.
         marker: Name of a file that shows that an existing folder is one of ours.
         overwrite: Whether a folder of ours may be replaced. No other is ever replaced.
+        what: Name of what is written, for messages.
 
     Yields:
         The hidden folder.
@@ -39,7 +42,7 @@ def staged_directory(out: Path, *, marker: str, overwrite: bool = False) -> Iter
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow a link given as DIR)
     _tidy(out)
-    _check_target(out, marker, overwrite)
+    _check_target(out, marker, overwrite, what)
     made = _make_parents(out)
     staging = None
     try:
@@ -95,13 +98,13 @@ def _is_in_use(staging: Path) -> bool:
     return False
 
 
-def _check_target(out: Path, marker: str, overwrite: bool) -> None:
+def _check_target(out: Path, marker: str, overwrite: bool, what: str) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / marker).is_file():
-        raise SettingsError(f"{out} exists and is not a data set of ours; choose another folder")
+        raise SettingsError(f"{out} exists and is not a {what} of ours; choose another folder")
     if not overwrite:
-        raise SettingsError(f"{out} holds a data set already; --overwrite replaces it")
+        raise SettingsError(f"{out} holds a {what} already; --overwrite replaces it")
 
 
 def _make_parents(out: Path) -> list[Path]:

@@ -35,8 +35,8 @@ def test_names_of_kmer_baselines():
 
 
 def test_best_hit_is_the_highest_score_then_the_lowest_row():
-    lines = "0\t7\t99.0\n0\t3\t99.0\n0\t1\t98.0\n2\t*\t0.0\n3\t5\t80\n"
-    assert best_hits(lines, 4) == [3, None, None, 5]
+    lines = "0\t7\t99.0\t9\n0\t3\t99.0\t8\n0\t1\t98.0\t7\n2\t*\t0.0\t0\n3\t5\t80\t6\n"
+    assert best_hits(lines, 4) == [(3, 8.0), None, None, (5, 6.0)]
 
 
 @pytest.mark.parametrize(("searcher", "package"), [(Vsearch, "vsearch"), (Blastn, "ncbi-blast+")])
@@ -61,7 +61,8 @@ def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
     queries=$2; database=$4
     case "$*" in *"--id 0.6 --maxaccepts 4 --maxrejects 32"*) ;; *) exit 1 ;; esac
     while [ "$1" != --userout ]; do shift; done
-    grep -c '>' "$database" > /dev/null && printf '1\\t2\\t97.5\\n0\\t1\\t88.0\\n' > "$2"
+    grep -c '>' "$database" > /dev/null
+    printf '1\\t2\\t97.5\\t97.5\\n0\\t1\\t88.0\\t88.0\\n' > "$2"
     grep -q '^ACGT$' "$queries"
     """
     install(tmp_path, "vsearch", script)

@@ -15,7 +15,16 @@ import typer
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
-from barcodemae.cli import data, demo, embedding, models, probing, publishing, training
+from barcodemae.cli import (
+    data,
+    demo,
+    embedding,
+    identification,
+    models,
+    probing,
+    publishing,
+    training,
+)
 from barcodemae.errors import BarcodeMAEError
 
 
@@ -29,6 +38,7 @@ app = typer.Typer(
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
+    identification,
     models,
     probing,
     publishing,

@@ -23,6 +23,9 @@ STAGES = {
     "partition": "drawing partitions",
     "leakage": "comparing partitions",
     "simulate": "simulating",
+    "survey": "surveying",
+    "embed": "embedding",
+    "calibrate": "calibrating",
 }
 
 

@@ -1,0 +1,301 @@
+"""Identification beside VSEARCH and BLAST (`python benchmarks/identify.py --data DATA`).
+
+On the partitions of a prepared data set, with `train` as references and seen and unseen species as
+queries, one set of scores for all methods:
+- this project's `identify`, without and with `--verify`;
+- VSEARCH SINTAX, and the best hit of VSEARCH (and of BLAST, `--blast N`: on N queries, it is slow)
+  with the usual 97 / 95 / 90 % for species, genus and family.
+New genera are made by taking a third of the queries' genera out of the references; all methods
+are run again on what is left. Speed is that of the command lines, on the same file and number of
+threads, their start-up (the same command on one query) subtracted; memory is their peak.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+from measure import measured, show
+from numpy.typing import NDArray
+from queries import Queries, collect
+
+from barcodemae.dataset import COLUMNS, RANKS, dataset_hash, read_splits
+from barcodemae.eval.alignment_identification import (
+    identify_by_sintax,
+    identify_by_top_hit,
+    write_sintax_references,
+)
+from barcodemae.eval.baselines import Blastn, Vsearch, write_fasta
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identification_scores import (
+    Predictions,
+    Truth,
+    score_novelty,
+    score_rank,
+    score_thresholds,
+)
+from barcodemae.eval.library import ReferenceLibrary
+from barcodemae.eval.library_build import LibraryPlan, build_library
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.probe_data import CachedEmbedder
+from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.fasta import SequenceRecord
+
+
+SCORED_RANKS = ("species", "genus", "family")
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SHARE_OUT = 3  # one genus in so many is taken out
+PIECE = 512
+
+
+def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
+    """Copy references and held-out partitions of a data set, without some genera in `train`."""
+    table = read_splits(data, ("train", "val", "val_unseen"), COLUMNS)
+    genus, split = table["genus"].to_pylist(), table["split"].to_pylist()
+    keep = [not (s == "train" and g in genera) for g, s in zip(genus, split, strict=True)]
+    folder.mkdir()
+    pq.write_table(table.filter(pa.array(keep)), folder / "part.parquet")
+    return folder
+
+
+def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
+    """Run this project on all queries."""
+    records = [
+        SequenceRecord(number, name, name, text)
+        for number, (name, text) in enumerate(
+            zip(queries.ids, queries.sequences, strict=True), start=1
+        )
+    ]
+    found = []
+    for start in range(0, len(records), PIECE):
+        found += identifier.identify(records[start : start + PIECE])
+        typer.echo(f"  {min(start + PIECE, len(records))} of {len(records)} queries", err=True)
+    return collect(found, identifier.library)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One library and what all methods are asked about it."""
+
+    library: ReferenceLibrary
+    identifiers: dict[str, Identifier]
+    queries: Queries
+    threads: int
+
+    def run(self) -> Iterator[tuple[str, Predictions]]:
+        """Run this project and VSEARCH."""
+        for name, identifier in self.identifiers.items():
+            typer.echo(f"{name} ...", err=True)
+            yield name, identify_all(identifier, self.queries)
+        references = [self.library.barcodes[row] for row in range(len(self.library))]
+        program = Vsearch(threads=self.threads)
+        others: dict[str, Callable[..., Predictions]] = {
+            "vsearch sintax": identify_by_sintax,
+            "vsearch top hit": identify_by_top_hit,
+        }
+        for name, method in others.items():
+            typer.echo(f"{name} ...", err=True)
+            yield name, method(program, references, self.library.codes, self.queries.sequences)
+
+
+def open_contest(
+    data: Path, folder: Path, embedder: CachedEmbedder, queries: Queries, settings: dict[str, int]
+) -> Contest:
+    """Index the references and open both ways of identifying."""
+    folder.mkdir()
+    typer.echo(f"indexing {data.name} ...", err=True)
+    with_offsets = OffsetEmbedder(embedder, settings["offsets"])
+    build_library(data, folder, with_offsets, LibraryPlan())
+    library = ReferenceLibrary(folder)
+    identifiers = {
+        f"identify{' --verify' if verify else ''}": Identifier(
+            library, with_offsets, IdentifyOptions(verify=verify)
+        )
+        for verify in (False, True)
+    }
+    return Contest(library, identifiers, queries, settings["threads"])
+
+
+def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[str, float]:
+    """Score one method on seen and unseen species together, and genus on unseen ones."""
+    scores = {
+        f"{rank}_{name}": value
+        for rank in SCORED_RANKS
+        for name, value in score_rank(found, truth, RANKS.index(rank)).items()
+    }
+    scores["new_species_auroc"] = score_novelty(found, truth, "species")
+    part = Predictions(
+        found.names[unseen], found.is_given[unseen], found.confidence[unseen], found.novelty[unseen]
+    )
+    of_unseen = score_rank(
+        part, Truth(truth.names[unseen], truth.is_named[unseen]), RANKS.index("genus")
+    )
+    scores |= {f"unseen_genus_{name}": value for name, value in of_unseen.items()}
+    return scores
+
+
+def measure_speed(contest: Contest, model: str, folder: Path) -> Iterator[dict[str, object]]:
+    """Time command lines on all queries and on one."""
+    sequences, library = contest.queries.sequences, contest.library
+    many, one, database = (folder / name for name in ("many.fa", "one.fa", "references.fa"))
+    write_fasta(many, sequences)
+    write_fasta(one, sequences[:1])
+    write_sintax_references(
+        database, [library.barcodes[row] for row in range(len(library))], library.codes
+    )
+    ours = (
+        f"{sys.executable} -m barcodemae identify QUERIES --reference {library.folder} "
+        f"--model {model} --threads {contest.threads} -o {folder / 'out.tsv'}"
+    )
+    vsearch = f"--db {database} --threads {contest.threads} --strand plus --quiet"
+    commands = {
+        "identify": ours,
+        "identify --verify": f"{ours} --verify",
+        "vsearch sintax": f"vsearch --sintax QUERIES --tabbedout {folder / 'out'} {vsearch}",
+        "vsearch top hit": f"vsearch --usearch_global QUERIES --id 0.6 --maxaccepts 4 "
+        f"--maxrejects 32 --blast6out {folder / 'out'} {vsearch}",
+    }
+    for name, command in commands.items():
+        start_up, _ = measured(command.replace("QUERIES", str(one)))
+        seconds, peak = measured(command.replace("QUERIES", str(many)))
+        rate = (len(sequences) - 1) / max(seconds - start_up, 1e-9)
+        yield {
+            "method": name,
+            "queries_per_second": rate,
+            "start_up_seconds": start_up,
+            "peak_memory_gib": peak / 2**30,
+            "references": len(library),
+            "threads": contest.threads,
+        }
+
+
+def run_blast(
+    contest: Contest, unseen: NDArray[np.bool_], num_queries: int
+) -> tuple[dict[str, float], float]:
+    """Score BLAST's best hit on a random subset; return scores and seconds."""
+    rows = np.random.default_rng(0).permutation(len(contest.queries.ids))[:num_queries]
+    truth = contest.queries.truth(contest.library)
+    library = contest.library
+    started = time.perf_counter()
+    found = identify_by_top_hit(
+        Blastn(contest.threads),
+        [library.barcodes[row] for row in range(len(library))],
+        library.codes,
+        [contest.queries.sequences[row] for row in rows],
+    )
+    seconds = time.perf_counter() - started
+    return score(found, Truth(truth.names[rows], truth.is_named[rows]), unseen[rows]), seconds
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of a prepared data set.")],
+    model: Annotated[
+        str, typer.Option(help="Model folder, Hub name, kmer:K, default.")
+    ] = "default",
+    splits: Annotated[
+        str, typer.Option(help="Queries: partitions of seen and of unseen species.")
+    ] = "test,test_unseen",
+    offsets: Annotated[int, typer.Option(help="Reading offsets that are averaged.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of every method.")] = 2,
+    blast: Annotated[int, typer.Option(help="Ask BLAST this many of the queries.")] = 0,
+    json_file: Annotated[Path, typer.Option("--json", help="Write the records.")] = Path(
+        "results/identify/coi.json"
+    ),
+) -> None:
+    """Compare identification."""
+    seen, unseen = splits.split(",")
+    queries = Queries.read(data, (seen, unseen))
+    is_unseen = np.array(read_splits(data, (seen, unseen), ("split",))["split"].to_pylist())
+    is_unseen = is_unseen == unseen
+    embedder = CachedEmbedder(load_embedder(model))
+    settings = {"offsets": offsets, "threads": threads}
+    scores: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = open_contest(data, folder / "whole", embedder, queries, settings)
+        truth = queries.truth(whole.library)
+        for method, found in whole.run():
+            scores[method] = score(found, truth, is_unseen)
+            if method in whole.identifiers:
+                scores[method] |= score_thresholds(found, truth, THRESHOLDS)
+        if blast:
+            method = f"blastn top hit, {blast} queries"
+            scores[method], seconds = run_blast(whole, is_unseen, blast)
+            scores[method]["queries_per_second"] = blast / seconds
+        genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
+        out = set(np.random.default_rng(0).permutation(genera)[: len(genera) // SHARE_OUT].tolist())
+        less = without_genera(data, out, folder / "fewer_genera")
+        reduced = open_contest(less, folder / "reduced", embedder, queries, settings)
+        truth = queries.truth(reduced.library)
+        for method, found in reduced.run():
+            scores[method]["new_genus_auroc"] = score_novelty(found, truth, "genus")
+            of_genus = score_rank(found, truth, RANKS.index("genus"))
+            scores[method]["new_genus_over_classified"] = of_genus["over_classified"]
+        speeds = list(measure_speed(whole, model, folder))
+    for row in speeds:
+        method = str(row["method"])
+        scores[method] |= {
+            key: float(str(row[key]))
+            for key in ("queries_per_second", "start_up_seconds", "peak_memory_gib")
+        }
+    report(scores, data, embedder, json_file, {**settings, "seen": seen, "unseen": unseen})
+
+
+SHOWN = (
+    "species_accuracy", "genus_accuracy", "family_accuracy", "unseen_genus_named_right",
+    "unseen_genus_best_guess", "species_over_classified", "species_under_classified",
+    "species_calibration_error", "genus_calibration_error", "family_calibration_error",
+    "new_species_auroc", "new_genus_auroc", "queries_per_second", "peak_memory_gib",
+)  # fmt: skip
+
+
+def report(
+    scores: dict[str, dict[str, float]],
+    data: Path,
+    embedder: CachedEmbedder,
+    json_file: Path,
+    protocol: dict[str, object],
+) -> None:
+    """Print a table and write the records."""
+    missing = float("nan")
+    show(
+        [
+            {
+                "score": name,
+                **{method: found.get(name, missing) for method, found in scores.items()},
+            }
+            for name in SHOWN
+        ],
+        f"identification of {data.name} with {Path(embedder.name).name}",
+    )
+    records = [
+        ResultRecord(
+            model=f"{Path(embedder.name).name} {method}" if "identify" in method else method,
+            dataset=data.resolve().name,
+            probe="identify",
+            metric=metric,
+            value=value,
+            weights=embedder.fingerprint if "identify" in method else "",
+            dataset_hash=dataset_hash(data),
+            protocol={**protocol, "references": "train", "genera_taken_out": f"1 in {SHARE_OUT}"},
+            command=f"python benchmarks/identify.py --data {data.resolve().name} --model "
+            f"{Path(embedder.name).name} --splits {protocol['seen']},{protocol['unseen']}",
+        )
+        for method, found in scores.items()
+        for metric, value in found.items()
+        if not np.isnan(value)
+    ]
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    write_records(json_file, records)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,159 @@
+"""Identify a file of any size: in units of records, on several threads, in constant memory.
+
+In: records, an `Identifier`, a sink. Out: one line per record, in order, or a line of the rejected
+ones; never neither. A unit is worked on by one thread, whose numerical libraries use no other, so
+the number of threads changes nothing. Guarded by tests/eval/test_identify_stream.py.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.baselines import KmerCounts
+from barcodemae.eval.embedder import Embedder
+from barcodemae.eval.identification import Identification, Identifier, Rejection
+from barcodemae.eval.identification_formats import Format
+from barcodemae.eval.model_embedder import AutoModelEmbedder
+from barcodemae.eval.resumable import RecordDigest, ResultSink
+from barcodemae.fasta import SequenceRecord
+
+
+UNIT = 256  # records; fixed, so that no setting decides which are computed together
+UNITS_PER_THREAD = 3  # waiting or done: memory does not grow with the file
+
+
+@dataclass(frozen=True)
+class FinishedUnit:
+    """Results of some records.
+
+    Attributes:
+        lines: Of the output.
+        rejected: Of the list of rejected records.
+        num_records: That went in.
+        digest: Of all records so far.
+    """
+
+    lines: list[str]
+    rejected: list[str]
+    num_records: int
+    digest: str
+
+
+def can_share(embedder: Embedder) -> bool:
+    """Whether several threads may use an embedder at once."""
+    inner = getattr(embedder, "embedder", embedder)
+    return isinstance(inner, AutoModelEmbedder | KmerCounts)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let torch compute on the calling thread alone; sums then do not depend on its helpers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def skip_done(
+    records: Iterator[SequenceRecord], digest: RecordDigest, done: int, expected: str
+) -> None:
+    """Pass over the records that an earlier run finished.
+
+    Raises:
+        SettingsError: They are not the same records.
+    """
+    count = 0
+    for record in islice(records, done):
+        digest.add(record)
+        count += 1
+    if count < done or (done and digest.value() != expected):
+        raise SettingsError(
+            f"the first {done} records are not those of the interrupted run; run without --resume"
+        )
+
+
+def render(
+    identifier: Identifier, records: list[SequenceRecord], form: Format, digest: str
+) -> FinishedUnit:
+    """Identify one unit and write it as text."""
+    lines, rejected = [], []
+    with torch.inference_mode():
+        for found in identifier.identify(records):
+            if isinstance(found, Rejection):
+                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
+            elif isinstance(found, Identification):
+                lines.append(form.line(found))
+    return FinishedUnit(lines, rejected, len(records), digest)
+
+
+def identify_stream(
+    identifier: Identifier,
+    records: Iterator[SequenceRecord],
+    form: Format,
+    sink: ResultSink,
+    *,
+    threads: int = 1,
+    on_progress: Callable[[int], None] | None = None,
+) -> None:
+    """Identify all records and finish the sink.
+
+    Args:
+        identifier: Library, model and options.
+        records: The queries.
+        form: Text format.
+        sink: Where results go; it knows how many records are done already.
+        threads: Units worked on at the same time.
+        on_progress: Called with the number of records done.
+
+    Raises:
+        SettingsError: No thread, or the sink continues a run on other records.
+    """
+    if not can_share(identifier.embedder):
+        threads = 1
+    digest = RecordDigest()
+    try:
+        if threads < 1:
+            raise SettingsError(f"at least one thread is needed, got {threads}")
+        skip_done(records, digest, sink.progress.records, sink.progress.digest)
+        with one_thread_each(), ThreadPoolExecutor(threads) as pool:
+            units = submit(pool, identifier, records, form, digest)
+            for unit in in_order(units, UNITS_PER_THREAD * threads):
+                sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)
+                if on_progress is not None:
+                    on_progress(sink.progress.records)
+        sink.finish()
+    finally:
+        sink.close()
+
+
+def submit(
+    pool: ThreadPoolExecutor,
+    identifier: Identifier,
+    records: Iterator[SequenceRecord],
+    form: Format,
+    digest: RecordDigest,
+) -> Iterator[Future[FinishedUnit]]:
+    """Cut the records into units and set threads to work on them."""
+    while unit := list(islice(records, UNIT)):
+        for record in unit:
+            digest.add(record)
+        yield pool.submit(render, identifier, unit, form, digest.value())
+
+
+def in_order(units: Iterator[Future[FinishedUnit]], limit: int) -> Iterator[FinishedUnit]:
+    """Give finished units in order, with at most `limit` begun and not given."""
+    waiting: deque[Future[FinishedUnit]] = deque()
+    for unit in units:
+        waiting.append(unit)
+        if len(waiting) >= limit:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,136 @@
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval import identify_stream as stream_module
+from barcodemae.eval import resumable
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identification_formats import FORMATS
+from barcodemae.eval.identify_stream import identify_stream
+from barcodemae.eval.library import ReferenceLibrary
+from barcodemae.eval.library_build import LibraryPlan, build_library
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.resumable import FileSink
+from barcodemae.raw_fasta import read_any_records
+
+
+SETTINGS = {"library": "x"}
+
+
+@pytest.fixture
+def identifier(library, embedder):
+    return Identifier(library, embedder, IdentifyOptions())
+
+
+@pytest.fixture
+def queries(tmp_path, rows):
+    """Sixty records, some of them unusable."""
+    generator = random.Random(0)
+    lines = []
+    for number in range(60):
+        text = generator.choice(rows)["dna_barcode"] if number % 7 else "PROTEIN"
+        lines.append(f">q{number};size=2 words\n{text}\n")
+    path = tmp_path / "queries.fasta"
+    path.write_text("".join(lines))
+    return path
+
+
+def run(identifier, queries, output, *, resume=False, threads=1):
+    sink = FileSink(output, FORMATS["tsv"].header, SETTINGS, resume=resume)
+    records = read_any_records(queries)
+    identify_stream(identifier, records, FORMATS["tsv"], sink, threads=threads)
+    return output.read_bytes(), output.with_name(output.stem + ".rejected.tsv").read_bytes()
+
+
+def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream_module, "UNIT", 7)
+    table, rejected = run(identifier, queries, tmp_path / "out.tsv", threads=3)
+    ids = [line.split("\t")[0] for line in table.decode().splitlines()[1:]]
+    assert ids == [f"q{number};size=2" for number in range(60) if number % 7]
+    numbers = [line.split("\t")[0] for line in rejected.decode().splitlines()[1:]]
+    assert numbers == [str(number + 1) for number in range(60) if number % 7 == 0]
+
+
+def test_batch_size_and_threads_change_nothing(
+    tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "UNIT", 16)
+    folder = tmp_path / "model"
+    tiny_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    lib = tmp_path / "lib"
+    lib.mkdir()
+    build_library(reference_data, lib, OffsetEmbedder(load_embedder(folder), 1), LibraryPlan())
+    outcomes = set()
+    for batch_size, threads in ((64, 1), (3, 1), (64, 4), (1, 2)):
+        embedder = OffsetEmbedder(load_embedder(folder, batch_size=batch_size), 1)
+        identifier = Identifier(ReferenceLibrary(lib), embedder, IdentifyOptions(threshold=0.1))
+        outcomes.add(run(identifier, queries, tmp_path / "out.tsv", threads=threads))
+    assert len(outcomes) == 1
+
+
+def test_a_run_killed_anywhere_and_continued_gives_the_same(
+    identifier, queries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "UNIT", 5)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    expected = run(identifier, queries, tmp_path / "whole.tsv")
+
+    class Killed(Exception):
+        pass
+
+    for survived in (0, 1, 6, 11):
+        output = tmp_path / f"killed{survived}.tsv"
+        units = [0]
+
+        def identify(records, units=units, survived=survived):
+            if units[0] == survived:
+                raise Killed
+            units[0] += 1
+            return Identifier.identify(identifier, records)
+
+        monkeypatch.setattr(identifier, "identify", identify)
+        with pytest.raises(Killed):
+            run(identifier, queries, output)
+        monkeypatch.undo()
+        monkeypatch.setattr(stream_module, "UNIT", 5)
+        monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+        assert run(identifier, queries, output, resume=True) == expected
+
+
+def test_other_records_are_not_continued(identifier, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    output = tmp_path / "out.tsv"
+    sink = FileSink(output, "", SETTINGS, resume=False)
+    sink.append(["a line\n"], [], 3, "digest of other records")
+    sink.close()
+    with pytest.raises(SettingsError, match="first 3 records are not those"):
+        run(identifier, queries, output, resume=True)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=200),
+    st.text("ACGTN-acgtu", max_size=300).map(str.encode),
+    st.sampled_from([b"\r\n", b">", b"\n>", b"\n\n", b"\x00", b"ACGT" * 60, b">x\n", b"\xff\xfe"]),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(pieces=st.lists(PIECES, max_size=12))
+def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
+    content = b">first\n" + b"".join(pieces)
+    path = tmp_path / "fuzz.fasta"
+    path.write_bytes(content)
+    num_records = sum(line.startswith(b">") for line in content.split(b"\n"))
+    sink = FileSink(tmp_path / "out.tsv", "header\n", SETTINGS, resume=False)
+    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    rows = (tmp_path / "out.tsv").read_bytes().count(b"\n") - 1
+    report = tmp_path / "out.rejected.tsv"
+    rejected = report.read_bytes().count(b"\n") - 1 if report.exists() else 0
+    assert rows + rejected == num_records == sink.progress.records

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval import reference_search
+from barcodemae.eval.reference_search import (
+    ExactSearch,
+    FaissSearch,
+    build_faiss,
+    unit_length,
+)
+
+
+def random_units(count, seed, width=8):
+    vectors = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    return unit_length(vectors)
+
+
+def brute_force(references, queries, num_neighbors):
+    left, right = (v.astype(np.float64) for v in (queries, references))
+    left, right = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (left, right))
+    cosines = np.einsum("qd,rd->qr", left, right).round(12)
+    order = np.lexsort((np.broadcast_to(np.arange(len(references)), cosines.shape), -cosines))
+    return order[:, :num_neighbors], np.take_along_axis(cosines, order, 1)[:, :num_neighbors]
+
+
+@pytest.mark.parametrize("block", [3, 7, 1000])
+def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", block)
+    monkeypatch.setattr(reference_search, "QUERY_BLOCK", block)
+    references, queries = random_units(100, 0), random_units(20, 1)
+    found = ExactSearch(references).search(queries, 5)
+    rows, cosines = brute_force(references, queries, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 16)
+    same = np.repeat(random_units(1, 0), 80, axis=0)
+    references = np.concatenate([random_units(30, 1), same])
+    found = ExactSearch(references).search(same[:1], 4)
+    np.testing.assert_array_equal(found.rows, [[30, 31, 32, 33]])
+
+
+def test_excluded_references_never_answer():
+    references = random_units(10, 0)
+    search = ExactSearch(references, lambda which, block: np.eye(10, dtype=bool)[which, block])
+    found = search.search(references, 9)
+    assert all(row not in line for row, line in enumerate(found.rows.tolist()))
+    assert (found.rows >= 0).all()
+
+
+def test_missing_neighbours_are_marked():
+    found = ExactSearch(random_units(2, 0)).search(random_units(1, 1), 4)
+    assert sorted(found.rows[0].tolist()) == [-1, -1, 0, 1]
+    assert np.isneginf(found.similarity[0, 2:]).all()
+
+
+def test_wrong_width_and_damaged_queries_are_refused():
+    search = ExactSearch(random_units(4, 0))
+    with pytest.raises(SettingsError, match="8 dimensions, queries 5"):
+        search.search(random_units(1, 0, width=5), 1)
+    with pytest.raises(SettingsError, match="NaN"):
+        search.search(np.full((1, 8), np.nan, np.float32), 1)
+
+
+@pytest.mark.parametrize("flat_below", [10, 100_000])
+def test_faiss_candidates_are_ordered_exactly(flat_below, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reference_search, "FLAT_BELOW", flat_below)
+    monkeypatch.setattr(reference_search, "PROBED_SHARE", 1)
+    references, queries = random_units(2000, 0), random_units(10, 1)
+    found = FaissSearch(references, build_faiss(references)).search(queries, 3)
+    exact = ExactSearch(references).search(queries, 3)
+    np.testing.assert_array_equal(found.rows, exact.rows)
+    np.testing.assert_array_equal(found.similarity, exact.similarity)
+
+
+def test_without_faiss_its_absence_is_explained(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    with pytest.raises(SettingsError, match=r"pip install 'barcodemae\[faiss\]'"):
+        build_faiss(random_units(3, 0))
