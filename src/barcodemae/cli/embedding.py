@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from barcodemae.default_model import DEFAULT_MODEL
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +32,9 @@ def embed(
     output: str = typer.Option(
         "-", "-o", "--output", help="OUT.parquet, OUT.npy or OUT.tsv; `-` writes TSV to stdout."
     ),
-    model: str = typer.Option(..., "--model", "-m", help="Model folder, Hub name or `kmer:K`."),
+    model: str = typer.Option(
+        DEFAULT_MODEL, "--model", "-m", help="Model folder, Hub name, `kmer:K` or `default`."
+    ),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
     dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
