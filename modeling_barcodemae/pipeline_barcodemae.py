@@ -12,6 +12,7 @@ and tests/eval/test_whitening.py.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from .modeling_barcodemae import masked_mean
 TASK = "dna-embedding"
 POOLINGS = ("mean", "none")
 IDENTITY = ".Identity"
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class DnaEmbeddingPipeline(Pipeline):
@@ -134,8 +136,13 @@ def read_readout(config: Any) -> list[tuple[Tensor, Tensor | None] | None]:
 
 
 def find_file(config: Any, name: str) -> Any:
-    """Find a file of the folder or Hub repository that a model came from; None if not there."""
-    place, commit = config.name_or_path, getattr(config, "_commit_hash", None)
+    """Find a file of the folder or Hub repository that a model came from; None if not there.
+
+    On the Hub, `pipeline` takes this file and the model from one commit, and transformers keeps
+    the file in a folder with the commit's name; newer releases record it nowhere else.
+    """
+    place, folder = config.name_or_path, Path(__file__).parent.name
+    commit = folder if COMMIT.fullmatch(folder) else getattr(config, "_commit_hash", None)
     if not place or not (commit or Path(place).is_dir()):
         return None  # the model was made in memory
     return cached_file(place, name, revision=commit, _raise_exceptions_for_missing_entries=False)
