@@ -17,7 +17,7 @@ DOCS_STAMP := build/.docs-$(WHAT)
 BROWSER_VENV := $(VENV)-browser
 BROWSER_STAMP := $(BROWSER_VENV)/.installed
 
-.PHONY: setup demo test test-browser docs lint format clean
+.PHONY: setup demo reproduce test test-browser docs lint format clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,24 @@ demo: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+# The bundled model's making, scaled down: train, fit the readout, probe beside the untrained weights
+# and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=11262
+DATA ?= out/reproduce/data
+STEPS ?= 300
+REPRODUCED := out/reproduce
+reproduce: setup
+	[ -d $(DATA) ] || $(BIN)/barcodemae prepare simulate --out $(DATA)
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
+		--train-splits pretrain,train --output $(REPRODUCED)/model --max-steps $(STEPS) --resume
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
+		--train-splits pretrain,train --output $(REPRODUCED)/barely --max-steps 1 --resume
+	$(BIN)/barcodemae probe --data $(DATA) --model plain-mean=$(REPRODUCED)/model/encoder \
+		--model one-step=$(REPRODUCED)/barely/encoder --model kmer:6 --json $(REPRODUCED)/plain.json
+	$(BIN)/barcodemae whiten $(REPRODUCED)/model --data $(DATA)
+	$(BIN)/barcodemae probe --data $(DATA) --model with-readout=$(REPRODUCED)/model \
+		--json $(REPRODUCED)/readout.json
+	$(BIN)/barcodemae leaderboard $(REPRODUCED)/plain.json $(REPRODUCED)/readout.json
 
 # The Space in headless Chromium; screenshots go to out/screenshots.
 test-browser: $(BROWSER_STAMP)

@@ -147,7 +147,9 @@ def measure(plan: Plan, encoder: Path, settings: ProbeSettings, probes: str) -> 
     seen = {"training_steps": plan.steps, "barcodes_seen": plan.steps * BASE["batch_size"]}
     cost = {"training_teraflop": round(plan.flop / 1e12)}
     return [
-        dataclasses.replace(record, seed=plan.seed, counts={**record.counts, **seen, **cost})
+        dataclasses.replace(
+            record, training_seed=plan.seed, counts={**record.counts, **seen, **cost}
+        )
         for record in records
     ]
 

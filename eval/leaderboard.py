@@ -104,10 +104,10 @@ def check_one_model(records: Sequence[ResultRecord]) -> None:
     Raises:
         SettingsError: Two sets of weights go by one name.
     """
-    weights: dict[str, set[str]] = {}
+    weights: dict[tuple[str, int | None], set[str]] = {}
     for record in records:
-        weights.setdefault(record.model, set()).add(record.weights)
-    for model, found in weights.items():
+        weights.setdefault((record.model, record.training_seed), set()).add(record.weights)
+    for (model, _), found in weights.items():
         if len(found) > 1:
             raise SettingsError(
                 f"{model} names {len(found)} different sets of weights; "
@@ -116,8 +116,8 @@ def check_one_model(records: Sequence[ResultRecord]) -> None:
 
 
 def average(records: Sequence[ResultRecord]) -> Cell:
-    """Average over seeds; a seed measured twice counts once, the later record wins."""
-    by_seed = list({record.seed: record for record in records}.values())
+    """Average over seeds, of training and probe; of a repeated one the later record counts."""
+    by_seed = list({(record.training_seed, record.seed): record for record in records}.values())
     lows = [record.low for record in by_seed if record.low is not None]
     highs = [record.high for record in by_seed if record.high is not None]
     return Cell(
@@ -132,7 +132,10 @@ def describe(records: Sequence[ResultRecord], column: tuple[str, str]) -> str:
     first = records[0]
     choices = ", ".join(f"{name} {value}" for name, value in comparable(first.protocol).items())
     seeds = len({record.seed for record in records})
-    return f"{COLUMNS[column]}: {first.dataset} ({first.dataset_hash}); {choices}; {seeds} seed(s)"
+    trained = len({record.training_seed for record in records} - {None})
+    repeats = f"{seeds} seed(s)" + (f", {trained} training seed(s)" if trained else "")
+    data = f"{first.dataset} ({first.dataset_hash})"
+    return f"{COLUMNS[column]}: {data}; {choices}; {repeats}"
 
 
 def fill_column(

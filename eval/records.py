@@ -32,7 +32,8 @@ class ResultRecord:
         revision: Hub revision, if one was asked for.
         dataset_hash: Fingerprint of the data set's files.
         protocol: Every choice that changes the number (splits, rank, n_neighbors, ...).
-        seed: Random seed; None where nothing is random.
+        seed: Random seed of the probe; None where nothing is random.
+        training_seed: Seed the weights were trained with, where models are trained several times.
         counts: Numbers of references, queries, dropped rows, ...
         seconds: Wall time of the probe, embedding included.
         command: The command that gives this record.
@@ -52,6 +53,7 @@ class ResultRecord:
     dataset_hash: str = ""
     protocol: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    training_seed: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     command: str = ""

@@ -1,7 +1,8 @@
-"""What the Space answers: the nearest references of a barcode, and whether it looks new.
+"""What the Space answers: a name with its probability, whether it is new, the nearest references.
 
-The one file that knows where answers come from. In: records of a FASTA file. Out: one `Answer` per
-record, in input order, and the vectors behind them. Guarded by tests/space/test_space_answers.py.
+The one file that knows where answers come from: `barcodemae index` and `identify`. In: records of a
+FASTA file. Out: one `Answer` per record, in input order, and the vectors behind them. Guarded by
+tests/space/test_space_answers.py.
 
 Shapes: Q = queries, R = references, D = width of the model.
 """
@@ -10,18 +11,27 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.cli import main
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
-from barcodemae.eval.embedder import Embedder, find_invalid
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.nearest import TIE_DECIMALS, check_finite, unit_rows
+from barcodemae.eval.identification import (
+    Identification,
+    Identifier,
+    IdentifyOptions,
+    Rejection,
+)
+from barcodemae.eval.library import DESCRIPTION, ReferenceLibrary
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.orientation import reverse_complement
+from barcodemae.eval.reference_search import ExactSearch, unit_length
 from barcodemae.eval.screening import clean
-from barcodemae.fasta import SequenceRecord, read_records
-from barcodemae.training.source_sequences import read_annotations
+from barcodemae.fasta import SequenceRecord
 
 
 MODEL = os.environ.get("BARCODEMAE_MODEL", "default")
@@ -29,9 +39,6 @@ REFERENCES = Path(
     os.environ.get("BARCODEMAE_REFERENCES", Path(__file__).with_name("references.fasta"))
 )
 NUM_NEAREST = 3
-EXPECTED_SHARE = 0.95  # of references are more similar to their own species than the threshold
-COMPLEMENT = str.maketrans("ACGTRYKMBVDH", "TGCAYRMKVBHD")
-MIN_PAIRED = 20  # references that share a species with another; below, no threshold is drawn
 
 
 @dataclass(frozen=True)
@@ -62,170 +69,130 @@ class Answer:
     Attributes:
         id: As in the file.
         length_bp: Bases after clean-up.
-        strand: `+` as given, `-` if its reverse complement was nearer; that one was compared.
-        matches: Nearest references first; empty if the sequence cannot be read.
-        looks_new: Less similar than a species' own members are; None if that was not judged.
-        problem: Why it cannot be read; empty if it can.
+        found: As `barcodemae identify` has it; None if the sequence cannot be identified.
+        matches: Nearest references first.
+        problem: Why it cannot be identified; empty if it can.
     """
 
     id: str
     length_bp: int
-    strand: str = "+"
+    found: Identification | None = None
     matches: tuple[Match, ...] = ()
-    looks_new: bool | None = None
     problem: str = ""
 
+    @property
+    def looks_new(self) -> bool:
+        """Whether its species, or its genus too, is probably not among the references."""
+        return self.found is not None and "novel_species" in self.found.flags
 
-@dataclass(frozen=True)
+    @property
+    def verdict(self) -> str:
+        """Two words on what became of it."""
+        if self.found is None:
+            return "not identified"
+        if "novel_genus" in self.found.flags:
+            return "new genus"
+        if self.looks_new:
+            return "new species"
+        is_named = self.found.given()[-1:] and self.found.given()[-1][0] == RANKS[-1]
+        return "known species" if is_named else "uncertain"
+
+
 class Library:
     """A model and the references it embedded.
 
     Attributes:
-        embedder: The model.
-        references: In file order.
+        threshold: Probability from which a name is given.
+        references: In the order of the library.
         vectors: Their unit vectors, (R, D).
-        threshold: Below this similarity a barcode looks new; None if the references cannot tell.
+
+    Args:
+        folder: Made by `barcodemae index`.
+        model: The model it was indexed with.
     """
 
-    embedder: Embedder
-    references: list[Reference]
-    vectors: NDArray[np.float64]
-    threshold: float | None
+    def __init__(self, folder: Path, model: str) -> None:
+        library = ReferenceLibrary(folder)
+        self.embedder = OffsetEmbedder(load_embedder(model), library.description["offsets"])
+        options = IdentifyOptions()
+        self.identifier = Identifier(library, self.embedder, options)
+        self.threshold = options.threshold
+        self.vectors = library.vectors
+        self.search = ExactSearch(library.vectors)
+        self.references = [
+            Reference(
+                library.ids[row],
+                {
+                    rank: name
+                    for place, rank in enumerate(RANKS)
+                    if (name := library.taxon(place, int(library.codes[row, place])))
+                },
+            )
+            for row in range(len(library))
+        ]
 
     def identify(
         self, records: Sequence[SequenceRecord]
-    ) -> tuple[list[Answer], NDArray[np.float64]]:
+    ) -> tuple[list[Answer], NDArray[np.float32]]:
         """Look up every record.
 
         Returns:
-            Answers in input order, and unit vectors (Q, D) of those that could be read.
+            Answers in input order, and unit vectors (Q, D) of those that were identified.
         """
-        sequences = [clean(record.sequence) for record in records]
-        reasons = find_invalid(self.embedder, sequences)
-        usable = [row for row in range(len(records)) if row not in reasons]
-        strands, vectors = self.embed_nearer_strand([sequences[row] for row in usable])
-        rows, similarity = nearest(self.vectors, vectors)
-        found = iter(zip(strands, rows, similarity, strict=True))
+        results = self.identifier.identify(records)
+        lengths = [len(clean(record.sequence)) for record in records]
+        kept = [row for row, found in enumerate(results) if isinstance(found, Identification)]
+        vectors = self.embed([records[row] for row in kept], [results[row] for row in kept])
+        matches = dict(zip(kept, self.match(vectors), strict=True))
         return [
-            Answer(record.id, len(text), problem=reasons[row])
-            if row in reasons
-            else self.answer(record.id, len(text), *next(found))
-            for row, (record, text) in enumerate(zip(records, sequences, strict=True))
+            Answer(found.id, length, problem=found.reason)
+            if isinstance(found, Rejection)
+            else Answer(found.id, length, found, matches[row])
+            for row, (found, length) in enumerate(zip(results, lengths, strict=True))
         ], vectors
 
-    def embed_nearer_strand(self, sequences: list[str]) -> tuple[list[str], NDArray[np.float64]]:
-        """Embed sequences as given and turned round; keep what is nearer to a reference.
+    def embed(
+        self, records: list[SequenceRecord], found: list[Identification]
+    ) -> NDArray[np.float32]:
+        """Embed records on the strand that was identified, as unit vectors, (Q, D)."""
+        if not records:
+            return np.empty((0, self.vectors.shape[1]), np.float32)
+        sequences = [clean(record.sequence) for record in records]
+        turned = [
+            reverse_complement(text) if item.strand == "-" else text
+            for text, item in zip(sequences, found, strict=True)
+        ]
+        return unit_length(self.embedder.embed(turned))
 
-        Returns:
-            `+` or `-`, and unit vectors, (Q, D).
-        """
-        vectors = embed_units(self.embedder, sequences, "query")
-        turned = [text.translate(COMPLEMENT)[::-1] for text in sequences]
-        invalid = find_invalid(self.embedder, turned)
-        rows = [row for row in range(len(turned)) if row not in invalid]
-        others = embed_units(self.embedder, [turned[row] for row in rows], "query")
-        strands = ["+"] * len(sequences)
-        for row, other in zip(rows, others, strict=True):
-            if (self.vectors @ other).max() > (self.vectors @ vectors[row]).max():
-                strands[row], vectors[row] = "-", other
-        return strands, vectors
-
-    def answer(
-        self,
-        name: str,
-        length_bp: int,
-        strand: str,
-        rows: NDArray[np.int64],
-        similarity: NDArray[np.float64],
-    ) -> Answer:
-        """Put one answer together."""
-        matches = tuple(
-            Match(self.references[row], float(value))
-            for row, value in zip(rows, similarity, strict=True)
-        )
-        looks_new = None if self.threshold is None else matches[0].similarity < self.threshold
-        return Answer(name, length_bp, strand, matches, looks_new)
+    def match(self, vectors: NDArray[np.float32]) -> list[tuple[Match, ...]]:
+        """Find the nearest references of every vector; ties in the order of the library."""
+        if len(vectors) == 0:
+            return []
+        near = self.search.search(vectors, NUM_NEAREST)
+        return [
+            tuple(
+                Match(self.references[row], float(value))
+                for row, value in zip(rows, similarity, strict=True)
+                if row >= 0
+            )
+            for rows, similarity in zip(near.rows.tolist(), near.similarity, strict=True)
+        ]
 
 
-def embed_units(embedder: Embedder, sequences: list[str], what: str) -> NDArray[np.float64]:
-    """Embed sequences as unit vectors, (N, D).
-
-    Raises:
-        SettingsError: The model gives NaN.
-    """
-    if not sequences:
-        return np.empty((0, 0))
-    vectors = embedder.embed(sequences)
-    check_finite(vectors, what)
-    return unit_rows(vectors, slice(None))
-
-
-def nearest(
-    references: NDArray[np.float64], queries: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the nearest references of every query, exactly; ties go to the lowest row.
+def open_library(model: str = MODEL, references: Path = REFERENCES) -> Library:
+    """Open a library, or index references first.
 
     Args:
-        references: Unit vectors, (R, D).
-        queries: Unit vectors, (Q, D).
-
-    Returns:
-        Rows and cosines, nearest first, (Q, `NUM_NEAREST`) or fewer columns if R is less.
-    """
-    if len(queries) == 0:
-        return np.empty((0, 0), np.int64), np.empty((0, 0))
-    cosines = (queries @ references.T).round(TIE_DECIMALS)  # (Q, R)
-    rows = np.argsort(-cosines, axis=1, kind="stable")[:, :NUM_NEAREST]
-    return rows, np.take_along_axis(cosines, rows, axis=1)
-
-
-def find_threshold(references: list[Reference], vectors: NDArray[np.float64]) -> float | None:
-    """Draw the line below which a barcode looks new.
-
-    Every reference that shares its species with another is compared with the nearest of those;
-    `EXPECTED_SHARE` of these similarities lie above the line.
-    """
-    species = np.array([reference.taxa.get("species", "") for reference in references])
-    own = []
-    for row, name in enumerate(species):
-        others = np.flatnonzero((species == name) & (np.arange(len(species)) != row))
-        if name and len(others):
-            own.append(float((vectors[others] @ vectors[row]).max()))
-    return float(np.quantile(own, 1 - EXPECTED_SHARE)) if len(own) >= MIN_PAIRED else None
-
-
-def read_references(path: Path) -> tuple[list[Reference], list[str]]:
-    """Read named barcodes: FASTA with `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
-
-    Returns:
-        References and their sequences.
+        model: A model folder, or `default`.
+        references: A folder made by `barcodemae index`, or anything it reads, such as FASTA with
+            `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
 
     Raises:
-        DataError: Not FASTA, or a record without a name.
+        DataError: They cannot be indexed; the reason was said on stderr.
     """
-    references, sequences = [], []
-    for record in read_records(path):
-        annotated = read_annotations(record.header)
-        taxa = {} if annotated is None else {r: annotated[1][r] for r in RANKS if r in annotated[1]}
-        if annotated is None or not taxa:
-            raise DataError(path, f"record {record.number} ({record.id}) has no ;tax=...; lineage")
-        references.append(Reference(annotated[0], taxa))
-        sequences.append(record.sequence)
-    return references, sequences
-
-
-def open_library(model: str = MODEL, path: Path = REFERENCES) -> Library:
-    """Open the model and embed the references.
-
-    Raises:
-        CheckpointError: The model cannot be opened.
-        DataError: The references cannot be read.
-    """
-    embedder = load_embedder(model)
-    references, sequences = read_references(path)
-    reasons = find_invalid(embedder, sequences)
-    if reasons:
-        row = min(reasons)
-        raise DataError(path, f"record {row + 1} ({references[row].id}): {reasons[row]}")
-    vectors = embed_units(embedder, sequences, "reference")
-    return Library(embedder, references, vectors, find_threshold(references, vectors))
+    if (references / DESCRIPTION).is_file():
+        return Library(references, model)
+    folder = Path(mkdtemp()) / "library"  # kept open for as long as the page runs
+    if main(["index", str(references), "--output", str(folder), "--model", model]) != 0:
+        raise DataError(references, "cannot be indexed, see above")
+    return Library(folder, model)

@@ -3,7 +3,8 @@
     pip install -r requirements.txt && python app.py
 
 Environment: BARCODEMAE_MODEL (a model folder, in place of the bundled weights) and
-BARCODEMAE_REFERENCES (a FASTA file, in place of the simulated one beside this file). Guarded by
+BARCODEMAE_REFERENCES (a FASTA file or a library made by `barcodemae index`, in place of the
+simulated file beside this one). Guarded by
 tests/browser/.
 """
 
@@ -42,7 +43,7 @@ NO_GAPS = state(
     "Nothing filled in yet",
     f"Write {MASK} in place of each hidden k-mer, then press Fill in.",
 )
-COMMAND = "barcodemae embed YOUR.fasta --model default -o OUT.tsv"
+COMMAND = "barcodemae identify YOUR.fasta --reference LIB -o OUT.tsv"
 
 
 class Page:
@@ -88,7 +89,7 @@ class Page:
             html = answers_table(answers, self.library.threshold)
             with TemporaryDirectory() as folder:  # gradio copies the file before it asks for more
                 path = Path(folder) / TSV_NAME
-                path.write_text("".join(f"{line}\n" for line in tsv_lines(answers)))
+                path.write_text("".join(tsv_lines(answers)))
                 yield self.outcome(html, figure, str(path))
 
     def clear(self) -> tuple[Any, ...]:
@@ -124,7 +125,7 @@ def build(page: Page) -> gr.Blocks:
     with gr.Blocks(title="BarcodeMAE", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
         gr.Markdown(
             "# BarcodeMAE\n"
-            "What is this DNA barcode near to? A masked auto-encoder turns barcodes (COI) into "
+            "Which species is this DNA barcode of? A masked auto-encoder turns barcodes (COI) into "
             f"vectors and compares yours with **{len(library.references)} references**"
             f"{' (simulated, to show how it works)' if is_simulated(library) else ''}."
         )
@@ -160,7 +161,7 @@ def identify_tab(page: Page) -> None:
             result = gr.HTML(EMPTY, elem_id="result")
             download = gr.DownloadButton("Download TSV", interactive=False, elem_id="download")
     gr.Markdown(
-        "### Map\nYour sequences (black; a star looks new) among the references. The two axes are "
+        "### Map\nYour sequences (black; a star: new) among the references. The two axes are "
         f"principal components of the references and show {100 * page.projection.share:.0f} % of "
         "their variance: far is far, but what looks near may differ in the rest. The table decides."
     )

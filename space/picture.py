@@ -78,7 +78,7 @@ def draw_map(
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    read = [answer for answer in answers if answer.matches]
+    read = [answer for answer in answers if answer.found is not None]
     if read and vectors is not None:
         places = projection(vectors)
         figure.add_trace(

@@ -10,86 +10,83 @@ from answers import Answer, Match
 from gaps import Gap
 
 from barcodemae.dataset import RANKS
+from barcodemae.eval.identification import Identification
+from barcodemae.eval.identification_formats import FORMATS
 
 
-COLUMNS = (
-    "id",
-    "length_bp",
-    "strand",
-    "verdict",
-    "neighbor",
-    "reference",
-    "similarity",
-    *RANKS,
-    "problem",
-)
-
-
-def verdict(answer: Answer) -> str:
-    """Say in two words what became of a sequence."""
-    if answer.problem:
-        return "not read"
-    if answer.looks_new is None:
-        return "not judged"
-    return "looks new" if answer.looks_new else "known species"
-
-
-def answers_table(answers: Sequence[Answer], threshold: float | None) -> str:
+def answers_table(answers: Sequence[Answer], threshold: float) -> str:
     """Lay answers out as an HTML table; on a phone each row becomes a card."""
     rows = "".join(answer_row(answer) for answer in answers)
-    judged = (
-        "These references hold too few species with several barcodes to judge what is new."
-        if threshold is None
-        else f"<b>Looks new</b>: similarity below {threshold:.4f}. 95 % of the references are more "
-        "similar than that to their own species. Similarity is a cosine, not a probability."
-    )
     return (
-        '<table class="answers"><caption>Nearest references</caption><thead><tr>'
-        '<th scope="col">Sequence</th><th scope="col">Verdict</th>'
-        '<th scope="col">Nearest reference</th><th scope="col">Similarity</th>'
-        f'</tr></thead><tbody>{rows}</tbody></table><p class="note">{judged}</p>'
+        '<table class="answers"><caption>Identified</caption><thead><tr>'
+        '<th scope="col">Sequence</th><th scope="col">Verdict</th><th scope="col">Name</th>'
+        '<th scope="col">Nearest reference</th>'
+        f'</tr></thead><tbody>{rows}</tbody></table><p class="note">A name is given from a '
+        f"probability of {threshold:.0%} up, calibrated on references that were left out. "
+        "<b>New</b>: probably not among the references. Similarity is a cosine, not a probability."
+        "</p>"
     )
 
 
 def answer_row(answer: Answer) -> str:
     """One row."""
-    word = verdict(answer)
-    turned = ", turned round" if answer.strand == "-" else ""
-    mark = f'<span class="mark {word.replace(" ", "-")}">{word}</span>'
-    name = (
+    found = answer.found
+    turned = ", turned round" if found is not None and found.strand == "-" else ""
+    cells = (
         f'<th scope="row"><span class="id">{escape(answer.id) or "(no name)"}</span>'
         f'<span class="small">{answer.length_bp} bp{turned}</span></th>'
+        f'<td><span class="mark {answer.verdict.replace(" ", "-")}">{answer.verdict}</span>'
     )
-    if answer.problem:
-        return f'<tr>{name}<td>{mark}</td><td colspan="2">{escape(answer.problem)}</td></tr>'
+    if found is None:
+        return f'<tr>{cells}</td><td colspan="2">{escape(answer.problem)}</td></tr>'
+    if answer.looks_new:
+        chance = max(found.new_species, found.new_genus)
+        cells += f'<span class="small">{percent(chance)}</span>'
     first, *others = answer.matches
-    further = "".join(f"<li>{match_text(match)}, {match.similarity:.4f}</li>" for match in others)
+    further = "".join(f"<li>{match_text(match)}</li>" for match in others)
     more = f"<details><summary>{len(others)} more</summary><ol>{further}</ol></details>"
     return (
-        f"<tr>{name}<td>{mark}</td><td>{match_text(first)}{more if others else ''}</td>"
-        f'<td><span class="similarity">{first.similarity:.4f}</span></td></tr>'
+        f"<tr>{cells}</td><td>{name_text(found)}</td>"
+        f"<td>{match_text(first)}{more if others else ''}</td></tr>"
     )
+
+
+def percent(probability: float) -> str:
+    """A probability, never rounded to certainty."""
+    return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def name_text(found: Identification) -> str:
+    """The deepest name that is given, with its probability, then where it belongs."""
+    given = found.given()
+    if not given:
+        return '<b>unassigned</b> <span class="small">no rank is supported</span>'
+    rank, name, probability = given[-1]
+    lineage = escape(" > ".join(name for _, name, _ in given[:-1]))
+    chance = f"{rank}, {percent(probability)}"
+    return f'<b>{escape(name)}</b> <span class="small">{chance}; {lineage}</span>'
 
 
 def match_text(match: Match) -> str:
-    """A reference: the lowest name first, then where it belongs, then its id."""
+    """A reference: its lowest name, its similarity and its id."""
     taxa = [match.reference.taxa[rank] for rank in RANKS if rank in match.reference.taxa]
-    lineage = escape(" > ".join(taxa[:-1]))
-    reference = escape(match.reference.id)
-    return f'<b>{escape(taxa[-1])}</b> <span class="small">{lineage} ({reference})</span>'
+    similarity = f'<span class="similarity">{match.similarity:.4f}</span>'
+    details = f"similarity {similarity}, {escape(match.reference.id)}"
+    return f'{escape(taxa[-1])} <span class="small">{details}</span>'
 
 
 def tsv_lines(answers: Sequence[Answer]) -> Iterator[str]:
-    """Yield a header and one line per sequence and neighbour, unrounded."""
-    yield "\t".join(COLUMNS)
+    """Yield the lines that `barcodemae identify` writes; what was not identified comes last.
+
+    A comment names each of those with its reason, so that the table stays one.
+    """
+    yield FORMATS["tsv"].header
     for answer in answers:
-        start = (answer.id, str(answer.length_bp), answer.strand, verdict(answer))
-        if answer.problem:
-            yield "\t".join((*start, "", "", "", *("" for _ in RANKS), answer.problem))
-        for number, match in enumerate(answer.matches, start=1):
-            taxa = (match.reference.taxa.get(rank, "") for rank in RANKS)
-            found = (str(number), match.reference.id, repr(match.similarity))
-            yield "\t".join((*start, *found, *taxa, ""))
+        if answer.found is not None:
+            yield FORMATS["tsv"].line(answer.found)
+    for answer in answers:
+        if answer.found is None:
+            yield f"# not identified: {answer.id}\t{answer.problem}\n"
 
 
 def gaps_table(gaps: Sequence[Gap], filled: str, k: int) -> str:

@@ -129,3 +129,14 @@ def test_unknown_formats_and_empty_results_are_refused(poster):
 
 def test_cards_and_tables_agree_on_what_fair_rivals_may_differ_in():
     assert set(results.DESCRIPTIVE) == set(DESCRIPTIVE)
+
+
+def test_training_seeds_have_their_own_weights_and_are_averaged(poster):
+    runs = [
+        record("Twice", "1nn", "accuracy", value, weights=f"w{seed}", training_seed=seed)
+        for seed, value in enumerate((60.0, 70.0))
+    ]
+    text = render_table(build_table([*poster, *runs]), "csv")
+    row = next(line for line in text.splitlines() if "Twice" in line)
+    assert "65.0" in row
+    assert any("2 training seed(s)" in note for note in build_table(runs).notes)

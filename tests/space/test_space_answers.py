@@ -1,67 +1,72 @@
-"""What the Space answers is exact, in order, and says what it cannot read."""
+"""What the Space answers is what `barcodemae identify` says, in order; input is checked."""
+
+import csv
+import io
 
 import numpy as np
 import pytest
-from answers import (
-    MIN_PAIRED,
-    REFERENCES,
-    Library,
-    Reference,
-    find_threshold,
-    nearest,
-    open_library,
-)
+from answers import REFERENCES, open_library
 from picture import Projection, draw_map
 from reading import MAX_BYTES, MAX_RECORDS, NothingGivenError, TooLargeError, read_input
 from sklearn.neighbors import NearestNeighbors
+from tables import tsv_lines
 
+from barcodemae.cli import main
 from barcodemae.errors import DataError
 from barcodemae.fasta import read_records
 
 
-def units(generator, count, width):
-    vectors = generator.normal(size=(count, width))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+EXAMPLES = REFERENCES.with_name("examples.fasta")
 
 
-def test_the_nearest_are_those_of_scikit_learn():
-    generator = np.random.default_rng(0)
-    references, queries = units(generator, 50, 8), units(generator, 9, 8)
-    rows, similarity = nearest(references, queries)
-    judge = NearestNeighbors(n_neighbors=3, metric="cosine", algorithm="brute").fit(references)
-    distance, expected = judge.kneighbors(queries)
-    assert (rows == expected).all()
-    np.testing.assert_allclose(similarity, 1 - distance, atol=1e-9)
+def test_the_table_is_that_of_the_command(library, tiny_folder, tmp_path):
+    answers, _ = library.identify(read_input(None, str(EXAMPLES)))
+    lines = list(tsv_lines(answers))
+    folder, out = library.identifier.library.folder, tmp_path / "out.tsv"
+    command = ["identify", str(EXAMPLES), "-r", str(folder), "-m", str(tiny_folder), "-o", str(out)]
+    assert main(command) == 0
+    assert "".join(line for line in lines if not line.startswith("#")) == out.read_text()
+    assert [line for line in lines if line.startswith("#")] == [
+        "# not identified: too_short\ttoo short to identify: 2 bases, at least 90 are needed\n"
+    ]
 
 
-def test_equally_near_references_come_in_file_order():
-    references = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    rows, _ = nearest(references, np.array([[1.0, 0.0]]))
-    assert rows.tolist() == [[1, 2, 0]]
+def test_the_examples_show_every_kind_of_answer(library):
+    answers, _ = library.identify(read_input(None, str(EXAMPLES)))
+    verdicts = {answer.id: answer.verdict for answer in answers}
+    assert verdicts["known_1"] == verdicts["known_2"] == verdicts["reversed"] == "known species"
+    assert verdicts["unseen_1"].startswith("new ")
+    assert verdicts["unseen_2"].startswith("new ")
+    assert verdicts["too_short"] == "not identified"
+    assert [answer.found.strand for answer in answers if answer.id == "reversed"] == ["-"]
 
 
-def test_a_reference_finds_itself_and_an_unreadable_record_keeps_its_place(library):
+def test_the_nearest_are_those_of_scikit_learn(library):
+    answers, vectors = library.identify(read_input(None, str(EXAMPLES)))
+    judge = NearestNeighbors(n_neighbors=3, metric="cosine", algorithm="brute").fit(library.vectors)
+    distance, rows = judge.kneighbors(vectors)
+    read = [answer for answer in answers if answer.found]
+    assert len(read) == len(vectors)
+    for answer, places, away in zip(read, rows, distance, strict=True):
+        similarity = [match.similarity for match in answer.matches]
+        np.testing.assert_allclose(similarity, 1 - away, atol=1e-5)
+        assert answer.matches[0].reference == library.references[places[0]]
+
+
+def test_a_reference_finds_itself_and_a_record_that_is_not_read_keeps_its_place(library):
     first, second = list(read_records(REFERENCES))[:2]
     text = f">a\n{second.sequence.lower()}\n>b\nAC\n>c\n{first.sequence}NNN\n"
     answers, vectors = library.identify(read_input(text, None))
     assert [answer.id for answer in answers] == ["a", "b", "c"]
     assert [len(answer.matches) for answer in answers] == [3, 0, 3]
     assert len(vectors) == 2
-    assert answers[0].matches[0].reference == library.references[1]
-    assert answers[2].matches[0].reference == library.references[0]
-    assert answers[2].matches[0].similarity == pytest.approx(1)
-    assert answers[0].looks_new is answers[2].looks_new is False
+    by_id = {reference.id: reference for reference in library.references}
+    for answer, record in ((answers[0], second), (answers[2], first)):
+        reference = by_id[record.id.partition(";")[0]]
+        assert answer.matches[0].reference == reference
+        assert answer.matches[0].similarity == pytest.approx(1)
+        assert "exact_match" in answer.found.flags
     assert answers[1].problem.startswith("too short")
-    assert answers[1].looks_new is None
-
-
-def test_a_barcode_from_the_other_strand_is_turned_round(library):
-    first = next(iter(read_records(REFERENCES)))
-    turned = first.sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
-    answers, vectors = library.identify(read_input(f">a\n{turned}\n>b\n{first.sequence}\n", None))
-    assert [answer.strand for answer in answers] == ["-", "+"]
-    assert answers[0].matches == answers[1].matches
-    np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
 def test_nothing_readable_is_still_answered(library):
@@ -69,46 +74,26 @@ def test_nothing_readable_is_still_answered(library):
     assert answers[0].problem
     assert len(vectors) == 0
     assert draw_map(library, Projection(library.vectors), answers, vectors)
+    rows = list(csv.DictReader(io.StringIO("".join(tsv_lines(answers))), delimiter="\t"))
+    assert len(rows) == 1  # the comment
 
 
-def test_the_threshold_leaves_one_in_twenty_below_it():
-    generator = np.random.default_rng(0)
-    centers = units(generator, 100, 16)
-    pairs = np.concatenate([centers, centers + 0.02 * generator.normal(size=centers.shape)])
-    vectors = pairs / np.linalg.norm(pairs, axis=1, keepdims=True)
-    references = [Reference(str(row), {"species": f"s{row % 100}"}) for row in range(200)]
-    threshold = find_threshold(references, vectors)
-    own = (vectors[:100] * vectors[100:]).sum(axis=1)
-    assert 0.02 <= (own < threshold).mean() <= 0.06
-    lonely = [Reference(str(row), {"species": f"s{row}"}) for row in range(200)]
-    assert find_threshold(lonely, vectors) is None
-
-
-def test_without_a_threshold_nothing_is_called_new(library):
-    vague = Library(library.embedder, library.references, library.vectors, None)
-    (answer,), _ = vague.identify(read_input("ACGTACGTACGT", None))
-    assert answer.matches
-    assert answer.looks_new is None
-
-
-def test_the_shipped_references_are_simulated_and_enough_for_a_threshold(library):
+def test_the_shipped_references_are_simulated(library):
     assert {reference.taxa["phylum"] for reference in library.references} == {"Simulata"}
-    assert len(library.references) > MIN_PAIRED
-    assert 0 < library.threshold < 1
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (">x\nACGTACGT\n", r"record 1 \(x\) has no ;tax="),
-        (">x;tax=g:Apis;\nAC\n", r"record 1 \(x\): too short"),
-        ("table\n", r"references\.fasta, line 1: "),
-    ],
-)
-def test_references_that_cannot_serve_are_named(tiny_folder, tmp_path, content, said):
+def test_an_indexed_library_is_opened_as_it_is(library, tiny_folder):
+    folder = library.identifier.library.folder
+    again = open_library(str(tiny_folder), folder)
+    assert again.identifier.library.folder == folder
+    assert again.references == library.references
+
+
+@pytest.mark.parametrize("content", ["table\n", ">x;tax=g:Apis;\nAC\n"])
+def test_references_that_cannot_serve_are_named(tiny_folder, tmp_path, content):
     path = tmp_path / "references.fasta"
     path.write_text(content)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=r"references\.fasta: cannot be indexed"):
         open_library(str(tiny_folder), path)
 
 
@@ -149,7 +134,7 @@ def test_limits_are_said_before_anything_is_read(tmp_path):
 def test_a_reference_stands_at_the_same_place_in_every_picture(library):
     projection = Projection(library.vectors)
     assert 0 < projection.share <= 1
-    answers, vectors = library.identify(read_input("ACGTACGTACGTTTGA", None))
+    answers, vectors = library.identify(read_input("ACGTACGTACGTTTGA" * 20, None))
     alone, with_query = draw_map(library, projection), draw_map(
         library, Projection(library.vectors), answers, vectors
     )  # fmt: skip

@@ -1,15 +1,14 @@
 """Gaps are filled in as the model says; tables escape what visitors wrote and lose nothing."""
 
-import csv
-
 import pytest
 import torch
 from answers import Answer, Match, Reference
 from gaps import GapError, GapFiller
-from tables import answers_table, gaps_table, state, tsv_lines
+from tables import answers_table, gaps_table, state
 
 from barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEModel
 from barcodemae.errors import CheckpointError
+from barcodemae.eval.identification import Identification
 from barcodemae.training.export import export
 
 
@@ -70,42 +69,53 @@ def test_a_model_without_a_decoder_is_refused(make_config, tokenizer, tmp_path):
 
 
 TAXA = {"family": "<b>Apidae</b>", "species": "Apis & co"}
-NEAR = (Match(Reference("r1", TAXA), 0.123456789), Match(Reference("r2", TAXA), 0.1))
+NEAR = (Match(Reference("<r1>", TAXA), 0.123456789), Match(Reference("r2", TAXA), 0.1))
+
+
+def identification(name, depth, probability, flags=(), **further):
+    names = [None, None, None, "<b>Apidae</b>", None, "Apis", "Apis & co"]
+    values = {
+        "id": name, "names": names, "probabilities": [probability] * 7, "depth": depth,
+        "new_species": 0.0, "new_genus": 0.0, "nearest": "r1", "similarity": 0.5, "agreement": 1.0,
+        "identity": None, "coverage": None, "strand": "+", "length": 30, "unknown": 0.0,
+        "flags": list(flags),
+    }  # fmt: skip
+    return Identification(**(values | further))
+
+
 ANSWERS = [
-    Answer("q<1>", 30, "-", NEAR, looks_new=True),
-    Answer("q2", 2, problem="too short"),
-    Answer("q3", 30, "+", (Match(Reference("r3", TAXA), 1.0),), looks_new=False),
-]
+    Answer("q<1>", 30, identification("q<1>", 4, 0.85, ["novel_species"], strand="-",
+           new_species=0.74), NEAR),
+    Answer("q2", 2, problem="too <short>"),
+    Answer("q3", 30, identification("q3", 7, 0.9996), NEAR),
+    Answer("q4", 30, identification("q4", 0, 0.2, ["novel_species", "novel_genus"],
+           new_genus=0.6), NEAR[:1]),
+    Answer("q5", 30, identification("q5", 4, 0.9), NEAR[:1]),
+]  # fmt: skip
+
+
+def test_verdicts_follow_the_flags_and_the_names_given():
+    assert [answer.verdict for answer in ANSWERS] == [
+        "new species", "not identified", "known species", "new genus", "uncertain",
+    ]  # fmt: skip
 
 
 def test_html_escapes_ids_and_names():
-    html = answers_table(ANSWERS, 0.5)
-    assert "q&lt;1&gt;" in html
-    assert html.count("turned round") == 1
-    assert "Apis &amp; co" in html
-    assert "&lt;b&gt;Apidae" in html
+    html = answers_table(ANSWERS, 0.8)
+    for text in ("q&lt;1&gt;", "Apis &amp; co", "&lt;b&gt;Apidae", "&lt;r1&gt;", "too &lt;short"):
+        assert text in html
     assert "q<1>" not in html
-    assert [html.count(f">{word}<") for word in ("looks new", "not read", "known species")] == [
-        1, 1, 1,
-    ]  # fmt: skip
+    assert html.count("turned round") == 1
     assert "<script>" not in state("error", "<script>", "<script>", "<script>")
 
 
-def test_a_table_without_a_threshold_says_why():
-    assert "too few species" in answers_table(ANSWERS[1:2], None)
-
-
-def test_tsv_has_a_line_per_neighbor_with_unrounded_numbers():
-    rows = list(csv.DictReader(tsv_lines(ANSWERS), delimiter="\t"))
-    assert [(row["id"], row["neighbor"]) for row in rows] == [
-        ("q<1>", "1"), ("q<1>", "2"), ("q2", ""), ("q3", "1"),
-    ]  # fmt: skip
-    assert [row["strand"] for row in rows] == ["-", "-", "+", "+"]
-    assert rows[0]["similarity"] == "0.123456789"
-    assert (rows[0]["species"], rows[0]["genus"]) == ("Apis & co", "")
-    assert [row["verdict"] for row in rows] == ["looks new"] * 2 + ["not read", "known species"]
-    assert rows[2]["problem"] == "too short"
-    assert all(None not in row and None not in row.values() for row in rows)
+def test_names_come_with_their_rank_and_a_probability_that_is_never_certain():
+    html = answers_table(ANSWERS, 0.8)
+    assert "family, 85 %" in html
+    assert "species, over 99 %" in html
+    assert '<span class="small">74 %</span>' in html  # that the species is new
+    assert "unassigned" in html
+    assert "100 %" not in html
 
 
 def test_the_gaps_table_counts_bases_from_one(filler):
