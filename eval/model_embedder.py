@@ -7,7 +7,6 @@ unpickled, and refused if one in use is missing. Guarded by tests/eval/test_embe
 Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
-import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from barcodemae.errors import CheckpointError
 from barcodemae.eval.embedder import UnusableSequencesError, equal_length_batches
 from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
+from barcodemae.model_files import hash_weights
 
 
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
@@ -43,7 +43,7 @@ class AutoModelEmbedder:
 
     Attributes:
         name: The model as the user gave it.
-        fingerprint: First 16 hex digits of the SHA-256 of the weights.
+        fingerprint: First 16 hex digits of the SHA-256 of weights and readout.
         folder: Where its files are on this machine.
         tokenizer: From `AutoTokenizer`.
         model: From `AutoModel`, in eval mode, on its device.
@@ -123,22 +123,6 @@ def kmer_length(tokenizer: Any) -> int | None:
     return next(
         (k for k in range(1, 11) if "A" * k in vocabulary and len(vocabulary) == 4**k + 2), None
     )
-
-
-def hash_weights(folder: Path) -> str:
-    """Fingerprint a model folder: SHA-256 over its safetensors files, 16 hex digits.
-
-    Raises:
-        CheckpointError: There are none.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder}: no *.safetensors weights in it")
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def longest_input(tokenizer: Any, config: Any) -> int:

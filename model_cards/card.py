@@ -168,6 +168,7 @@ def render(
         k=kmer_length(folder),
         max_tokens=folder.tokenizer_config.get("model_max_length"),
         is_native=folder.is_native,
+        has_readout=folder.has_readout,
         task=folder.pipeline_tag,
         barcodes=EXAMPLE_BARCODES,
         run=run,

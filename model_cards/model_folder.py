@@ -5,7 +5,6 @@ names the file, because what is missing, damaged, foreign or unsafe must not be 
 is loaded or run. Guarded by tests/model_cards/test_model_folder.py.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from barcodemae.errors import CheckpointError
+from barcodemae.model_files import hash_weights, readout_modules
 
 
 ENCODER_FOLDER = "encoder"
@@ -43,6 +43,9 @@ ALLOWED = (
     "model.safetensors.index.json",
     "generation_config.json",
     "figures/*.png",
+    "modules.json",
+    "1_Pooling/config.json",
+    "[2-9]_Dense/fitted_on.json",
     "[2-9]_Dense/config.json",
     "[2-9]_Dense/model.safetensors",
     "[2-9]_Normalize/config.json",
@@ -103,12 +106,22 @@ class ModelFolder:
         return ModelFolder(folder) if (folder / "config.json").is_file() else None
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of a SHA-256 over the weights, as the probes write it."""
-        digest = hashlib.sha256()
-        for file in self.weights():
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return digest.hexdigest()[:16]
+        """First 16 hex digits of a SHA-256 over weights and readout, as the probes write it."""
+        return hash_weights(self.path)
+
+    @property
+    def has_readout(self) -> bool:
+        """Whether more than the mean lies between the last layer and the embedding."""
+        return bool(readout_modules(self.path))
+
+    def readout_files(self) -> list[str]:
+        """The files that `modules.json` promises for the readout."""
+        return [
+            f"{path}/{name}"
+            for kind, path in readout_modules(self.path)
+            if kind == "Dense"
+            for name in ("config.json", "model.safetensors")
+        ]
 
     def weights(self) -> list[Path]:
         """The safetensors files at the top.
@@ -151,7 +164,8 @@ class ModelFolder:
         names = {file.relative_to(self.path).as_posix() for file in files}
         if CARD_FILE not in names:
             raise CheckpointError(f"{self.path}: no card; run `barcodemae card {self.path}` first")
-        missing = [name for name in (*required, *self.shards()) if name not in names]
+        promised = (*required, *self.shards(), *self.readout_files())
+        missing = [name for name in promised if name not in names]
         if missing:
             raise CheckpointError(
                 f"{self.path}: {', '.join(missing)} missing; `barcodemae export` writes all files"
@@ -166,8 +180,10 @@ class ModelFolder:
                 f"{foreign[0]}: does not belong to a published model; remove it, or write a clean "
                 "folder with `barcodemae export`"
             )
-        for weights in self.weights():
-            check_safetensors(weights)
+        self.weights()
+        for file in files:
+            if file.suffix == ".safetensors":
+                check_safetensors(file)
 
     def check_safe(self, file: Path) -> None:
         """Refuse links and pickles.

@@ -32,6 +32,7 @@ from barcodemae.modeling_barcodemae import (
     handler,
 )
 from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.stored_readout import copy_readout, drop_readout
 
 
 ENCODER_FOLDER = "encoder"
@@ -62,6 +63,7 @@ def export(
     *,
     dtype: torch.dtype | None = None,
     force: bool = False,
+    readout_from: Path | None = None,
 ) -> None:
     """Write both artefacts: the full folder, and the native encoder in `encoder/` below it.
 
@@ -71,6 +73,7 @@ def export(
         directory: Where to; files of an earlier export are replaced, other files are kept.
         dtype: Store weights in this type; None keeps them as they are.
         force: Also write into a non-empty folder that holds no BarcodeMAE model.
+        readout_from: The folder these weights came from, if its readout is to go along.
 
     Raises:
         CheckpointError: The folder is someone else's, or model and tokenizer do not fit.
@@ -78,6 +81,9 @@ def export(
     with staged_folder(directory, force=force) as staging:
         export_full(model, tokenizer, staging, dtype=dtype)
         export_native(model, tokenizer, staging / ENCODER_FOLDER, dtype=dtype)
+        if readout_from is not None:
+            copy_readout(readout_from, staging)
+            copy_readout(readout_from, staging / ENCODER_FOLDER)
 
 
 def export_full(
@@ -275,6 +281,7 @@ def move_into_place(staging: Path, directory: Path) -> None:
     if not directory.exists():
         staging.rename(directory)
         return
+    drop_readout(directory, unless_in=staging)
     for entry in sorted(staging.iterdir()):
         target = directory / entry.name
         if target.is_dir() and not target.is_symlink():

@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 
 from barcodemae import BarcodeMAEModel, masked_mean
 from barcodemae.cli import main
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.readout import save_readout
+from barcodemae.eval.whitening import fit_whitening
 
 
 PROGRAM = Path(__file__).with_name("open_from_hub.py")
@@ -82,6 +86,37 @@ def test_both_repositories_open_by_name_and_revision_and_their_cards_run(
     kmers = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     assert {guess["token_str"] for guess in full["guesses"]} <= kmers
     assert not list(visitor.folder.iterdir())
+
+
+def test_a_readout_is_applied_from_the_hub_at_the_revision_asked_for(
+    exported, hub, visitor, capsys
+):
+    fitted = fit_whitening(np.random.default_rng(0).normal(size=(50, 32)))
+    for folder in (exported, exported / "encoder"):
+        save_readout(folder, fitted, fitted_on={"power": 0.25})
+    assert main(["card", str(exported), "--repo-id", FULL, "--native", NATIVE]) == 0
+    assert main(["push", str(exported), FULL, "--native", NATIVE]) == 0
+    revisions = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    for repo in (FULL, NATIVE):
+        _, files = hub.head(repo)
+        assert "2_Dense/fitted_on.json" in files
+        assert "stores a readout" in files["README.md"].decode()
+        later = {
+            name: 2 * value for name, value in load(files["2_Dense/model.safetensors"]).items()
+        }
+        hub.repos[repo].commit({**files, "2_Dense/model.safetensors": save(later)}, "whiten again")
+    found = json.loads(
+        visitor(
+            *(sys.executable, "-I", str(PROGRAM)), *(FULL, revisions[FULL]),
+            *(NATIVE, revisions[NATIVE]),
+        )
+    )  # fmt: skip
+    expected = load_embedder(exported).embed(BARCODES)
+    for name in ("pipeline", "sentences"):
+        np.testing.assert_allclose(found[name], expected, atol=1e-5, err_msg=name)
+    plain = np.array(found["native"]) @ fitted.weight.T + fitted.bias
+    np.testing.assert_allclose(plain, expected, atol=1e-5)
+    np.testing.assert_allclose(found["full"], found["native"], atol=1e-5)
 
 
 @pytest.mark.parametrize("repo", [FULL, NATIVE])

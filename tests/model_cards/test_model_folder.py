@@ -5,12 +5,15 @@ import pickle
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.model_embedder import hash_weights
+from barcodemae.eval.readout import save_readout
+from barcodemae.eval.whitening import fit_whitening
 from barcodemae.model_cards.model_folder import ModelFolder
 from barcodemae.model_cards.push import plan_push
 
@@ -26,6 +29,25 @@ def test_an_exported_folder_with_its_card_is_fit_both_ways(carded):
 def test_fingerprints_are_those_of_the_probes(exported):
     for folder in (exported, exported / "encoder"):
         assert ModelFolder(folder).fingerprint() == hash_weights(folder)
+
+
+def test_a_readout_belongs_to_a_folder_and_must_be_whole(exported):
+    layer = fit_whitening(np.random.default_rng(0).normal(size=(50, 32)))
+    for folder in (exported, exported / "encoder"):
+        assert not ModelFolder(folder).has_readout
+        save_readout(folder, layer, fitted_on={"power": 0.25})
+        assert ModelFolder(folder).has_readout
+        assert ModelFolder(folder).fingerprint() == hash_weights(folder)
+    assert main(["card", str(exported), "--repo-id", FULL, "--native", NATIVE]) == 0
+    for folder in (exported, exported / "encoder"):
+        ModelFolder(folder).check_publishable()
+        weights = folder / "2_Dense" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-8])
+        with pytest.raises(CheckpointError, match="its header promises"):
+            ModelFolder(folder).check_publishable()
+        weights.unlink()
+        with pytest.raises(CheckpointError, match=r"2_Dense/model.safetensors missing"):
+            ModelFolder(folder).check_publishable()
 
 
 def test_without_a_card_nothing_is_published(exported, capsys):

@@ -1,6 +1,7 @@
-"""Commands that turn one kind of model folder into another: `export` and `convert`.
+"""Commands that make or change model folders: `export`, `convert` and `whiten`.
 
-Guarded by tests/training/test_export.py and tests/training/test_convert.py.
+Guarded by tests/training/test_export.py, tests/training/test_convert.py and
+tests/eval/test_whitening.py.
 """
 
 from enum import StrEnum
@@ -30,7 +31,10 @@ def export(
     ),
     force: bool = typer.Option(False, "--force", help="Write into a foreign, non-empty folder."),
 ) -> None:
-    """Write a trained model as DIR (full) and DIR/encoder (plain BERT, no custom code)."""
+    """Write a trained model as DIR (full) and DIR/encoder (plain BERT, no custom code).
+
+    A readout that the folder stores (see `whiten`) goes along to both.
+    """
     import torch
 
     from barcodemae.default_model import resolve_model
@@ -40,9 +44,11 @@ def export(
 
     if (model_folder is None) == (model is None):
         raise SettingsError("name one model to export: either MODEL_DIR or --model")
+    source = Path(model_folder or resolve_model(model))
     write_artefacts(
-        *load_model_folder(model_folder or resolve_model(model)),
+        *load_model_folder(source),
         out,
+        readout_from=source,
         dtype=None if dtype is None else getattr(torch, dtype.value),
         force=force,
     )
@@ -80,7 +86,42 @@ def convert(
         )
 
 
+def whiten(
+    model_folder: Path = typer.Argument(
+        ..., metavar="MODEL_DIR", help="A model folder, full or encoder; it is changed."
+    ),
+    *,
+    data: Path = typer.Option(..., help="Folder of a prepared data set; labels are not read."),
+    splits: str = typer.Option("pretrain,train", help="Partitions to draw from; commas."),
+    power: float = typer.Option(0.25, help="0 centres and rotates, 0.5 evens out all axes."),
+    sample: int = typer.Option(20_000, help="Fit on at most this many barcodes."),
+    seed: int = typer.Option(0, help="Of the draw."),
+    device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
+    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+) -> None:
+    """Fit a readout (centring, partial whitening) on barcodes and store it in MODEL_DIR.
+
+    `embed`, probes, `dna-embedding` and sentence-transformers apply it from then on, also in
+    MODEL_DIR/encoder. A readout that is there already is replaced.
+    """
+    from barcodemae.eval.whitening import WhiteningSettings, whiten_folder
+
+    settings = WhiteningSettings(
+        dataset=data,
+        splits=tuple(name.strip() for name in splits.split(",")),
+        power=power,
+        sample=sample,
+        seed=seed,
+    )
+    number = whiten_folder(model_folder, settings, device=device or None, batch_size=batch_size)
+    typer.echo(
+        f"wrote a readout of power {power:g}, fitted on {number} barcodes, to {model_folder}",
+        err=True,
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
     app.command()(export)
     app.command()(convert)
+    app.command()(whiten)

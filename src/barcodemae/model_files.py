@@ -1,0 +1,75 @@
+"""What every room has to know about the files of a model folder: its weights and its readout.
+
+In: a folder. Out: one fingerprint of all that decides an embedding, and the modules that
+`modules.json` puts after the mean; `barcodemae.eval.readout` reads and writes them. Guarded by
+tests/eval/test_whitening.py and tests/model_cards/test_model_folder.py.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from barcodemae.errors import CheckpointError
+
+
+MODULES_FILE = "modules.json"
+POOLING_FOLDER = "1_Pooling"
+DENSE_FOLDER = "2_Dense"
+FITTED_ON_FILE = "fitted_on.json"
+# What every model does, readout or not.
+BEFORE_READOUT = ("Transformer", "Pooling")
+
+
+def read_modules(folder: Path) -> list[tuple[str, str]]:
+    """Read (kind, path below the folder) of each module, in order; none without the file.
+
+    Raises:
+        CheckpointError: `modules.json` is not a list of modules.
+    """
+    listing = folder / MODULES_FILE
+    if not listing.is_file():
+        return []
+    try:
+        return [
+            (str(module["type"]).rsplit(".", maxsplit=1)[-1], str(module["path"]))
+            for module in json.loads(listing.read_text())
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{listing}: cannot be read: {error!r}") from error
+
+
+def readout_modules(folder: Path) -> list[tuple[str, str]]:
+    """Read (kind, path) of the modules that follow the mean; none if the mean is all."""
+    return [module for module in read_modules(folder) if module[0] not in BEFORE_READOUT]
+
+
+def hash_weights(folder: Path) -> str:
+    """Fingerprint a model folder: SHA-256 over weights and readout, first 16 hex digits.
+
+    Raises:
+        CheckpointError: There are no weights, or the readout's are missing.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"{folder}: no *.safetensors weights in it")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hash_file(file))
+    for kind, path in readout_modules(folder):
+        digest.update(kind.encode())
+        if kind == "Dense":
+            digest.update(hash_file(folder / path / "model.safetensors"))
+    return digest.hexdigest()[:16]
+
+
+def hash_file(path: Path) -> bytes:
+    """Hash the content of one file with SHA-256.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
