@@ -1,0 +1,59 @@
+"""The model that comes with the package: small, complete, and with a history that is its own."""
+
+import json
+
+import numpy as np
+import pytest
+
+from barcodemae.default_model import BUNDLED_FOLDER
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.records import read_records
+
+
+LARGEST_MB = 30
+BARCODE = "AACATTATATTTTATTTTTGGAGCTTGAGCAGGAATAGTAGGAACTTCTTTAAGTATTTTAATTCGTGCTGAATTAGGACATCC"
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_embedder("default")
+
+
+def test_it_is_small_and_in_safetensors():
+    files = [path for path in BUNDLED_FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < LARGEST_MB * 1e6
+    assert not [path for path in files if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
+
+
+def test_a_changed_letter_moves_an_embedding_less_than_another_barcode_does(default):
+    changed = BARCODE[:40] + "C" + BARCODE[41:]
+    other = "".join(reversed(BARCODE))
+    vectors = default.embed([BARCODE, changed, other])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_its_records_were_measured_on_these_weights(default):
+    records = [
+        record
+        for path in (BUNDLED_FOLDER / "results").glob("*.json")
+        for record in read_records(path)
+    ]
+    own = [record for record in records if record.weights == default.fingerprint]
+    assert {(record.probe, record.metric) for record in own} >= {
+        ("1nn", "accuracy"),
+        ("zsc", "ami"),
+    }
+    assert all(
+        record.protocol["queries"] == "test_unseen" for record in own if record.probe == "1nn"
+    )
+
+
+def test_its_settings_and_history_belong_together_and_name_no_machine():
+    settings = json.loads((BUNDLED_FOLDER / "settings.json").read_text())
+    history = json.loads((BUNDLED_FOLDER / "history.json").read_text())
+    assert settings["recipe"] == "bundled"
+    assert "/" not in settings["data"] + settings["output"]
+    assert history[-1]["step"] == settings.get("max_steps") or history[-1][
+        "epoch"
+    ] == pytest.approx(settings["epochs"], abs=0.01)
