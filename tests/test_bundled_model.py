@@ -54,6 +54,5 @@ def test_its_settings_and_history_belong_together_and_name_no_machine():
     history = json.loads((BUNDLED_FOLDER / "history.json").read_text())
     assert settings["recipe"] == "bundled"
     assert "/" not in settings["data"] + settings["output"]
-    assert history[-1]["step"] == settings.get("max_steps") or history[-1][
-        "epoch"
-    ] == pytest.approx(settings["epochs"], abs=0.01)
+    last = [record for record in history if "epoch" in record][-1]
+    assert last["epoch"] == pytest.approx(settings["epochs"], abs=0.01)
