@@ -35,7 +35,7 @@ def leaderboard(records: Sequence[ResultRecord]) -> str:
 
 
 def changes(records: Sequence[ResultRecord]) -> str:
-    """One line per model: its 1-NN accuracy and how it was trained."""
+    """One line per model: its 1-NN accuracy."""
     lines = [
         "| model | 1-NN accuracy (%) | steps | barcodes seen |",
         "| --- | ---: | ---: | ---: |",
