@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from comparison import BASE, MODELS, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
@@ -78,7 +77,6 @@ def main(
     settings = ProbeSettings(dataset=data, queries="val_unseen", command=command)
     records: list[ResultRecord] = []
     budget = 0.0
-    num_threads = torch.get_num_threads()
     typer.echo(
         "| change | steps | 1-NN genus, val_unseen (%) | barcodes/s |\n| --- | --- | --- | --- |"
     )
@@ -88,7 +86,6 @@ def main(
         budget = budget or steps * cost
         if only and name not in only.split(","):
             continue
-        torch.set_num_threads(num_threads)
         plan = Plan(name, name, round(budget / cost), seed, budget)
         config = PretrainConfig.resolve(
             MODELS[name], data=data, output=out / plan.folder, seed=seed, max_steps=plan.steps

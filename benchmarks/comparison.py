@@ -169,9 +169,7 @@ def main(
     command = f"python benchmarks/comparison.py --data {data.name} --steps {steps} --seeds {seeds}"
     settings = ProbeSettings(dataset=data, queries=queries, command=command)
     records: list[ResultRecord] = []
-    num_threads = torch.get_num_threads()
     for plan in plans(steps, seeds, flop):
-        torch.set_num_threads(num_threads)  # UMAP's compiler raises it to all cores
         cache = out / plan.folder / f"records-{queries}.json"
         if not cache.is_file():
             encoder = train_or_open(plan, config_of(plan, data, out))

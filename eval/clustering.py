@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_mutual_info_score
@@ -56,6 +57,7 @@ def reduce_dimensions(
     vectors: NDArray[np.float32], *, num_neighbors: int, dimensions: int, seed: int
 ) -> NDArray[np.float32]:
     """Lay out vectors (N, D) in `dimensions` by UMAP with cosine distance; seeded, one thread."""
+    num_threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside UMAP
         from umap import UMAP  # its import compiles for seconds
@@ -68,6 +70,8 @@ def reduce_dimensions(
             n_jobs=1,
         )
         reduced: NDArray[np.float32] = reducer.fit_transform(vectors)
+    # numba raises the threads of the whole process; what comes next would run oversubscribed.
+    torch.set_num_threads(num_threads)
     return reduced
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_mutual_info_score
 
@@ -81,3 +82,18 @@ def test_data_that_mean_nothing_are_refused(clouds):
     vectors[7, 0] = np.nan
     with pytest.raises(SettingsError, match="row 7"):
         zero_shot_clusters(vectors, labels, protocol, seed=0)
+
+
+def test_the_layout_leaves_the_number_of_threads_alone():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        reduce_dimensions(
+            np.random.default_rng(0).random((60, 8), dtype=np.float32),
+            num_neighbors=5,
+            dimensions=2,
+            seed=0,
+        )
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
