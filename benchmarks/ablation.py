@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from comparison import BASE, MODELS, Plan, flop_per_step, measure, train_or_open
+from comparison import BASE, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae.eval.records import ResultRecord, write_records
@@ -76,19 +76,17 @@ def main(
     command = f"python benchmarks/ablation.py --data {data.name} --steps {steps} --seed {seed}"
     settings = ProbeSettings(dataset=data, queries="val_unseen", command=command)
     records: list[ResultRecord] = []
-    budget = 0.0
+    budget = steps * flop_per_step(RECIPE, data, out)
     typer.echo(
         "| change | steps | 1-NN genus, val_unseen (%) | barcodes/s |\n| --- | --- | --- | --- |"
     )
     for name, change in CHANGES.items():
-        MODELS[name] = RECIPE | change
-        cost = flop_per_step(name, data, out)
-        budget = budget or steps * cost
         if only and name not in only.split(","):
             continue
-        plan = Plan(name, name, round(budget / cost), seed, budget)
+        variant = RECIPE | change
+        plan = Plan(name, name, round(budget / flop_per_step(variant, data, out)), seed, budget)
         config = PretrainConfig.resolve(
-            MODELS[name], data=data, output=out / plan.folder, seed=seed, max_steps=plan.steps
+            variant, data=data, output=out / plan.folder, seed=seed, max_steps=plan.steps
         )
         result = row(plan, config, settings)
         records += [ResultRecord(**entry) for entry in result["records"]]

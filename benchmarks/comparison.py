@@ -101,9 +101,14 @@ def config_of(plan: Plan, data: Path, out: Path) -> PretrainConfig:
     )
 
 
-def flop_per_step(model: str, data: Path, out: Path) -> float:
-    """Count the floating-point operations of the matrix products in one step."""
-    config = config_of(Plan(model, model, 1, 0, 0), data, out)
+def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
+    """Count the floating-point operations of the matrix products in one step.
+
+    The barcode loss has none, so its targets are not computed for this.
+    """
+    config = PretrainConfig.resolve(
+        BASE | changes | {"barcode_loss_weight": 0.0}, data=data, output=out
+    )
     share = Share(batch_size=config.batch_size, micro_batch_size=config.batch_size)
     AcceleratorState._reset_state()
     batches = build_train_batches(config, share, Accelerator(cpu=True))
@@ -165,7 +170,7 @@ def main(
 ) -> None:
     """Train and probe every model of the comparison."""
     disable_progress_bar()
-    flop = {model: flop_per_step(model, data, out) for model in MODELS}
+    flop = {model: flop_per_step(changes, data, out) for model, changes in MODELS.items()}
     command = f"python benchmarks/comparison.py --data {data.name} --steps {steps} --seeds {seeds}"
     settings = ProbeSettings(dataset=data, queries=queries, command=command)
     records: list[ResultRecord] = []

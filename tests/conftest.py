@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.training.export import export
 
 
 TINY = {
@@ -59,3 +60,13 @@ def barcodes():
     """Eight sequences of 30 to 150 bp, random but the same in every test."""
     generator = random.Random(0)
     return ["".join(generator.choices("ACGT", k=length)) for length in range(30, 160, 17)]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A full folder of the tiny model."""
+    torch.manual_seed(0)
+    model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**TINY)).eval()
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    export(model, BarcodeKmerTokenizer(k=TINY["k"]), folder)
+    return folder

@@ -174,17 +174,22 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         barcodes, skipped, generator = self.draw(step)
         shape = (len(barcodes), self.reader.max_tokens)
         noise = MaskingNoise.draw(generator, shape, self.masking, 4**self.reader.k)
-        batches = [
-            masked_batch(self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part))
+        return [
+            self.with_targets(
+                masked_batch(
+                    self.reader, barcodes[part], skipped[part], self.masking, noise.rows(part)
+                ),
+                barcodes[part],
+            )
             for part in self.parts()
         ]
+
+    def with_targets(self, batch: MaskedBatch, barcodes: NDArray[np.int64]) -> MaskedBatch:
+        """Add the vectors of the batch's barcodes (M,), if there are any."""
         if self.barcode_targets is None:
-            return batches
-        targets = [self.barcode_targets[barcodes[part]] for part in self.parts()]
-        return [
-            dataclasses.replace(batch, barcode_targets=torch.from_numpy(rows.astype(np.float32)))
-            for batch, rows in zip(batches, targets, strict=True)
-        ]
+            return batch
+        vectors = self.barcode_targets[barcodes].astype(np.float32)  # (M, D)
+        return dataclasses.replace(batch, barcode_targets=torch.from_numpy(vectors))
 
 
 def masked_batch(

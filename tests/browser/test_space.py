@@ -18,14 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-
-from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
-from barcodemae.training.export import export
 
 
 ROOT = Path(__file__).parents[2]
@@ -39,20 +35,6 @@ PATIENCE_SECONDS = 60
 
 def fasta(*names):
     return "".join(f">{name}\n{BARCODES[name]}\n" for name in names)
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory):
-    """A model with a decoder, as small as can be."""
-    torch.manual_seed(0)
-    config = BarcodeMAEConfig(
-        k=3, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        decoder_hidden_size=16, decoder_num_hidden_layers=1, decoder_num_attention_heads=2,
-        decoder_intermediate_size=32, max_position_embeddings=256,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    export(BarcodeMAEForPreTraining(config).eval(), BarcodeKmerTokenizer(k=3), folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
