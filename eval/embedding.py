@@ -14,7 +14,8 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import load_kmer_counts
 from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.foreign import load_foreign
-from barcodemae.eval.model_embedder import DTYPES, load_auto_embedder
+from barcodemae.eval.model_embedder import load_auto_embedder
+from barcodemae.eval.number_format import choose_dtype
 
 
 def check_device(device: str) -> None:
@@ -46,7 +47,8 @@ def load_embedder(
             `default` for the bundled model.
         device: Where to compute; a GPU if there is one, else the CPU.
         batch_size: Rows per forward pass; it changes speed, not results.
-        dtype: `float32`, `bfloat16` or `float16`.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 where the device has it.
+            Only models of `AutoModel` have a choice.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Run Python files that come with the model.
 
@@ -54,13 +56,12 @@ def load_embedder(
         CheckpointError: The model cannot be opened.
         SettingsError: An unknown dtype, a device that is not here, or a batch size below 1.
     """
-    if dtype not in DTYPES:
-        raise SettingsError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     model = resolve_model(model)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
+    dtype = choose_dtype(dtype, device)
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter

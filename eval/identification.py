@@ -160,7 +160,7 @@ class Identifier:
     def identify(self, records: Sequence[SequenceRecord]) -> list[Identification | Rejection]:
         """Identify some records, in order."""
         sequences = [clean(record.sequence) for record in records]
-        reasons = self.find_unusable([record.sequence for record in records], sequences)
+        reasons = self.find_unusable(records, sequences)
         rows = [row for row in range(len(records)) if row not in reasons]
         identified = iter(
             self._identify([records[r].id for r in rows], [sequences[r] for r in rows])
@@ -172,18 +172,15 @@ class Identifier:
             for row, record in enumerate(records)
         ]
 
-    def find_unusable(self, raw: Sequence[str], sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for sequences, as deposited and cleaned, that cannot be named."""
+    def find_unusable(
+        self, records: Sequence[SequenceRecord], sequences: Sequence[str]
+    ) -> dict[int, str]:
+        """Return row -> reason for records, with their cleaned letters, that cannot be named."""
         reasons = {}
-        for row, (deposited, text) in enumerate(zip(raw, sequences, strict=True)):
-            if len(text) > MAX_LENGTH:
-                reasons[row] = f"too long for a barcode: more than {MAX_LENGTH} bases"
-                continue
-            reason = reason_unusable(deposited, 1, NO_LIMIT)
-            if reason is None and len(text) < self.calibration.min_length:
-                least = self.calibration.min_length
-                reason = f"too short to identify: {len(text)} bases, at least {least} are needed"
-            if reason is not None:
+        for row, (record, text) in enumerate(zip(records, sequences, strict=True)):
+            if record.problem:
+                reasons[row] = record.problem
+            elif reason := self.reason_unusable(record.sequence, text):
                 reasons[row] = reason
         readable = [row for row in range(len(sequences)) if row not in reasons]
         # Both strands: which one will be embedded is not decided yet.
@@ -192,6 +189,16 @@ class Identifier:
             reasons |= {readable[place]: reason for place, reason in found.items()}
             readable = [row for row in readable if row not in reasons]
         return reasons
+
+    def reason_unusable(self, deposited: str, text: str) -> str | None:
+        """Say why a sequence, as deposited and cleaned, cannot be named; None if it can."""
+        if len(text) > MAX_LENGTH:
+            return f"too long for a barcode: more than {MAX_LENGTH} bases"
+        reason = reason_unusable(deposited, 1, NO_LIMIT)
+        if reason is None and len(text) < self.calibration.min_length:
+            least = self.calibration.min_length
+            reason = f"too short to identify: {len(text)} bases, at least {least} are needed"
+        return reason
 
     def _identify(self, ids: list[str], sequences: list[str]) -> list[Identification]:
         if not ids:

@@ -117,6 +117,11 @@ class ReferenceLibrary:
         """Number of references."""
         return len(self.vectors)
 
+    @property
+    def dtype(self) -> str:
+        """Number format that the model computed in; libraries of old do not say."""
+        return str(self.description["model"].get("dtype", "float32"))
+
     def check_model(self, embedder: Embedder) -> None:
         """Insist on the model that made the vectors.
 

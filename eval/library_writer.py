@@ -178,7 +178,11 @@ def write_library(
     description = {
         "format_version": FORMAT_VERSION,
         "written_by": f"barcodemae {__version__}",
-        "model": {"name": Path(embedder.name).name, "weights": embedder.fingerprint},
+        "model": {
+            "name": Path(embedder.name).name,
+            "weights": embedder.fingerprint,
+            "dtype": embedder.dtype,
+        },
         "reference": {
             "name": dataset.resolve().name,
             "hash": dataset_hash(dataset),

@@ -26,6 +26,7 @@ from transformers.utils import logging
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.embedder import UnusableSequencesError, equal_length_batches
+from barcodemae.eval.number_format import DTYPES
 from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
 from barcodemae.model_files import hash_weights
@@ -34,7 +35,6 @@ from barcodemae.model_files import hash_weights
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
 UNUSED_PARTS = ("pooler.", "contact_head.")
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass
@@ -64,6 +64,11 @@ class AutoModelEmbedder:
     readout: Readout = field(default_factory=Readout)
     # A fast tokenizer must not be set up by two threads at once.
     tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, one of `DTYPES`."""
+        return str(self.model.dtype).removeprefix("torch.")
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""

@@ -17,6 +17,11 @@ from barcodemae.eval.embedder import Embedder, find_invalid
 from barcodemae.eval.reference_search import unit_length
 
 
+def dtype_of(embedder: Embedder) -> str:
+    """Number format that an embedder computes in; counts and published systems have no choice."""
+    return str(getattr(embedder, "dtype", "float32"))
+
+
 class OffsetEmbedder:
     """Mean of the embeddings at several offsets.
 
@@ -35,6 +40,7 @@ class OffsetEmbedder:
         self.num_offsets = num_offsets
         self.name = embedder.name
         self.fingerprint = embedder.fingerprint
+        self.dtype = dtype_of(embedder)
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
         """Return one vector per sequence, (N, D)."""

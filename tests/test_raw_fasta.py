@@ -1,6 +1,8 @@
 import bz2
 import gzip
 import io
+import random
+import re
 import sys
 
 import pytest
@@ -55,16 +57,102 @@ def test_standard_input_is_read_whatever_is_in_it(content, monkeypatch):
     assert read("-") == [(1, "a", "AC")]
 
 
-def test_a_broken_fastq_record_is_named(write):
-    path = write(b"@a\nACGT\n+\nIIII\n@b\nACGT\nIIII\n")
-    with pytest.raises(DataError, match="record 2: is not FASTQ"):
-        read(path)
+DAMAGES = {
+    "no plus": lambda lines: [lines[0], lines[1], lines[3]],
+    "no letters": lambda lines: [lines[0], *lines[2:]],
+    "no qualities": lambda lines: lines[:3],
+    "header alone": lambda lines: lines[:1],
+    "header and letters": lambda lines: lines[:2],
+    "short qualities": lambda lines: [*lines[:3], lines[3][:-2]],
+    "empty qualities": lambda lines: [*lines[:3], b""],
+    "long letters": lambda lines: [lines[0], lines[1] + b"A", *lines[2:]],
+    "no header": lambda lines: lines[1:],
+    "header of FASTA": lambda lines: [b">" + lines[0][1:], *lines[1:]],
+    "a line too many": lambda lines: [*lines, b"IIII"],
+}
 
 
-def test_a_cut_off_archive_is_an_error_after_the_last_record(write):
-    packed = gzip.compress(b"".join(b">r%d\nACGT\n" % i for i in range(50_000)))
-    with pytest.raises(DataError, match="cannot be read after record"):
-        read(write(packed[: len(packed) // 2], "a.gz"))
+def fastq(number):
+    return [b"@r%d" % number, b"ACGTAC", b"+", b"@" + b"%dI@+#" % number]
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_broken_fastq_record_is_told_and_the_others_are_read(write, name, place):
+    if place == 0 and name in ("no header", "header of FASTA"):
+        pytest.skip("then the file is no FASTQ")
+    lines = []
+    for number in range(5):
+        lines += DAMAGES[name](fastq(number)) if number == place else fastq(number)
+    found = list(read_any_records(write(b"\n".join(lines) + b"\n", "a.fq")))
+    whole = [record.id for record in found if not record.problem]
+    assert [name for name in whole if name != f"r{place}"] == [
+        f"r{number}" for number in range(5) if number != place
+    ]
+    problems = [record.problem for record in found if record.problem]
+    assert len(problems) == 1
+    assert "FASTQ" in problems[0]
+    assert [record.number for record in found] == list(range(1, len(found) + 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"@a\nACGT\n+\nIII\n", "4 letters, 3 qualities"),
+        (b"@a\nACGT\nIIII\n@b\nAC\n+\nII\n", "a line starting with \\+ was expected"),
+        (b"@a\nACGT\n+\n", "cut off before its qualities"),
+    ],
+)
+def test_it_is_said_what_is_broken(write, content, problem):
+    record = next(read_any_records(write(content, "a.fq")))
+    assert (record.id, record.number) == ("a", 1)
+    assert re.search(problem, record.problem)
+
+
+def packed_records(form, number):
+    """Records that do not compress well, so a cut anywhere loses only the end."""
+    generator = random.Random(0)
+    letters = ["".join(generator.choices("ACGT", k=60)) for _ in range(number)]
+    if form == "fasta":
+        return "".join(f">r{i}\n{text}\n" for i, text in enumerate(letters)).encode()
+    return "".join(f"@r{i}\n{text}\n+\n{'I' * 60}\n" for i, text in enumerate(letters)).encode()
+
+
+@pytest.mark.parametrize("form", ["fasta", "fastq"])
+@pytest.mark.parametrize(
+    ("pack", "ending"), [(gzip.compress, "gz"), (lambda text: bz2.compress(text, 1), "bz2")]
+)
+def test_what_stands_before_a_cut_in_an_archive_is_kept_and_the_cut_is_told(
+    write, form, pack, ending
+):
+    packed = pack(packed_records(form, 8_000))
+    found = list(read_any_records(write(packed[: len(packed) // 2], f"a.{ending}")))
+    assert len(found) > 2_000
+    assert [record.id for record in found[:-1]] == [f"r{i}" for i in range(len(found) - 1)]
+    assert [record.number for record in found if record.problem] == [len(found)]
+    assert "cut off or damaged" in found[-1].problem
+
+
+def test_a_gzip_cut_at_any_byte_gives_what_was_read_and_one_problem(write):
+    packed = gzip.compress(packed_records("fasta", 12))
+    num_read = 0
+    for size in range(1, len(packed)):
+        path = write(packed[:size], "a.gz")
+        try:
+            found = list(read_any_records(path))
+        except DataError:  # before the first letter
+            continue
+        num_read += len(found) > 1
+        assert [bool(record.problem) for record in found] == [False] * (len(found) - 1) + [True]
+    assert num_read > 0
+
+
+def test_an_archive_with_a_flipped_byte_ends_in_a_problem(write):
+    packed = bytearray(gzip.compress(packed_records("fastq", 8_000)))
+    packed[len(packed) // 2] ^= 0xFF
+    *found, last = read_any_records(write(bytes(packed), "a.gz"))
+    assert found
+    assert "damaged" in last.problem
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n  \n"])

@@ -23,12 +23,14 @@ class SequenceRecord:
         id: The header up to the first white space, verbatim (`;size=` and `|` included).
         header: The whole header line without `>` or `@`.
         sequence: The letters as they stand in the file.
+        problem: What the file itself breaks in this record; empty in a record that is whole.
     """
 
     number: int
     id: str
     header: str
     sequence: str
+    problem: str = ""
 
 
 def read_records(path: Path | str) -> Iterator[SequenceRecord]:

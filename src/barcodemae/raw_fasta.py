@@ -1,17 +1,25 @@
-"""Read FASTA in which anything may stand, without losing a record.
+"""Read FASTA and FASTQ in which anything may stand, without losing a record.
 
-In: a path or `-`. Out: one record per header line, whatever its letters are: bytes that are no
-text, proteins, nothing at all; the caller says what is wrong with it. What stands before the first
-header is a record too, without id. FASTQ has no such
-latitude: a record that is not four lines ends the reading. Guarded by tests/test_raw_fasta.py.
+In: a path or `-`. Out: a record per FASTA header or FASTQ entry, whatever its letters are: bytes
+that are no text, proteins, nothing at all; the caller says what is wrong with them. What a file
+itself breaks has `problem` set: a FASTQ entry that is not four lines or whose qualities do not
+match its letters (reading goes on at the next entry), and the entry at which a compressed file is
+cut off or damaged (reading ends there). What stands before the first FASTA header is a record too,
+without id. Guarded by tests/test_raw_fasta.py.
 """
 
+import gzip
 import lzma
+import re
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from xopen import xopen
 
@@ -19,7 +27,10 @@ from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord
 
 
+GZIP_START = b"\x1f\x8b"
 KEPT_LETTERS = 1_000_000  # of one record; no barcode is that long, and memory is finite
+LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
+Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 
 
 def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
@@ -35,60 +46,174 @@ def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
         Records in file order.
 
     Raises:
-        DataError: The file is missing, its compression is damaged, it holds nothing, or a FASTQ
-            record is not one.
+        DataError: The file is missing, holds nothing, cannot be unpacked at all, or the machine
+            fails to read it.
     """
     source = sys.stdin.buffer if str(path) == "-" else str(path)
     shown = "<stdin>" if str(path) == "-" else path
     number = 0
     try:
-        with xopen(source, "rb", threads=0) as stream:
-            first = next((line for line in stream if line.strip()), b"")
+        with unpacked(source) as stream:
+            lines = Lines(stream)
+            first = next((line for line in lines if line.strip()), b"")
             parse = parse_fastq if first.startswith(b"@") else parse_fasta
-            for number, record in enumerate(parse(first, stream), start=1):
-                yield SequenceRecord(number, *record)
-    except BrokenGrammarError as error:
-        raise DataError(shown, f"record {number + 1}: {error}") from error
+            entries = parse(first, lines) if first or lines.damage else ()
+            for number, entry in enumerate(entries, start=1):
+                yield as_record(number, entry)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         place = f" after record {number}" if number else ""
-        raise DataError(shown, f"cannot be read{place}: {reason}") from error
+        raise DataError(shown, f"cannot be read{place}: {reason_of(error)}") from error
     if number == 0:
         raise DataError(shown, "holds no sequences")
 
 
-class BrokenGrammarError(ValueError):
-    """A FASTQ record that is not four lines."""
+@contextmanager
+def unpacked(source: Any) -> Iterator[Any]:
+    """Open a file or stream, unpacking it as its first bytes say.
+
+    gzip is the standard library's: of a cut file it gives all that can be unpacked, where faster
+    ones lose the last buffer.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, str):
+            source = stack.enter_context(Path(source).open("rb"))
+        packed = source if hasattr(source, "peek") else stack.enter_context(BufferedReader(source))
+        if packed.peek(2)[:2] == GZIP_START:
+            yield stack.enter_context(gzip.open(packed, "rb"))
+        else:
+            yield stack.enter_context(xopen(packed, "rb", threads=0))
 
 
-def parse_fasta(first: bytes, stream: BinaryIO) -> Iterator[tuple[str, str, str]]:
-    """Cut lines into records: id, header, letters."""
-    if not first:
-        return
+def reason_of(error: Exception) -> str:
+    """Say what went wrong in reading."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+class Lines:
+    """The lines of a file, up to where its compression is damaged.
+
+    Attributes:
+        damage: Why they ended early; empty if they did not.
+    """
+
+    def __init__(self, stream: Iterator[bytes]) -> None:
+        self.stream = stream
+        self.damage = ""
+        self.is_begun = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """Give the next line.
+
+        Raises:
+            OSError: The machine fails to read, or nothing at all can be unpacked; likewise
+                `EOFError`, `zlib.error` and `LZMAError`.
+        """
+        if self.damage:
+            raise StopIteration
+        try:
+            line = next(self.stream)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            if not self.is_begun or getattr(error, "errno", None) is not None:
+                raise
+            self.damage = f"the compressed file is cut off or damaged here: {reason_of(error)}"
+            raise StopIteration from error
+        self.is_begun = True
+        return line
+
+
+def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
+    """Cut lines into entries."""
     is_header = first.startswith(b">")
     header, letters = (first[1:], bytearray()) if is_header else (b"", bytearray(first))
-    for line in stream:
+    for line in lines:
         if line.startswith(b">"):
-            yield as_text(header, letters)
+            yield header, letters, ""
             header, letters = line[1:], bytearray()
         elif len(letters) < KEPT_LETTERS:
             letters += line[:KEPT_LETTERS]
-    yield as_text(header, letters)
+    yield header, letters, lines.damage
 
 
-def parse_fastq(first: bytes, stream: BinaryIO) -> Iterator[tuple[str, str, str]]:
-    """Cut groups of four lines into records: id, header, letters."""
-    header = first
-    while header.strip():
-        letters, plus, quality = (stream.readline() for _ in range(3))
-        if not header.startswith(b"@") or not plus.startswith(b"+") or not quality:
-            raise BrokenGrammarError("is not FASTQ: @, letters, + and qualities on four lines")
-        yield as_text(header[1:], letters)
-        header = stream.readline()
+class LookAhead:
+    """Lines with a view of the next few."""
+
+    def __init__(self, first: bytes, lines: Lines) -> None:
+        self.lines = lines
+        self.seen: deque[bytes] = deque([first])
+
+    def next_lines(self, count: int) -> list[bytes]:
+        """Show the next lines, fewer at the end."""
+        self.seen.extend(islice(self.lines, count - len(self.seen)))
+        return list(islice(self.seen, count))
+
+    def drop(self, count: int) -> None:
+        """Pass over lines that were shown."""
+        for _ in range(count):
+            self.seen.popleft()
 
 
-def as_text(header: bytes, letters: bytes | bytearray) -> tuple[str, str, str]:
-    """Make text of one record: id, header, letters."""
+def parse_fastq(first: bytes, lines: Lines) -> Iterator[Entry]:
+    """Cut lines into entries of four; where one is broken, go on at what looks like the next."""
+    ahead = LookAhead(first, lines)
+    is_told = False
+    while entry := ahead.next_lines(4):
+        if not entry[0].strip():
+            ahead.drop(1)
+            continue
+        problem = fault_of(entry)
+        if problem:
+            ahead.drop(1)
+            skip_to_entry(ahead)
+            if lines.damage and not ahead.next_lines(1):
+                problem, is_told = lines.damage, True
+        else:
+            ahead.drop(4)
+        is_headed = entry[0].startswith(b"@")
+        letters = entry[1][:KEPT_LETTERS] if len(entry) > 1 else b""
+        yield entry[0][1:] if is_headed else b"", letters, problem
+    if lines.damage and not is_told:
+        yield b"", b"", lines.damage
+
+
+def fault_of(entry: list[bytes]) -> str:
+    """Say what is wrong with four lines of FASTQ; nothing if they are an entry."""
+    if not entry[0].startswith(b"@"):
+        return "broken FASTQ: a line starting with @ was expected"
+    if len(entry) > 2 and not entry[2].startswith(b"+"):
+        return "broken FASTQ: a line starting with + was expected after the letters"
+    if len(entry) < 4:
+        return "broken FASTQ: cut off before its qualities"
+    letters, qualities = (len(entry[place].rstrip(b"\r\n")) for place in (1, 3))
+    if letters != qualities:
+        return f"broken FASTQ: {letters} letters, {qualities} qualities"
+    return ""
+
+
+def skip_to_entry(ahead: LookAhead) -> None:
+    """Pass over the rest of a broken entry.
+
+    A quality line may start with @ too; a header is told by the line of letters that follows it,
+    and the line after that, which is + or, if wrapped, more letters.
+    """
+    while shown := ahead.next_lines(3):
+        header, *follow = shown
+        is_followed = [
+            LETTERS_ONLY.fullmatch(line) or (place and line.startswith(b"+"))
+            for place, line in enumerate(follow)
+        ]
+        if header.startswith(b"@") and follow and all(is_followed):
+            return
+        ahead.drop(1)
+
+
+def as_record(number: int, entry: Entry) -> SequenceRecord:
+    """Make text of an entry."""
+    header, letters, problem = entry
     text = header.strip(b"\r\n").decode("utf-8", "surrogateescape")
     name = (header.split(maxsplit=1) or [b""])[0].decode("utf-8", "surrogateescape")
-    return name, text, bytes(letters).decode("utf-8", "surrogateescape")
+    return SequenceRecord(
+        number, name, text, bytes(letters).decode("utf-8", "surrogateescape"), problem
+    )

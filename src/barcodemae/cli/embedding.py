@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barcodemae.eval.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
 
+DTYPE_HELP = "float32, bfloat16, float16, or auto: bfloat16 where the device has it."
 CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
 
 
@@ -37,7 +38,7 @@ def embed(
     ),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
-    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
+    dtype: str = typer.Option("auto", help=DTYPE_HELP),
     revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
     trust_remote_code: bool = typer.Option(False, help="Run Python files of the model."),
     strict: bool = typer.Option(False, help="Stop at the first record that cannot be embedded."),

@@ -1,10 +1,11 @@
+import gzip
 import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval import identify_stream as stream_module
 from barcodemae.eval import resumable
 from barcodemae.eval.embedding import load_embedder
@@ -55,8 +56,9 @@ def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_pat
     assert numbers == [str(number + 1) for number in range(60) if number % 7 == 0]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_batch_size_and_threads_change_nothing(
-    tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch
+    tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch, dtype
 ):
     monkeypatch.setattr(stream_module, "UNIT", 16)
     folder = tmp_path / "model"
@@ -64,11 +66,13 @@ def test_batch_size_and_threads_change_nothing(
     tokenizer.save_pretrained(folder)
     lib = tmp_path / "lib"
     lib.mkdir()
-    build_library(reference_data, lib, OffsetEmbedder(load_embedder(folder), 1), LibraryPlan())
+    embedder = OffsetEmbedder(load_embedder(folder, dtype=dtype), 1)
+    build_library(reference_data, lib, embedder, LibraryPlan())
     outcomes = set()
     for batch_size, threads in ((64, 1), (3, 1), (64, 4), (1, 2)):
-        embedder = OffsetEmbedder(load_embedder(folder, batch_size=batch_size), 1)
-        identifier = Identifier(ReferenceLibrary(lib), embedder, IdentifyOptions(threshold=0.1))
+        model = load_embedder(folder, batch_size=batch_size, dtype=dtype)
+        options = IdentifyOptions(threshold=0.1)
+        identifier = Identifier(ReferenceLibrary(lib), OffsetEmbedder(model, 1), options)
         outcomes.add(run(identifier, queries, tmp_path / "out.tsv", threads=threads))
     assert len(outcomes) == 1
 
@@ -134,3 +138,53 @@ def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
     report = tmp_path / "out.rejected.tsv"
     rejected = report.read_bytes().count(b"\n") - 1 if report.exists() else 0
     assert rows + rejected == num_records == sink.progress.records
+
+
+def rows_and_rejected(identifier, path, folder):
+    sink = FileSink(folder / "out.tsv", "header\n", SETTINGS, resume=False)
+    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    report = folder / "out.rejected.tsv"
+    rejected = report.read_bytes().split(b"\n")[1:-1] if report.exists() else []
+    return (folder / "out.tsv").read_bytes().split(b"\n")[1:-1], rejected, sink.progress.records
+
+
+FASTQ_PIECES = st.one_of(
+    st.binary(max_size=100),
+    st.sampled_from([b"@", b"+", b"\n", b"@x\n", b"+\n", b"ACGT" * 50, b"I" * 200, b"\n@\n+\n"]),
+    st.just(b"\n@w\n" + b"ACGT" * 50 + b"\n+\n" + b"I" * 200 + b"\n"),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(pieces=st.lists(FASTQ_PIECES, max_size=12), cut=st.floats(0.3, 1))
+def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(
+    identifier, tmp_path, pieces, cut
+):
+    content = b"@first\n" + b"ACGT" * 50 + b"\n+\n" + b"I" * 200 + b"\n" + b"".join(pieces)
+    (tmp_path / "fuzz.fq").write_bytes(content)
+    packed = gzip.compress(content)
+    (tmp_path / "fuzz.fq.gz").write_bytes(packed[: max(int(cut * len(packed)), 60)])
+    for name in ("fuzz.fq", "fuzz.fq.gz"):
+        path = tmp_path / name
+        try:
+            found = list(read_any_records(path))
+        except DataError:  # nothing at all could be unpacked
+            assert path.suffix == ".gz"
+            continue
+        lines, rejected, num_records = rows_and_rejected(identifier, path, tmp_path)
+        assert len(lines) + len(rejected) == num_records == len(found)
+        assert sum(bool(record.problem) for record in found) <= len(rejected)
+
+
+def test_a_cut_archive_gives_its_whole_records_and_one_rejected(identifier, rows, tmp_path):
+    text = "".join(f"@q{n}\n{r['dna_barcode']}\n+\n{'I' * 200}\n" for n, r in enumerate(rows))
+    packed = gzip.compress(text.encode())
+    path = tmp_path / "cut.fq.gz"
+    path.write_bytes(packed[: int(0.9 * len(packed))])
+    lines, rejected, num_records = rows_and_rejected(identifier, path, tmp_path)
+    assert len(lines) > len(rows) / 2
+    assert len(rejected) == 1
+    assert len(lines) + 1 == num_records
+    assert b"cut off or damaged" in rejected[0]

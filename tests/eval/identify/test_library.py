@@ -30,7 +30,7 @@ def test_a_library_holds_the_references_in_order(library, rows, embedder):
 
 def test_a_library_says_what_made_it(library, reference_data):
     found = library.description
-    assert found["model"] == {"name": "kmer:4", "weights": "kmer:4"}
+    assert found["model"] == {"name": "kmer:4", "weights": "kmer:4", "dtype": "float32"}
     assert found["reference"]["hash"] == dataset_hash(reference_data)
     assert found["references"] == 120
     assert found["dimensions"] == 256
