@@ -4,7 +4,7 @@ References are whole barcodes (`train`), queries of seen and unseen species are 
 100 to 658 bp at random places, given a remainder of a primer at their start, or lose or gain one
 base in the middle. For every treatment: genus accuracy of the nearest reference, what `identify`
 names and how often rightly, calibration error, how often the strand is found, with and without
-averaged reading offsets, and by alignment of the candidates. Writes records and a plot.
+averaged reading offsets and alignment of the candidates. Writes records and a plot.
 """
 
 import tempfile
@@ -135,7 +135,7 @@ def main(
 ) -> None:
     """Measure treated queries."""
     queries = draw_queries(data, splits)
-    plain = load_embedder(model)
+    plain = load_embedder(model, dtype="auto")
     rows: list[dict[str, object]] = []
     for count in (int(part) for part in offsets.split(",")):
         with tempfile.TemporaryDirectory() as folder:
@@ -143,9 +143,10 @@ def main(
             embedder = OffsetEmbedder(plain, count)
             build_library(data, Path(folder), embedder, LibraryPlan())
             library = ReferenceLibrary(folder)
-            for verify in (False, True):
+            for verify in (True, False):
                 identifier = Identifier(library, embedder, IdentifyOptions(verify=verify))
-                way = f"{count} offset(s){', verified' if verify else ''}"
+                way = f"{count} offset{'s' if count > 1 else ''}"
+                way += "" if verify else ", --no-verify"
                 for name in TREATMENTS:
                     rows.append(
                         {"way": way, "treatment": name, **measure(identifier, queries, name)}

@@ -8,7 +8,7 @@ Shapes: Q = queries, K = neighbours, A = aligned candidates.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import edlib
@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.eval.evidence import UNKNOWN
+from barcodemae.eval.reference_search import NONE, Neighborhood
 
 
 STEP = re.compile(r"(\d+)([=XID])")
 ANY_BASE = [("N", base) for base in "ACGT"]
 NUM_CANDIDATES = 8  # aligned per query, each of another species
 FULL_COVERAGE = 0.5  # of the query; an identity over less counts less
+COSINE_WEIGHT = 0.05  # beside identity: one percent identity weighs as much as 0.2 in cosine
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,22 @@ class Alignment:
     coverage: float
 
 
-def overhang(steps: Sequence[tuple[int, str]]) -> int:
+def overhang(steps: Sequence[tuple[int, str]], num_errors: int) -> int:
     """Number of steps at the start of an alignment that hang over the outer sequence.
 
     Letters of the inner sequence without partner at an end are no error. edlib may match a few of
     them before it inserts the others, so a start is cut off behind an insertion as long as it has
     fewer matches than errors.
+
+    Args:
+        steps: Lengths and kinds, from the end that is looked at.
+        num_errors: Of the whole alignment; so many matches on, no start can be cut off any more.
     """
     score, lowest, cut = 0, 0, 0
     for number, (count, kind) in enumerate(steps, start=1):
         score += count if kind == "=" else -count
+        if score > num_errors:
+            break
         if kind == "I" and score < lowest:
             lowest, cut = score, number
     return cut
@@ -61,14 +69,17 @@ def align(query: str, reference: str) -> Alignment:
     """
     is_swapped = len(query) > len(reference)
     inner, outer = (reference, query) if is_swapped else (query, reference)
+    if inner in outer:
+        return Alignment(1.0, len(inner) / len(query))
     found = edlib.align(inner, outer, mode="HW", task="path", additionalEqualities=ANY_BASE)
     steps = [(int(count), kind) for count, kind in STEP.findall(found["cigar"])]
-    steps = steps[overhang(steps) :]
-    steps = steps[: len(steps) - overhang(steps[::-1])]
-    counts = {kind: sum(n for n, step in steps if step == kind) for kind in "=XID"}
-    columns = sum(counts.values())
-    in_query = columns - counts["I" if is_swapped else "D"]
-    return Alignment(counts["="] / max(columns, 1), in_query / len(query))
+    steps = steps[overhang(steps, found["editDistance"]) :]
+    steps = steps[: len(steps) - overhang(steps[::-1], found["editDistance"])]
+    not_in_query = "I" if is_swapped else "D"
+    columns = sum(count for count, _ in steps)
+    num_equal = sum(count for count, kind in steps if kind == "=")
+    in_query = columns - sum(count for count, kind in steps if kind == not_in_query)
+    return Alignment(num_equal / max(columns, 1), in_query / len(query))
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,8 @@ class AlignedCandidates:
 
     Attributes:
         rows: Among the references; -1 where there are fewer.
-        score: Identity, lowered where less than half of the query is covered; minus infinity
-            where there is none.
+        score: Identity, lowered where less than half of the query is covered, and a little by
+            the distance of the embeddings; minus infinity where there is none.
         identity: See `Alignment`.
         coverage: See `Alignment`.
     """
@@ -92,43 +103,48 @@ class AlignedCandidates:
 def one_per_species(
     rows: NDArray[np.int64], species: NDArray[np.int32], limit: int = NUM_CANDIDATES
 ) -> NDArray[np.int64]:
-    """Keep the nearest neighbour of each species, (Q, K) to (Q, limit); -1 fills up.
+    """Choose the nearest neighbour of each species: their places, (Q, K) to (Q, limit).
 
-    References without a species are kept each for itself.
+    References without a species are chosen each for itself; -1 fills up.
     """
     chosen = np.full((len(rows), limit), -1, np.int64)
     for query, (line, names) in enumerate(zip(rows.tolist(), species.tolist(), strict=True)):
         kept: dict[tuple[int, int], int] = {}
-        for row, name in zip(line, names, strict=True):
-            if row >= 0 and len(kept) < limit:
-                kept.setdefault((name, row if name == UNKNOWN else -1), row)
+        for place, (row, name) in enumerate(zip(line, names, strict=True)):
+            if row != NONE and len(kept) < limit:
+                kept.setdefault((name, row if name == UNKNOWN else -1), place)
         chosen[query, : len(kept)] = list(kept.values())
     return chosen
 
 
-def align_candidates(
-    queries: Sequence[str], candidates: NDArray[np.int64], barcodes: Sequence[Sequence[str]]
+def align_neighbors(
+    queries: Sequence[str],
+    neighborhood: Neighborhood,
+    species: NDArray[np.int32],
+    barcode_of: Callable[[int], str],
 ) -> AlignedCandidates:
-    """Align queries with their candidates and order these; ties keep the order they come in.
+    """Align queries with the nearest neighbour of each species; ties keep the order of cosines.
+
+    Where alignments differ little the embeddings have a say: of two references that are as
+    identical to the query, the one that looks more like it is of the right species more often.
 
     Args:
         queries: Cleaned sequences, Q.
-        candidates: Rows of references, (Q, A); -1 for none.
-        barcodes: Their barcodes; nothing where there is no candidate.
+        neighborhood: What the search found for them.
+        species: Species of all references, (R,).
+        barcode_of: Barcode of a reference by its row.
     """
-    shape = candidates.shape
-    identity, coverage = np.full(shape, -1.0), np.full(shape, -1.0)
-    for query, texts in enumerate(barcodes):
-        for place, text in enumerate(texts):
-            found = align(queries[query], text)
-            identity[query, place], coverage[query, place] = found.identity, found.coverage
-    score = np.where(
-        candidates >= 0, identity * np.minimum(coverage / FULL_COVERAGE, 1.0), -np.inf
-    ).round(12)
+    places = one_per_species(neighborhood.rows, species[neighborhood.rows])
+    is_there = places >= 0
+    rows = np.where(is_there, np.take_along_axis(neighborhood.rows, places, axis=1), NONE)
+    cosine = np.take_along_axis(neighborhood.similarity, places, axis=1)
+    identity, coverage = np.full(rows.shape, -1.0), np.full(rows.shape, -1.0)
+    for query, place in np.argwhere(is_there).tolist():
+        found = align(queries[query], barcode_of(int(rows[query, place])))
+        identity[query, place], coverage[query, place] = found.identity, found.coverage
+    score = identity * np.minimum(coverage / FULL_COVERAGE, 1.0) + COSINE_WEIGHT * (cosine - 1)
+    score = np.where(is_there, score, -np.inf).round(12)
     order = np.argsort(-score, axis=1, kind="stable")
     return AlignedCandidates(
-        *(
-            np.take_along_axis(part, order, axis=1)
-            for part in (candidates, score, identity, coverage)
-        )
+        *(np.take_along_axis(part, order, axis=1) for part in (rows, score, identity, coverage))
     )

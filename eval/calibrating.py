@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.alignment import align_candidates, one_per_species
+from barcodemae.eval.alignment import align_neighbors
 from barcodemae.eval.calibration import (
     Calibrator,
     calibration_error,
@@ -122,13 +122,11 @@ class Calibrating:
         self, held_out: HeldOut, examples: Examples, temperature: float
     ) -> dict[str, Evidence]:
         """Gather evidence without and with alignments."""
-        codes, rows = self.library.codes, examples.neighborhood.rows
-        candidates = one_per_species(rows, codes[rows, SPECIES])
-        barcodes = [
-            [self.library.barcodes[row] for row in line if row >= 0] for line in candidates.tolist()
-        ]
+        codes, barcodes = self.library.codes, self.library.barcodes
         queries = [held_out.sequences[which] for which in examples.which]
-        aligned = align_candidates(queries, candidates, barcodes)
+        aligned = align_neighbors(
+            queries, examples.neighborhood, codes[:, SPECIES], barcodes.__getitem__
+        )
         return {
             mode: gather_evidence(codes, examples.neighborhood, found, temperature)
             for mode, found in zip(MODES, (None, aligned), strict=True)

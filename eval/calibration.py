@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 
 MIN_EXAMPLES = 20  # of each kind; below, one probability for all
+TILT = 0.05  # of a step: rises by this share of its distance to the next one
 NUM_BINS = 10  # of reliability tables, equally wide
 
 
@@ -86,14 +87,35 @@ def fit_calibrator(
     score = logistic.decision_function(standard)
     isotonic = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     isotonic.fit(score, is_true, sample_weight=weights)
+    knots, probabilities = tilt_steps(isotonic.X_thresholds_, isotonic.y_thresholds_)
     return Calibrator(
         mean.tolist(),
         scale.tolist(),
         logistic.coef_[0].tolist(),
         float(logistic.intercept_[0]),
-        isotonic.X_thresholds_.tolist(),
-        isotonic.y_thresholds_.tolist(),
+        knots.tolist(),
+        probabilities.tolist(),
     )
+
+
+def tilt_steps(
+    scores: NDArray[np.float64], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Let the steps of an isotonic function rise a little, so that its knots ascend strictly.
+
+    Queries with more evidence then come before those with less, where a step makes them equal.
+
+    Args:
+        scores: Beginning and end of each step, ascending, (B,).
+        probabilities: The same at both, (B,).
+    """
+    levels, step = np.unique(probabilities, return_inverse=True)
+    gaps = np.diff(levels, prepend=levels[0], append=levels[-1])  # below and above each level
+    is_start = np.diff(step, prepend=-1) > 0
+    is_end = np.diff(step, append=len(levels)) > 0
+    tilted = probabilities + TILT * (is_end * gaps[step + 1] - is_start * gaps[step])
+    tilted[is_start & is_end] = probabilities[is_start & is_end]
+    return scores, tilted
 
 
 @dataclass(frozen=True)

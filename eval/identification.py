@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
-from barcodemae.eval.alignment import AlignedCandidates, align_candidates, one_per_species
+from barcodemae.eval.alignment import AlignedCandidates, align_neighbors
 from barcodemae.eval.embedder import Embedder, find_invalid
 from barcodemae.eval.heldout import NUM_NEIGHBORS
 from barcodemae.eval.judgement import SPECIES, Calibration, Judgement, gather_evidence
@@ -52,7 +52,7 @@ class IdentifyOptions:
     """`both`, or `plus` if all queries are known to be on the library's strand."""
     engine: str = "exact"
     """`exact` or `faiss`."""
-    verify: bool = False
+    verify: bool = True
     """Whether the candidates are aligned, and the best alignment decides."""
 
     def __post_init__(self) -> None:
@@ -238,12 +238,13 @@ class Identifier:
         return Oriented(turned, strands, both.select(keep))
 
     def _align(self, oriented: Oriented) -> AlignedCandidates:
-        rows = oriented.neighborhood.rows
-        candidates = one_per_species(rows, self.library.codes[rows, SPECIES])
-        barcodes = [
-            [self.library.barcodes[row] for row in line if row >= 0] for line in candidates.tolist()
-        ]
-        return align_candidates(oriented.sequences, candidates, barcodes)
+        library = self.library
+        return align_neighbors(
+            oriented.sequences,
+            oriented.neighborhood,
+            library.codes[:, SPECIES],
+            library.barcodes.__getitem__,
+        )
 
     def _describe(
         self,

@@ -21,7 +21,7 @@ from barcodemae.eval.evidence import UNKNOWN, RankEvidence, choose_lineage, weig
 from barcodemae.eval.reference_search import Neighborhood
 
 
-GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")
+FAMILY, GENUS, SPECIES = (RANKS.index(rank) for rank in ("family", "genus", "species"))
 NOVELTIES = ("new_species", "new_genus")
 IDENTITY_TEMPERATURE = 0.01  # identities: one percent less counts 1/e as much
 MODES = ("similarity", "verified")  # without and with alignments
@@ -56,8 +56,8 @@ class Evidence:
         return np.concatenate([features, self.identity.features(rank)], axis=1)
 
     def novelty_features(self) -> NDArray[np.float64]:
-        """Return the features of species and genus, (Q, 2 F)."""
-        return np.concatenate([self.features(SPECIES), self.features(GENUS)], axis=1)
+        """Return the features of species, genus and family, (Q, 3 F)."""
+        return np.concatenate([self.features(rank) for rank in (SPECIES, GENUS, FAMILY)], axis=1)
 
 
 def gather_evidence(

@@ -39,7 +39,7 @@ from barcodemae.eval.reference_search import (
 )
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "library.json"
 VECTORS, LINEAGE = "vectors.npy", "lineage.arrow"
 HASHES, STRAND = "hashes.npy", "strand.npy"

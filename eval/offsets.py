@@ -19,7 +19,8 @@ from barcodemae.eval.reference_search import unit_length
 
 def dtype_of(embedder: Embedder) -> str:
     """Number format that an embedder computes in; counts and published systems have no choice."""
-    return str(getattr(embedder, "dtype", "float32"))
+    inner = getattr(embedder, "embedder", embedder)  # of one that only keeps what it computed
+    return str(getattr(inner, "dtype", "float32"))
 
 
 class OffsetEmbedder:

@@ -113,7 +113,8 @@ class Library:
 
     def __init__(self, folder: Path, model: str) -> None:
         library = ReferenceLibrary(folder)
-        self.embedder = OffsetEmbedder(load_embedder(model), library.description["offsets"])
+        embedder = load_embedder(model, dtype=library.dtype)
+        self.embedder = OffsetEmbedder(embedder, library.description["offsets"])
         options = IdentifyOptions()
         self.identifier = Identifier(library, self.embedder, options)
         self.threshold = options.threshold

@@ -182,21 +182,19 @@ def test_a_faiss_index_gives_the_same_names_on_a_small_library(reference, querie
     assert near.read_bytes() == exact.read_bytes()
 
 
-def test_a_truncated_archive_ends_the_run_and_a_whole_one_continues_it(
-    queries, lib, tmp_path, monkeypatch
+def test_what_a_truncated_archive_holds_is_identified_and_the_cut_is_told(
+    queries, lib, tmp_path, capsys
 ):
-    from barcodemae.eval import identify_stream, resumable
-
-    monkeypatch.setattr(identify_stream, "UNIT", 4)
-    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
-    packed, output = tmp_path / "q.fasta.gz", tmp_path / "out.tsv"
-    # Members of one record each: a cut between them is a cut between records.
+    packed, output, whole = (tmp_path / name for name in ("q.fasta.gz", "out.tsv", "whole.tsv"))
+    # Members of one record each: the cut leaves 22 of them.
     members = [gzip.compress(f">{part}".encode()) for part in queries.read_text().split(">")[1:]]
     packed.write_bytes(b"".join(members[:22]) + members[22][:20])
-    assert identify(packed, lib, output) == 2
-    assert not output.exists()
-    packed.write_bytes(b"".join(members))
-    assert identify(packed, lib, output, "--resume") == 0
-    whole = tmp_path / "whole.tsv"
+    assert identify(packed, lib, output) == 0
+    assert "1 rejected, see" in capsys.readouterr().err
     assert identify(queries, lib, whole) == 0
-    assert output.read_bytes() == whole.read_bytes()
+    lines = output.read_text().splitlines()
+    assert lines == whole.read_text().splitlines()[: len(lines)]
+    _, rejected = (tmp_path / "out.rejected.tsv").read_text().splitlines()
+    assert rejected.startswith("22\t")
+    assert "cut off or damaged" in rejected
+    assert len(lines) - 1 + 1 == 22

@@ -144,7 +144,9 @@ def identify(
     threshold: float = typer.Option(0.7, help="Probability from which a name is given."),
     strand: str = typer.Option("both", help="both, or plus if all are on the library's strand."),
     engine: str = typer.Option("exact", help="exact or faiss."),
-    verify: bool = typer.Option(False, "--verify", help="Align the candidates; the best decides."),
+    verify: bool = typer.Option(
+        True, "--verify/--no-verify", help="Align the nearest references; the best decides."
+    ),
     threads: int = typer.Option(0, help="Default: all cores; changes speed only."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),

@@ -3,7 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from barcodemae.eval.alignment import align, align_candidates, one_per_species
+from barcodemae.eval.alignment import align, align_neighbors, one_per_species
+from barcodemae.eval.reference_search import Neighborhood
 
 
 BARCODE = "".join(random.Random(5).choices("ACGT", k=120))
@@ -45,20 +46,35 @@ def test_n_agrees_with_every_base():
 def test_candidates_are_one_per_species_and_unnamed_ones_each_for_itself():
     rows = np.array([[4, 5, 6, 7, -1]])
     species = np.array([[0, 0, -1, -1, -1]], np.int32)
-    np.testing.assert_array_equal(one_per_species(rows, species, 4), [[4, 6, 7, -1]])
-    np.testing.assert_array_equal(one_per_species(rows, species, 2), [[4, 6]])
+    np.testing.assert_array_equal(one_per_species(rows, species, 4), [[0, 2, 3, -1]])
+    np.testing.assert_array_equal(one_per_species(rows, species, 2), [[0, 2]])
+
+
+def aligned(barcodes, cosines):
+    """Align the barcode with references of different species, and one that does not exist."""
+    rows = np.array([[*range(len(barcodes)), -1]])
+    found = Neighborhood(rows, np.array([[*cosines, -np.inf]]))
+    species = np.arange(len(barcodes), dtype=np.int32)
+    return align_neighbors([BARCODE], found, species, barcodes.__getitem__)
+
+
+def changed(place):
+    return BARCODE[:place] + ("A" if BARCODE[place] != "A" else "C") + BARCODE[place + 1 :]
 
 
 def test_candidates_are_ordered_by_alignment_and_absent_ones_come_last():
     far = "".join(random.Random(6).choices("ACGT", k=120))
-    found = align_candidates([BARCODE], np.array([[3, 9, -1]]), [[far, BARCODE]])
-    np.testing.assert_array_equal(found.rows, [[9, 3, -1]])
+    found = aligned([far, BARCODE], [0.9, 0.8])
+    np.testing.assert_array_equal(found.rows[0, :3], [1, 0, -1])
     assert found.identity[0, 0] == 1.0
     assert np.isneginf(found.score[0, 2])
 
 
 def test_a_short_overlap_does_not_win_by_its_identity():
-    nearly = BARCODE[:60] + ("A" if BARCODE[60] != "A" else "C") + BARCODE[61:]
-    stub = BARCODE[:20]
-    found = align_candidates([BARCODE], np.array([[0, 1]]), [[stub, nearly]])
-    np.testing.assert_array_equal(found.rows, [[1, 0]])
+    found = aligned([BARCODE[:20], changed(60)], [0.9, 0.9])
+    np.testing.assert_array_equal(found.rows[0, :2], [1, 0])
+
+
+def test_of_equal_alignments_the_nearer_embedding_wins():
+    found = aligned([changed(30), changed(60)], [0.8, 0.9])
+    np.testing.assert_array_equal(found.rows[0, :2], [1, 0])

@@ -25,6 +25,14 @@ def test_promised_probabilities_come_true_on_new_data():
     assert calibration_error(reliability(calibrator(features), is_true)) < 0.03
 
 
+def test_more_evidence_gives_more_probability_within_a_step_too():
+    features, is_true = sample(400, 0)
+    calibrator = fit_calibrator(features, is_true, np.ones(400))
+    assert np.all(np.diff(calibrator.knots) > 0)
+    assert np.all(np.diff(calibrator.probabilities) > 0)
+    assert len(calibrator.knots) > 4
+
+
 def test_weights_move_the_base_rate():
     features, is_true = np.zeros((200, 1)), np.arange(200) < 100
     even = fit_calibrator(features, is_true, np.ones(200))

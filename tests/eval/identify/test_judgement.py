@@ -28,7 +28,7 @@ def make_calibration(probabilities):
             {
                 "similarity": {
                     **{rank: constant(4, value) for rank in RANKS},
-                    **{name: constant(8, value) for name in NOVELTIES},
+                    **{name: constant(12, value) for name in NOVELTIES},
                 }
             },
         )
@@ -74,7 +74,7 @@ def test_names_end_at_the_first_rank_below_the_threshold(threshold, depth):
 
 def test_a_species_is_at_least_as_likely_new_as_its_genus():
     calibration = make_calibration({90: 0.2})
-    calibration.classes[0].calibrators["similarity"]["new_genus"] = constant(8, 0.7)
+    calibration.classes[0].calibrators["similarity"]["new_genus"] = constant(12, 0.7)
     judged = calibration.judge(make_evidence(1), [100])
     np.testing.assert_allclose(judged.novelty, [[0.7, 0.7]])
 

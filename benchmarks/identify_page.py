@@ -1,0 +1,234 @@
+"""Fill the measured parts of docs/identify.md: python benchmarks/identify_page.py [--check].
+
+A part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->` and is written
+from that file alone, so no number is typed by hand; where the file is not there yet, the command
+that makes it is named. `--check` writes nothing and fails if the page is not what the files say;
+the tests run it. In: the page and results files. Out: the page. Guarded by
+tests/test_identify_page.py.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from results_page import BLOCK, ROOT
+
+
+PAGE = ROOT / "docs" / "identify.md"
+Content = list[dict[str, Any]]
+PERCENT_SCORES = {
+    "species_accuracy": "species, accuracy",
+    "genus_accuracy": "genus, accuracy",
+    "family_accuracy": "family, accuracy",
+    "unseen_genus_named_right": "genus of unseen species, named rightly",
+    "unseen_genus_named_wrong": "genus of unseen species, named wrongly",
+    "unseen_genus_best_guess": "genus of unseen species, best guess right",
+    "species_over_classified": "species, over-classified",
+    "species_under_classified": "species, under-classified",
+    "genus_over_classified": "genus, over-classified",
+    "genus_under_classified": "genus, under-classified",
+    "new_species_auroc": "AUROC, new species",
+    "new_genus_auroc": "AUROC, new genus",
+}
+ERROR_SCORES = {
+    "species_calibration_error": "species, calibration error",
+    "genus_calibration_error": "genus, calibration error",
+    "family_calibration_error": "family, calibration error",
+}
+SPEED_SCORES = {
+    "queries_per_second": "queries per second",
+    "start_up_seconds": "start-up, seconds",
+    "peak_memory_gib": "peak memory, GiB",
+}
+NOTHING = "-"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table, numbers to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def shown(value: float | None, digits: int) -> str:
+    """Write a number."""
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def by_method(records: Content) -> dict[str, dict[str, float]]:
+    """Group the scores of records by method, in the order of the file; our model has no name."""
+    found: dict[str, dict[str, float]] = {}
+    for record in records:
+        method = re.sub(r"^.* (?=identify)", "", record["model"])
+        found.setdefault(method, {})[record["metric"]] = record["value"]
+    return found
+
+
+def source(record: dict[str, Any]) -> str:
+    """Say what was asked and how to ask again."""
+    counts, protocol = record["counts"], record["protocol"]
+    return (
+        f"{counts['queries']:,} queries of `{protocol['seen']}` and `{protocol['unseen']}`, "
+        f"{counts['references']:,} references, {protocol['threads']} threads, "
+        f"model `{record['model'].split()[0]}` (weights `{record['weights']}`, "
+        f"{protocol['dtype']}): `{record['command']}`.\n"
+    )
+
+
+def quality(records: Content) -> str:
+    """Scores of all methods, one row each."""
+    methods = by_method(records)
+    rows = [
+        [label, *(shown(scores.get(name), digits) for scores in methods.values())]
+        for names, digits in ((PERCENT_SCORES, 1), (ERROR_SCORES, 3), (SPEED_SCORES, 1))
+        for name, label in names.items()
+    ]
+    return f"{source(records[0])}\n{table(['', *methods], rows)}"
+
+
+def thresholds(records: Content) -> str:
+    """Species accuracy and wrong names by threshold."""
+    scores = by_method(records)["identify"]
+    values = [
+        name.removeprefix("species_accuracy_at_")
+        for name in scores
+        if name.startswith("species_accuracy_at_")
+    ]
+    rows = [
+        [
+            value,
+            shown(scores[f"species_accuracy_at_{value}"], 1),
+            shown(scores.get(f"species_wrong_of_named_at_{value}"), 1),
+        ]
+        for value in values
+    ]
+    header = ["threshold", "species, accuracy (%)", "wrong of the names given (%)"]
+    return f"{source(records[0])}\n{table(header, rows)}"
+
+
+def treatments(records: Content) -> str:
+    """Genus and species of treated queries, one row per treatment and way."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for record in records:
+        way = record["model"].split(" ", 1)[1]
+        key = (record["protocol"]["treatment"], way)
+        found.setdefault(key, {})[record["metric"]] = record["value"]
+    metrics = {
+        "genus_best_guess": ("genus, best guess (%)", 1),
+        "genus_named_right": ("genus, named rightly (%)", 1),
+        "genus_named_wrong": ("wrongly (%)", 1),
+        "species_named_right": ("species, named rightly (%)", 1),
+        "species_named_wrong": ("wrongly (%)", 1),
+        "genus_calibration_error": ("genus, calibration error", 3),
+        "strand_right": ("strand right (%)", 1),
+    }
+    rows = [
+        [*key, *(shown(scores.get(name), digits) for name, (_, digits) in metrics.items())]
+        for key, scores in found.items()
+    ]
+    header = ["query", "way", *(label for label, _ in metrics.values())]
+    first = records[0]
+    return (
+        f"{first['counts']['queries']:,} queries of `{first['protocol']['queries']}`: "
+        f"`{first['command']}`.\n\n{table(header, rows)}"
+    )
+
+
+def scale(rows: Content) -> str:
+    """Speed by the size of the library."""
+    columns = {
+        "queries_per_second": ("queries per second", 1),
+        "search_milliseconds": ("search (ms)", 2),
+        "embedding_milliseconds": ("embedding (ms)", 2),
+        "aligning_milliseconds": ("aligning (ms)", 2),
+        "nearest_found": ("nearest found (%)", 1),
+    }
+    cells = [
+        [
+            f"{row['references']:,}",
+            row["engine"],
+            *(shown(row.get(name), digits) for name, (_, digits) in columns.items()),
+        ]
+        for row in rows
+    ]
+    return table(["references", "engine", *(label for label, _ in columns.values())], cells)
+
+
+def resumed(content: dict[str, Any]) -> str:
+    """What a killed and continued run gave, and its memory."""
+    runs = content["runs"]
+    rows = [
+        [
+            "killed" if run["killed_at"] else "to its end",
+            f"{run['killed_at']:,}" if run["killed_at"] else NOTHING,
+            shown(run["seconds"], 0),
+            shown(run["memory_mib_by_tenth_of_time"][4], 0),
+            shown(run["memory_mib_by_tenth_of_time"][9], 0),
+        ]
+        for run in runs
+    ]
+    header = [
+        "run", "killed after (records)", "seconds",
+        "memory in its fifth tenth (MiB)", "in its last (MiB)",
+    ]  # fmt: skip
+    same = "the same as" if content["is_same"] else "NOT the same as"
+    return (
+        f"{content['records']:,} records of {content['length_bp']} bp, {content['rows']:,} rows "
+        f"and {content['rejected']:,} rejected; the output of the run that was killed twice is "
+        f"{same} the uninterrupted one's: `{content['command']}`.\n\n{table(header, rows)}"
+    )
+
+
+KINDS: dict[str, Callable[[Any], str]] = {
+    "quality": quality,
+    "thresholds": thresholds,
+    "treatments": treatments,
+    "scale": scale,
+    "resumed": resumed,
+}
+COMMANDS = {
+    "quality": "python benchmarks/identify.py --data DATA --blast 200",
+    "thresholds": "python benchmarks/identify.py --data DATA --splits val,val_unseen --json FILE",
+    "treatments": "python benchmarks/fragments.py --data DATA",
+    "scale": "python benchmarks/identify_scale.py --data DATA",
+    "resumed": "python benchmarks/identify_resume.py --data DATA",
+}
+
+
+def fill(page: str, root: Path = ROOT) -> str:
+    """Write every measured part of a page anew.
+
+    Args:
+        page: Its text.
+        root: What the paths of results files are relative to.
+    """
+
+    def written(block: re.Match[str]) -> str:
+        path, kind = root / block["files"], block["kind"]
+        if path.is_file():
+            text = KINDS[kind](json.loads(path.read_text()))
+        else:
+            text = f"Not measured yet with these weights: `{COMMANDS[kind]}`.\n"
+        return f"{block['start']}\n{text}\n{block['end']}"
+
+    return BLOCK.sub(written, page)
+
+
+def main(
+    check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
+) -> None:
+    """Fill the page, or check it."""
+    text = PAGE.read_text()
+    filled = fill(text)
+    if check and filled != text:
+        typer.echo(f"not what the results files say: {PAGE.name}", err=True)
+        raise typer.Exit(1)
+    if filled != text:
+        PAGE.write_text(filled)
+    typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

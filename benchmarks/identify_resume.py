@@ -1,0 +1,182 @@
+"""A killed and continued run (`python benchmarks/identify_resume.py --data DATA`).
+
+Queries are windows of real barcodes with changed bases, one in a thousand of them unusable; the
+library holds some of the references. What is tested does not depend on the model, so counts of
+4-mers will do where an hour of embedding is too long (`--model kmer:4`). `identify` runs once
+without interruption, and once killed (SIGKILL, so nothing can be tidied up) after a third and
+after two thirds of the records and continued with `--resume`. Compared are the hashes of both
+outputs and both lists of rejected records; the resident memory of every run is sampled over its
+whole time.
+"""
+
+import hashlib
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from barcodemae import __version__
+from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
+from barcodemae.eval.resumable import report_of
+
+
+CHANGED = 0.03  # share of bases
+UNUSABLE_EVERY = 1000  # records
+SECONDS_BETWEEN_SAMPLES = 0.25
+PIECE = 10_000
+HELD_OUT = ("val", "val_unseen")
+
+
+def write_queries(path: Path, barcodes: list[str], number: int, length: int) -> None:
+    """Write windows of barcodes with changed bases, and some proteins."""
+    generator = np.random.default_rng(0)
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    long_enough = [np.frombuffer(t.encode(), np.uint8) for t in barcodes if len(t) > length]
+    with path.open("wb") as stream:
+        for start in range(0, number, PIECE):
+            which = generator.integers(len(long_enough), size=min(PIECE, number - start))
+            for record, row in enumerate(which, start=start):
+                begin = int(generator.integers(len(long_enough[row]) - length))
+                text = long_enough[row][begin : begin + length].copy()
+                places = np.flatnonzero(generator.random(length) < CHANGED)
+                text[places] = letters[generator.integers(4, size=len(places))]
+                is_usable = record % UNUSABLE_EVERY != UNUSABLE_EVERY - 1
+                stream.write(b">q%d\n%s\n" % (record, text.tobytes() if is_usable else b"PROTEIN"))
+
+
+def write_references(data: Path, folder: Path, number: int) -> Path:
+    """Copy some references of a data set, and its held-out partitions."""
+    table = read_splits(data, ("train", *HELD_OUT), COLUMNS)
+    is_reference = np.array(table["split"].to_pylist()) == "train"
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(is_reference))[:number]
+    is_reference[chosen] = False  # kept; what is still marked goes
+    folder.mkdir()
+    pq.write_table(table.filter(pa.array(~is_reference)), folder / "part.parquet")
+    return folder
+
+
+def resident_mib(process: subprocess.Popen[bytes]) -> float:
+    """Resident memory of a process, MiB; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+    except (OSError, IndexError):
+        return 0.0
+
+
+def records_done(output: Path) -> int:
+    """Records that an unfinished run has noted as done."""
+    note = output.with_name(output.name + ".progress.json")
+    return int(json.loads(note.read_text())["records"]) if note.is_file() else 0
+
+
+def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any]:
+    """Run a command to its end, or kill it once so many records are noted as done.
+
+    Raises:
+        SystemExit: It failed, or ended before it could be killed.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
+    samples = []
+    while process.poll() is None:
+        samples.append(resident_mib(process))
+        if kill_at is not None and records_done(output) >= kill_at:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        else:
+            time.sleep(SECONDS_BETWEEN_SAMPLES)
+    if process.returncode != (0 if kill_at is None else -signal.SIGKILL):
+        raise SystemExit(f"ended with {process.returncode}: {command}")
+    parts = np.array_split(np.array(samples), 10)
+    return {
+        "killed_at": kill_at,
+        "seconds": time.perf_counter() - started,
+        "memory_mib_by_tenth_of_time": [float(part.max()) if len(part) else 0.0 for part in parts],
+    }
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, 16 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of a prepared data set.")],
+    model: Annotated[str, typer.Option(help="Model folder, kmer:K, default.")] = "default",
+    num_queries: Annotated[int, typer.Option(help="Queries.")] = 1_000_000,
+    length: Annotated[int, typer.Option(help="Of the queries, bp.")] = 100,
+    references: Annotated[int, typer.Option(help="Size of the library.")] = 1000,
+    threads: Annotated[int, typer.Option(help="Of `identify`.")] = 1,
+    json_file: Annotated[Path, typer.Option("--json", help="Write the outcome.")] = Path(
+        "results/identify/resume.json"
+    ),
+) -> None:
+    """Compare an uninterrupted run with a killed and continued one."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        small = write_references(data, folder / "data", references)
+        program = f"{sys.executable} -m barcodemae"
+        subprocess.run(
+            shlex.split(f"{program} index {small} -o {folder / 'lib'} --model {model}"), check=True
+        )
+        barcodes = read_splits(data, HELD_OUT, ("dna_barcode",))["dna_barcode"].to_pylist()
+        write_queries(folder / "queries.fa", barcodes, num_queries, length)
+        outputs = {name: folder / f"{name}.tsv" for name in ("whole", "killed")}
+        command = (
+            f"{program} identify {folder / 'queries.fa'} --reference {folder / 'lib'} "
+            f"--model {model} --threads {threads}"
+        )
+        typer.echo("without interruption ...", err=True)
+        runs = [run(f"{command} -o {outputs['whole']}", outputs["whole"])]
+        for kill_at in (num_queries // 3, 2 * num_queries // 3, None):
+            typer.echo(f"killed at {kill_at} ..." if kill_at else "to the end ...", err=True)
+            output = outputs["killed"]
+            runs.append(run(f"{command} -o {output} --resume", output, kill_at))
+        hashes = {
+            name: {"output": hash_file(output), "rejected": hash_file(report_of(output))}
+            for name, output in outputs.items()
+        }
+        counts = {
+            name: sum(chunk.count(b"\n") for chunk in path.open("rb")) - 1
+            for name, path in (
+                ("rows", outputs["whole"]),
+                ("rejected", report_of(outputs["whole"])),
+            )
+        }
+    outcome = {
+        "is_same": hashes["whole"] == hashes["killed"],
+        "hashes": hashes,
+        "records": num_queries,
+        **counts,
+        "length_bp": length,
+        "references": references,
+        "threads": threads,
+        "model": Path(model).name,
+        "dataset": data.resolve().name,
+        "dataset_hash": dataset_hash(data),
+        "version": __version__,
+        "runs": runs,
+        "command": f"python benchmarks/identify_resume.py --data {data.resolve().name} "
+        f"--model {Path(model).name} --num-queries {num_queries} --length {length} "
+        f"--references {references} --threads {threads}",
+    }
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(outcome, indent=1) + "\n")
+    typer.echo(json.dumps(outcome, indent=1))
+    if not outcome["is_same"] or counts["rows"] + counts["rejected"] != num_queries:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
