@@ -107,7 +107,7 @@ def read_run(folder: Path) -> RunRecord:
         {
             label: describe(name, settings[name])
             for name, label in SHOWN_SETTINGS.items()
-            if name in settings and name != skipped
+            if settings.get(name) is not None and name != skipped
         },
         history,
     )
