@@ -1,9 +1,9 @@
 """A run that was cut off ends with bitwise the weights of one that was not."""
 
 import dataclasses
-import json
 import hashlib
 import itertools
+import json
 import os
 import random
 import shutil
