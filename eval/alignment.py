@@ -76,9 +76,11 @@ def align(query: str, reference: str) -> Alignment:
     steps = steps[overhang(steps, found["editDistance"]) :]
     steps = steps[: len(steps) - overhang(steps[::-1], found["editDistance"])]
     not_in_query = "I" if is_swapped else "D"
-    columns = sum(count for count, _ in steps)
-    num_equal = sum(count for count, kind in steps if kind == "=")
-    in_query = columns - sum(count for count, kind in steps if kind == not_in_query)
+    columns = num_equal = in_query = 0
+    for count, kind in steps:
+        columns += count
+        num_equal += count if kind == "=" else 0
+        in_query += count if kind != not_in_query else 0
     return Alignment(num_equal / max(columns, 1), in_query / len(query))
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from barcodemae.default_model import BUNDLED_FOLDER
 from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.library import SAME_VECTOR
 from barcodemae.eval.records import read_records
+from barcodemae.eval.reference_search import unit_length
 
 
 LARGEST_MB = 30
@@ -31,6 +33,29 @@ def test_a_changed_letter_moves_an_embedding_less_than_another_barcode_does(defa
     vectors = default.embed([BARCODE, changed, other])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def random_barcodes(number):
+    generator = np.random.default_rng(0)
+    return ["".join(generator.choice(list("ACGT"), 648 + 6 * (i % 3))) for i in range(number)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(dtype):
+    barcodes = random_barcodes(24)
+    expected = load_embedder("default", dtype=dtype, batch_size=1).embed(barcodes)
+    for batch_size in (3, 64):
+        found = load_embedder("default", dtype=dtype, batch_size=batch_size).embed(barcodes)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_number_format_changes_an_embedding_less_than_a_library_allows(default):
+    barcodes = random_barcodes(24)
+    exact, rounded = (
+        unit_length(embedder.embed(barcodes))
+        for embedder in (default, load_embedder("default", dtype="bfloat16"))
+    )
+    assert (1 - np.einsum("nd,nd->n", exact, rounded)).max() < SAME_VECTOR
 
 
 def test_its_records_were_measured_on_these_weights(default):
