@@ -37,7 +37,13 @@ from barcodemae.eval import (
     foreign_native,
 )
 from barcodemae.eval.embedder import Embedder, UnusableSequencesError, equal_length_batches
-from barcodemae.eval.foreign_checkpoint import PICKLED, SAFETENSORS, OpenedSystem, read_settings
+from barcodemae.eval.foreign_checkpoint import (
+    PICKLED,
+    SAFETENSORS,
+    OpenedSystem,
+    read_settings,
+    set_number_format,
+)
 from barcodemae.eval.screening import clean, find_unusable
 
 
@@ -193,7 +199,12 @@ def open_system(model: str | Path, revision: str | None) -> OpenedSystem | None:
 
 
 def load_foreign(
-    model: str | Path, *, device: str = "cpu", batch_size: int = 64, revision: str | None = None
+    model: str | Path,
+    *,
+    device: str = "cpu",
+    batch_size: int = 64,
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
 ) -> Embedder | None:
     """Open a published system.
 
@@ -202,6 +213,7 @@ def load_foreign(
             Hub name, or a short name from `PUBLISHED`.
         device: Where to compute.
         batch_size: Rows per forward pass; it changes speed, not results.
+        dtype: Number format to compute in; the mean is taken in float32.
         revision: Branch, tag or commit on the Hub.
 
     Returns:
@@ -213,6 +225,7 @@ def load_foreign(
     opened = open_system(model, revision)
     if opened is None:
         return None
+    set_number_format(opened.model, dtype)
     return ForeignEmbedder(
         name=str(model),
         fingerprint=opened.fingerprint,

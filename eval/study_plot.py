@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.figures import COLORS, MARKERS, STYLE, save_figure
-from barcodemae.eval.mask_study import MODES
+from barcodemae.eval.masked_embedder import MODES
 from barcodemae.eval.records import ResultRecord
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from barcodemae.errors import CheckpointError
@@ -41,6 +42,21 @@ def test_an_embedding_equals_the_masked_mean_of_a_padded_batch(published_folder)
     mask = padded["attention_mask"].unsqueeze(-1)
     means = (outputs.last_hidden_state * mask).sum(dim=1) / mask.sum(dim=1)
     np.testing.assert_allclose(embedder.embed(BARCODES), means.detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_number_format_is_computed_in_and_stays_near_float32(published_folder, barcodes, dtype):
+    exact, embedder = load_foreign(published_folder), load_foreign(published_folder, dtype=dtype)
+    weights = {name: value.dtype for name, value in embedder.model.named_parameters()}
+    assert {kind for name, kind in weights.items() if ".filter_fn." not in name} == {dtype}
+    axes = [buffer for buffer in embedder.model.buffers() if buffer.is_floating_point()]
+    assert all(axis.dtype == torch.float32 for axis in axes)  # positions are not rounded
+    expected, vectors = exact.embed(barcodes), embedder.embed(barcodes)
+    assert vectors.dtype == np.float32
+    assert not np.array_equal(vectors, expected)
+    error = np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert error.max() < (0.02 if dtype is torch.bfloat16 else 0.003)
+    assert embedder.fingerprint == exact.fingerprint  # of the weights as published
 
 
 def test_case_gaps_u_and_trailing_n_do_not_change_an_embedding(published_folder):
