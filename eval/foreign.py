@@ -92,6 +92,11 @@ class ForeignEmbedder:
     max_tokens: int
     k: int | None
 
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
         if self.k is not None:

@@ -20,6 +20,7 @@ from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.masked_embedder import MASKING, MODES, REMOVING, MaskedEmbedder, check_mode
 from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.nearest import nearest_neighbors
+from barcodemae.eval.nearest_probe import check_labels, count_absent
 from barcodemae.eval.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import score_predictions
@@ -87,13 +88,18 @@ def parse_modes(text: str) -> tuple[str, ...]:
 
 
 def read_rows(study: MaskStudy, embedder: AutoModelEmbedder) -> tuple[LabelledRows, LabelledRows]:
-    """Read references and queries that the model can read."""
+    """Read references and queries that the model can read.
+
+    Raises:
+        DataError: The references have only one label.
+    """
     references = read_labelled(study.dataset, [study.references], study.rank)
     references = references.select(usable_rows(embedder, references.sequences))
     if 0 < study.max_references < len(references.labels):
         generator = np.random.default_rng(0)
         chosen = generator.permutation(len(references.labels))[: study.max_references]
         references = references.select(np.sort(chosen))
+    check_labels(references)
     queries = read_labelled(study.dataset, [study.queries], study.rank)
     return references, queries.select(usable_rows(embedder, queries.sequences))
 
@@ -223,6 +229,7 @@ class StudyRun:
             "counts": {
                 "references": len(self.references.labels),
                 "queries": len(self.queries.labels),
+                "queries_label_absent": count_absent(self.references, self.queries),
             },
             "command": self.study.command,
         }

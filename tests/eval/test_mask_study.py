@@ -4,7 +4,7 @@ import torch
 from transformers import AutoModel
 
 from barcodemae import BarcodeKmerTokenizer
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
 from barcodemae.eval.masked_embedder import MASKING, MaskedEmbedder, choose_hidden
@@ -118,6 +118,20 @@ def test_a_study_computes_in_the_number_format_asked_for(encoder_folder, dataset
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), modes=("drop",), max_references=30)
     (record,) = run_mask_study(str(encoder_folder), study, dtype="bfloat16")
     assert record.protocol["dtype"] == "bfloat16"
+
+
+def test_queries_without_a_reference_of_their_genus_are_counted(encoder_folder, dataset_folder):
+    study = MaskStudy(dataset=dataset_folder, rates=(0.5,), modes=("drop",), max_references=4)
+    (record,) = run_mask_study(str(encoder_folder), study)
+    absent = record.counts["queries_label_absent"]
+    assert 0 < absent < record.counts["queries"] == 16
+    assert record.value <= 100 * (1 - absent / 16)
+
+
+def test_references_of_one_genus_are_refused(encoder_folder, dataset_folder):
+    study = MaskStudy(dataset=dataset_folder, rates=(0.5,), max_references=1)
+    with pytest.raises(DataError, match="all have the same label"):
+        next(run_mask_study(str(encoder_folder), study))
 
 
 def test_rates_and_modes_are_read_strictly():
