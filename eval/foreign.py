@@ -82,6 +82,7 @@ class ForeignEmbedder:
         batch_size: Rows per forward pass.
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+        architecture: What kind of system it was trained as.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ForeignEmbedder:
     batch_size: int
     max_tokens: int
     k: int | None
+    architecture: str
 
     @property
     def dtype(self) -> str:
@@ -239,4 +241,5 @@ def load_foreign(
         batch_size=batch_size,
         max_tokens=opened.max_tokens,
         k=opened.k,
+        architecture=opened.architecture,
     )

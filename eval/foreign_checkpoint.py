@@ -39,6 +39,7 @@ class OpenedSystem:
         fingerprint: Of the weights.
         max_tokens: Longest input.
         k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+        architecture: What kind of system it was trained as.
     """
 
     tokenizer: Any
@@ -46,6 +47,7 @@ class OpenedSystem:
     fingerprint: str
     max_tokens: int = MAX_TOKENS
     k: int | None = None
+    architecture: str = "encoder-only"
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

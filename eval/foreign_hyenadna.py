@@ -311,4 +311,5 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
         model, spread_frequencies(weights, model.config), unused=UNUSED, source=folder
     )
     max_tokens = min(MAX_LENGTH_BP, model.config.max_tokens)
-    return OpenedSystem(build_tokenizer(max_tokens), model, fingerprint, max_tokens)
+    tokenizer = build_tokenizer(max_tokens)
+    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, architecture="causal")

@@ -16,6 +16,7 @@ from barcodemae.eval.clustering import PROTOCOLS, ClusteringProtocol
 from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.embedding import check_revision, load_embedder
 from barcodemae.eval.finetune import NetworkEmbedder
+from barcodemae.eval.foreign import ForeignEmbedder
 from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord
@@ -125,7 +126,7 @@ def architecture_of(model: Embedder | Searcher) -> str:
         num_layers = getattr(config, "decoder_num_hidden_layers", 0)
         has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
         return "encoder-decoder" if has_decoder else "encoder-only"
-    return "encoder-only"
+    return inner.architecture if isinstance(inner, ForeignEmbedder) else "encoder-only"
 
 
 def precision_of(model: Embedder | Searcher) -> dict[str, str]:

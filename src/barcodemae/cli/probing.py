@@ -222,16 +222,19 @@ def leaderboard(
     output_format: str = typer.Option("markdown", "--format", help="markdown, csv or latex."),
     output: str = typer.Option("-", "-o", "--output", help="File, or `-` for stdout."),
     figure: Path | None = typer.Option(None, help="1-NN against AMI: .png, .svg or .pdf."),
-    missing: list[str] = typer.Option(
-        [], help="A row to show as `weights not available here`; repeatable."
+    systems: Path | None = typer.Option(
+        None, metavar="YAML", help="Which rows are ours, and whose weights are not available here."
     ),
 ) -> None:
     """Compile results files into the published table."""
-    from barcodemae.eval.leaderboard import build_table, render_table
+    from barcodemae.eval.leaderboard import build_table
     from barcodemae.eval.records import read_all_records
+    from barcodemae.eval.systems import NO_SYSTEMS, read_systems
     from barcodemae.eval.table_plot import plot_table
+    from barcodemae.eval.table_text import render_table
 
-    table = build_table(read_all_records(results), missing)
+    listed = NO_SYSTEMS if systems is None else read_systems(systems)
+    table = build_table(read_all_records(results), listed)
     text = render_table(table, output_format)
     if output == "-":
         typer.echo(text, nl=False)
