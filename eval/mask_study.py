@@ -17,8 +17,8 @@ import numpy as np
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.finetune import NetworkEmbedder
 from barcodemae.eval.masked_embedder import MASKING, MODES, REMOVING, MaskedEmbedder, check_mode
-from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.nearest import nearest_neighbors
 from barcodemae.eval.nearest_probe import check_labels, count_absent
 from barcodemae.eval.probe_data import LabelledRows, read_labelled, usable_rows
@@ -87,7 +87,7 @@ def parse_modes(text: str) -> tuple[str, ...]:
     return modes
 
 
-def read_rows(study: MaskStudy, embedder: AutoModelEmbedder) -> tuple[LabelledRows, LabelledRows]:
+def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows, LabelledRows]:
     """Read references and queries that the model can read.
 
     Raises:
@@ -123,15 +123,12 @@ def run_mask_study(
         **options: As for `load_embedder`.
 
     Raises:
-        SettingsError: Not a transformers model, or no mode applies.
+        SettingsError: Not a network, or no mode applies.
     """
     _, shown, target = split_label(model)
     embedder = load_embedder(target, **options)
-    if not isinstance(embedder, AutoModelEmbedder):
-        raise SettingsError(
-            f"{target}: the masking study needs a folder that transformers opens by itself "
-            "(`barcodemae convert` makes one of an original BarcodeMAE or BarcodeBERT checkpoint)"
-        )
+    if not isinstance(embedder, NetworkEmbedder):
+        raise SettingsError(f"{target}: the masking study needs a network that reads tokens")
     modes = applicable_modes(embedder, study.modes, on_left_out)
     run = StudyRun(embedder, shown, options.get("revision"), study, *read_rows(study, embedder))
     for rate in study.rates:
@@ -143,7 +140,7 @@ def run_mask_study(
 
 
 def applicable_modes(
-    embedder: AutoModelEmbedder,
+    embedder: NetworkEmbedder,
     modes: Sequence[str],
     on_left_out: Callable[[str], object] | None = None,
 ) -> list[str]:
@@ -181,7 +178,7 @@ class StudyRun:
         queries: Rows that are asked.
     """
 
-    embedder: AutoModelEmbedder
+    embedder: NetworkEmbedder
     name: str
     revision: str | None
     study: MaskStudy

@@ -21,7 +21,8 @@ from torch import Tensor
 from barcodemae import masked_mean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embedder import equal_length_batches
-from barcodemae.eval.model_embedder import AutoModelEmbedder
+from barcodemae.eval.finetune import NetworkEmbedder
+from barcodemae.eval.readout import Readout
 
 
 REMOVING = ("drop",)
@@ -53,7 +54,7 @@ def choose_hidden(
     return chosen
 
 
-def check_mode(embedder: AutoModelEmbedder, mode: str) -> None:
+def check_mode(embedder: NetworkEmbedder, mode: str) -> None:
     """Refuse a mode that means nothing for a model.
 
     Raises:
@@ -63,8 +64,9 @@ def check_mode(embedder: AutoModelEmbedder, mode: str) -> None:
     if mode in MASKING and embedder.tokenizer.mask_token_id is None:
         raise SettingsError(f"{embedder.name}: its tokenizer has no mask token")
     config = embedder.model.config
-    if mode in REMOVING and config.model_type not in PLAIN_POSITIONS:
-        raise SettingsError(f"{embedder.name}: tokens cannot be left out of a {config.model_type}")
+    kind = getattr(config, "model_type", type(embedder.model).__name__)  # ports have no such type
+    if mode in REMOVING and kind not in PLAIN_POSITIONS:
+        raise SettingsError(f"{embedder.name}: tokens cannot be left out of a {kind}")
     if mode in MASKING and getattr(config, "encoder_sees_mask", True) is False:
         raise SettingsError(
             f"{embedder.name} leaves [MASK] tokens out, so mode `{mode}` says nothing about "
@@ -73,16 +75,17 @@ def check_mode(embedder: AutoModelEmbedder, mode: str) -> None:
 
 
 class MaskedEmbedder:
-    """A transformers model read through some modes, all of `REMOVING` or all of `MASKING`.
+    """A network read through some modes, all of `REMOVING` or all of `MASKING`.
 
     Raises:
         SettingsError: A mode means nothing for this model.
     """
 
-    def __init__(self, embedder: AutoModelEmbedder, *modes: str) -> None:
+    def __init__(self, embedder: NetworkEmbedder, *modes: str) -> None:
         for mode in modes:
             check_mode(embedder, mode)
         self.embedder = embedder
+        self.readout: Readout = getattr(embedder, "readout", Readout())
         self.modes = modes
 
     def embed(
@@ -113,7 +116,7 @@ class MaskedEmbedder:
             is_hidden = torch.from_numpy(np.stack([hidden[row] for row in rows]))  # (B, L)
             for mode, vectors in self.pool(ids, is_hidden).items():
                 pooled[mode][rows] = vectors.cpu().numpy()
-        return {mode: self.embedder.readout(vectors) for mode, vectors in pooled.items()}
+        return {mode: self.readout(vectors) for mode, vectors in pooled.items()}
 
     @torch.inference_mode()
     def pool(self, ids: Tensor, is_hidden: Tensor) -> dict[str, Tensor]:

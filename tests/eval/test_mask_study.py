@@ -144,8 +144,8 @@ def test_rates_and_modes_are_read_strictly():
         parse_modes("drop,half")
 
 
-def test_only_transformers_models_can_be_studied(dataset_folder):
-    with pytest.raises(SettingsError, match="barcodemae convert"):
+def test_only_networks_can_be_studied(dataset_folder):
+    with pytest.raises(SettingsError, match="needs a network that reads tokens"):
         next(run_mask_study("kmer:3", MaskStudy(dataset=dataset_folder, rates=(0.5,))))
 
 
