@@ -87,12 +87,10 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
     """
     kept = ("rank", "references", "queries", "dtype")
     shared = {
-        (
-            f"{record.dataset} ({record.dataset_hash}); "
-            + ", ".join(f"{name} {record.protocol[name]}" for name in kept)
-            + "; "
-            + ", ".join(f"{count:,} {name}" for name, count in sorted(record.counts.items()))
-        ).replace("_", " ")
+        f"{record.dataset} ({record.dataset_hash}); "
+        + ", ".join(f"{name} {record.protocol[name]}" for name in kept)
+        + f"; {record.counts['references']:,} references, {record.counts['queries']:,} queries, "
+        f"{record.counts['queries_label_absent']:,} of a label without references"
         for record in records
     }
     if len(shared) != 1:

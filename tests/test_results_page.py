@@ -30,6 +30,9 @@ RECORD = {
 }
 
 
+COUNTS = {"references": 1000, "queries": 9, "queries_label_absent": 2}
+
+
 def test_the_committed_pages_are_up_to_date():
     result = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -59,7 +62,7 @@ def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
     shared = {"rank": "genus", "references": "train", "queries": "q", "dtype": "float32"}
     records = [
         RECORD
-        | {"probe": "mask-study", "value": value, "seed": seed, "counts": {"queries": 9}}
+        | {"probe": "mask-study", "value": value, "seed": seed, "counts": COUNTS}
         | {"protocol": {"mode": mode, "rate": rate, **shared}}
         for mode, rate, seed, value in [
             ("drop", 0.0, 0, 50.0), ("drop", 0.5, 0, 30.0), ("drop", 0.5, 1, 40.0),
@@ -71,7 +74,8 @@ def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
     assert "| model | tokens | 0% | 50% |" in filled
     assert "| M | removed | 50.0 | 35.0 |" in filled
     assert "| M | masked, [MASK] outputs | - | 9.0 |" in filled
-    assert "rank genus, references train, queries q, dtype float32; 9 queries; 2 seed(s)" in filled
+    assert "rank genus, references train, queries q, dtype float32; 1,000 references, " in filled
+    assert "9 queries, 2 of a label without references; 2 seed(s) of positions" in filled
     records[0]["protocol"] |= {"queries": "others"}
     (tmp_path / "m.json").write_text(json.dumps(records))
     with pytest.raises(SettingsError, match="of 2 protocols"):
