@@ -18,7 +18,7 @@ from barcodemae.eval.reference_search import unit_length
 
 
 def dtype_of(embedder: Embedder) -> str:
-    """Number format that an embedder computes in; counts and published systems have no choice."""
+    """Number format that an embedder computes in; counts have no choice."""
     inner = getattr(embedder, "embedder", embedder)  # of one that only keeps what it computed
     return str(getattr(inner, "dtype", "float32"))
 

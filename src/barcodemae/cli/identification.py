@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model folder, Hub name, kmer:K or `default`, the bundled model."
 DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
+REVISION_HELP = "Branch, tag or commit of a Hub model."
 PREPARED_SPLITS = "train"
 
 
@@ -69,6 +70,7 @@ def index(
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
     dtype: str = typer.Option("auto", help=DTYPE_HELP),
+    revision: str = typer.Option("", help=REVISION_HELP),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a library."),
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
@@ -83,7 +85,13 @@ def index(
     from barcodemae.training.staging import staged_directory
 
     expected = Mixture.parse(mixture)
-    embedder = load_embedder(model, device=device or None, batch_size=batch_size, dtype=dtype)
+    embedder = load_embedder(
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+    )
     options = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
         staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
@@ -151,6 +159,7 @@ def identify(
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
     dtype: str = typer.Option("", help="As for `embed`; default: what the library was made with."),
+    revision: str = typer.Option("", help=REVISION_HELP),
     resume: bool = typer.Option(False, "--resume", help="Go on where a killed run stopped."),
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
@@ -168,7 +177,11 @@ def identify(
     options = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
     library = ReferenceLibrary(reference)
     embedder: Embedder = load_embedder(
-        model, device=device or None, batch_size=batch_size, dtype=dtype or library.dtype
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype or library.dtype,
+        revision=revision or None,
     )
     embedder = OffsetEmbedder(embedder, library.description["offsets"])
     identifier = Identifier(library, embedder, options)
@@ -240,6 +253,7 @@ def cluster(
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
     dtype: str = typer.Option("auto", help=DTYPE_HELP),
+    revision: str = typer.Option("", help=REVISION_HELP),
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.cli.embedding import RejectedRecords
@@ -253,7 +267,13 @@ def cluster(
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
         check_map_file(map_page)
-    embedder = load_embedder(model, device=device or None, batch_size=batch_size, dtype=dtype)
+    embedder = load_embedder(
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+    )
     records = list(read_any_records(queries))
     report = RejectedRecords(str(output), queries, strict=False)
     reasons = find_invalid(embedder, [record.sequence for record in records])
