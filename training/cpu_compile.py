@@ -156,9 +156,9 @@ def compile_on_cpu(model: PreTrainedModel) -> list[nn.Module]:
         model.register_forward_pre_hook(asked.note, with_kwargs=True)
         model.score = FastScore(model).score  # type: ignore[method-assign]
         if model.decoder is not None:
-            asked_layer = model.decoder.encoder.layer[-1]
+            asked_layer = [m for m in model.decoder.modules() if isinstance(m, BertLayer)][-1]
     layers = [module for module in model.modules() if can_be_fast(module)]
     for layer in layers:
         fast = FastLayer(layer, asked if layer is asked_layer else None)  # type: ignore[arg-type]
-        layer.forward = fast.forward  # type: ignore[method-assign]
+        layer.forward = fast.forward
     return layers

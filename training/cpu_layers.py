@@ -102,7 +102,7 @@ class HashDropout(torch.autograd.Function):
         return torch.where(keep_mask(values.shape, rate, keys[0]), values * (1 / (1 - rate)), 0.0)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """Let the gradient through where values were kept."""
         (keys,) = ctx.saved_tensors
         is_kept = keep_mask(grad.shape, ctx.rate, keys[1])
@@ -132,7 +132,7 @@ class AddBias(torch.autograd.Function):
         return rows.float() + bias.float()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of the bias is the sum over the rows."""
         grad = grad.to(ctx.dtype)
         return grad, sum_rows(grad)
@@ -148,7 +148,7 @@ class ScaleAndShift(torch.autograd.Function):
         return rows * weight.float() + bias.float()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients of weight and bias are sums over the rows."""
         rows, weight = ctx.saved_tensors
         weight_grad = sum_rows((grad * rows).to(weight.dtype))
