@@ -1,9 +1,9 @@
-"""Run a BERT encoder in bfloat16 on a CPU as fast as its matrix products allow.
+"""Run a BERT encoder on a CPU as fast as its matrix products allow.
 
 oneDNN keeps weights in the order its kernels read them, adds bias and residual and applies GELU
 while a product is still in the cache; query, key and value are one product; a large batch is taken
 in pieces that fit into the cache. The stock model, which transformers runs, is left as it is, and
-what this gives equals its output within bfloat16 rounding.
+what this gives equals its output within rounding.
 
 In: a model from `AutoModel`. Out: the same last hidden states, for rows without padding.
 Guarded by tests/eval/test_cpu_encoder.py, measured by benchmarks/embed.py.
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 TOKENS_PER_PIECE = 2048  # at width 768 the widest tensor of a piece then takes 12 MB
 EXACT_GELU = "gelu"
 # Arguments of torch.ops.mkldnn._linear_pointwise: what follows a product, and which kind of it.
-NOTHING, GELU = ("none", [], ""), ("gelu", [], "none")
+NOTHING: tuple[Any, ...] = ("none", [], "")
+GELU: tuple[Any, ...] = ("gelu", [], "none")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class CpuEncoder:
     """A BERT encoder with packed weights.
 
     Args:
-        bert: The stock encoder, in bfloat16, on the CPU, in evaluation mode.
+        bert: The stock encoder, in fp32 or bfloat16, on the CPU, in evaluation mode.
     """
 
     def __init__(self, bert: Any) -> None:
@@ -124,7 +125,7 @@ def bert_inside(model: Any) -> Any | None:
     """Return the stock BERT encoder that a model is or holds, or None."""
     if model.config.model_type == "bert":
         return model
-    inner = getattr(model, "encoder", None)
+    inner: Any = getattr(model, "encoder", None)
     is_ours = model.config.model_type == "barcodemae" and inner is not None
     return inner if is_ours and inner.config.model_type == "bert" else None
 
@@ -132,14 +133,15 @@ def bert_inside(model: Any) -> Any | None:
 def can_pack(bert: Any) -> bool:
     """Whether `CpuEncoder` computes what this encoder does, on this machine."""
     parameter = next(bert.parameters())
-    config = bert.config
+    is_supported = parameter.dtype == torch.float32 or (
+        parameter.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
     return bool(
         parameter.device.type == "cpu"
-        and parameter.dtype == torch.bfloat16
-        and config.hidden_act == EXACT_GELU
-        and not config.is_decoder
         and torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and is_supported
+        and bert.config.hidden_act == EXACT_GELU
+        and not bert.config.is_decoder
     )
 
 

@@ -50,17 +50,30 @@ def test_rows_do_not_depend_on_the_pieces_they_come_in():
     torch.testing.assert_close(encoder(ids)[[0, 299]], encoder(ids[[0, 299]]), atol=0.05, rtol=0.05)
 
 
+@torch.inference_mode()
+def test_packed_states_in_fp32_are_those_of_the_stock_model():
+    model = make_bert()
+    ids = torch.randint(66, (300, 11))
+    expected = model(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(CpuEncoder(model)(ids), expected, atol=2e-5, rtol=1e-5)
+
+
 def test_other_activations_and_precisions_keep_the_stock_model():
-    assert not can_pack(make_bert())
-    assert not can_pack(make_bert(hidden_act="relu").bfloat16())
+    assert can_pack(make_bert())
     assert can_pack(make_bert().bfloat16())
-    assert pack(make_bert()) is None
+    assert not can_pack(make_bert(hidden_act="relu").bfloat16())
+    assert pack(make_bert(hidden_act="gelu_new")) is None
+    assert pack(make_bert().half()) is None
 
 
-def test_both_folders_are_packed_in_bf16_and_give_the_vectors_of_the_stock_model(
+def test_both_folders_are_packed_and_give_the_vectors_of_the_stock_model(
     model_folder, encoder_folder, barcodes
 ):
-    exact = torch.from_numpy(load_embedder(encoder_folder).embed(barcodes))
+    whole = load_embedder(encoder_folder)
+    packed = whole.embed(barcodes)
+    whole.packed = None
+    exact = torch.from_numpy(whole.embed(barcodes))
+    torch.testing.assert_close(torch.from_numpy(packed), exact, atol=1e-5, rtol=1e-5)
     for folder in (model_folder, encoder_folder):
         embedder = load_embedder(folder, dtype="bfloat16")
         assert embedder.packed is not None
@@ -68,7 +81,6 @@ def test_both_folders_are_packed_in_bf16_and_give_the_vectors_of_the_stock_model
         embedder.packed = None
         stock = torch.from_numpy(embedder.embed(barcodes))
         assert (packed - exact).norm() < 1.5 * (stock - exact).norm()
-    assert load_embedder(encoder_folder).packed is None
 
 
 def test_hidden_tokens_are_left_to_the_full_model(model_folder):
