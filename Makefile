@@ -39,17 +39,21 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 # The bundled model's making, scaled down: train, fit the readout, probe beside the untrained weights
-# and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=11262
+# and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=10000
 DATA ?= out/reproduce/data
 STEPS ?= 300
 REPRODUCED := out/reproduce
 reproduce: setup
 	[ -d $(DATA) ] || $(BIN)/barcodemae prepare simulate --out $(DATA)
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled_start --data $(DATA) \
+		--train-splits pretrain,train --output $(REPRODUCED)/start --max-steps $(STEPS) --resume
 	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
-		--train-splits pretrain,train --output $(REPRODUCED)/model --max-steps $(STEPS) --resume
-	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
+		--train-splits pretrain,train --initial-weights $(REPRODUCED)/start \
+		--output $(REPRODUCED)/model --max-steps $(STEPS) --resume
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled_start --data $(DATA) \
 		--train-splits pretrain,train --output $(REPRODUCED)/barely --max-steps 1 --resume
 	$(BIN)/barcodemae probe --data $(DATA) --model plain-mean=$(REPRODUCED)/model/encoder \
+		--model first-stage=$(REPRODUCED)/start/encoder \
 		--model one-step=$(REPRODUCED)/barely/encoder --model kmer:6 --json $(REPRODUCED)/plain.json
 	$(BIN)/barcodemae whiten $(REPRODUCED)/model --data $(DATA)
 	$(BIN)/barcodemae probe --data $(DATA) --model with-readout=$(REPRODUCED)/model \

@@ -27,6 +27,8 @@ SHOWN_SETTINGS = {
     "scored_ratio": "k-mers predicted, of all",
     "barcode_loss_weight": "weight of predicting the whole barcode from the mean",
     "barcode_whitening": "whitening of the barcode's components",
+    "barcode_transversion_cost": "cost of a transversion, in transitions",
+    "initial_weights": "weights it started from",
     "exact_masks": "the same count hidden in every barcode",
     "random_offset": "random start of the reading frame",
     "epochs": "epochs",
@@ -105,7 +107,7 @@ def read_run(folder: Path) -> RunRecord:
         {
             label: describe(name, settings[name])
             for name, label in SHOWN_SETTINGS.items()
-            if name in settings and name != skipped
+            if settings.get(name) is not None and name != skipped
         },
         history,
     )

@@ -5,8 +5,10 @@
 Deposited barcodes begin at different bases, so letters are first brought into one frame, found from
 the barcodes themselves: a profile of letters by site, and for each barcode the start at which it
 fits best. The components of the letters, scaled so that the small ones that tell relatives apart
-are not drowned by the deep branches, are the target. Nothing here uses a label or anything but the
-training barcodes, and nothing of it is needed after training: the encoder learns to find the frame.
+are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines (C, T)
+may lie closer together than one of each: such transitions happen, and are undone, far more often.
+Nothing here uses a label or anything but the training barcodes, and nothing of it is needed after
+training: the encoder learns to find the frame.
 
 In: a reader. Out: an array in OUTPUT/cache, kept so that a resumed run has the same targets.
 Guarded by tests/training/test_barcode_targets.py.
@@ -65,6 +67,19 @@ def letters(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     is_letter = codes[..., None] == np.arange(NUM_BASES, dtype=np.uint8)  # (N, W, 4)
     hot: NDArray[np.float32] = is_letter.reshape(len(codes), -1).astype(np.float32)
     return hot
+
+
+def letter_points(transversion_cost: float) -> NDArray[np.float64]:
+    """Place A, C, G, T as points, (4, 4), one per row.
+
+    The squared distance of A and G, or of C and T, is 2; every other one `transversion_cost` times
+    that. At a cost of 1 the points are one-hot.
+    """
+    is_same_class = np.arange(NUM_BASES)[:, None] % 2 == np.arange(NUM_BASES) % 2
+    points: NDArray[np.float64] = np.linalg.cholesky(
+        np.eye(NUM_BASES) + (transversion_cost - 1) * is_same_class
+    )
+    return points
 
 
 def sample(reader: BarcodeReader) -> NDArray[np.int64]:
@@ -142,56 +157,74 @@ def framed_barcodes(
     return np.where(is_inside, found, np.uint8(UNKNOWN_BASE))
 
 
-def estimate_components(
-    framed: NDArray[np.uint8], num_components: int, whitening: float
-) -> Components:
+@dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """What is predicted about a barcode.
+
+    Attributes:
+        num_components: D, the width of the encoder.
+        whitening: Components are scaled by their variance ** -whitening.
+        transversion_cost: See `letter_points`.
+    """
+
+    num_components: int
+    whitening: float = 0.0
+    transversion_cost: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """A file name that only equal settings share."""
+        return f"{self.num_components}_{self.whitening:g}_{self.transversion_cost:g}"
+
+
+def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> Components:
     """Find the components of framed barcodes (N, W).
 
     Args:
         framed: A sample of barcodes.
-        num_components: D.
-        whitening: Components are scaled by their variance ** -whitening.
+        settings: How letters and components are scaled.
 
     Raises:
         ValueError: The frame has fewer dimensions than components are wanted.
     """
     known = (framed != UNKNOWN_BASE).sum(axis=0).repeat(NUM_BASES)  # (W * 4,)
     mean = (letters(framed).sum(axis=0) / np.maximum(known, 1)).astype(np.float32)
-    if num_components > len(mean):
-        raise ValueError(f"{num_components} components of {len(mean)} letters")
+    if settings.num_components > len(mean):
+        raise ValueError(f"{settings.num_components} components of {len(mean)} letters")
     covariance = np.zeros((len(mean), len(mean)))
     for part in blocks(np.arange(len(framed))):
         centred = Components.centred(framed[part], mean)
         covariance += centred.T @ centred
-    variances, axes = np.linalg.eigh(covariance / len(framed))
-    variances, axes = variances[::-1][:num_components], axes[:, ::-1][:, :num_components]
+    points = np.kron(np.eye(framed.shape[1]), letter_points(settings.transversion_cost))
+    variances, axes = np.linalg.eigh(points.T @ covariance @ points / len(framed))
+    largest = slice(None, -settings.num_components - 1, -1)
+    variances, axes = variances[largest], points @ axes[:, largest]  # (D,), (W * 4, D)
     # The axes beyond the data's own have no variance, and scaling them up would be noise.
-    scale = np.where(variances > 1e-6 * variances[0], variances.clip(1e-12) ** -whitening, 0)
+    scale = np.where(
+        variances > 1e-6 * variances[0], variances.clip(1e-12) ** -settings.whitening, 0
+    )
     return Components(mean, (axes * scale).astype(np.float32))
 
 
-def barcode_targets(
-    reader: BarcodeReader, *, num_components: int, whitening: float
-) -> NDArray[np.float16]:
+def barcode_targets(reader: BarcodeReader, settings: TargetSettings) -> NDArray[np.float16]:
     """Describe every barcode of a reader by its components, (N, D)."""
     profile = estimate_profile(reader, reader.max_tokens * reader.k)
     framed = framed_barcodes(reader, sample(reader), profile)
-    components = estimate_components(framed, num_components, whitening)
+    components = estimate_components(framed, settings)
     parts = blocks(np.arange(len(reader)))
     vectors = [components(framed_barcodes(reader, part, profile)) for part in parts]
     return np.concatenate(vectors).astype(np.float16)
 
 
 def cached_barcode_targets(
-    folder: Path, reader: BarcodeReader, *, num_components: int, whitening: float
+    folder: Path, reader: BarcodeReader, settings: TargetSettings
 ) -> NDArray[np.float16]:
     """Open the targets of a run, writing them first if they are not there.
 
     Args:
         folder: Where they are kept; a run that is resumed finds them again.
         reader: The training barcodes.
-        num_components: Width of the encoder.
-        whitening: See `estimate_components`.
+        settings: How letters and components are scaled.
 
     Returns:
         Memory-mapped, (N, D).
@@ -199,16 +232,15 @@ def cached_barcode_targets(
     Raises:
         DataError: What lies there belongs to other barcodes.
     """
-    path = folder / f"barcode_targets_{num_components}_{whitening:g}.npy"
+    path = folder / f"barcode_targets_{settings.name}.npy"
     if not path.is_file():
-        targets = barcode_targets(reader, num_components=num_components, whitening=whitening)
+        targets = barcode_targets(reader, settings)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp.npy")
         np.save(temporary, targets)
         temporary.replace(path)
     found: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if found.shape != (len(reader), num_components):
-        raise DataError(
-            path, f"holds {found.shape}, not {(len(reader), num_components)}: delete it"
-        )
+    wanted = (len(reader), settings.num_components)
+    if found.shape != wanted:
+        raise DataError(path, f"holds {found.shape}, not {wanted}: delete it")
     return found

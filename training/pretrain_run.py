@@ -4,6 +4,8 @@ In: settings. Out: a `TrainingRun` ready for `training.loop`. Guarded by
 tests/training/test_pretrain*.py.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -11,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from barcodemae.dataset import dataset_hash
+from barcodemae.default_model import resolve_model
+from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.barcode_targets import cached_barcode_targets
 from barcodemae.training.batches import Share, StepBatches, ValidationBatches
 from barcodemae.training.code_cache import cache_folder, open_codes, write_codes
+from barcodemae.training.export import load_model_folder
 from barcodemae.training.reader import BarcodeReader
 from barcodemae.training.settings import PretrainConfig
 from barcodemae.training.training_run import TrainingRun, assemble, share_of, start_accelerator
@@ -42,9 +47,30 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
 
 
 def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
-    """Initialise the model from the seed."""
+    """Initialise the model from the seed, or from the weights of another run.
+
+    Raises:
+        SettingsError: The initial weights are those of another network.
+        CheckpointError: The initial weights cannot be loaded.
+    """
     torch.manual_seed(config.seed)
-    return BarcodeMAEForPreTraining(config.model_config())
+    model = BarcodeMAEForPreTraining(config.model_config())
+    if config.initial_weights is not None:
+        load_initial_weights(model, resolve_model(config.initial_weights))
+    return model
+
+
+def load_initial_weights(model: BarcodeMAEForPreTraining, folder: Path | str) -> None:
+    """Give a model the weights of a full folder; see `build_model`."""
+    initial, _ = load_model_folder(folder)
+    found, wanted = initial.state_dict(), model.state_dict()
+    for name in sorted(found.keys() ^ wanted.keys()):
+        raise SettingsError(f"initial_weights {folder}: only one of the two networks has {name}")
+    for name, weights in wanted.items():
+        if found[name].shape != weights.shape:
+            shapes = f"{tuple(found[name].shape)}, not {tuple(weights.shape)}"
+            raise SettingsError(f"initial_weights {folder}: {name} is {shapes}")
+    model.load_state_dict(found)
 
 
 def build_train_batches(
@@ -73,8 +99,7 @@ def build_barcode_targets(
         return cached_barcode_targets(
             config.output / CACHE_FOLDER,
             reader,
-            num_components=config.hidden_size,
-            whitening=config.barcode_whitening,
+            config.barcode_target_settings(),
         )
 
 

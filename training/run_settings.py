@@ -154,6 +154,10 @@ class RunSettings:
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=str))
         return values
 
+    def defaults(self) -> dict[str, Any]:
+        """As `as_json`, with the default of every field that has one."""
+        return type(self)(data=self.data, output=self.output).as_json()
+
     def save(self, path: Path) -> None:
         """Write the resolved settings as JSON, whole or not at all."""
         temporary = path.with_name(f".{path.name}.tmp")

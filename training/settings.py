@@ -6,6 +6,7 @@ What it shares with fine-tuning (`--data`, `--batch-size`, recipes, checks) is i
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from huggingface_hub.errors import StrictDataclassError
@@ -14,6 +15,7 @@ from barcodemae.dataset import PRETRAINING_SPLITS
 from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig
 from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
+from barcodemae.training.barcode_targets import TargetSettings
 from barcodemae.training.masking import Masking
 from barcodemae.training.run_settings import RunSettings, load_recipe, recipe_names
 
@@ -40,6 +42,9 @@ class PretrainConfig(RunSettings):
         bool, "Read barcodes from OUTPUT/cache, not from memory: for data that do not fit."
     ] = False
 
+    initial_weights: Annotated[
+        Path | None, "Start from the weights of this model folder, or of `default`, not anew."
+    ] = None
     k: Annotated[int, "Length of a k-mer, in bp."] = 6
     hidden_size: Annotated[int, "Encoder width."] = 768
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
@@ -66,6 +71,9 @@ class PretrainConfig(RunSettings):
     barcode_whitening: Annotated[
         float, "Scale components by variance ** -X: 0 as they are, 0.5 all equal."
     ] = 0.25
+    barcode_transversion_cost: Annotated[
+        float, "How many times farther apart a purine and a pyrimidine are than two of a kind."
+    ] = 1.0
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
@@ -84,6 +92,11 @@ class PretrainConfig(RunSettings):
             raise SettingsError(
                 f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
             )
+        if self.barcode_transversion_cost < 1:
+            raise SettingsError(
+                "barcode_transversion_cost must be at least 1, got "
+                f"{self.barcode_transversion_cost}"
+            )
         try:
             self.model_config()
         except StrictDataclassError as error:
@@ -98,6 +111,14 @@ class PretrainConfig(RunSettings):
             exact=self.exact_masks,
             random_fraction=self.random_fraction,
             kept_fraction=self.kept_fraction,
+        )
+
+    def barcode_target_settings(self) -> TargetSettings:
+        """What the encoder's mean is trained to predict."""
+        return TargetSettings(
+            num_components=self.hidden_size,
+            whitening=self.barcode_whitening,
+            transversion_cost=self.barcode_transversion_cost,
         )
 
     def model_config(self) -> BarcodeMAEConfig:

@@ -223,7 +223,8 @@ def claim_output(config: RunSettings, accelerator: Accelerator, *, resume: bool)
             "--output"
         )
     if resume and path.is_file():
-        theirs = json.loads(path.read_text())
+        # A setting that is younger than the run had its default's effect then.
+        theirs = config.defaults() | json.loads(path.read_text())
         changed = [
             f"{name} was {theirs.get(name)!r}, is now {value!r}"
             for name, value in config.as_json().items()

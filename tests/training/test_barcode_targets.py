@@ -6,11 +6,14 @@ import pytest
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.training import barcode_targets as subject
 from barcodemae.training.barcode_targets import (
+    TargetSettings,
     barcode_targets,
     cached_barcode_targets,
+    estimate_components,
     estimate_profile,
     find_starts,
     framed_barcodes,
+    letter_points,
 )
 from barcodemae.training.kmers import UNKNOWN_BASE, base_codes
 from barcodemae.training.pretrain import pretrain
@@ -19,6 +22,7 @@ from barcodemae.training.reader import BarcodeReader
 
 WIDTH = 120
 NUM_BARCODES = 300
+SMALL = TargetSettings(num_components=8, whitening=0.25)
 LETTERS = np.array(list("ACGT"))
 
 
@@ -65,7 +69,8 @@ def test_framed_barcodes_are_the_whole_ones_with_unknown_ends(reader, whole, sta
 
 
 def test_targets_are_unit_vectors_that_tell_families_apart(reader):
-    targets = barcode_targets(reader, num_components=32, whitening=0.25).astype(np.float32)
+    settings = TargetSettings(num_components=32, whitening=0.25)
+    targets = barcode_targets(reader, settings).astype(np.float32)
     assert targets.shape == (NUM_BARCODES, 32)
     np.testing.assert_allclose(np.linalg.norm(targets, axis=1), 1, atol=1e-3)
     cosines = targets @ targets.T
@@ -76,31 +81,53 @@ def test_targets_are_unit_vectors_that_tell_families_apart(reader):
 
 def test_whitening_evens_out_the_components(reader):
     def spread(whitening):
-        targets = barcode_targets(reader, num_components=32, whitening=whitening)
+        targets = barcode_targets(reader, TargetSettings(num_components=32, whitening=whitening))
         deviations = targets.astype(np.float32).std(axis=0)
         return deviations.max() / deviations.min()
 
     assert spread(0.5) < spread(0.25) < spread(0.0)
 
 
+def test_a_transversion_lies_as_far_as_it_costs():
+    points = letter_points(5.0)
+    distances = np.square(points[:, None] - points).sum(axis=-1)  # A, C, G, T
+    assert distances == pytest.approx(
+        np.array([[0, 10, 2, 10], [10, 0, 10, 2], [2, 10, 0, 10], [10, 2, 10, 0]])
+    )
+    assert np.array_equal(letter_points(1.0), np.eye(4))
+
+
+def test_costly_transversions_part_barcodes_that_differ_by_them():
+    generator = np.random.default_rng(2)
+    codes = generator.integers(4, size=(200, WIDTH))
+    transition, transversion = codes[0].copy(), codes[0].copy()
+    transition[:12] = (codes[0, :12] + 2) % 4  # A <-> G, C <-> T
+    transversion[:12] = (codes[0, :12] + 1) % 4
+    codes = np.concatenate([codes, [transition, transversion]]).astype(np.uint8)
+    settings = TargetSettings(num_components=150, transversion_cost=5.0)
+    vectors = estimate_components(codes, settings)(codes)
+    like_transition, like_transversion = vectors[0] @ vectors[-2], vectors[0] @ vectors[-1]
+    assert like_transition > like_transversion + 0.1
+
+
 def test_more_components_than_letters_are_refused(reader):
     with pytest.raises(ValueError, match="481 components of 480 letters"):
-        barcode_targets(reader, num_components=481, whitening=0)
+        barcode_targets(reader, TargetSettings(num_components=481))
 
 
 def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
-    first = cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    first = cached_barcode_targets(tmp_path, reader, SMALL)
     monkeypatch.setattr(subject, "barcode_targets", None)
-    again = cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    again = cached_barcode_targets(tmp_path, reader, SMALL)
     assert np.array_equal(first, again)
-    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1.npy"]
 
 
 def test_targets_of_other_barcodes_are_refused(reader, tmp_path):
-    cached_barcode_targets(tmp_path, reader, num_components=8, whitening=0.25)
+    cached_barcode_targets(tmp_path, reader, SMALL)
     other = BarcodeReader(*base_codes(["ACGTACGTAC"]), k=6, max_length_bp=WIDTH)
     with pytest.raises(DataError, match="delete it"):
-        cached_barcode_targets(tmp_path, other, num_components=8, whitening=0.25)
+        cached_barcode_targets(tmp_path, other, SMALL)
 
 
 def test_training_towards_them_brings_the_mean_closer(settings):
@@ -116,6 +143,7 @@ def test_training_towards_them_brings_the_mean_closer(settings):
     [
         ({"barcode_loss_weight": -1.0}, "barcode_loss_weight must not be negative"),
         ({"barcode_whitening": 0.7}, "barcode_whitening must lie between 0 and 0.5"),
+        ({"barcode_transversion_cost": 0.5}, "barcode_transversion_cost must be at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(settings, change, message):

@@ -57,6 +57,31 @@ def test_the_loss_curve_is_the_golden_one(settings):
     assert losses == pytest.approx(golden, abs=1e-6)
 
 
+def test_a_run_can_start_from_the_weights_of_another(finished, settings):
+    _, result = finished
+    started = build_model(settings("started", initial_weights=result.output))
+    for name, value in weights(result.output).items():
+        assert torch.equal(started.state_dict()[name], value), name
+    anew = pretrain(settings("anew", max_steps=3)).history.column("loss")[1]
+    further = pretrain(
+        settings("further", max_steps=3, initial_weights=result.output)
+    ).history.column("loss")[1]
+    assert further[0] < anew[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 1}, "only one of the two networks has"),
+        ({"intermediate_size": 48}, r"is \(\d+,?.*\), not \(48"),
+    ],
+)
+def test_the_weights_of_another_network_are_refused(finished, settings, change, message):
+    _, result = finished
+    with pytest.raises(SettingsError, match=message):
+        build_model(settings("other", initial_weights=result.output, **change))
+
+
 def test_a_run_leaves_everything_it_promises(finished):
     config, result = finished
     output = config.output

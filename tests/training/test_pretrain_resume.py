@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import json
 import os
 import random
 import shutil
@@ -99,6 +100,18 @@ def test_changed_settings_are_refused_by_name_and_harmless_ones_are_not(settings
         pretrain(settings(max_steps=2, seed=1, learning_rate=0.1), resume=True)
     free = {"log_every": 3, "keep_checkpoints": 5, "num_workers": 0, "checkpoint_every": 9}
     assert pretrain(settings(max_steps=2, **free), resume=True).steps == 2
+
+
+def test_a_run_from_before_a_setting_existed_can_be_resumed(settings):
+    config = settings(max_steps=2)
+    pretrain(config)
+    path = config.output / "settings.json"
+    saved = json.loads(path.read_text())
+    del saved["barcode_transversion_cost"]
+    path.write_text(json.dumps(saved))
+    assert pretrain(config, resume=True).steps == 2
+    with pytest.raises(SettingsError, match=r"barcode_transversion_cost was 1\.0, is now 5\.0"):
+        pretrain(dataclasses.replace(config, barcode_transversion_cost=5.0), resume=True)
 
 
 def test_changed_data_are_refused(settings, simulated, tmp_path):

@@ -1,0 +1,150 @@
+"""What the mean is trained to predict, taken as an embedding: python benchmarks/barcode_targets.py.
+
+The target of `training/barcode_targets.py` is itself a vector per barcode. Its 1-NN genus accuracy
+on unseen species says which target is worth learning, without training anything:
+- `val_unseen` asked of `train`;
+- `held-out species`: one barcode of every seventh species of `train` that shares its genus with
+  another, asked of all other species of `train`: more species than `val_unseen`, so less chance.
+Writes result records and prints a table.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from barcodemae.dataset import dataset_hash, read_splits
+from barcodemae.eval.nearest import nearest_neighbors
+from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.scores import score_predictions
+from barcodemae.training.barcode_targets import (
+    Components,
+    TargetSettings,
+    estimate_components,
+    estimate_profile,
+    framed_barcodes,
+    sample,
+)
+from barcodemae.training.reader import BarcodeReader
+
+
+K = 6
+SEED = 0
+HELD_OUT_SHARE = 1 / 7
+REFERENCES, UNSEEN, HELD_OUT = "train", "val_unseen", "held-out species of train"
+
+
+@dataclass(frozen=True)
+class Barcodes:
+    """Labelled barcodes in the common frame.
+
+    Attributes:
+        framed: Base codes, (N, W).
+        genus: (N,).
+        species: (N,).
+    """
+
+    framed: NDArray[np.uint8]
+    genus: NDArray[np.str_]
+    species: NDArray[np.str_]
+
+    def select(self, rows: NDArray[np.int64]) -> "Barcodes":
+        """Keep some."""
+        return Barcodes(self.framed[rows], self.genus[rows], self.species[rows])
+
+
+def read_framed(data: Path, split: str, profile: NDArray[np.float32]) -> Barcodes:
+    """Read a split and bring its barcodes into the frame of `profile`."""
+    reader = BarcodeReader.from_dataset(data, [split], k=K)
+    labels = read_splits(data, [split], ("genus", "species")).to_pandas().fillna("")
+    framed = framed_barcodes(reader, np.arange(len(reader)), profile)
+    return Barcodes(framed, labels["genus"].to_numpy(str), labels["species"].to_numpy(str))
+
+
+def hold_out(barcodes: Barcodes) -> tuple[Barcodes, Barcodes]:
+    """Take whole species away that have relatives; return the rest and one barcode of each."""
+    generator = np.random.default_rng(SEED)
+    names, first, species = np.unique(barcodes.species, return_index=True, return_inverse=True)
+    genus = barcodes.genus[first]  # of each species
+    _, genus_index, species_per_genus = np.unique(genus, return_inverse=True, return_counts=True)
+    has_relatives = (species_per_genus[genus_index] > 1) & (names != "") & (genus != "")
+    is_held_out = has_relatives & (generator.random(len(names)) < HELD_OUT_SHARE)
+    rest = barcodes.select(np.flatnonzero(~is_held_out[species]))
+    chosen = [generator.choice(np.flatnonzero(species == s)) for s in np.flatnonzero(is_held_out)]
+    asked = barcodes.select(np.array(chosen))
+    return rest, asked.select(np.flatnonzero(np.isin(asked.genus, rest.genus)))
+
+
+def candidates() -> Iterator[tuple[str, TargetSettings]]:
+    """What could be predicted."""
+    for cost in (1.0, 2.0, 5.0, 17.0):
+        for whitening in (0.0, 0.25, 0.5):
+            name = f"transversion cost {cost:g}, whitening {whitening:g}, 512 components"
+            yield (
+                name,
+                TargetSettings(num_components=512, whitening=whitening, transversion_cost=cost),
+            )
+    for cost in (1.0, 5.0):
+        name = f"transversion cost {cost:g}, whitening 0.25, 768 components"
+        yield name, TargetSettings(num_components=768, whitening=0.25, transversion_cost=cost)
+
+
+def nearest_genus(components: Components, asked: Barcodes, references: Barcodes) -> ResultRecord:
+    """1-NN genus accuracy in the space of the components."""
+    found = nearest_neighbors(components(references.framed), components(asked.framed))
+    scores = score_predictions(asked.genus.tolist(), references.genus[found.rows].tolist())
+    score = scores["accuracy"]
+    return ResultRecord(
+        model="",
+        dataset="",
+        probe="1nn",
+        metric="accuracy",
+        value=score.value,
+        low=score.low,
+        high=score.high,
+        architecture="target",
+        counts={"references": len(references.genus), "queries": len(asked.genus)},
+    )
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Prepared data set.")],
+    json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
+) -> None:
+    """Compare targets."""
+    training = BarcodeReader.from_dataset(data, ["pretrain", REFERENCES], k=K)
+    profile = estimate_profile(training, training.max_tokens * K)
+    framed_sample = framed_barcodes(training, sample(training), profile)
+    train = read_framed(data, REFERENCES, profile)
+    unseen = read_framed(data, UNSEEN, profile)
+    rest, held_out = hold_out(train)
+    facts = {"dataset": data.name, "dataset_hash": dataset_hash(data), "seed": SEED}
+    command = f"python benchmarks/barcode_targets.py --data {data.name}"
+    records: list[ResultRecord] = []
+    typer.echo(f"| target | {UNSEEN} (%) | {HELD_OUT} (%) |\n| --- | ---: | ---: |")
+    for name, settings in candidates():
+        components = estimate_components(framed_sample, settings)
+        for queries, asked, references in (
+            (UNSEEN, unseen, train),
+            (HELD_OUT, held_out, rest),
+        ):
+            record = nearest_genus(components, asked, references)
+            protocol = {
+                "queries": queries,
+                "references": REFERENCES,
+                **dataclasses.asdict(settings),
+            }
+            records.append(
+                dataclasses.replace(record, model=name, protocol=protocol, command=command, **facts)
+            )
+        write_records(json_file, records)
+        typer.echo(f"| {name} | {records[-2].value:.2f} | {records[-1].value:.2f} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)
