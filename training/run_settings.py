@@ -63,7 +63,9 @@ class RunSettings:
     max_grad_norm: Annotated[float | None, "Clip the gradient norm."] = None
 
     precision: Annotated[Precision, "bf16-weights: bf16 model, fp32 masters."] = "bf16"
-    compile: Annotated[bool, "Compile the layers with torch.compile; on a CPU the loss too."] = False
+    compile: Annotated[bool, "Compile the layers with torch.compile; on a CPU the loss too."] = (
+        False
+    )
     gradient_checkpointing: Annotated[bool, "Recompute activations to save memory."] = False
     num_workers: Annotated[int, "Processes that prepare batches beside the training."] = 0
 

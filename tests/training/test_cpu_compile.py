@@ -1,9 +1,11 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
 from barcodemae import BarcodeMAEForPreTraining
-from barcodemae.training import cpu_compile
+from barcodemae.training import cpu_compile, loop
 from barcodemae.training.cpu_compile import compile_on_cpu, spread
 from barcodemae.training.pretrain import pretrain
 
@@ -107,9 +109,19 @@ def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
     assert compiled[-1] < compiled[0]
 
 
-def test_a_compiled_run_continues_bitwise(settings):
-    options = {"compile": True, "dropout": 0.1, "val_split": ""}
+def test_a_compiled_run_that_was_cut_off_continues_bitwise(settings, monkeypatch):
+    options = {"compile": True, "dropout": 0.1, "val_split": "", "precision": "bf16-weights"}
     whole = pretrain(settings("whole", **options)).output
-    again = pretrain(settings("again", **options)).output
-    weights = [(folder / "model.safetensors").read_bytes() for folder in (whole, again)]
+    load = loop.load_batches
+
+    def few(run):
+        yield from itertools.islice(load(run), 7)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "load_batches", few)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(settings("cut", **options))
+    resumed = pretrain(settings("cut", **options), resume=True).output
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (whole, resumed)]
     assert weights[0] == weights[1]
