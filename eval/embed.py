@@ -52,7 +52,12 @@ class EmbeddedShards:
 
 
 def embed_shards(
-    dataset: Path, output: Path, embedder: Embedder, state: Accelerator
+    dataset: Path,
+    output: Path,
+    embedder: Embedder,
+    state: Accelerator,
+    *,
+    revision: str | None = None,
 ) -> EmbeddedShards:
     """Embed this process's share of the shards that are not there yet.
 
@@ -61,13 +66,22 @@ def embed_shards(
         output: Folder for the results; made if missing.
         embedder: The model.
         state: Which process this is, of how many.
+        revision: Hub revision of the model, if one was asked for; noted beside the results.
 
     Raises:
         SettingsError: `output` holds embeddings of another model, number format or data set.
         DataError: The data set cannot be read.
     """
     open_dataset(dataset)  # complains about missing columns before any time is spent
-    claim_folder(dataset, output, embedder, state)
+    facts = {
+        "model": embedder.name,
+        "revision": revision,
+        "weights": embedder.fingerprint,
+        "dataset_hash": dataset_hash(dataset),
+        **precision_of(embedder),
+        "version": __version__,
+    }
+    claim_folder(output, facts, state)
     missing = [shard for shard in parquet_files(dataset) if not (output / shard.name).exists()]
     state.wait_for_everyone()  # or a quick process's results would shift another's share
     mine = missing[state.process_index :: state.num_processes]
@@ -81,15 +95,8 @@ def embed_shards(
     return EmbeddedShards(written=len(mine), skipped=skipped, num_rejected=sum(rejected))
 
 
-def claim_folder(dataset: Path, output: Path, embedder: Embedder, state: Accelerator) -> None:
+def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) -> None:
     """Record model and data beside the results; refuse a folder with other ones."""
-    mine = {
-        "model": embedder.name,
-        "weights": embedder.fingerprint,
-        "dataset_hash": dataset_hash(dataset),
-        **precision_of(embedder),
-        "version": __version__,
-    }
     path = output / MANIFEST
     if path.is_file():
         theirs = json.loads(path.read_text())
@@ -168,13 +175,16 @@ def embed_dataset(
     model: str = typer.Option(..., "-m", "--model", help="Model folder, Hub name or `kmer:K`."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
+    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
 ) -> None:
     """Embed every shard of a data set, each process its own; continue if cut off."""
     # Without `cpu`, several processes on a machine without GPUs would not know of each other.
     state = Accelerator(cpu=not torch.accelerator.is_available())
     device = str(state.device)
-    embedder = load_embedder(model, device=device, batch_size=batch_size, dtype=dtype)
-    done = embed_shards(dataset, output, embedder, state)
+    embedder = load_embedder(
+        model, device=device, batch_size=batch_size, dtype=dtype, revision=revision or None
+    )
+    done = embed_shards(dataset, output, embedder, state, revision=revision or None)
     typer.echo(
         f"process {state.process_index}: {done.written} shard(s) written, {done.skipped} were "
         f"there, {done.num_rejected} row(s) not embedded",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from barcodemae.default_model import resolve_model
+from barcodemae.default_model import DEFAULT_MODEL, resolve_model
 from barcodemae.errors import SettingsError
-from barcodemae.eval.baselines import load_kmer_counts
+from barcodemae.eval.baselines import SEARCHERS, load_kmer_counts
 from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.foreign import load_foreign
 from barcodemae.eval.model_embedder import DTYPES, load_auto_embedder
@@ -28,6 +28,27 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+
+
+def check_revision(model: str | Path, revision: str | None) -> None:
+    """Refuse a revision of what has none: only models on the Hub have.
+
+    Raises:
+        SettingsError: The model is on this machine, or no model at all.
+    """
+    if revision is None:
+        return
+    if str(model) == DEFAULT_MODEL:
+        kind = "comes with the package"
+    elif Path(model).exists():
+        kind = "is on this machine"
+    elif str(model).startswith("kmer:") or str(model) in SEARCHERS:
+        kind = "is no model"
+    else:
+        return
+    raise SettingsError(
+        f"{model} {kind}, so it has no revision {revision!r}; only models on the Hub have"
+    )
 
 
 def load_embedder(
@@ -52,19 +73,23 @@ def load_embedder(
 
     Raises:
         CheckpointError: The model cannot be opened.
-        SettingsError: An unknown dtype, a device that is not here, or a batch size below 1.
+        SettingsError: An unknown dtype, a device that is not here, a batch size below 1, or a
+            revision of what is not on the Hub.
     """
     if dtype not in DTYPES:
         raise SettingsError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
+    check_revision(model, revision)
     model = resolve_model(model)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter
-    foreign = load_foreign(model, device=device, batch_size=batch_size, revision=revision)
+    foreign = load_foreign(
+        model, device=device, batch_size=batch_size, dtype=DTYPES[dtype], revision=revision
+    )
     if foreign is not None:
         return foreign
     return load_auto_embedder(

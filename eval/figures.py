@@ -44,7 +44,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         with mpl.rc_context(STYLE):
-            figure.savefig(temporary, dpi=200)
+            figure.savefig(temporary, dpi=200, bbox_inches="tight")  # square axes lose a label
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

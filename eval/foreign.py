@@ -37,7 +37,13 @@ from barcodemae.eval import (
     foreign_native,
 )
 from barcodemae.eval.embedder import Embedder, UnusableSequencesError, equal_length_batches
-from barcodemae.eval.foreign_checkpoint import PICKLED, SAFETENSORS, OpenedSystem, read_settings
+from barcodemae.eval.foreign_checkpoint import (
+    PICKLED,
+    SAFETENSORS,
+    OpenedSystem,
+    read_settings,
+    set_number_format,
+)
 from barcodemae.eval.screening import clean, find_unusable
 
 
@@ -76,6 +82,7 @@ class ForeignEmbedder:
         batch_size: Rows per forward pass.
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+        architecture: What kind of system it was trained as.
     """
 
     name: str
@@ -85,6 +92,12 @@ class ForeignEmbedder:
     batch_size: int
     max_tokens: int
     k: int | None
+    architecture: str
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -193,7 +206,12 @@ def open_system(model: str | Path, revision: str | None) -> OpenedSystem | None:
 
 
 def load_foreign(
-    model: str | Path, *, device: str = "cpu", batch_size: int = 64, revision: str | None = None
+    model: str | Path,
+    *,
+    device: str = "cpu",
+    batch_size: int = 64,
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
 ) -> Embedder | None:
     """Open a published system.
 
@@ -202,6 +220,7 @@ def load_foreign(
             Hub name, or a short name from `PUBLISHED`.
         device: Where to compute.
         batch_size: Rows per forward pass; it changes speed, not results.
+        dtype: Number format to compute in; the mean is taken in float32.
         revision: Branch, tag or commit on the Hub.
 
     Returns:
@@ -213,6 +232,7 @@ def load_foreign(
     opened = open_system(model, revision)
     if opened is None:
         return None
+    set_number_format(opened.model, dtype)
     return ForeignEmbedder(
         name=str(model),
         fingerprint=opened.fingerprint,
@@ -221,4 +241,5 @@ def load_foreign(
         batch_size=batch_size,
         max_tokens=opened.max_tokens,
         k=opened.k,
+        architecture=opened.architecture,
     )

@@ -34,6 +34,7 @@ UNUSED = ("classifier.", "cls.", "pooler.", "embeddings.position_ids")
 MASK_TOKEN, UNK_TOKEN = "[MASK]", "[UNK]"  # ids 0 and 1; [UNK] also fills short rows
 MAX_LENGTH_BP = 660  # the published input length
 MAX_K = 10
+MAE_ARCH = "maelm"  # what the training code calls BarcodeMAE, with or without [MASK]
 ARCHITECTURE = "BertForTokenClassification"
 SIZES = (
     "vocab_size",
@@ -154,12 +155,14 @@ class Checkpoint:
         weights: All tensors of the model, under their published names.
         vocabulary: Its tokens.
         max_length_bp: Longest sequence in bp.
+        architecture: `encoder-decoder` for the encoder of a BarcodeMAE.
     """
 
     settings: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     vocabulary: KmerVocabulary
     max_length_bp: int
+    architecture: str = "encoder-only"
 
 
 def read_training_checkpoint(path: Path) -> Checkpoint:
@@ -184,7 +187,9 @@ def read_training_checkpoint(path: Path) -> Checkpoint:
             f"k={vocabulary.k}"
         )
     weights = {name.removeprefix("module."): value for name, value in content["model"].items()}
-    return Checkpoint(settings, weights, vocabulary, options.get("max_len", MAX_LENGTH_BP))
+    architecture = "encoder-decoder" if options.get("arch") == MAE_ARCH else "encoder-only"
+    max_length_bp = options.get("max_len", MAX_LENGTH_BP)
+    return Checkpoint(settings, weights, vocabulary, max_length_bp, architecture)
 
 
 def open_checkpoint(checkpoint: Checkpoint, source: Path) -> OpenedSystem:
@@ -198,7 +203,8 @@ def open_checkpoint(checkpoint: Checkpoint, source: Path) -> OpenedSystem:
     fingerprint = fill(model, weights, unused=UNUSED, source=source)
     tokenizer = checkpoint.vocabulary.tokenizer(checkpoint.max_length_bp)
     max_tokens = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, checkpoint.vocabulary.k)
+    k, architecture = checkpoint.vocabulary.k, checkpoint.architecture
+    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, k, architecture)
 
 
 def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:

@@ -39,6 +39,7 @@ class OpenedSystem:
         fingerprint: Of the weights.
         max_tokens: Longest input.
         k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
+        architecture: What kind of system it was trained as.
     """
 
     tokenizer: Any
@@ -46,6 +47,7 @@ class OpenedSystem:
     fingerprint: str
     max_tokens: int = MAX_TOKENS
     k: int | None = None
+    architecture: str = "encoder-only"
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -209,6 +211,20 @@ def open_tokenizer(kind: Any, folder: Path, vocab_size: int) -> Any:
 def load_encoder(model: nn.Module, folder: Path, *, prefix: str, unused: tuple[str, ...]) -> str:
     """Fill a model from a folder; the arguments are those of `select` and `fill`."""
     return fill(model, select(read_weights(folder), prefix), unused=unused, source=folder)
+
+
+def set_number_format(model: nn.Module, dtype: torch.dtype) -> None:
+    """Change the number format of a network's weights, in place.
+
+    Buffers (rotary frequencies, time axes) stay in float32, where half of the digits would move
+    positions, and so do modules that say so by an attribute `keeps_float32`.
+    """
+    if getattr(model, "keeps_float32", False):
+        return
+    for parameter in model.parameters(recurse=False):
+        parameter.data = parameter.data.to(dtype)
+    for child in model.children():
+        set_number_format(child, dtype)
 
 
 def complain(source: Path, what: str, names: list[str]) -> None:

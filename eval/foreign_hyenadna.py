@@ -168,7 +168,13 @@ class DecayingWindow(nn.Module):
 
 
 class HyenaFilter(nn.Module):
-    """The network that makes a long filter, and the weight of the identity beside it."""
+    """The network that makes a long filter, and the weight of the identity beside it.
+
+    It computes in float32 whatever the rest does: Fourier transforms know no bfloat16, and a
+    sine of rounded angles would be another filter.
+    """
+
+    keeps_float32 = True
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
@@ -187,7 +193,9 @@ class HyenaFilter(nn.Module):
         length = signal.shape[-1]
         window = self.modulation(self.pos_emb.t[:, :length])  # (1, L, D)
         kernel = self.implicit_filter(self.pos_emb.z[:, :length]) * window  # (1, L, D)
-        return causal_convolution(signal, kernel[0].T) + signal * self.bias.unsqueeze(-1)
+        exact = signal.float()
+        filtered = causal_convolution(exact, kernel[0].T) + exact * self.bias.unsqueeze(-1)
+        return filtered.to(signal.dtype)
 
 
 class HyenaOperator(nn.Module):
@@ -303,4 +311,5 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
         model, spread_frequencies(weights, model.config), unused=UNUSED, source=folder
     )
     max_tokens = min(MAX_LENGTH_BP, model.config.max_tokens)
-    return OpenedSystem(build_tokenizer(max_tokens), model, fingerprint, max_tokens)
+    tokenizer = build_tokenizer(max_tokens)
+    return OpenedSystem(tokenizer, model, fingerprint, max_tokens, architecture="causal")

@@ -1,13 +1,11 @@
-"""The published table, compiled from results files: Markdown, CSV or LaTeX.
+"""The published table, compiled from results files.
 
-In: result records. Out: one row per model with 1-NN accuracy, clustering AMI, their harmonic mean
-and whatever else was measured; best bold, second underlined, 95 % intervals. Numbers of different
-protocols never share a column. Guarded by tests/eval/test_leaderboard.py.
+In: result records, and who else belongs in the table. Out: one row per model with 1-NN accuracy,
+clustering AMI, their harmonic mean and whatever else was measured; `table_text.py` writes it down.
+Numbers of different protocols never share a column. Guarded by tests/eval/test_leaderboard.py.
 """
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +14,9 @@ import numpy as np
 from barcodemae.errors import SettingsError
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import harmonic_mean
+from barcodemae.eval.systems import NO_SYSTEMS, Systems
 
 
-NOT_AVAILABLE = "weights not available here"
 COLUMNS = {
     ("1nn", "accuracy"): "1-NN accuracy (%)",
     ("zsc", "ami"): "ZSC AMI (%)",
@@ -49,13 +47,15 @@ class Row:
         model: Display name.
         architecture: What kind of system it is.
         cells: Column key -> cell.
-        is_available: False for a system whose weights could not be had.
+        is_ours: Whether it is a model of whoever makes the table.
+        weights: Where the weights are published that could not be had; None if it was measured.
     """
 
     model: str
     architecture: str = ""
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
-    is_available: bool = True
+    is_ours: bool = False
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,21 @@ def average(records: Sequence[ResultRecord]) -> Cell:
 def describe(records: Sequence[ResultRecord], column: tuple[str, str]) -> str:
     """Say in one line how a column was measured."""
     first = records[0]
-    choices = ", ".join(f"{name} {value}" for name, value in comparable(first.protocol).items())
+    choices = ", ".join(
+        f"{name} {write_choice(name, value)}" for name, value in comparable(first.protocol).items()
+    )
     seeds = len({record.seed for record in records})
     trained = len({record.training_seed for record in records} - {None})
     repeats = f"{seeds} seed(s)" + (f", {trained} training seed(s)" if trained else "")
     data = f"{first.dataset} ({first.dataset_hash})"
     return f"{COLUMNS[column]}: {data}; {choices}; {repeats}"
+
+
+def write_choice(name: str, value: Any) -> str:
+    """Write an entry of a protocol for readers."""
+    if name == "num_clusters" and value is None:
+        return "as many as labels"
+    return " + ".join(value) if isinstance(value, list) else str(value)
 
 
 def fill_column(
@@ -149,12 +158,12 @@ def fill_column(
             row.cells[column] = average(own)
 
 
-def build_table(records: Sequence[ResultRecord], missing: Sequence[str] = ()) -> Table:
+def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) -> Table:
     """Arrange records as a table.
 
     Args:
         records: From results files; probes that have no column (the masking study) are ignored.
-        missing: Names of systems to list without numbers.
+        systems: Which rows are ours, and who is listed without numbers unless measured.
 
     Raises:
         SettingsError: Nothing to show, or records that must not be compared.
@@ -165,7 +174,8 @@ def build_table(records: Sequence[ResultRecord], missing: Sequence[str] = ()) ->
     check_one_model(shown)
     rows: dict[str, Row] = {}
     for record in shown:
-        row = rows.setdefault(record.model, Row(record.model))
+        is_ours = systems.is_ours(record.model)
+        row = rows.setdefault(record.model, Row(record.model, is_ours=is_ours))
         row.architecture = row.architecture or record.architecture
     columns, notes = list(COLUMNS)[:ALWAYS_SHOWN], []
     for column in COLUMNS:
@@ -176,8 +186,12 @@ def build_table(records: Sequence[ResultRecord], missing: Sequence[str] = ()) ->
             columns += [column] if column not in columns else []
     for row in rows.values():
         add_harmonic_mean(row)
-    absent = [Row(name, is_available=False) for name in missing if name not in rows]
-    return Table([*absent, *rows.values()], columns, notes)
+    absent = [
+        Row(system.model, system.architecture, weights=system.weights)
+        for system in systems.unavailable
+        if system.model not in rows
+    ]
+    return Table([*rows.values(), *absent], columns, notes)
 
 
 def add_harmonic_mean(row: Row) -> None:
@@ -186,103 +200,3 @@ def add_harmonic_mean(row: Row) -> None:
     values = [cell.value for cell in parts if cell is not None]
     if len(values) == len(parts):
         row.cells["harmonic", "harmonic_mean"] = Cell(harmonic_mean(values))
-
-
-def show(cell: Cell) -> str:
-    """Write a value with its interval, one decimal."""
-    if cell.low is None or cell.high is None:
-        return f"{cell.value:.1f}"
-    return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
-
-
-def emphasised(
-    table: Table, row: Row, column: tuple[str, str], *, best: str, second: str, nothing: str
-) -> str:
-    """Write a cell, the best and second best of its column through a format string."""
-    if column not in row.cells:
-        return nothing
-    cell = row.cells[column]
-    if cell.value == table.rank(column, 0):
-        return best.format(show(cell))
-    if cell.value == table.rank(column, 1):
-        return second.format(show(cell))
-    return show(cell)
-
-
-def render_markdown(table: Table) -> str:
-    """Render for GitHub and the Hub."""
-    header = ["architecture", "model", *(COLUMNS[column] for column in table.columns)]
-    lines = [header, ["---"] * 2 + ["---:"] * len(table.columns)]
-    for row in table.rows:
-        cells = [
-            emphasised(table, row, column, best="**{}**", second="<u>{}</u>", nothing="-")
-            for column in table.columns
-        ]
-        if not row.is_available:
-            cells = [NOT_AVAILABLE, *["-"] * (len(cells) - 1)]
-        lines.append([row.architecture or "-", row.model, *cells])
-    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return body + "".join(f"\n{note}\n" for note in table.notes)
-
-
-def render_csv(table: Table) -> str:
-    """Render for spreadsheets: every number in full, intervals in columns of their own."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    names = ["_".join(column) for column in table.columns]
-    ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
-    writer.writerow(["architecture", "model", *ends, "note"])
-    for row in table.rows:
-        numbers: list[float | str | None] = []
-        for column in table.columns:
-            cell = row.cells.get(column)
-            numbers += ["", "", ""] if cell is None else [cell.value, cell.low, cell.high]
-        note = "" if row.is_available else NOT_AVAILABLE
-        writer.writerow([row.architecture, row.model, *numbers, note])
-    return stream.getvalue()
-
-
-def escape_latex(text: str) -> str:
-    """Escape what LaTeX would read as its own."""
-    for letter in "&%$#_{}":
-        text = text.replace(letter, f"\\{letter}")
-    return text
-
-
-def render_latex(table: Table) -> str:
-    """Render a booktabs table."""
-    header = ["architecture", "model", *(COLUMNS[column] for column in table.columns)]
-    lines = ["\\begin{tabular}{ll" + "r" * len(table.columns) + "}", "\\toprule"]
-    lines += [" & ".join(escape_latex(name) for name in header) + r" \\", "\\midrule"]
-    for row in table.rows:
-        cells = [
-            emphasised(
-                table, row, column, best=r"\textbf{{{}}}", second=r"\underline{{{}}}", nothing="--"
-            )
-            for column in table.columns
-        ]
-        if not row.is_available:
-            cells = [f"\\multicolumn{{{len(cells)}}}{{c}}{{{NOT_AVAILABLE}}}"]
-        names = [escape_latex(row.architecture or "--"), escape_latex(row.model)]
-        lines.append(" & ".join([*names, *cells]) + r" \\")
-    lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"% {note}" for note in table.notes]
-    return "\n".join(lines) + "\n"
-
-
-RENDERERS: dict[str, Callable[[Table], str]] = {
-    "markdown": render_markdown,
-    "csv": render_csv,
-    "latex": render_latex,
-}
-
-
-def render_table(table: Table, output_format: str) -> str:
-    """Render a table.
-
-    Raises:
-        SettingsError: An unknown format.
-    """
-    if output_format not in RENDERERS:
-        raise SettingsError(f"format {output_format!r} is not one of {', '.join(RENDERERS)}")
-    return RENDERERS[output_format](table)

@@ -1,44 +1,30 @@
 """The masking study: is [MASK] part of how a model computes?
 
-Some tokens of every barcode are taken away or replaced by [MASK] before embedding, in four modes:
-
-    drop      tokens truly removed, the others keep their true positions; mean over the others
-    combined  tokens replaced by [MASK]; mean over all tokens
-    mask      tokens replaced by [MASK]; mean over the [MASK] positions only
-    nonmask   tokens replaced by [MASK]; mean over the other positions only
-
-In: a model and a data set. Out: 1-NN accuracy per mode, rate and seed, as records. References and
-queries are treated alike. Guarded by tests/eval/test_mask_study.py.
-
-Shapes: N = barcodes, B = batch, L = tokens, V = tokens left, D = width.
+Some tokens of every barcode are taken away or replaced by [MASK] before embedding; the four modes
+are those of `masked_embedder.py`. In: a model and a data set. Out: 1-NN accuracy per rate, mode
+and seed, as records. References and queries are treated alike. Guarded by
+tests/eval/test_mask_study.py.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from barcodemae import masked_mean
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embedder import equal_length_batches
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.model_embedder import AutoModelEmbedder
+from barcodemae.eval.finetune import NetworkEmbedder
+from barcodemae.eval.masked_embedder import MASKING, MODES, REMOVING, MaskedEmbedder, check_mode
 from barcodemae.eval.nearest import nearest_neighbors
+from barcodemae.eval.nearest_probe import check_labels, count_absent
 from barcodemae.eval.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import score_predictions
-from barcodemae.eval.subjects import architecture_of
-
-
-MODES = ("drop", "combined", "mask", "nonmask")
-# Models whose position ids are 0 .. L-1, so that tokens can be left out at their true positions.
-PLAIN_POSITIONS = ("barcodemae", "bert", "modernbert")
+from barcodemae.eval.subjects import architecture_of, precision_of, split_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,94 +87,19 @@ def parse_modes(text: str) -> tuple[str, ...]:
     return modes
 
 
-def choose_hidden(
-    tokens: Sequence[Sequence[int]], special_ids: frozenset[int], rate: float, seed: int
-) -> list[NDArray[np.bool_]]:
-    """Choose the tokens to take away, one array (L,) per row.
-
-    Exactly round(rate x L) tokens of a row, fewer only if it has not as many that are not
-    special, and never all. A row's choice depends on the seed and its place alone.
-    """
-    chosen = []
-    for row, ids in enumerate(tokens):
-        can_hide = np.array([token not in special_ids for token in ids])
-        noise = np.random.default_rng([seed, row]).random(len(ids))
-        noise[~can_hide] = 2.0  # sorts behind every token that can be hidden
-        count = min(round(rate * len(ids)), int(can_hide.sum()), len(ids) - 1)
-        is_hidden = np.zeros(len(ids), bool)
-        is_hidden[np.argsort(noise, kind="stable")[:count]] = True
-        chosen.append(is_hidden)
-    return chosen
-
-
-class MaskedEmbedder:
-    """A transformers model read through one mode of the study.
+def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows, LabelledRows]:
+    """Read references and queries that the model can read.
 
     Raises:
-        SettingsError: The tokenizer has no [MASK]; the model leaves [MASK] tokens out by itself,
-            so that modes with [MASK] say nothing; or its tokens cannot be left out.
+        DataError: The references have only one label.
     """
-
-    def __init__(self, embedder: AutoModelEmbedder, mode: str) -> None:
-        self.embedder = embedder
-        self.mode = mode
-        self.mask_id: int | None = embedder.tokenizer.mask_token_id
-        if self.mask_id is None and mode != "drop":
-            raise SettingsError(f"{embedder.name}: its tokenizer has no mask token")
-        model_type = embedder.model.config.model_type
-        if mode == "drop" and model_type not in PLAIN_POSITIONS:
-            raise SettingsError(f"{embedder.name}: tokens cannot be left out of a {model_type}")
-        leaves_out = getattr(embedder.model.config, "encoder_sees_mask", True) is False
-        if leaves_out and mode in ("mask", "combined", "nonmask"):
-            raise SettingsError(
-                f"{embedder.name} leaves [MASK] tokens out, so mode `{mode}` says nothing about "
-                "it; study the native encoder in its `encoder/` folder"
-            )
-
-    def embed(self, sequences: Sequence[str], rate: float, seed: int) -> NDArray[np.float32]:
-        """Embed sequences with a share of their tokens taken away, (N, D)."""
-        tokens = self.embedder.tokenize(sequences)
-        special = frozenset(self.embedder.tokenizer.all_special_ids)
-        hidden = choose_hidden(tokens, special, rate, seed)
-        # Equal length and equal number of hidden tokens: no padding in any mode.
-        kinds = [
-            len(ids) * 100_000 + int(part.sum()) for ids, part in zip(tokens, hidden, strict=True)
-        ]
-        pooled = np.empty((len(tokens), self.embedder.model.config.hidden_size), np.float32)
-        for rows in equal_length_batches(kinds, self.embedder.batch_size):
-            ids = torch.tensor([tokens[row] for row in rows])  # (B, L)
-            is_hidden = torch.from_numpy(np.stack([hidden[row] for row in rows]))  # (B, L)
-            pooled[rows] = self.pool(ids, is_hidden)
-        return self.embedder.readout(pooled)
-
-    @torch.inference_mode()
-    def pool(self, ids: Tensor, is_hidden: Tensor) -> NDArray[np.float32]:
-        """Run one batch, ids and choice (B, L) to vectors (B, D)."""
-        model = self.embedder.model
-        options = {}
-        if self.mode == "drop":
-            positions = torch.arange(ids.shape[1]).expand_as(ids)[~is_hidden]
-            ids = ids[~is_hidden].view(len(ids), -1)  # (B, V)
-            options["position_ids"] = positions.view_as(ids).to(model.device)
-            weights = torch.ones_like(ids)
-        else:
-            ids = torch.where(is_hidden, torch.tensor(self.mask_id), ids)
-            counts_in = {"combined": torch.ones_like(ids), "mask": is_hidden, "nonmask": ~is_hidden}
-            weights = counts_in[self.mode].long()  # (B, L)
-        outputs = model(input_ids=ids.to(model.device), **options).last_hidden_state
-        vectors = masked_mean(outputs.float(), weights.to(model.device))  # (B, D)
-        pooled: NDArray[np.float32] = vectors.cpu().numpy()
-        return pooled
-
-
-def read_rows(study: MaskStudy, embedder: AutoModelEmbedder) -> tuple[LabelledRows, LabelledRows]:
-    """Read references and queries that the model can read."""
     references = read_labelled(study.dataset, [study.references], study.rank)
     references = references.select(usable_rows(embedder, references.sequences))
     if 0 < study.max_references < len(references.labels):
         generator = np.random.default_rng(0)
         chosen = generator.permutation(len(references.labels))[: study.max_references]
         references = references.select(np.sort(chosen))
+    check_labels(references)
     queries = read_labelled(study.dataset, [study.queries], study.rank)
     return references, queries.select(usable_rows(embedder, queries.sequences))
 
@@ -197,38 +108,39 @@ def run_mask_study(
     model: str,
     study: MaskStudy,
     *,
-    device: str | None = None,
-    batch_size: int = 64,
     on_left_out: Callable[[str], object] | None = None,
+    **options: Any,
 ) -> Iterator[ResultRecord]:
-    """Measure 1-NN accuracy for every mode, rate and seed.
+    """Measure 1-NN accuracy for every rate, seed and mode.
 
-    Mode `mask` at rate 0 has nothing to average and is left out; a mode that the model cannot be
-    studied in is left out too, unless it is the only one asked for; `on_left_out` is told why.
+    Rate 0 has nothing random and is measured once, and mode `mask` has nothing to average there. A
+    mode that the model cannot be studied in is left out, unless it is the only one asked for.
+
+    Args:
+        model: `PATH` or `LABEL=PATH`.
+        study: What to measure.
+        on_left_out: Told why a mode is left out.
+        **options: As for `load_embedder`.
 
     Raises:
-        SettingsError: Not a transformers model, or no mode applies.
+        SettingsError: Not a network, or no mode applies.
     """
-    label, _, target = model.rpartition("=")
-    embedder = load_embedder(target, device=device, batch_size=batch_size)
-    if not isinstance(embedder, AutoModelEmbedder):
-        raise SettingsError(
-            f"{target}: the masking study needs a folder that transformers opens by itself "
-            "(`barcodemae convert` makes one of an original BarcodeMAE or BarcodeBERT checkpoint)"
-        )
-    references, queries = read_rows(study, embedder)
-    name = label or (Path(target).resolve().name if Path(target).exists() else target)
-    for mode in applicable_modes(embedder, study.modes, on_left_out):
-        masked = MaskedEmbedder(embedder, mode)
-        for rate in study.rates:
-            if mode == "mask" and rate == 0:
-                continue
-            for seed in range(study.num_seeds):
-                yield measure(masked, name, study, (references, queries), rate, seed)
+    _, shown, target = split_label(model)
+    embedder = load_embedder(target, **options)
+    if not isinstance(embedder, NetworkEmbedder):
+        raise SettingsError(f"{target}: the masking study needs a network that reads tokens")
+    modes = applicable_modes(embedder, study.modes, on_left_out)
+    run = StudyRun(embedder, shown, options.get("revision"), study, *read_rows(study, embedder))
+    for rate in study.rates:
+        for seed in range(study.num_seeds if rate > 0 else 1):
+            for family in (REMOVING, MASKING):
+                wanted = [m for m in family if m in modes and (m != "mask" or rate > 0)]
+                if wanted:
+                    yield from run.measure(wanted, rate, seed)
 
 
 def applicable_modes(
-    embedder: AutoModelEmbedder,
+    embedder: NetworkEmbedder,
     modes: Sequence[str],
     on_left_out: Callable[[str], object] | None = None,
 ) -> list[str]:
@@ -240,7 +152,7 @@ def applicable_modes(
     kept, refusals = [], []
     for mode in modes:
         try:
-            MaskedEmbedder(embedder, mode)
+            check_mode(embedder, mode)
         except SettingsError as error:
             refusals.append(error)
         else:
@@ -253,43 +165,68 @@ def applicable_modes(
     return kept
 
 
-def measure(
-    masked: MaskedEmbedder,
-    name: str,
-    study: MaskStudy,
-    rows: tuple[LabelledRows, LabelledRows],
-    rate: float,
-    seed: int,
-) -> ResultRecord:
-    """Measure one point of the study."""
-    references, queries = rows
-    start = time.perf_counter()
-    found = nearest_neighbors(
-        masked.embed(references.sequences, rate, 2 * seed),
-        masked.embed(queries.sequences, rate, 2 * seed + 1),
-    )
-    predicted = [references.labels[row] for row in found.rows]
-    score = score_predictions(queries.labels, predicted)["accuracy"]
-    return ResultRecord(
-        model=name,
-        dataset=study.dataset.resolve().name,
-        probe="mask-study",
-        metric="accuracy",
-        value=score.value,
-        low=score.low,
-        high=score.high,
-        architecture=architecture_of(masked.embedder),
-        weights=masked.embedder.fingerprint,
-        dataset_hash=dataset_hash(study.dataset),
-        protocol={
-            "mode": masked.mode,
-            "rate": rate,
-            "rank": study.rank,
-            "references": study.references,
-            "queries": study.queries,
-        },
-        seed=seed,
-        counts={"references": len(references.labels), "queries": len(queries.labels)},
-        seconds=round(time.perf_counter() - start, 2),
-        command=study.command,
-    )
+@dataclass(frozen=True)
+class StudyRun:
+    """One model under study, with the rows it is asked about.
+
+    Attributes:
+        embedder: The model.
+        name: How it is called in tables.
+        revision: Hub revision, if one was asked for.
+        study: What is measured.
+        references: Rows that answer.
+        queries: Rows that are asked.
+    """
+
+    embedder: NetworkEmbedder
+    name: str
+    revision: str | None
+    study: MaskStudy
+    references: LabelledRows
+    queries: LabelledRows
+
+    def measure(self, modes: Sequence[str], rate: float, seed: int) -> Iterator[ResultRecord]:
+        """Measure one point of the study in modes that share their input."""
+        start = time.perf_counter()
+        masked = MaskedEmbedder(self.embedder, *modes)
+        references = masked.embed(self.references.sequences, rate, 2 * seed)
+        queries = masked.embed(self.queries.sequences, rate, 2 * seed + 1)
+        for mode in modes:
+            found = nearest_neighbors(references[mode], queries[mode])
+            predicted = [self.references.labels[row] for row in found.rows]
+            score = score_predictions(self.queries.labels, predicted)["accuracy"]
+            yield ResultRecord(
+                value=score.value,
+                low=score.low,
+                high=score.high,
+                seed=seed,
+                seconds=round((time.perf_counter() - start) / len(modes), 2),
+                **self.facts(mode, rate),
+            )
+
+    def facts(self, mode: str, rate: float) -> dict[str, Any]:
+        """List everything in a record that was not measured."""
+        return {
+            "model": self.name,
+            "dataset": self.study.dataset.resolve().name,
+            "probe": "mask-study",
+            "metric": "accuracy",
+            "architecture": architecture_of(self.embedder),
+            "weights": self.embedder.fingerprint,
+            "revision": self.revision,
+            "dataset_hash": dataset_hash(self.study.dataset),
+            "protocol": {
+                "mode": mode,
+                "rate": rate,
+                "rank": self.study.rank,
+                "references": self.study.references,
+                "queries": self.study.queries,
+                **precision_of(self.embedder),
+            },
+            "counts": {
+                "references": len(self.references.labels),
+                "queries": len(self.queries.labels),
+                "queries_label_absent": count_absent(self.references, self.queries),
+            },
+            "command": self.study.command,
+        }

@@ -60,6 +60,22 @@ def count_unreadable(model: Embedder | Searcher, sequences: Sequence[str]) -> in
     return 0 if isinstance(model, Searcher) else len(find_invalid(model, sequences))
 
 
+def check_labels(references: LabelledRows) -> None:
+    """Refuse references of one label, from which every answer is the same.
+
+    Raises:
+        DataError: Names the label.
+    """
+    if len(set(references.labels)) == 1:
+        raise DataError("references", f"all have the same label ({references.labels[0]})")
+
+
+def count_absent(references: LabelledRows, queries: LabelledRows) -> int:
+    """Count the queries whose label no reference has; no prediction can be right for them."""
+    known = set(references.labels)
+    return sum(label not in known for label in queries.labels)
+
+
 def run_nearest_probe(
     model: Embedder | Searcher, references: LabelledRows, queries: LabelledRows
 ) -> NearestProbe:
@@ -68,19 +84,17 @@ def run_nearest_probe(
     Raises:
         DataError: The references have only one label, so nothing can be learned from the score.
     """
-    known = set(references.labels)
-    if len(known) < 2:
-        raise DataError("references", f"all have the same label ({next(iter(known))})")
+    check_labels(references)
     rows = nearest_rows(model, references.sequences, queries.sequences)
     predicted = [None if row is None else references.labels[row] for row in rows]
     counts = {
         "references": len(references.labels),
         "queries": len(queries.labels),
-        "labels": len(known),
+        "labels": len(set(references.labels)),
         "references_without_label": references.num_unlabelled,
         "queries_without_label": queries.num_unlabelled,
         "references_unreadable": count_unreadable(model, references.sequences),
         "queries_without_prediction": int(np.sum([row is None for row in rows])),
-        "queries_label_absent": sum(label not in known for label in queries.labels),
+        "queries_label_absent": count_absent(references, queries),
     }
     return NearestProbe(score_predictions(queries.labels, predicted), predicted, counts)

@@ -245,6 +245,7 @@ def harmonic_records(
             metric="harmonic_mean",
             value=harmonic_mean([accuracy, ami]),
             weights=subject.model.fingerprint,
+            revision=subject.revision,
             dataset_hash=dataset_hash(settings.dataset),
             protocol={"of": ["1nn accuracy", "zsc ami"], "over_seeds": "mean"},
             command=settings.command,

@@ -27,7 +27,8 @@ class ResultRecord:
         value: In percent.
         low: Lower end of the 95 % interval, percent; None if there is none.
         high: Upper end.
-        architecture: `encoder-decoder`, `encoder-only`, `k-mer counts`, `alignment search`.
+        architecture: `encoder-decoder`, `encoder-only`, `causal`, `k-mer counts`,
+            `alignment search`.
         weights: Fingerprint of the weights, or `kmer:6` and the like.
         revision: Hub revision, if one was asked for.
         dataset_hash: Fingerprint of the data set's files.

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.figures import COLORS, MARKERS, STYLE, save_figure
-from barcodemae.eval.mask_study import MODES
+from barcodemae.eval.masked_embedder import MODES
 from barcodemae.eval.records import ResultRecord
 
 
+WIDEST = 4  # from this many models on, panels stand in two columns
 LABELS = {
     "drop": "removed",
     "combined": "masked, all outputs",
@@ -37,12 +38,18 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
         raise SettingsError("the results hold no record of a masking study")
     models = list(dict.fromkeys(record.model for record in own))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.3 * len(models) + 1.9, 3.0), layout="constrained")
-        panels = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+        columns = len(models) if len(models) < WIDEST else 2
+        rows = -(-len(models) // columns)
+        size = (3.0 * columns + 1.9, 2.7 * rows + 0.3)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = [figure.add_subplot(rows, columns, place) for place in range(1, len(models) + 1)]
         for axes, model in zip(panels, models, strict=True):
             draw_panel(axes, [record for record in own if record.model == model])
             axes.set_title(model, fontsize=9)
-        panels[0].set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
+            # One scale for all, so that models can be compared.
+            axes.set(xlim=(-3, 100), ylim=(0, 1.05 * max(record.value for record in own)))
+            axes.set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
+            axes.label_outer()
         handles: dict[str, Artist] = {}
         for axes in panels:
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -78,4 +85,4 @@ def draw_panel(axes: Axes, records: Sequence[ResultRecord]) -> None:
         )
         lows, highs = [min(values[rate]) for rate in rates], [max(values[rate]) for rate in rates]
         axes.fill_between(rates, lows, highs, color=COLORS[index], alpha=0.15, linewidth=0)
-    axes.set(xlabel="tokens taken away (%)", ylim=(0, None))
+    axes.set_xlabel("tokens taken away (%)")

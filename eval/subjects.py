@@ -14,8 +14,9 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import SEARCHERS, KmerCounts, Searcher, make_searcher
 from barcodemae.eval.clustering import PROTOCOLS, ClusteringProtocol
 from barcodemae.eval.embedder import Embedder
-from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.embedding import check_revision, load_embedder
 from barcodemae.eval.finetune import NetworkEmbedder
+from barcodemae.eval.foreign import ForeignEmbedder
 from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord
@@ -60,10 +61,11 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test and how it is called in tables."""
+    """A model under test, how it is called in tables, and which Hub revision it is."""
 
     label: str
     model: Embedder | Searcher
+    revision: str | None = None
 
     def embedder(self, probe: str) -> Embedder:
         """Return the model as an embedder.
@@ -76,22 +78,35 @@ class Subject:
         return self.model
 
 
+def split_label(name: str) -> tuple[str, str, str]:
+    """Take `LABEL=TARGET` or `TARGET` apart: the label, what tables show, the target.
+
+    A folder without a label is shown by its own name, so that records hold no private paths.
+    """
+    label, _, target = name.rpartition("=")
+    shown = Path(target).resolve().name if Path(target).exists() else target
+    return label, label or shown, target
+
+
 def open_subject(name: str, **options: Any) -> Subject:
     """Open a model by `PATH`, `LABEL=PATH`, `kmer:K`, `vsearch` or `blastn`.
 
     Args:
         name: What the user wrote.
         **options: As for `load_embedder`.
+
+    Raises:
+        SettingsError: A revision of something that is not on the Hub.
     """
-    label, _, target = name.rpartition("=")
+    _, shown, target = split_label(name)
+    revision = options.get("revision")
     if target in SEARCHERS:
-        return Subject(label or target, make_searcher(target))
-    shown = Path(target).resolve().name if Path(target).exists() else target
+        check_revision(target, revision)
+        return Subject(shown, make_searcher(target))
     model = load_embedder(target, **options)
     # k-mer counts are cheap to recompute and stay sparse that way.
-    return Subject(
-        label or shown, model if isinstance(model, KmerCounts) else CachedEmbedder(model)
-    )
+    cached = model if isinstance(model, KmerCounts) else CachedEmbedder(model)
+    return Subject(shown, cached, revision)
 
 
 def architecture_of(model: Embedder | Searcher) -> str:
@@ -111,7 +126,7 @@ def architecture_of(model: Embedder | Searcher) -> str:
         num_layers = getattr(config, "decoder_num_hidden_layers", 0)
         has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
         return "encoder-decoder" if has_decoder else "encoder-only"
-    return "encoder-only"
+    return inner.architecture if isinstance(inner, ForeignEmbedder) else "encoder-only"
 
 
 def precision_of(model: Embedder | Searcher) -> dict[str, str]:
@@ -137,6 +152,7 @@ def to_records(
             high=score.high,
             architecture=architecture_of(subject.model),
             weights=subject.model.fingerprint,
+            revision=subject.revision,
             dataset_hash=dataset_hash(settings.dataset),
             command=settings.command,
             **details,

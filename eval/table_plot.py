@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from barcodemae.errors import SettingsError
 from barcodemae.eval.figures import COLORS, MARKERS, new_figure, save_figure
 from barcodemae.eval.leaderboard import Row, Table
+from barcodemae.eval.table_text import OURS
 
 
 NEAREST, CLUSTERING = ("1nn", "accuracy"), ("zsc", "ami")
@@ -25,7 +26,7 @@ def plot_table(table: Table, path: Path) -> None:
     rows = [row for row in table.rows if NEAREST in row.cells and CLUSTERING in row.cells]
     if not rows:
         raise SettingsError("no row has both a 1-NN accuracy and an AMI, so there is no figure")
-    figure, axes = new_figure(5.6, 3.7)
+    figure, axes = new_figure(6.4, 3.7)
     draw_harmonic_curves(axes)
     for index, row in enumerate(rows):
         draw_row(axes, row, index)
@@ -35,8 +36,8 @@ def plot_table(table: Table, path: Path) -> None:
         xlabel="1-NN accuracy, unseen species (%)",
         ylabel="zero-shot clustering AMI (%)",
     )
-    axes.set_aspect("equal")
-    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    axes.set_box_aspect(1)
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
     save_figure(figure, path)
 
 
@@ -68,6 +69,6 @@ def draw_row(axes: Axes, row: Row, index: int) -> None:
         color=COLORS[index % len(COLORS)],
         markersize=6,
         elinewidth=0.8,
-        label=row.model,
+        label=f"{row.model} {OURS}" if row.is_ours else row.model,
         zorder=3,
     )

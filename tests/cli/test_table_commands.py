@@ -20,12 +20,17 @@ def results(tmp_path):
 
 def test_leaderboard_prints_a_table_and_draws_its_figure(results, tmp_path, capsys):
     figure = tmp_path / "t.svg"
-    arguments = ["leaderboard", str(results), "--missing", "three", "--figure", str(figure)]
+    systems = tmp_path / "systems.yaml"
+    systems.write_text(
+        "ours: [two]\nunavailable:\n- {model: three, architecture: encoder-only, weights: x/y}\n"
+    )
+    arguments = ["leaderboard", str(results), "--systems", str(systems), "--figure", str(figure)]
     assert cli.main(arguments) == 0
     table = capsys.readouterr().out
     assert "| - | one | **60.0** | <u>80.0</u> | **68.6** |" in table
-    assert "| - | three | weights not available here | - | - |" in table
-    assert ">two<" in figure.read_text()
+    assert "| - | two (ours) | <u>50.0</u> | **90.0** |" in table
+    assert "| encoder-only | three | *weights not available here* | - | - |" in table
+    assert ">two (ours)<" in figure.read_text()
 
 
 def test_leaderboard_writes_other_formats_to_a_file(results, tmp_path, capsys):

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.leaderboard import DESCRIPTIVE, NOT_AVAILABLE, build_table, render_table
+from barcodemae.eval.leaderboard import DESCRIPTIVE, build_table
 from barcodemae.eval.records import ResultRecord
+from barcodemae.eval.systems import Systems, Unavailable
+from barcodemae.eval.table_text import NOT_AVAILABLE, render_table
 from barcodemae.model_cards import results
 
 
@@ -64,6 +66,12 @@ def test_latex_marks_and_escapes(poster):
     assert text.count("\\\\") == 6
 
 
+def test_notes_say_how_a_column_was_measured():
+    protocol = {"rank": "genus", "num_clusters": None, "splits": ["test", "test_unseen"]}
+    note = build_table([record("m", "zsc", "ami", 50.0, protocol=protocol)]).notes[0]
+    assert "rank genus, num_clusters as many as labels, splits test + test_unseen" in note
+
+
 def test_seeds_are_averaged_and_a_repeat_replaces(poster):
     runs = [record("m", "zsc", "ami", value, seed=seed) for value, seed in
             ((10.0, 0), (30.0, 1), (50.0, 1))]  # fmt: skip
@@ -72,12 +80,38 @@ def test_seeds_are_averaged_and_a_repeat_replaces(poster):
     assert "2 seed(s)" in table.notes[0]
 
 
-def test_systems_without_weights_are_said_to_be_so(poster):
+ABSENT = Unavailable("DNABERT-S", "encoder-only", "zhihan1996/DNABERT-S")
+
+
+def test_systems_without_weights_are_said_to_be_so_and_never_get_a_number(poster):
+    table = build_table(poster, Systems(unavailable=(ABSENT,)))
     for output_format in ("markdown", "csv", "latex"):
-        lines = render_table(build_table(poster, ["DNABERT-S"]), output_format).splitlines()
-        row = next(line for line in lines if "DNABERT-S" in line)
+        text = render_table(table, output_format)
+        row = next(line for line in text.splitlines() if "DNABERT-S" in line)
         assert NOT_AVAILABLE in row
+        assert "encoder-only" in row
         assert not re.search(r"\d\.\d", row)
+    note = "weights not available here, so not measured: DNABERT-S from zhihan1996/DNABERT-S"
+    assert note in render_table(table, "markdown")
+
+
+def test_a_system_leaves_the_list_by_being_measured(poster):
+    measured = [*poster, record("DNABERT-S", "1nn", "accuracy", 17.7)]
+    text = render_table(build_table(measured, Systems(unavailable=(ABSENT,))), "markdown")
+    assert "| encoder-only | DNABERT-S | 17.7 | - | - |" in text
+    assert NOT_AVAILABLE not in text
+
+
+def test_rows_of_ours_are_marked_in_every_format(poster):
+    table = build_table(poster, Systems(ours=("BarcodeMAE*",)))
+    markdown = render_table(table, "markdown")
+    assert "| BarcodeMAE (ours) |" in markdown
+    assert "| BarcodeMAE w/MASK (ours) |" in markdown
+    assert "| BarcodeBERT |" in markdown
+    assert render_table(table, "latex").count("(ours)") == 2
+    rows = list(csv.DictReader(io.StringIO(render_table(table, "csv"))))
+    assert [row["note"] for row in rows] == ["", "", "ours", "ours"]
+    assert rows[-1]["model"] == "BarcodeMAE"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval import nearest
@@ -39,6 +40,18 @@ def test_block_sizes_change_nothing(monkeypatch, block):
     for name in ("QUERY_BLOCK", "REFERENCE_BLOCK", "CANDIDATE_BLOCK"):
         monkeypatch.setattr(nearest, name, block)
     found = nearest_neighbors(references, queries)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.similarity, expected.similarity)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_changes_nothing(threads):
+    # Near copies, so that a sum in another order would choose another row.
+    queries = random_vectors(200, 24, 1, 30.0)
+    references = np.repeat(queries, 3, axis=0) * np.float32(1 + 1e-7)
+    expected = nearest_neighbors(references, queries)
+    with threadpool_limits(threads):
+        found = nearest_neighbors(references, queries)
     np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_array_equal(found.similarity, expected.similarity)
 

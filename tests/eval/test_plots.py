@@ -9,6 +9,7 @@ from barcodemae.eval.leaderboard import build_table
 from barcodemae.eval.map_plot import OTHER, MapSettings, draw_map, group_taxa
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.study_plot import plot_mask_study
+from barcodemae.eval.systems import Systems
 from barcodemae.eval.table_plot import plot_table
 
 
@@ -38,6 +39,21 @@ def test_the_table_figure_names_models_and_curves(tmp_path):
         plot_table(build_table(records[2:]), tmp_path / "t.svg")
 
 
+def test_nothing_of_the_table_figure_is_cut_off(tmp_path):
+    records = [
+        record(name, probe, metric, 60.0)
+        for name in ("short", "a model with a rather long name, plain mean")
+        for probe, metric in (("1nn", "accuracy"), ("zsc", "ami"))
+    ]
+    plot_table(build_table(records, Systems(ours=("short",))), tmp_path / "t.svg")
+    assert "short (ours)" in text_of(tmp_path / "t.svg")
+    plot_table(build_table(records), tmp_path / "t.png")
+    with Image.open(tmp_path / "t.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    edges = [pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]]
+    assert all((edge > 250).all() for edge in edges)
+
+
 def test_the_study_figure_has_a_panel_per_model_and_a_line_per_mode(tmp_path):
     records = [
         record(model, "mask-study", "accuracy", 90 * (1 - rate),
@@ -53,6 +69,24 @@ def test_the_study_figure_has_a_panel_per_model_and_a_line_per_mode(tmp_path):
     assert "visible outputs" not in text
     with pytest.raises(SettingsError, match="no record of a masking study"):
         plot_mask_study([], tmp_path / "s.svg")
+
+
+def test_every_panel_of_the_study_figure_shows_the_best_model_whole(tmp_path, monkeypatch):
+    records = [
+        record(model, "mask-study", "accuracy", value, seed=0,
+               protocol={"mode": "drop", "rate": rate, "rank": "genus"})
+        for model, value in (("weak", 5.0), ("strong", 90.0))
+        for rate in (0.0, 0.5)
+    ]  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(
+        "barcodemae.eval.study_plot.save_figure", lambda figure, path: drawn.append(figure)
+    )
+    plot_mask_study(records, tmp_path / "s.svg")
+    for axes in drawn[0].axes:
+        low, high = axes.get_ylim()
+        assert low == 0
+        assert 90 < high < 100
 
 
 def test_figures_refuse_other_formats(tmp_path):

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from sklearn.metrics import accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -9,7 +10,7 @@ from barcodemae.eval.baselines import KmerCounts
 from barcodemae.eval.clustering import ClusteringProtocol
 from barcodemae.eval.embedding import load_embedder
 from barcodemae.eval.probe_data import read_labelled
-from barcodemae.eval.probing import choose_probes, run_probes
+from barcodemae.eval.probing import choose_probes, probe_nearest, run_probes
 from barcodemae.eval.scores import harmonic_mean
 from barcodemae.eval.subjects import ProbeSettings, Subject, architecture_of, open_subject
 from barcodemae.training.export import export_native
@@ -61,6 +62,21 @@ def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, setti
     assert values(records, "1nn", "accuracy") == [pytest.approx(expected)]
     assert records[0].model == "model"
     assert records[0].counts["references_without_label"] == 1
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (7, 2)])
+def test_batch_size_and_thread_count_change_no_result(model_folder, settings, batch_size, threads):
+    def results(**options):
+        records = probe_nearest(open_subject(str(model_folder), **options), settings)
+        return [(record.metric, record.value, record.low, record.high) for record in records]
+
+    expected = results(batch_size=64)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert results(batch_size=batch_size) == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_search_programs_have_no_embeddings_to_cluster(settings):

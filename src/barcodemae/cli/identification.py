@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Model folder, Hub name, kmer:K or `default`, the bundled model."
 DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
+REVISION_HELP = "Branch, tag or commit of a Hub model."
 PREPARED_SPLITS = "train"
 
 
@@ -66,6 +67,7 @@ def index(
     taxonomy: Path | None = typer.Option(None, metavar="TSV", help="QIIME 2 taxonomy of a FASTA."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
+    revision: str = typer.Option("", help=REVISION_HELP),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a library."),
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
@@ -80,7 +82,9 @@ def index(
     from barcodemae.training.staging import staged_directory
 
     expected = Mixture.parse(mixture)
-    embedder = load_embedder(model, device=device or None, batch_size=batch_size)
+    embedder = load_embedder(
+        model, device=device or None, batch_size=batch_size, revision=revision or None
+    )
     options = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
         staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
@@ -145,6 +149,7 @@ def identify(
     threads: int = typer.Option(0, help="Default: all cores; changes speed only."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
+    revision: str = typer.Option("", help=REVISION_HELP),
     resume: bool = typer.Option(False, "--resume", help="Go on where a killed run stopped."),
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
@@ -161,7 +166,9 @@ def identify(
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
     options = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
     library = ReferenceLibrary(reference)
-    embedder: Embedder = load_embedder(model, device=device or None, batch_size=batch_size)
+    embedder: Embedder = load_embedder(
+        model, device=device or None, batch_size=batch_size, revision=revision or None
+    )
     embedder = OffsetEmbedder(embedder, library.description["offsets"])
     identifier = Identifier(library, embedder, options)
     form = FORMATS[output_format]
@@ -231,6 +238,7 @@ def cluster(
     map_page: Path | None = typer.Option(None, "--map", metavar="HTML", help="Draw a map too."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
     device: str = typer.Option("", help=DEVICE_HELP),
+    revision: str = typer.Option("", help=REVISION_HELP),
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.cli.embedding import RejectedRecords
@@ -244,7 +252,9 @@ def cluster(
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
         check_map_file(map_page)
-    embedder = load_embedder(model, device=device or None, batch_size=batch_size)
+    embedder = load_embedder(
+        model, device=device or None, batch_size=batch_size, revision=revision or None
+    )
     records = list(read_any_records(queries))
     report = RejectedRecords(str(output), queries, strict=False)
     reasons = find_invalid(embedder, [record.sequence for record in records])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "Folder, Hub name, kmer:K, vsearch or blastn; LABEL=... names it in tables."
 DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
+REVISION_HELP = "Branch, tag or commit; every --model is then one on the Hub."
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +95,7 @@ def probe(
     device: str = typer.Option("", help=DEVICE_HELP),
     dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    revision: str = typer.Option("", help=REVISION_HELP),
     trust_remote_code: bool = typer.Option(False, help="Run Python files of the model."),
 ) -> None:
     """Measure models and baselines on a prepared data set."""
@@ -126,6 +128,7 @@ def probe(
         "zsc_neighbors": zsc_neighbors,
         "zsc_clusters": zsc_clusters,
         "dtype": dtype,
+        "revision": revision,
     }
     records = []
     for name in model:
@@ -134,6 +137,7 @@ def probe(
             device=device or None,
             dtype=dtype,
             batch_size=batch_size,
+            revision=revision or None,
             trust_remote_code=trust_remote_code,
         )
         command = describe_command("probe", [name], data, **options)
@@ -161,7 +165,9 @@ def mask_study(
     json: Path = typer.Option(..., help="Write the records here."),
     plot: Path | None = typer.Option(None, help="Write a figure here: .png, .svg or .pdf."),
     device: str = typer.Option("", help=DEVICE_HELP),
+    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    revision: str = typer.Option("", help=REVISION_HELP),
 ) -> None:
     """Take tokens away from the input, or mask them, and see what becomes of 1-NN accuracy."""
     from barcodemae.eval.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
@@ -188,6 +194,8 @@ def mask_study(
             queries=queries,
             max_references=max_references,
             seeds=seeds,
+            dtype=dtype,
+            revision=revision,
         ),
     )
     records = []
@@ -196,7 +204,9 @@ def mask_study(
             name,
             study,
             device=device or None,
+            dtype=dtype,
             batch_size=batch_size,
+            revision=revision or None,
             on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
         ):
             typer.echo(summarise(record) + f"  {record.protocol}", err=True)
@@ -212,16 +222,19 @@ def leaderboard(
     output_format: str = typer.Option("markdown", "--format", help="markdown, csv or latex."),
     output: str = typer.Option("-", "-o", "--output", help="File, or `-` for stdout."),
     figure: Path | None = typer.Option(None, help="1-NN against AMI: .png, .svg or .pdf."),
-    missing: list[str] = typer.Option(
-        [], help="A row to show as `weights not available here`; repeatable."
+    systems: Path | None = typer.Option(
+        None, metavar="YAML", help="Which rows are ours, and whose weights are not available here."
     ),
 ) -> None:
     """Compile results files into the published table."""
-    from barcodemae.eval.leaderboard import build_table, render_table
+    from barcodemae.eval.leaderboard import build_table
     from barcodemae.eval.records import read_all_records
+    from barcodemae.eval.systems import NO_SYSTEMS, read_systems
     from barcodemae.eval.table_plot import plot_table
+    from barcodemae.eval.table_text import render_table
 
-    table = build_table(read_all_records(results), missing)
+    listed = NO_SYSTEMS if systems is None else read_systems(systems)
+    table = build_table(read_all_records(results), listed)
     text = render_table(table, output_format)
     if output == "-":
         typer.echo(text, nl=False)
@@ -243,12 +256,15 @@ def plot_map(
     seed: int = typer.Option(42, help="Of UMAP and of the subset."),
     device: str = typer.Option("", help=DEVICE_HELP),
     batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
 ) -> None:
     """Draw an interactive map of embeddings (UMAP, two dimensions)."""
     from barcodemae.eval.embedding import load_embedder
     from barcodemae.eval.map_plot import MapSettings, draw_map
 
-    embedder = load_embedder(model, device=device or None, batch_size=batch_size)
+    embedder = load_embedder(
+        model, device=device or None, batch_size=batch_size, revision=revision or None
+    )
     settings = MapSettings(
         dataset=data,
         splits=tuple(name.strip() for name in splits.split(",")),

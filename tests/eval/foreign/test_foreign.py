@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval import foreign
+from barcodemae.eval import foreign, masked_embedder
 from barcodemae.eval.embedder import UnusableSequencesError
 from barcodemae.eval.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.foreign import PUBLISHED, load_foreign
+from barcodemae.eval.mask_study import MaskStudy, run_mask_study
+from barcodemae.eval.masked_embedder import MASKING, MODES
 
 
 BARCODES = ["ACGTACGTTGCAACG", "TTGACCAGGTC", "ACGNTTACGAT", "TTGACCAGGTC", "GGCATTTTAGCA", "AC"]
@@ -41,6 +44,21 @@ def test_an_embedding_equals_the_masked_mean_of_a_padded_batch(published_folder)
     mask = padded["attention_mask"].unsqueeze(-1)
     means = (outputs.last_hidden_state * mask).sum(dim=1) / mask.sum(dim=1)
     np.testing.assert_allclose(embedder.embed(BARCODES), means.detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_number_format_is_computed_in_and_stays_near_float32(published_folder, barcodes, dtype):
+    exact, embedder = load_foreign(published_folder), load_foreign(published_folder, dtype=dtype)
+    weights = {name: value.dtype for name, value in embedder.model.named_parameters()}
+    assert {kind for name, kind in weights.items() if ".filter_fn." not in name} == {dtype}
+    axes = [buffer for buffer in embedder.model.buffers() if buffer.is_floating_point()]
+    assert all(axis.dtype == torch.float32 for axis in axes)  # positions are not rounded
+    expected, vectors = exact.embed(barcodes), embedder.embed(barcodes)
+    assert vectors.dtype == np.float32
+    assert not np.array_equal(vectors, expected)
+    error = np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert error.max() < (0.02 if dtype is torch.bfloat16 else 0.003)
+    assert embedder.fingerprint == exact.fingerprint  # of the weights as published
 
 
 def test_case_gaps_u_and_trailing_n_do_not_change_an_embedding(published_folder):
@@ -157,6 +175,30 @@ def test_another_hub_model_costs_only_its_description(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign, "snapshot_download", download)
     assert load_foreign("someone/else") is None
     assert not any("safetensors" in pattern or "bin" in pattern for pattern in patterns)
+
+
+@pytest.mark.parametrize(("system", "modes"), [("barcodebert", MODES), ("dnabert_2", MASKING)])
+def test_published_systems_can_be_put_to_the_masking_study(system, modes, request, dataset_folder):
+    folder, said = str(request.getfixturevalue(system)), []
+    study = MaskStudy(dataset=dataset_folder, rates=(0.5,), max_references=30)
+    records = list(run_mask_study(folder, study, on_left_out=said.append))
+    assert tuple(record.protocol["mode"] for record in records) == modes
+    assert len(said) == len(MODES) - len(modes)
+    assert all("tokens cannot be left out of a MosaicBertModel" in reason for reason in said)
+
+
+@torch.no_grad()
+def test_removing_tokens_from_barcodebert_keeps_the_true_positions(barcodebert, monkeypatch):
+    is_hidden = np.array([False, True, False, True, False])
+    monkeypatch.setattr(masked_embedder, "choose_hidden", lambda tokens, *_: [is_hidden])
+    embedder = load_foreign(barcodebert)
+    (ids,) = embedder.tokenize(["ACGTTGCAACGGTAC"[: 5 * embedder.k]])
+    vectors = masked_embedder.MaskedEmbedder(embedder, "drop")
+    sequence = "ACGTTGCAACGGTAC"[: 5 * embedder.k]
+    kept, positions = torch.tensor([[ids[0], ids[2], ids[4]]]), torch.tensor([[0, 2, 4]])
+    expected = embedder.model(kept, position_ids=positions).last_hidden_state.mean(dim=1)
+    found = vectors.embed([sequence], 0.4, 0)["drop"]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
 
 
 def test_every_published_system_can_be_fine_tuned(published_folder):

@@ -1,5 +1,6 @@
 """Systems whose network transformers has: recognised by a vocabulary of DNA."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -74,6 +75,16 @@ def test_moderngena_gives_the_mean_over_its_tokens(moderngena):
     for vector, ids in zip(embedder.embed(BARCODES), embedder.tokenize(BARCODES), strict=True):
         expected = model(torch.tensor([ids])).last_hidden_state.mean(dim=1)[0]
         assert abs(vector - expected.numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["nucleotide_transformer_v1", "moderngena"])
+def test_native_systems_compute_in_the_number_format_asked_for(name, request):
+    folder = request.getfixturevalue(name)
+    exact, embedder = load_foreign(folder), load_foreign(folder, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in embedder.model.parameters()} == {torch.bfloat16}
+    expected, vectors = exact.embed(BARCODES), embedder.embed(BARCODES)
+    assert not np.array_equal(vectors, expected)
+    np.testing.assert_allclose(vectors, expected, atol=0.05)
 
 
 def test_esm_counts_positions_from_behind_the_padding_id(nucleotide_transformer_v1):
