@@ -158,7 +158,8 @@ class RunSettings:
 
     def defaults(self) -> dict[str, Any]:
         """As `as_json`, with the default of every field that has one."""
-        return type(self)(data=self.data, output=self.output).as_json()
+        required = [field.name for field in dataclasses.fields(self) if is_required(field)]
+        return type(self)(**{name: getattr(self, name) for name in required}).as_json()
 
     def save(self, path: Path) -> None:
         """Write the resolved settings as JSON, whole or not at all."""
