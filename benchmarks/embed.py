@@ -1,25 +1,37 @@
 """Embedding speed against the reference (`python benchmarks/embed.py --width 768`).
 
 Times, in turn, on random full-length barcodes and random weights of the published architecture:
-- `ours`: `load_embedder` on an exported encoder folder, bf16, batches of equal length;
+- `ours`: `load_embedder` on an exported encoder folder as `barcodemae embed --dtype bfloat16`
+  uses it, batches of equal length;
 - `ours fp32`: the same in single precision, the default of `barcodemae embed`;
 - `reference-style`: as the original code embeds (`representations_from_df`): one sequence at a
-  time, fp32, padded to 110 tokens, all hidden states kept.
-Tokenizing is part of all three. Prints barcodes/s, FLOP/s and their share of the bf16
-matrix-multiply peak of the same rounds, memory, and ratios.
+  time, fp32, padded to 110 tokens, all hidden states kept;
+- `reference`: with `--reference CHECKOUT`, that very function with the original's own tokenizer.
+Tokenizing is part of all. Prints barcodes/s, FLOP/s and their share of the bf16 matrix-multiply
+peak of the same rounds, memory, and ratios; `--growth` adds how `ours` grows with batch, depth and
+length.
 """
 
+import contextlib
+import dataclasses
+import importlib
+import io
+import itertools
 import json
 import random
+import sys
 import tempfile
+import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import torch
 import typer
 from measure import PeakMemory, gemm, gemm_flop, layers_flop, show, time_in_turn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from barcodemae import (
     BarcodeKmerTokenizer,
@@ -33,20 +45,37 @@ from barcodemae.training.export import export_native
 
 K = 6
 LENGTH_BP = 658
-NUM_LAYERS = 6
+REFERENCE_COUNT = 16  # barcodes per round, one at a time
 
 
-def random_barcodes(count: int) -> list[str]:
-    """Random sequences of a full barcode's length."""
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What ours embeds.
+
+    Attributes:
+        batch: Barcodes per forward pass.
+        depth: Layers of the encoder.
+        length: Tokens of a barcode.
+    """
+
+    batch: int
+    depth: int = 6
+    length: int = LENGTH_BP // K
+
+
+def random_barcodes(count: int, num_tokens: int = LENGTH_BP // K) -> list[str]:
+    """Random sequences, by default of a full barcode's length."""
     generator = random.Random(0)
-    return ["".join(generator.choices("ACGT", k=LENGTH_BP)) for _ in range(count)]
+    num_bases = num_tokens * K + LENGTH_BP % K
+    return ["".join(generator.choices("ACGT", k=num_bases)) for _ in range(count)]
 
 
-def make_folder(width: int, folder: Path) -> Path:
-    """Export an encoder of the published depth with random weights."""
+def make_folder(width: int, depth: int, folder: Path) -> Path:
+    """Export an encoder of the published architecture with random weights."""
     config = BarcodeMAEConfig(
         k=K,
         hidden_size=width,
+        num_hidden_layers=depth,
         intermediate_size=4 * width,
         decoder_num_hidden_layers=1,
         decoder_hidden_size=width,
@@ -73,15 +102,54 @@ def one_at_a_time(folder: Path, barcodes: list[str], device: torch.device) -> Ca
     return run
 
 
+class Vocabulary(dict[str, int]):
+    """What the original takes from torchtext, which is no longer made: k-mers to ids."""
+
+    def __call__(self, kmers: list[str]) -> list[int]:
+        """Ids of k-mers; unknown ones are 1."""
+        return [self.get(kmer, 1) for kmer in kmers]
+
+
+def reference_loop(
+    checkout: Path, width: int, barcodes: list[str], device: torch.device
+) -> Callable[[], object]:
+    """The original's own function, tokenizer and padding, on its kind of model."""
+    text = types.ModuleType("torchtext.vocab")
+    text.vocab = None  # type: ignore[attr-defined]  # imported by name, not called here
+    sys.modules |= {"torchtext": types.ModuleType("torchtext"), "torchtext.vocab": text}
+    sys.path.insert(0, str(checkout))
+    original = importlib.import_module("barcodebert.datasets")
+    kmers = ("".join(letters) for letters in itertools.product("ACGT", repeat=K))
+    vocabulary = Vocabulary(zip(kmers, itertools.count(2), strict=False))
+    tokenizer = original.KmerTokenizer(K, vocabulary, stride=K, padding=True, max_len=660)
+    config = BertConfig(
+        vocab_size=4**K + 2,
+        hidden_size=width,
+        num_hidden_layers=6,
+        num_attention_heads=6,
+        intermediate_size=4 * width,
+        output_hidden_states=True,
+    )
+    model = BertModel(config).eval().to(device)
+    table = pd.DataFrame({"nucleotides": barcodes, "order_name": "", "genus_index": 0})
+
+    def run() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            original.representations_from_df(table, "genus_index", model, tokenizer, "BIOSCAN-5M")
+
+    return run
+
+
 def compare(
-    folder: Path, width: int, batch_size: int, repeats: int, device: torch.device
+    folder: Path, width: int, case: Case, repeats: int, checkout: Path | None, device: torch.device
 ) -> list[dict[str, Any]]:
     """Time all contestants in turn."""
-    num_tokens = LENGTH_BP // K
-    counts = {"ours": 4 * batch_size, "ours fp32": batch_size, "reference-style": 16}
+    names = ("ours", "ours fp32", "reference-style", "reference")
+    sizes = (4 * case.batch, case.batch, REFERENCE_COUNT, REFERENCE_COUNT)
+    counts = dict(zip(names, sizes, strict=True))
     barcodes = {name: random_barcodes(count) for name, count in counts.items()}
     fast, exact = (
-        load_embedder(folder, batch_size=batch_size, dtype=dtype, device=device.type)
+        load_embedder(folder, batch_size=case.batch, dtype=dtype, device=device.type)
         for dtype in ("bfloat16", "float32")
     )
     runs: dict[str, Callable[[], object]] = {
@@ -89,7 +157,9 @@ def compare(
         "ours fp32": lambda: exact.embed(barcodes["ours fp32"]),
         "reference-style": one_at_a_time(folder, barcodes["reference-style"], device),
     }
-    tokens = batch_size * num_tokens
+    if checkout is not None:
+        runs["reference"] = reference_loop(checkout, width, barcodes["reference"], device)
+    tokens = case.batch * case.length
     peak_run = gemm(tokens, width, torch.bfloat16, device)
     times = time_in_turn({**runs, "peak": peak_run}, device, repeats)
     peak = gemm_flop(tokens, width) / times.pop("peak")
@@ -98,28 +168,54 @@ def compare(
         with PeakMemory(device) as memory:
             runs[name]()
         rate = counts[name] / elapsed
-        flops = rate * layers_flop(width, NUM_LAYERS, num_tokens)
-        row = {"contestant": name, "width": width, "barcodes_per_second": rate}
+        flops = rate * layers_flop(width, case.depth, case.length)
+        batch = case.batch if name.startswith("ours") else 1
+        row = {"contestant": name, "width": width, "batch": batch, "barcodes_per_second": rate}
         row |= {"gflops": flops / 1e9, "peak_gflops": peak / 1e9, "share_of_peak": flops / peak}
         rows.append({**row, "peak_memory_gib": memory.bytes / 2**30})
     return rows
+
+
+def growth(width: int, case: Case, repeats: int, device: torch.device) -> list[dict[str, Any]]:
+    """Time `ours` for several batches, depths and lengths, each apart."""
+    cases = [dataclasses.replace(case, batch=size) for size in (1, 4, 16, 64, 256)]
+    cases += [dataclasses.replace(case, depth=depth) for depth in (2, 4)]
+    cases += [dataclasses.replace(case, length=length) for length in (27, 54)]
+    return [{**dataclasses.asdict(one), **grown(width, one, repeats, device)} for one in cases]
+
+
+def grown(width: int, case: Case, repeats: int, device: torch.device) -> dict[str, Any]:
+    """Time one case."""
+    count = max(64, case.batch)
+    barcodes = random_barcodes(count, case.length)
+    with tempfile.TemporaryDirectory() as folder:
+        model = make_folder(width, case.depth, Path(folder) / "encoder")
+        embedder = load_embedder(model, batch_size=case.batch, dtype="bfloat16", device=device.type)
+    elapsed = time_in_turn({"ours": lambda: embedder.embed(barcodes)}, device, repeats)["ours"]
+    return {"width": width, "barcodes_per_second": count / elapsed}
 
 
 def main(
     width: Annotated[int, typer.Option(help="Width of the encoder.")] = 768,
     batch_size: Annotated[int, typer.Option(help="Batch of ours.")] = 64,
     repeats: Annotated[int, typer.Option(help="Counted rounds.")] = 3,
+    reference: Annotated[Path | None, typer.Option(help="Checkout of the original code.")] = None,
+    with_growth: Annotated[bool, typer.Option("--growth", help="Also measure growth.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
 ) -> None:
     """Compare embedding."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    case = Case(batch=batch_size)
     with tempfile.TemporaryDirectory() as folder:
-        model = make_folder(width, Path(folder) / "encoder")
-        records = compare(model, width, batch_size, repeats, device)
+        model = make_folder(width, case.depth, Path(folder) / "encoder")
+        records = compare(model, width, case, repeats, reference, device)
     show(records, f"embedding on {device.type}, {torch.get_num_threads()} threads")
     ours = records[0]["barcodes_per_second"]
     for row in records[1:]:
         typer.echo(f"ours / {row['contestant']}: {ours / row['barcodes_per_second']:.2f}")
+    if with_growth:
+        records += (rows := growth(width, case, repeats, device))
+        show(rows, "growth of ours")
     if json_file is not None:
         json_file.write_text(json.dumps(records, indent=2) + "\n")
 

@@ -1,8 +1,8 @@
 """Training speed against the reference (`python benchmarks/pretrain.py --width 768`).
 
 Times one optimiser step on simulated masked batches, in turn, of
-- `ours`: this package as `training/pretrain.py` runs it (bf16 weights with fp32 masters, exact
-  mask counts, logits only where k-mers are hidden, CPU kernels on a CPU);
+- `ours`: this package as `training/pretrain.py --precision bf16-weights --compile` runs it (fp32
+  masters, exact mask counts, logits only where k-mers are hidden, compiled layers);
 - `reference-style`: the same network as the original code computes it: fp32, Bernoulli masks and
   so padding among the visible, logits and two losses at every position, batches of 16;
 - `reference`: with `--reference CHECKOUT`, the original's own model class, likewise.
@@ -10,9 +10,11 @@ Prints barcodes/s, FLOP/s, the share of the matrix-multiply peak measured in the
 memory, and ratios; `--growth` adds how `ours` grows with batch, depth and length.
 """
 
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +26,10 @@ from torch.nn import functional as F
 from transformers import BertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from barcodemae.training.cpu_kernels import use_cpu_kernels
 from barcodemae.training.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
-from barcodemae.training.master_weights import MasterWeightAdamW
+from barcodemae.training.optimisation import build_optimizer
+from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.training_run import make_ready
 
 
 K = 6
@@ -34,6 +37,23 @@ REFERENCE_BATCH = 16  # the original's default, per GPU
 FULL_LENGTH = 109  # tokens of a 658 bp barcode
 
 Step = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What one step of ours consists of.
+
+    Attributes:
+        batch: Barcodes.
+        depth: Layers of each tower.
+        length: Tokens of a barcode.
+        compile: As the setting `compile`.
+    """
+
+    batch: int
+    depth: int = 6
+    length: int = FULL_LENGTH
+    compile: bool = True
 
 
 def config_of(width: int, layers: int = 6) -> BarcodeMAEConfig:
@@ -66,15 +86,15 @@ def train_flop(config: BarcodeMAEConfig, num_tokens: int) -> int:
     return 3 * (encoder + decoder + 2 * hidden * config.decoder_hidden_size * config.num_kmers)
 
 
-def our_step(
-    config: BarcodeMAEConfig, batch_size: int, device: torch.device, num_tokens: int = FULL_LENGTH
-) -> Step:
-    """One step of this package."""
-    model = BarcodeMAEForPreTraining(config).train().to(device, torch.bfloat16)
-    if device.type == "cpu":
-        use_cpu_kernels(model)
-    optimizer = MasterWeightAdamW(model.parameters(), lr=1e-4, fused=True)
-    batch = random_batch(batch_size, num_tokens, num_tokens + 1, Masking())
+def our_step(config: BarcodeMAEConfig, case: Case, device: torch.device) -> Step:
+    """One step of this package, as `training.loop` takes it."""
+    settings = PretrainConfig(
+        data=Path(), output=Path(), precision="bf16-weights", compile=case.compile
+    )
+    model = BarcodeMAEForPreTraining(config)
+    make_ready(model, settings, device)
+    optimizer = build_optimizer(settings, model)
+    batch = random_batch(case.batch, case.length, case.length + 1, Masking())
 
     def step() -> None:
         model(**batch.inputs(device)).loss.backward()
@@ -145,12 +165,12 @@ def reference_step(config: BarcodeMAEConfig, checkout: Path, device: torch.devic
 
 
 def compare(
-    width: int, batch_size: int, repeats: int, checkout: Path | None, device: torch.device
+    width: int, case: Case, repeats: int, checkout: Path | None, device: torch.device
 ) -> list[dict[str, Any]]:
     """Time all contestants in turn."""
     config = config_of(width)
-    tokens = batch_size * FULL_LENGTH
-    steps = {"ours": our_step(config, batch_size, device)}
+    tokens = case.batch * FULL_LENGTH
+    steps = {"ours": our_step(config, case, device)}
     steps["reference-style"] = reference_style_step(config, device)
     if checkout is not None:
         steps["reference"] = reference_step(config, checkout, device)
@@ -162,24 +182,27 @@ def compare(
     for name, elapsed in times.items():
         with PeakMemory(device) as memory:
             steps[name]()
-        rate = (batch_size if name == "ours" else REFERENCE_BATCH) / elapsed
+        batch = case.batch if name == "ours" else REFERENCE_BATCH
+        rate = batch / elapsed
         flops = rate * train_flop(config, FULL_LENGTH)
-        row = {"contestant": name, "width": width, "barcodes_per_second": rate}
+        row = {"contestant": name, "width": width, "batch": batch, "barcodes_per_second": rate}
+        row |= {"compiled": name == "ours" and case.compile}
         row |= {"gflops": flops / 1e9, "peak_gflops": peak / 1e9, "share_of_peak": flops / peak}
         rows.append({**row, "peak_memory_gib": memory.bytes / 2**30})
     return rows
 
 
-def growth(width: int, device: torch.device, repeats: int) -> list[dict[str, Any]]:
+def growth(width: int, case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:
     """Time `ours` for several batches, depths and lengths, each apart."""
-    cases = [{"batch": size, "depth": 6, "length": FULL_LENGTH} for size in (16, 32, 64, 128)]
-    cases += [{"batch": 64, "depth": depth, "length": FULL_LENGTH} for depth in (2, 4)]
-    cases += [{"batch": 64, "depth": 6, "length": length} for length in (27, 54)]
+    cases = [dataclasses.replace(case, batch=size) for size in (16, 32, 64, 128)]
+    cases += [dataclasses.replace(case, depth=depth) for depth in (2, 4)]
+    cases += [dataclasses.replace(case, length=length) for length in (27, 54)]
     rows = []
-    for case in cases:
-        step = our_step(config_of(width, case["depth"]), case["batch"], device, case["length"])
+    for one in cases:
+        step = our_step(config_of(width, one.depth), one, device)
         elapsed = time_in_turn({"ours": step}, device, repeats)["ours"]
-        rows.append({**case, "width": width, "barcodes_per_second": case["batch"] / elapsed})
+        row = {**dataclasses.asdict(one), "width": width}
+        rows.append({**row, "barcodes_per_second": one.batch / elapsed})
     return rows
 
 
@@ -187,19 +210,21 @@ def main(
     width: Annotated[int, typer.Option(help="Width of both towers.")] = 768,
     batch_size: Annotated[int, typer.Option(help="Batch of ours.")] = 64,
     repeats: Annotated[int, typer.Option(help="Counted rounds.")] = 3,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Of ours.")] = True,
     reference: Annotated[Path | None, typer.Option(help="Checkout of the original code.")] = None,
     with_growth: Annotated[bool, typer.Option("--growth", help="Also measure growth.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
 ) -> None:
     """Compare training steps."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    records = compare(width, batch_size, repeats, reference, device)
+    case = Case(batch=batch_size, compile=compiled)
+    records = compare(width, case, repeats, reference, device)
     show(records, f"one training step on {device.type}, {torch.get_num_threads()} threads")
     ours = records[0]["barcodes_per_second"]
     for row in records[1:]:
         typer.echo(f"ours / {row['contestant']}: {ours / row['barcodes_per_second']:.2f}")
     if with_growth:
-        grown = growth(width, device, repeats)
+        grown = growth(width, case, device, repeats)
         show(grown, "growth of ours")
         records += grown
     if json_file is not None:

@@ -25,6 +25,7 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
+from barcodemae.eval.cpu_encoder import CpuEncoder, pack
 from barcodemae.eval.embedder import UnusableSequencesError, equal_length_batches
 from barcodemae.eval.number_format import DTYPES
 from barcodemae.eval.readout import Readout, load_readout
@@ -51,6 +52,7 @@ class AutoModelEmbedder:
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer is this project's, else None.
         readout: What follows the masked mean.
+        packed: The same encoder as a CPU likes it best, if it does; see `cpu_encoder.py`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class AutoModelEmbedder:
     max_tokens: int
     k: int | None
     readout: Readout = field(default_factory=Readout)
+    packed: CpuEncoder | None = field(default=None, repr=False)
     # A fast tokenizer must not be set up by two threads at once.
     tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -69,6 +72,11 @@ class AutoModelEmbedder:
     def dtype(self) -> str:
         """Number format of the weights, one of `DTYPES`."""
         return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def hidden_id(self) -> int:
+        """Id of the token that a BarcodeMAE's encoder leaves out; -1 if there is none."""
+        return int(getattr(self.model.config, "mask_token_id", None) or 0) if self.k else -1
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -116,6 +124,8 @@ class AutoModelEmbedder:
     def pool(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         """Embed rows of equal token count, (B, L) to (B, D), before the readout."""
         input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
+        if self.packed is not None and bool((input_ids != self.hidden_id).all()):
+            return masked_mean(self.packed(input_ids).float()).numpy()
         outputs = self.model(input_ids=input_ids)
         hidden_states = outputs.last_hidden_state.float()  # (B, L, D)
         vectors = masked_mean(hidden_states, outputs.get("attention_mask"))  # (B, D)
@@ -215,14 +225,16 @@ def load_auto_embedder(
             f"{model}: the tokenizer makes k-mers of {k} ({4**k + 2} tokens), "
             f"the weights are for {network.config.vocab_size} tokens"
         )
+    network = network.to(device=device, dtype=DTYPES[dtype]).eval()
     return AutoModelEmbedder(
         name=model,
         fingerprint=hash_weights(folder),
         folder=folder,
         tokenizer=tokenizer,
-        model=network.to(device=device, dtype=DTYPES[dtype]).eval(),
+        model=network,
         batch_size=batch_size,
         max_tokens=longest_input(tokenizer, network.config),
         k=k,
         readout=load_readout(folder),
+        packed=pack(network),
     )

@@ -63,7 +63,9 @@ class RunSettings:
     max_grad_norm: Annotated[float | None, "Clip the gradient norm."] = None
 
     precision: Annotated[Precision, "bf16-weights: bf16 model, fp32 masters."] = "bf16"
-    compile: Annotated[bool, "Compile the layers with torch.compile."] = False
+    compile: Annotated[bool, "Compile the layers with torch.compile; on a CPU the loss too."] = (
+        False
+    )
     gradient_checkpointing: Annotated[bool, "Recompute activations to save memory."] = False
     num_workers: Annotated[int, "Processes that prepare batches beside the training."] = 0
 
@@ -156,7 +158,8 @@ class RunSettings:
 
     def defaults(self) -> dict[str, Any]:
         """As `as_json`, with the default of every field that has one."""
-        return type(self)(data=self.data, output=self.output).as_json()
+        required = [field.name for field in dataclasses.fields(self) if is_required(field)]
+        return type(self)(**{name: getattr(self, name) for name in required}).as_json()
 
     def save(self, path: Path) -> None:
         """Write the resolved settings as JSON, whole or not at all."""

@@ -20,12 +20,14 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from barcodemae.cpu_memory import reuse_freed_memory
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEPreTrainedModel
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches import Share
 from barcodemae.training.checkpoints import checkpoint_folders, load_latest
+from barcodemae.training.cpu_compile import compile_on_cpu
 from barcodemae.training.cpu_kernels import use_cpu_kernels
 from barcodemae.training.history import History
 from barcodemae.training.master_weights import MasterWeightAdamW
@@ -34,6 +36,7 @@ from barcodemae.training.run_settings import RunSettings
 
 
 SETTINGS_FILE = "settings.json"
+UNCAST = {"fp32", "bf16-weights"}  # precisions without autocast
 # Settings that may change between a run and its continuation: they do not touch the weights.
 FREE_ON_RESUME = {
     "data", "output", "recipe", "checkpoint_every", "keep_checkpoints", "validate_every",
@@ -269,10 +272,7 @@ def assemble(
         resume: Whether to look for a checkpoint.
         **parts: The task's own: `val`, `count_correct`, `tokenizer`.
     """
-    if accelerator.device.type == "cpu":
-        use_cpu_kernels(model)
-    configure(model, config)
-    model.to(accelerator.device)
+    make_ready(model, config, accelerator.device)
     optimizer = build_optimizer(config, model)
     scheduler = build_schedule(config, optimizer, num_steps=len(train))
     # The schedule is not prepared: accelerate would step it once per process.
@@ -292,15 +292,25 @@ def assemble(
     return run
 
 
-def configure(model: BarcodeMAEPreTrainedModel, config: RunSettings) -> None:
-    """Put a model into training mode; apply precision, checkpointing and compilation to it."""
+def make_ready(model: BarcodeMAEPreTrainedModel, config: RunSettings, device: torch.device) -> None:
+    """Put a model on its device, ready to train, as precision and compilation ask for."""
+    on_cpu = device.type == "cpu"
+    if on_cpu:
+        reuse_freed_memory()
+        use_cpu_kernels(model)
     model.train()
     if config.precision == "bf16-weights":
         model.to(torch.bfloat16)  # type: ignore[arg-type]
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        # Layer by layer: they share one compiled graph, so start-up stays short.
-        for module in model.modules():
-            if isinstance(module, GradientCheckpointingLayer):
-                module.compile(dynamic=False)
+        compile_layers(model, on_cpu=on_cpu and config.precision in UNCAST)
+    model.to(device)  # type: ignore[arg-type]
+
+
+def compile_layers(model: BarcodeMAEPreTrainedModel, *, on_cpu: bool) -> None:
+    """Compile layer by layer: they share one compiled graph, so start-up stays short."""
+    done = set(compile_on_cpu(model)) if on_cpu else set()
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer) and module not in done:
+            module.compile(dynamic=False)
