@@ -123,7 +123,7 @@ def main(
     every: Annotated[int, typer.Option(help="Probe every so many checkpoints.")] = 1,
     queries: Annotated[str, typer.Option(help="Split that is asked.")] = "val_unseen",
 ) -> None:
-    """Probe the checkpoints of runs; states that the JSON file holds already are left as they are."""
+    """Probe the checkpoints of runs; states that are in the JSON file already are left alone."""
     disable_progress_bar()
     stages = Stage.open_all(run, data)
     command = f"python benchmarks/learning_curve.py RUN... --data {data.resolve().name}"
