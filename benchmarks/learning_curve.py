@@ -1,13 +1,16 @@
-"""How good the encoder is after each checkpoint of a run: python benchmarks/learning_curve.py RUN.
+"""How good the encoder is as it learns: python benchmarks/learning_curve.py RUN [NEXT_RUN ...].
 
 For the untrained weights and the checkpoints in RUN/checkpoints, exports the encoder and measures
 (in bf16) 1-NN genus accuracy on unseen species (`val_unseen`, references `train`), then writes
-the records (one per checkpoint, `protocol.step` says which) and draws them over the training loss.
+the records (one per checkpoint, `protocol` says which) and draws them over the training loss. A
+further run is one that started from the weights of the one before; barcodes seen are counted on.
 """
 
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
 from barcodemae.eval.probing import probe_nearest
-from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.records import ResultRecord, read_records, write_records
 from barcodemae.eval.subjects import ProbeSettings, open_subject
 from barcodemae.training.checkpoints import STATE_FILE, checkpoint_folders
 from barcodemae.training.export import export_native
@@ -27,21 +30,68 @@ from barcodemae.training.pretrain_run import build_model
 from barcodemae.training.settings import PretrainConfig
 
 
+@dataclass
+class Stage:
+    """One run of a chain.
+
+    Attributes:
+        folder: Its output.
+        config: Its settings.
+        seen_before: Barcodes that the runs before it have seen.
+    """
+
+    folder: Path
+    config: PretrainConfig
+    seen_before: int
+
+    @classmethod
+    def open_all(cls, folders: list[Path], data: Path) -> list["Stage"]:
+        """Open runs that follow each other."""
+        stages: list[Stage] = []
+        seen = 0
+        for folder in folders:
+            saved = json.loads((folder / "settings.json").read_text())
+            # The weights come from checkpoints, wherever the run had its first ones from.
+            own = {"data": data, "output": folder, "initial_weights": None}
+            stages.append(cls(folder, PretrainConfig.resolve(saved | own), seen))
+            seen += stages[-1].history.records[-1]["step"] * stages[-1].config.batch_size
+        return stages
+
+    @property
+    def history(self) -> History:
+        """What the run has recorded."""
+        return History(json.loads((self.folder / "history.json").read_text()))
+
+    def seen(self, step: int) -> int:
+        """Barcodes seen when a step is done, all runs together."""
+        return self.seen_before + step * self.config.batch_size
+
+    def states(self, every: int) -> Iterator[tuple[int, BarcodeMAEForPreTraining]]:
+        """The model after some of the checkpoints; of the first run, also before any step."""
+        model = build_model(self.config)
+        if self.seen_before == 0:
+            yield 0, model
+        for folder in checkpoint_folders(self.folder)[every - 1 :: every]:
+            model.load_state_dict(load_file(folder / "model.safetensors"))
+            yield json.loads((folder / STATE_FILE).read_text())["step"], model
+
+
 def probe_weights(
-    model: BarcodeMAEForPreTraining, config: PretrainConfig, step: int, settings: ProbeSettings
+    model: BarcodeMAEForPreTraining, stage: Stage, step: int, settings: ProbeSettings
 ) -> ResultRecord:
     """Accuracy of one state of the model, with the step and the barcodes seen in its protocol."""
-    tokenizer = BarcodeKmerTokenizer(k=config.k, max_length_bp=config.max_length_bp)
+    tokenizer = BarcodeKmerTokenizer(k=stage.config.k, max_length_bp=stage.config.max_length_bp)
     with tempfile.TemporaryDirectory() as folder:
         encoder = Path(folder) / "encoder"
         export_native(model, tokenizer, encoder)
-        records = probe_nearest(open_subject(f"step-{step}={encoder}", dtype="bfloat16"), settings)
+        subject = open_subject(f"{stage.config.recipe}, step {step}={encoder}", dtype="bfloat16")
+        records = probe_nearest(subject, settings)
     accuracy = next(record for record in records if record.metric == "accuracy")
-    seen = {"step": step, "barcodes_seen": step * config.batch_size}
-    return dataclasses.replace(accuracy, protocol={**accuracy.protocol, **seen})
+    where = {"run": stage.config.recipe, "step": step, "barcodes_seen": stage.seen(step)}
+    return dataclasses.replace(accuracy, protocol={**accuracy.protocol, **where})
 
 
-def draw(records: list[ResultRecord], history: History, path: Path) -> None:
+def draw(records: list[ResultRecord], stages: list[Stage], path: Path) -> None:
     """Draw accuracy by barcodes seen, with intervals, over the training loss."""
     seen = [record.protocol["barcodes_seen"] / 1000 for record in records]
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -52,10 +102,12 @@ def draw(records: list[ResultRecord], history: History, path: Path) -> None:
     panel.fill_between(seen, low, high, alpha=0.2, linewidth=0)
     panel.plot(seen, values, marker="o", markersize=4, label="1-NN genus, unseen species")
     panel.set(xlabel="barcodes seen (thousands)", ylabel="accuracy (%)", ylim=(0, None))
-    steps, losses = history.column("loss")
-    per_step = records[-1].protocol["barcodes_seen"] / records[-1].protocol["step"] / 1000
     other = panel.twinx()
-    other.plot([step * per_step for step in steps], losses, color="grey", linewidth=1)
+    for stage in stages:  # losses of two runs are not on one scale, so their lines do not join
+        steps, losses = stage.history.column("loss")
+        other.plot(
+            [stage.seen(int(step)) / 1000 for step in steps], losses, color="grey", linewidth=1
+        )
     other.set_ylabel("training loss (nats, grey)")
     panel.spines[["top"]].set_visible(False)
     other.spines[["top"]].set_visible(False)
@@ -64,33 +116,30 @@ def draw(records: list[ResultRecord], history: History, path: Path) -> None:
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Folder of a pre-training run.")],
+    run: Annotated[list[Path], typer.Argument(help="Folders of pre-training runs, in order.")],
     data: Annotated[Path, typer.Option(help="Data set with labels.")],
     json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
     plot: Annotated[Path | None, typer.Option(help="Where the picture goes.")] = None,
     every: Annotated[int, typer.Option(help="Probe every so many checkpoints.")] = 1,
     queries: Annotated[str, typer.Option(help="Split that is asked.")] = "val_unseen",
 ) -> None:
-    """Probe the checkpoints of a run."""
+    """Probe the checkpoints of runs; states that are in the JSON file already are left alone."""
     disable_progress_bar()
-    saved = json.loads((run / "settings.json").read_text())
-    config = PretrainConfig.resolve({**saved, "data": data, "output": run})
-    command = f"python benchmarks/learning_curve.py RUN --data {data.resolve().name}"
+    stages = Stage.open_all(run, data)
+    command = f"python benchmarks/learning_curve.py RUN... --data {data.resolve().name}"
     settings = ProbeSettings(dataset=data, queries=queries, command=command)
-    model = build_model(config)
-    folders = checkpoint_folders(run)[every - 1 :: every]
-    records: list[ResultRecord] = []
-    for folder in (None, *folders):  # None: before the first step
-        step = 0
-        if folder is not None:
-            model.load_state_dict(load_file(folder / "model.safetensors"))
-            step = json.loads((folder / STATE_FILE).read_text())["step"]
-        records.append(probe_weights(model, config, step, settings))
-        write_records(json_file, records)
-        seen, value = records[-1].protocol["barcodes_seen"], records[-1].value
-        typer.echo(f"{seen:>9} barcodes  {value:.2f} %")
+    records = read_records(json_file) if json_file.is_file() else []
+    known = {(record.protocol["run"], record.protocol["step"]) for record in records}
+    for stage in stages:
+        for step, model in stage.states(every):
+            if (stage.config.recipe, step) in known:
+                continue
+            records.append(probe_weights(model, stage, step, settings))
+            records.sort(key=lambda record: record.protocol["barcodes_seen"])
+            write_records(json_file, records)
+            typer.echo(f"{stage.seen(step):>9} barcodes  {records[-1].value:.2f} %")
     if plot is not None:
-        draw(records, History(json.loads((run / "history.json").read_text())), plot)
+        draw(records, stages, plot)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 SETTINGS_FILE = "settings.json"
 HISTORY_FILE = "history.json"
+FIRST_STAGE = "first_stage"  # folder with the same two files of the run whose weights it began with
 # Name in settings.json -> how the card calls it. Sizes of the model come from its config instead.
 SHOWN_SETTINGS = {
     "recipe": "recipe",
@@ -50,10 +51,12 @@ class RunRecord:
     Attributes:
         settings: Label and value of each setting, in order; empty if unknown.
         history: Records by step; empty if unknown.
+        earlier_seconds: Duration of the first stage, if there was one.
     """
 
     settings: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    earlier_seconds: float = 0.0
 
     def last(self, name: str) -> Any:
         """The newest value of a column of the history, or None."""
@@ -61,15 +64,20 @@ class RunRecord:
         return values[-1] if values else None
 
     @property
-    def hours(self) -> float | None:
-        """Duration of the run."""
+    def seconds(self) -> float | None:
+        """Duration of the run, first stage included; None if unknown."""
         seconds = self.last("seconds")
-        return None if seconds is None else seconds / 3600
+        return None if seconds is None else float(seconds) + self.earlier_seconds
+
+    @property
+    def hours(self) -> float | None:
+        """As `seconds`."""
+        return None if self.seconds is None else self.seconds / 3600
 
     @property
     def duration(self) -> str | None:
         """Duration in words."""
-        seconds = self.last("seconds")
+        seconds = self.seconds
         if seconds is None:
             return None
         if seconds < 120:
@@ -110,7 +118,13 @@ def read_run(folder: Path) -> RunRecord:
             if settings.get(name) is not None and name != skipped
         },
         history,
+        earlier_seconds(folder / FIRST_STAGE),
     )
+
+
+def earlier_seconds(folder: Path) -> float:
+    """Duration of the run in `folder`; 0 if there is none."""
+    return (read_run(folder).seconds or 0.0) if folder.is_dir() else 0.0
 
 
 def read_json(path: Path, kind: type) -> Any:

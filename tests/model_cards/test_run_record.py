@@ -80,3 +80,11 @@ def test_the_same_history_is_drawn_as_the_same_picture(run_folder, tmp_path):
 def test_without_losses_nothing_is_drawn(tmp_path):
     assert not draw_loss([{"step": 1, "seconds": 2.0}], tmp_path / "loss.png")
     assert not (tmp_path / "loss.png").exists()
+
+
+def test_the_first_stage_counts_towards_the_duration(run_folder):
+    alone = read_run(run_folder).hours
+    first = run_folder / "first_stage"
+    first.mkdir()
+    (first / "history.json").write_text('[{"step": 7, "seconds": 7200.0}]')
+    assert read_run(run_folder).hours == pytest.approx(alone + 2)
