@@ -51,7 +51,11 @@ def test_compressed_files_are_unpacked(write, pack, name):
     assert read(write(pack(b">a\nACGT\n"), name)) == [(1, "a", "ACGT")]
 
 
-@pytest.mark.parametrize("content", [b">a\nAC\n", b"@a\nAC\n+\nII\n", gzip.compress(b">a\nAC\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b">a\nAC\n", b"@a\nAC\n+\nII\n", gzip.compress(b">a\nAC\n")],
+    ids=["FASTA", "FASTQ", "gzip"],  # gzip holds the time, and two workers must agree on names
+)
 def test_standard_input_is_read_whatever_is_in_it(content, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert read("-") == [(1, "a", "AC")]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from barcodemae.cli import run_app
 from barcodemae.training.command_line import command_from_settings
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.settings import PretrainConfig, recipe_names
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_every_field_is_an_option_with_help_and_default(app, monkeypatch):
     assert "(default pretrain,other_heldout)" in text
     assert "fp32|fp16|bf16|bf16-weights" in text
     assert "--no-random-offset" in text
-    assert "barcodebert, barcodemae, barcodemae_with_mask, bundled, small, tiny" in text
+    assert ", ".join(recipe_names()) in text
 
 
 def test_typed_options_reach_the_settings_with_their_types(app, calls):
