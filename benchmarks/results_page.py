@@ -34,7 +34,7 @@ from barcodemae.eval.table_text import render_table
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
 MAIN_TABLE = (
-    "results/bundled_*.json results/coi_1nn_*.json results/coi_zsc_*.json results/systems.yaml"
+    "results/bundled*.json results/coi_1nn_*.json results/coi_zsc_*.json results/systems.yaml"
 )
 BLOCK = re.compile(
     r"(?P<start><!-- (?P<kind>\w+): (?P<files>.+?) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
