@@ -134,10 +134,11 @@ def main(
         for step, model in stage.states(every):
             if (stage.config.recipe, step) in known:
                 continue
-            records.append(probe_weights(model, stage, step, settings))
+            probed = probe_weights(model, stage, step, settings)
+            records.append(probed)
             records.sort(key=lambda record: record.protocol["barcodes_seen"])
             write_records(json_file, records)
-            typer.echo(f"{stage.seen(step):>9} barcodes  {records[-1].value:.2f} %")
+            typer.echo(f"{stage.seen(step):>9} barcodes  {probed.value:.2f} %")
     if plot is not None:
         draw(records, stages, plot)
 
