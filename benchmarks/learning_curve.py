@@ -111,7 +111,7 @@ def draw(records: list[ResultRecord], stages: list[Stage], path: Path) -> None:
     other.set_ylabel("training loss (nats, grey)")
     panel.spines[["top"]].set_visible(False)
     other.spines[["top"]].set_visible(False)
-    panel.legend(frameon=False, loc="lower right")
+    panel.legend(frameon=False, loc="center right")
     figure.savefig(path, dpi=150)
 
 
