@@ -1,9 +1,9 @@
-"""What each choice of the bundled recipe is worth: python benchmarks/ablation.py --data DIR ...
+"""What each choice of `bundled_start` is worth: python benchmarks/ablation.py --data DIR ...
 
-Trains the recipe at a small size, then the same with one thing changed, for the same FLOP, and
-measures 1-NN genus accuracy on `val_unseen` (plain mean): the split that choices are made on.
-Prints a table: change, steps, accuracy, barcodes per second of training. Runs in OUT are not
-repeated.
+Trains that recipe, the bundled model's first stage, at a small size, then the same with one thing
+changed, for the same FLOP, and measures 1-NN genus accuracy on `val_unseen` (plain mean): the split
+that choices are made on. Prints a table: change, steps, accuracy, barcodes per second of training.
+Runs in OUT are not repeated.
 """
 
 import dataclasses
