@@ -22,14 +22,13 @@ from barcodemae.dataset import dataset_hash, read_splits
 from barcodemae.eval.nearest import nearest_neighbors
 from barcodemae.eval.records import ResultRecord, write_records
 from barcodemae.eval.scores import score_predictions
+from barcodemae.tokenization import BarcodeFrame
 from barcodemae.training.barcode_targets import (
     Components,
     TargetSettings,
     estimate_components,
-    estimate_profile,
-    framed_barcodes,
-    sample,
 )
+from barcodemae.training.frame import estimate_frame, find_starts, placed_letters, sample
 from barcodemae.training.reader import BarcodeReader
 
 
@@ -58,11 +57,18 @@ class Barcodes:
         return Barcodes(self.framed[rows], self.genus[rows], self.species[rows])
 
 
-def read_framed(data: Path, split: str, profile: NDArray[np.float32]) -> Barcodes:
-    """Read a split and bring its barcodes into the frame of `profile`."""
+def framed_letters(
+    reader: BarcodeReader, rows: NDArray[np.int64], frame: BarcodeFrame
+) -> NDArray[np.uint8]:
+    """Base codes of some barcodes in the frame, (N, W)."""
+    return placed_letters(reader, rows, find_starts(reader, rows, frame))
+
+
+def read_framed(data: Path, split: str, frame: BarcodeFrame) -> Barcodes:
+    """Read a split and bring its barcodes into the frame."""
     reader = BarcodeReader.from_dataset(data, [split], k=K)
     labels = read_splits(data, [split], ("genus", "species")).to_pandas().fillna("")
-    framed = framed_barcodes(reader, np.arange(len(reader)), profile)
+    framed = framed_letters(reader, np.arange(len(reader)), frame)
     return Barcodes(framed, labels["genus"].to_numpy(str), labels["species"].to_numpy(str))
 
 
@@ -118,10 +124,10 @@ def main(
 ) -> None:
     """Compare targets."""
     training = BarcodeReader.from_dataset(data, ["pretrain", REFERENCES], k=K)
-    profile = estimate_profile(training, training.max_tokens * K)
-    framed_sample = framed_barcodes(training, sample(training), profile)
-    train = read_framed(data, REFERENCES, profile)
-    unseen = read_framed(data, UNSEEN, profile)
+    frame = estimate_frame(training)
+    framed_sample = framed_letters(training, sample(training), frame)
+    train = read_framed(data, REFERENCES, frame)
+    unseen = read_framed(data, UNSEEN, frame)
     rest, held_out = hold_out(train)
     facts = {"dataset": data.name, "dataset_hash": dataset_hash(data), "seed": SEED}
     command = f"python benchmarks/barcode_targets.py --data {data.name}"

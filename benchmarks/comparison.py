@@ -29,7 +29,7 @@ from barcodemae.eval.subjects import ProbeSettings, open_subject
 from barcodemae.training.batches import Share
 from barcodemae.training.export import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.pretrain_run import build_model, build_train_batches
+from barcodemae.training.pretrain_run import build_model, build_train_batches, open_reader
 from barcodemae.training.settings import PretrainConfig
 
 
@@ -111,8 +111,10 @@ def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
     )
     share = Share(batch_size=config.batch_size, micro_batch_size=config.batch_size)
     AcceleratorState._reset_state()
-    batches = build_train_batches(config, share, Accelerator(cpu=True))
+    accelerator = Accelerator(cpu=True)
+    reader = open_reader(config, accelerator)
     network = build_model(config).train()
+    batches = build_train_batches(config, share, accelerator, reader, network)
     (batch,) = batches[0]
     with FlopCounterMode(display=False) as counter:
         network(**batch.inputs(torch.device("cpu"))).loss.backward()

@@ -80,7 +80,7 @@ def probe_weights(
     model: BarcodeMAEForPreTraining, stage: Stage, step: int, settings: ProbeSettings
 ) -> ResultRecord:
     """Accuracy of one state of the model, with the step and the barcodes seen in its protocol."""
-    tokenizer = BarcodeKmerTokenizer(k=stage.config.k, max_length_bp=stage.config.max_length_bp)
+    tokenizer = BarcodeKmerTokenizer.from_pretrained(stage.folder)
     with tempfile.TemporaryDirectory() as folder:
         encoder = Path(folder) / "encoder"
         export_native(model, tokenizer, encoder)

@@ -107,14 +107,15 @@ class CpuEncoder:
         self.embeddings = bert.embeddings
         self.layers = [PackedLayer(layer) for layer in bert.encoder.layer]
 
-    def __call__(self, input_ids: Tensor) -> Tensor:
-        """Token ids without padding (B, L) to last hidden states (B, L, D)."""
-        pieces = input_ids.split(max(1, TOKENS_PER_PIECE // input_ids.shape[1]))
-        return torch.cat([self.encode(piece) for piece in pieces])
+    def __call__(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """Token ids without padding and their positions (B, L) to last hidden states (B, L, D)."""
+        rows = max(1, TOKENS_PER_PIECE // input_ids.shape[1])
+        pieces = zip(input_ids.split(rows), position_ids.split(rows), strict=True)
+        return torch.cat([self.encode(*piece) for piece in pieces])
 
-    def encode(self, input_ids: Tensor) -> Tensor:
+    def encode(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """Encode a piece."""
-        embedded: Tensor = self.embeddings(input_ids=input_ids)  # (B, L, D)
+        embedded: Tensor = self.embeddings(input_ids=input_ids, position_ids=position_ids)
         rows = embedded.flatten(0, 1)
         for layer in self.layers:
             rows = layer(rows, len(input_ids))

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.eval.screening import find_empty
@@ -60,7 +62,20 @@ def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]
     return find_empty(sequences)
 
 
-def equal_length_batches(lengths: Sequence[int], batch_size: int) -> list[NDArray[np.int64]]:
+def lead_of(row: Sequence[int], lead_id: int | None) -> int:
+    """Count the tokens that stand for what precedes a barcode in its frame."""
+    return next((place for place, token in enumerate(row) if token != lead_id), len(row))
+
+
+def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:
+    """Positions of tokens whose row begins after its lead, (B,) and (B, L) to (B, L)."""
+    first = torch.from_numpy(leads).to(input_ids.device)
+    return first[:, None] + torch.arange(input_ids.shape[1], device=input_ids.device)
+
+
+def equal_length_batches(
+    lengths: Sequence[int] | NDArray[np.int64], batch_size: int
+) -> list[NDArray[np.int64]]:
     """Group rows of equal length into batches, longest first.
 
     Args:

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 
 from barcodemae import masked_mean
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embedder import Embedder, equal_length_batches
+from barcodemae.eval.embedder import (
+    Embedder,
+    equal_length_batches,
+    lead_of,
+    positions_after,
+)
 
 
 @runtime_checkable
@@ -69,10 +74,13 @@ class PooledClassifier(nn.Module):
         self.encoder = encoder
         self.head = nn.Linear(encoder.config.hidden_size, num_labels)  # type: ignore[union-attr, arg-type]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **places: Tensor
+    ) -> Tensor:
         """Score the classes, (B, L) to (B, K)."""
         masks = {} if attention_mask is None else {"attention_mask": attention_mask}
-        hidden_states = self.encoder(input_ids=input_ids, **masks).last_hidden_state  # (B, L, D)
+        outputs = self.encoder(input_ids=input_ids, **masks, **places)
+        hidden_states = outputs.last_hidden_state  # (B, L, D)
         logits: Tensor = self.head(masked_mean(hidden_states, attention_mask))
         return logits
 
@@ -84,22 +92,31 @@ def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> Po
     return classifier.to(embedder.model.device)
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int, device: Any) -> dict[str, Tensor]:
-    """Make a rectangular batch: ids (B, L) and attention mask (B, L)."""
+def make_batch(
+    rows: Sequence[Sequence[int]], tokenizer: Any, device: Any
+) -> dict[str, Tensor]:
+    """Make a rectangular batch: ids and attention mask (B, L), positions if there is a frame."""
+    has_frame = getattr(tokenizer, "frame", None) is not None
+    leads = [lead_of(row, tokenizer.mask_token_id) if has_frame else 0 for row in rows]
+    rows = [row[lead:] for row, lead in zip(rows, leads, strict=True)]
     width = max(len(row) for row in rows)
-    ids = [[*row, *[pad_id] * (width - len(row))] for row in rows]
+    ids = [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows]
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
-    return {
+    batch = {
         "input_ids": torch.tensor(ids, device=device),
         "attention_mask": torch.tensor(mask, device=device),
     }
+    if has_frame:
+        positions = positions_after(np.array(leads), batch["input_ids"])
+        batch["position_ids"] = positions * batch["attention_mask"]  # padding has no place
+    return batch
 
 
 def train_classifier(
     model: PooledClassifier,
     tokens: list[list[int]],
     codes: NDArray[np.int64],
-    pad_id: int,
+    tokenizer: Any,
     recipe: FinetuneRecipe,
     seed: int,
 ) -> None:
@@ -116,7 +133,7 @@ def train_classifier(
     model.train()
     for _ in range(recipe.epochs):
         for rows in torch.randperm(len(tokens), generator=generator).split(recipe.batch_size):
-            batch = pad([tokens[row] for row in rows.tolist()], pad_id, device)
+            batch = make_batch([tokens[row] for row in rows.tolist()], tokenizer, device)
             loss = nn.functional.cross_entropy(model(**batch), targets[rows.to(device)])
             optimizer.zero_grad()
             loss.backward()
@@ -127,14 +144,14 @@ def train_classifier(
 
 @torch.inference_mode()
 def classify(
-    model: PooledClassifier, tokens: list[list[int]], batch_size: int
+    model: PooledClassifier, tokens: list[list[int]], tokenizer: Any, batch_size: int
 ) -> NDArray[np.int64]:
     """Predict class numbers, (N,), in input order; no padding enters."""
     model.eval()
     classes = np.empty(len(tokens), np.int64)
     for rows in equal_length_batches([len(row) for row in tokens], batch_size):
-        ids = torch.tensor([tokens[row] for row in rows], device=model.head.weight.device)
-        logits = model(ids)  # (B, K)
+        batch = make_batch([tokens[row] for row in rows], tokenizer, model.head.weight.device)
+        logits = model(**batch)  # (B, K)
         if not bool(logits.isfinite().all()):
             raise SettingsError("fine-tuning diverged: scores are not finite")
         classes[rows] = logits.argmax(dim=1).cpu().numpy()
@@ -162,7 +179,8 @@ def predict_by_finetuning(
         raise DataError("training rows", f"all have the same label ({names[0]})")
     with torch.random.fork_rng():  # the head's initialisation and dropout draw from global state
         model = make_classifier(embedder, len(names), seed)
-        pad_id = embedder.tokenizer.pad_token_id
-        train_classifier(model, embedder.tokenize(sequences), codes, pad_id, recipe, seed)
-    classes = classify(model, embedder.tokenize(queries), embedder.batch_size)
+        tokens = embedder.tokenize(sequences)
+        train_classifier(model, tokens, codes, embedder.tokenizer, recipe, seed)
+    tokens = embedder.tokenize(queries)
+    classes = classify(model, tokens, embedder.tokenizer, embedder.batch_size)
     return [str(name) for name in names[classes]]

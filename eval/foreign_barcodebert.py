@@ -103,12 +103,14 @@ class KmerVocabulary:
 def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
     """Say whether a folder is BarcodeBERT's: a BERT on k-mers without a tokenizer of plain data.
 
-    Encoders of this project are BERTs on the same k-mers, but bring a `tokenizer.json`.
+    Encoders of this project are BERTs on the same k-mers, but say in `barcodemae` how they were
+    trained; older ones bring a `tokenizer.json`.
     """
     sizes = {letters**k + 2 for letters in (4, 5) for k in range(2, MAX_K + 1)}
     is_bert = settings.get("model_type") == "bert" and settings.get("vocab_size") in sizes
     predicts_tokens = ARCHITECTURE in (settings.get("architectures") or ())
-    return is_bert and (predicts_tokens or not (folder / "tokenizer.json").is_file())
+    is_ours = "barcodemae" in settings or (folder / "tokenizer.json").is_file()
+    return is_bert and (predicts_tokens or not is_ours)
 
 
 def build_model(settings: Mapping[str, Any], source: Path) -> PreTrainedModel:

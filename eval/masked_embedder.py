@@ -20,7 +20,7 @@ from torch import Tensor
 
 from barcodemae import masked_mean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embedder import equal_length_batches
+from barcodemae.eval.embedder import equal_length_batches, lead_of, positions_after
 from barcodemae.eval.finetune import NetworkEmbedder
 from barcodemae.eval.readout import Readout
 
@@ -97,6 +97,9 @@ class MaskedEmbedder:
             SettingsError: In mode `mask`, a barcode has no token that can be hidden.
         """
         tokens = self.embedder.tokenize(sequences)
+        lead_id = getattr(self.embedder, "lead_id", None)
+        leads = np.array([lead_of(row, lead_id) for row in tokens], np.int64)  # (N,)
+        tokens = [row[lead:] for row, lead in zip(tokens, leads, strict=True)]
         special = frozenset(self.embedder.tokenizer.all_special_ids)
         hidden = choose_hidden(tokens, special, rate, seed)
         bare = sum(not part.any() for part in hidden)
@@ -114,25 +117,29 @@ class MaskedEmbedder:
         for rows in equal_length_batches(kinds, self.embedder.batch_size):
             ids = torch.tensor([tokens[row] for row in rows])  # (B, L)
             is_hidden = torch.from_numpy(np.stack([hidden[row] for row in rows]))  # (B, L)
-            for mode, vectors in self.pool(ids, is_hidden).items():
+            positions = positions_after(leads[rows], ids)  # (B, L)
+            for mode, vectors in self.pool(ids, positions, is_hidden).items():
                 pooled[mode][rows] = vectors.cpu().numpy()
         return {mode: self.readout(vectors) for mode, vectors in pooled.items()}
 
     @torch.inference_mode()
-    def pool(self, ids: Tensor, is_hidden: Tensor) -> dict[str, Tensor]:
-        """Run one batch, ids and choice (B, L) to vectors (B, D) for every mode."""
+    def pool(self, ids: Tensor, positions: Tensor, is_hidden: Tensor) -> dict[str, Tensor]:
+        """Run one batch, ids, positions and choice (B, L) to vectors (B, D) for every mode."""
         model = self.embedder.model
         if self.modes == REMOVING:
-            positions = torch.arange(ids.shape[1]).expand_as(ids)[~is_hidden]
+            positions = positions[~is_hidden].view(len(ids), -1)  # (B, V)
             ids = ids[~is_hidden].view(len(ids), -1)  # (B, V)
             outputs = model(
-                input_ids=ids.to(model.device),
-                position_ids=positions.view_as(ids).to(model.device),
+                input_ids=ids.to(model.device), position_ids=positions.to(model.device)
             ).last_hidden_state  # (B, V, D)
             return dict.fromkeys(self.modes, masked_mean(outputs.float()))
         mask_id = torch.tensor(self.embedder.tokenizer.mask_token_id)
         ids = torch.where(is_hidden, mask_id, ids)
-        outputs = model(input_ids=ids.to(model.device)).last_hidden_state.float()  # (B, L, D)
+        # Published systems may not take positions; they have no lead, which would change them.
+        has_lead = bool((positions[:, 0] > 0).any())
+        places = {"position_ids": positions.to(model.device)} if has_lead else {}
+        outputs = model(input_ids=ids.to(model.device), **places)
+        outputs = outputs.last_hidden_state.float()  # (B, L, D)
         averaged = {
             "combined": torch.ones_like(is_hidden),
             "mask": is_hidden,

@@ -1,8 +1,9 @@
 """Embed with a model that `AutoModel` and `AutoTokenizer` open: a folder or a Hub name.
 
 Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
-batch holds rows of equal token count, so padding never enters. Weights are fingerprinted, never
-unpickled, and refused if one in use is missing. Guarded by tests/eval/test_embedding.py.
+batch holds rows of equal token count, so padding never enters. A tokenizer with a frame marks the
+k-mers before a barcode's first by [MASK]: they are left out, and the others keep their positions.
+Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by tests/eval/test_embedding.py.
 
 Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
@@ -26,7 +27,12 @@ from transformers.utils import logging
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.cpu_encoder import CpuEncoder, pack
-from barcodemae.eval.embedder import UnusableSequencesError, equal_length_batches
+from barcodemae.eval.embedder import (
+    UnusableSequencesError,
+    equal_length_batches,
+    lead_of,
+    positions_after,
+)
 from barcodemae.eval.number_format import DTYPES
 from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
@@ -109,24 +115,41 @@ class AutoModelEmbedder:
             UnusableSequencesError: Some sequences have no usable token.
         """
         tokens = self.tokenize(sequences)
+        leads = np.array([lead_of(row, self.lead_id) for row in tokens], np.int64)  # (N,)
         pooled = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
-        for rows in self.batches(tokens, progress=progress):
-            pooled[rows] = self.pool([tokens[row] for row in rows])
+        for rows in self.batches([len(row) for row in tokens] - leads, progress=progress):
+            pooled[rows] = self.pool([tokens[row][leads[row] :] for row in rows], leads[rows])
         return self.readout(pooled)
 
-    def batches(self, tokens: list[list[int]], *, progress: bool) -> Iterator[NDArray[np.int64]]:
+    @property
+    def lead_id(self) -> int | None:
+        """Id that stands before a barcode's first k-mer; None if the tokenizer has no frame."""
+        has_frame = getattr(self.tokenizer, "frame", None) is not None
+        return int(self.tokenizer.mask_token_id) if has_frame else None
+
+    def batches(
+        self, lengths: NDArray[np.int64], *, progress: bool
+    ) -> Iterator[NDArray[np.int64]]:
         """Yield the rows of one batch after the other, with a bar on stderr if asked for."""
-        batches = equal_length_batches([len(row) for row in tokens], self.batch_size)
+        batches = equal_length_batches(lengths, self.batch_size)
         console = Console(stderr=True, quiet=not progress)
         return iter(track(batches, description="Embedding", console=console))
 
     @torch.inference_mode()
-    def pool(self, tokens: list[list[int]]) -> NDArray[np.float32]:
-        """Embed rows of equal token count, (B, L) to (B, D), before the readout."""
+    def pool(self, tokens: list[list[int]], leads: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embed rows of equal token count, (B, L) to (B, D), before the readout.
+
+        Args:
+            tokens: Ids of each row, its lead left out.
+            leads: Positions before the first token of each row, (B,).
+        """
         input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
+        positions = positions_after(leads, input_ids)  # (B, L)
         if self.packed is not None and bool((input_ids != self.hidden_id).all()):
-            return masked_mean(self.packed(input_ids).float()).numpy()
-        outputs = self.model(input_ids=input_ids)
+            return masked_mean(self.packed(input_ids, positions).float()).numpy()
+        # Published systems opened this way may not take positions, and have no lead.
+        places = {"position_ids": positions} if leads.any() else {}
+        outputs = self.model(input_ids=input_ids, **places)
         hidden_states = outputs.last_hidden_state.float()  # (B, L, D)
         vectors = masked_mean(hidden_states, outputs.get("attention_mask"))  # (B, D)
         return vectors.cpu().numpy()

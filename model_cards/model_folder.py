@@ -18,12 +18,12 @@ from barcodemae.model_files import hash_weights, readout_modules
 ENCODER_FOLDER = "encoder"
 CARD_FILE = "README.md"
 WEIGHTS = "*.safetensors"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZER_CODE = ("tokenization_barcodemae.py", "barcode_frame.py")
 CODE_FILES = (
     "configuration_barcodemae.py",
     "modeling_barcodemae.py",
     "pipeline_barcodemae.py",
-    "tokenization_barcodemae.py",
+    *TOKENIZER_CODE,
 )
 ENDPOINT_FILES = ("handler.py", "requirements.txt")
 SENTENCE_TRANSFORMERS_FILES = (
@@ -32,7 +32,7 @@ SENTENCE_TRANSFORMERS_FILES = (
     "config_sentence_transformers.json",
     "1_Pooling/config.json",
 )
-COMMON_FILES = (CARD_FILE, "config.json", *TOKENIZER_FILES)
+COMMON_FILES = (CARD_FILE, "config.json", "tokenizer_config.json")
 REQUIRED = {
     "barcodemae": (*COMMON_FILES, *CODE_FILES, *ENDPOINT_FILES),
     "bert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
@@ -110,6 +110,11 @@ class ModelFolder:
         return hash_weights(self.path)
 
     @property
+    def has_frame(self) -> bool:
+        """Whether barcodes are brought into a frame, for which the tokenizer's code is needed."""
+        return self.tokenizer_config.get("frame") is not None
+
+    @property
     def has_readout(self) -> bool:
         """Whether more than the mean lies between the last layer and the embedding."""
         return bool(readout_modules(self.path))
@@ -157,7 +162,10 @@ class ModelFolder:
         Raises:
             CheckpointError: The message names the first file at fault and what to do.
         """
-        required = REQUIRED[self.model_type]
+        required = (
+            *REQUIRED[self.model_type],
+            *(TOKENIZER_CODE if self.has_frame else ("tokenizer.json",)),
+        )
         files = self.files()
         for file in files:
             self.check_safe(file)

@@ -5,11 +5,20 @@
 Everything a reader needs is in the saved `tokenizer.json` (a `Split` on `.{k}` and a `WordLevel`
 vocabulary), so saved folders open with plain `AutoTokenizer`, without remote code, in
 transformers 4.57 and 5. The class here adds construction from k and a guard: a sequence with no
-usable k-mer raises instead of becoming an empty row. This file goes to the Hub verbatim: it
-imports only tokenizers and transformers. Guarded by tests/tokenization/.
+usable k-mer raises instead of becoming an empty row.
+
+A tokenizer with a frame (`barcode_frame.py`) puts every k-mer where it belongs in the barcode:
+
+    TACGGTACA  ->  [MASK] GGTACA        (the barcode's bases 3 to 12; the first token gets no attention)
+
+It is more than `tokenizer.json` can say, so that file is left out: plain `AutoTokenizer` fails on
+such a folder, rather than reading barcodes at places where the model was not trained to meet them.
+This file goes to the Hub verbatim, with its neighbour: it imports only tokenizers and transformers.
+Guarded by tests/tokenization/.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from itertools import product
@@ -19,12 +28,15 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
+from .barcode_frame import BASES, BarcodeFrame
+
 
 MASK_TOKEN = "[MASK]"
 UNK_TOKEN = "[UNK]"
 SPECIAL_TOKENS = (MASK_TOKEN, UNK_TOKEN)  # ids 0 and 1, as published
-BASES = "ACGT"
 MIN_K, MAX_K = 3, 8
+GAPS = re.compile(r"[-.\s]+")
+MASKED_BASE = "?"  # stands for each base of a [MASK] while a sequence is brought into the frame
 MAX_LENGTH_BP = 660  # the published input length: a full 658 bp barcode and two bases
 
 
@@ -74,7 +86,7 @@ def build_backend(k: int) -> Tokenizer:
         [
             *upper,
             *(normalizers.Replace(letter, "T") for letter in "uU"),
-            normalizers.Replace(Regex(r"[-.\s]+"), ""),
+            normalizers.Replace(Regex(GAPS.pattern), ""),
             normalizers.Replace(Regex(r"N+\z"), ""),
         ]
     )
@@ -93,27 +105,39 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     Args:
         k: Length of a k-mer in bp, 3 to 8.
         max_length_bp: Longest sequence in bp; the rest is cut off.
+        frame: Rows of a `BarcodeFrame`, to bring sequences into; None reads them from their first
+            base.
         **kwargs: As for `PreTrainedTokenizerFast`.
 
     Raises:
-        ValueError: k is out of range, or `max_length_bp` is shorter than k.
+        ValueError: k is out of range, `max_length_bp` is shorter than k, or `frame` is no frame.
         InvalidSequenceError: On a call, a sequence has no usable k-mer.
     """
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 (transformers' own form)
 
-    def __init__(self, k: int = 6, max_length_bp: int = MAX_LENGTH_BP, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        k: int = 6,
+        max_length_bp: int = MAX_LENGTH_BP,
+        frame: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if max_length_bp < k:
             raise ValueError(f"max_length_bp must be at least k={k}, got {max_length_bp}")
         for name in ("tokenizer_file", "vocab", "merges", "tokenizer_object"):
             kwargs.pop(name, None)  # the vocabulary is a function of k
         kwargs |= {"mask_token": MASK_TOKEN, "unk_token": UNK_TOKEN, "pad_token": UNK_TOKEN}
         kwargs["model_max_length"] = max_length_bp // k
+        if frame is not None:
+            kwargs["frame"] = list(frame)
         super().__init__(
             tokenizer_object=build_backend(k), k=k, max_length_bp=max_length_bp, **kwargs
         )
         self.k = k
         self.max_length_bp = max_length_bp
+        self.frame = None if frame is None else list(frame)  # as it is stored
+        self.barcode_frame = None if frame is None else BarcodeFrame(frame)
 
     def __call__(
         self,
@@ -141,19 +165,63 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         """
         if not isinstance(text, str) and not len(text):
             raise ValueError("there are no sequences to tokenize")
+        sequences = [text] if isinstance(text, str) else list(text)
+        tensors = kwargs.pop("return_tensors", None)
+        placed, leads = self.place(sequences)
         encoding: BatchEncoding = super().__call__(
-            text, *args, padding=padding, truncation=truncation, **kwargs
+            placed[0] if isinstance(text, str) else placed,
+            *args,
+            padding=padding,
+            truncation=truncation,
+            **kwargs,
         )
-        sequences = [text] if isinstance(text, str) else text
+        self.refuse_unusable(encoding, sequences, leads)
+        if "attention_mask" in encoding:
+            masks = encoding["attention_mask"]
+            for mask, lead in zip([masks] if isinstance(text, str) else masks, leads, strict=True):
+                mask[:lead] = [0] * min(lead, len(mask))
+        if tensors is not None:
+            encoding.convert_to_tensors(tensors, prepend_batch_axis=isinstance(text, str))
+        return encoding
+
+    def place(self, sequences: list[str]) -> tuple[list[str], list[int]]:
+        """Bring sequences into the frame, if there is one.
+
+        Returns:
+            The sequences, each with a [MASK] for every k-mer before its first whole one, and how
+            many those are.
+        """
+        if self.barcode_frame is None:
+            return sequences, [0] * len(sequences)
+        masked = MASKED_BASE * self.k
+        cleaned = [GAPS.sub("", text).replace(MASK_TOKEN, masked) for text in sequences]
+        placed, leads = [], []
+        for sequence, start in zip(cleaned, self.barcode_frame.find_starts(cleaned), strict=True):
+            lead = max(-(-start // self.k), 0)  # k-mers that are not there, or not whole
+            letters = sequence[lead * self.k - start :]
+            if not self.has_kmer(letters, self.model_max_length - lead):
+                lead, letters = 0, sequence  # what can be read out of its place is not refused
+            placed.append(MASK_TOKEN * lead + letters.replace(masked, MASK_TOKEN))
+            leads.append(lead)
+        return placed, leads
+
+    def has_kmer(self, letters: str, max_tokens: int) -> bool:
+        """Whether the first tokens of a sequence hold a k-mer of A, C, G and T only."""
+        some = rf"(?:.{{{self.k}}})*?[ACGTUacgtu]{{{self.k}}}"
+        return re.match(some, letters[: self.k * max(max_tokens, 0)]) is not None
+
+    def refuse_unusable(
+        self, encoding: BatchEncoding, sequences: list[str], leads: list[int]
+    ) -> None:
+        """Raise `InvalidSequenceError` if a row has no usable k-mer."""
         unusable = {self.unk_token_id}
         reasons = {
             row: self._reason(sequences[row])
             for row, tokens in enumerate(encoding.encodings or [])
-            if unusable.issuperset(tokens.ids)
+            if unusable.issuperset(tokens.ids[leads[row] :])
         }
         if reasons:
             raise InvalidSequenceError(reasons)
-        return encoding
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Report the sequences that a call would refuse, without raising.
@@ -182,8 +250,8 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         Args:
             save_directory: The folder.
             *args: As for `PreTrainedTokenizerFast`.
-            with_code: Also copy this file and name the class in `auto_map`, so that
-                `trust_remote_code=True` brings the guard back.
+            with_code: Also copy this file and its neighbour and name the class in `auto_map`, so
+                that `trust_remote_code=True` brings the guard back. Always done with a frame.
             **kwargs: As for `PreTrainedTokenizerFast`.
 
         Returns:
@@ -199,12 +267,19 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
         settings["model_input_names"] = self.model_input_names  # 4.57 would add token types
         settings.pop("auto_map", None)
-        if with_code:
-            shutil.copyfile(__file__, path.with_name("tokenization_barcodemae.py"))
+        if self.frame is not None:  # only this class can read it
+            settings["tokenizer_class"] = type(self).__name__
+            path.with_name("tokenizer.json").unlink()
+            files = tuple(name for name in files if not name.endswith("tokenizer.json"))
+        if with_code or self.frame is not None:
+            for name in HUB_FILES:
+                shutil.copyfile(Path(__file__).with_name(name), path.with_name(name))
             reference = f"tokenization_barcodemae.{type(self).__name__}"
             settings["auto_map"] = {"AutoTokenizer": [None, reference]}
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
         return tuple(files)
 
+
+HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py")
 
 __all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]

@@ -2,21 +2,20 @@
 
     barcodes -> start of each in a common frame -> letters by site -> principal components
 
-Deposited barcodes begin at different bases, so letters are first brought into one frame, found from
-the barcodes themselves: a profile of letters by site, and for each barcode the start at which it
-fits best. The components of the letters, scaled so that the small ones that tell relatives apart
+Deposited barcodes begin at different bases, so letters are first brought into one frame
+(`training.frame`). The components of the letters, scaled so that the small ones that tell relatives apart
 are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines (C, T)
 may lie closer together than one of each: such transitions happen, and are undone, far more often.
 Nothing here uses a label or anything but the training barcodes, and nothing of it is needed after
-training: the encoder learns to find the frame.
+training.
 
 In: a reader. Out: an array in OUTPUT/cache, kept so that a resumed run has the same targets.
 Guarded by tests/training/test_barcode_targets.py.
 
-Shapes: N = barcodes, W = sites of the frame, S = possible starts, D = components.
+Shapes: N = barcodes, W = sites of the frame, D = components.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import DataError
+from barcodemae.training.frame import blocks, estimate_frame, find_starts, placed_letters, sample
 from barcodemae.training.kmers import UNKNOWN_BASE
 from barcodemae.training.reader import BarcodeReader
 
 
 NUM_BASES = 4
-MARGIN_BP = 100  # barcodes may start this much before or after the frame
-ROUNDS = 2  # the profile is estimated, the starts found, the profile estimated again
-SAMPLE_SIZE = 20_000  # barcodes that profile and components are estimated from
-BLOCK_SIZE = 4096
-SEED = 658
+TURNED_BY = 5  # every so many barcodes of the sample tell where the initial encoder points
+Encode = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -80,81 +77,6 @@ def letter_points(transversion_cost: float) -> NDArray[np.float64]:
         np.eye(NUM_BASES) + (transversion_cost - 1) * is_same_class
     )
     return points
-
-
-def sample(reader: BarcodeReader) -> NDArray[np.int64]:
-    """Rows that everything is estimated from, (n,)."""
-    size = min(SAMPLE_SIZE, len(reader))
-    return np.sort(np.random.default_rng(SEED).choice(len(reader), size, replace=False))
-
-
-def estimate_profile(reader: BarcodeReader, width: int) -> NDArray[np.float32]:
-    """Estimate how common each letter is by site, less one quarter, (2 * MARGIN_BP + W, 4).
-
-    The barcodes of the most common length, left as they are, give the frame; then all take part.
-
-    Args:
-        reader: The barcodes.
-        width: Sites of the frame.
-    """
-    rows = sample(reader)
-    common = int(np.bincount(reader.lengths[rows]).argmax())
-    same_length = rows[reader.lengths[rows] == common]
-    profile = profile_of(reader, same_length, np.zeros(len(same_length), np.int64), width)
-    for _ in range(ROUNDS):
-        profile = profile_of(reader, rows, find_starts(reader, rows, profile), width)
-    return profile
-
-
-def profile_of(
-    reader: BarcodeReader, rows: NDArray[np.int64], starts: NDArray[np.int64], width: int
-) -> NDArray[np.float32]:
-    """Count letters by site for barcodes whose starts are known; see `estimate_profile`."""
-    num_sites = width + 2 * MARGIN_BP
-    counts = np.zeros((num_sites + width, NUM_BASES))
-    for start in np.unique(starts):
-        codes = reader.letters(rows[starts == start], width)
-        sites = slice(MARGIN_BP + start, MARGIN_BP + start + width)
-        counts[sites] += letters(codes).sum(axis=0).reshape(width, NUM_BASES)
-    total = counts.sum(axis=1, keepdims=True)  # (sites, 1)
-    is_covered = total > 0.01 * len(rows)  # a site that few barcodes reach says nothing
-    profile = np.where(is_covered, counts / np.maximum(total, 1) - 1 / NUM_BASES, 0)
-    return profile[:num_sites].astype(np.float32)
-
-
-def find_starts(
-    reader: BarcodeReader, rows: NDArray[np.int64], profile: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Find the site at which each barcode starts, -MARGIN_BP to MARGIN_BP, (N,)."""
-    width = len(profile) - 2 * MARGIN_BP
-    starts = np.arange(-MARGIN_BP, MARGIN_BP + 1)  # (S,)
-    # One column per start: the profile as a barcode starting there would meet it.
-    columns = np.stack(
-        [profile[MARGIN_BP + start :][:width].ravel() for start in starts], axis=1
-    )  # (W * 4, S)
-    best = [
-        (letters(reader.letters(part, width)) @ columns).argmax(axis=1) for part in blocks(rows)
-    ]
-    found: NDArray[np.int64] = starts[np.concatenate(best)]
-    return found
-
-
-def blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Cut rows into parts that fit into memory as letters."""
-    for start in range(0, len(rows), BLOCK_SIZE):
-        yield rows[start : start + BLOCK_SIZE]
-
-
-def framed_barcodes(
-    reader: BarcodeReader, rows: NDArray[np.int64], profile: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Base codes of barcodes brought into the frame, (N, W)."""
-    width = len(profile) - 2 * MARGIN_BP
-    codes = reader.letters(rows, width)  # (N, W)
-    sites = np.arange(width) - find_starts(reader, rows, profile)[:, None]  # (N, W)
-    is_inside = (sites >= 0) & (sites < width)
-    found = np.take_along_axis(codes, np.clip(sites, 0, width - 1), axis=1)
-    return np.where(is_inside, found, np.uint8(UNKNOWN_BASE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,16 +130,42 @@ def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> 
 
 def barcode_targets(reader: BarcodeReader, settings: TargetSettings) -> NDArray[np.float16]:
     """Describe every barcode of a reader by its components, (N, D)."""
-    profile = estimate_profile(reader, reader.max_tokens * reader.k)
-    framed = framed_barcodes(reader, sample(reader), profile)
-    components = estimate_components(framed, settings)
-    parts = blocks(np.arange(len(reader)))
-    vectors = [components(framed_barcodes(reader, part, profile)) for part in parts]
+    rows = np.arange(len(reader))
+    starts = reader.leads
+    if starts is None:
+        starts = find_starts(reader, rows, estimate_frame(reader))
+    known = sample(reader)
+    components = estimate_components(placed_letters(reader, known, starts[known]), settings)
+    vectors = [components(placed_letters(reader, part, starts[part])) for part in blocks(rows)]
     return np.concatenate(vectors).astype(np.float16)
 
 
+def turned_towards(
+    targets: NDArray[np.float16], rows: NDArray[np.int64], means: NDArray[np.float32]
+) -> NDArray[np.float16]:
+    """Turn targets so that they lie as near as they can to what an encoder gives already.
+
+    Components have no natural sign or order, and distances stay as they are. Without this, training
+    that goes on from other weights would spend its first thousand steps turning the encoder.
+
+    Args:
+        targets: (N, D).
+        rows: Some of them, (n,).
+        means: What the encoder gives for those, (n, D).
+
+    Returns:
+        The targets times the orthogonal matrix that solves the Procrustes problem, (N, D).
+    """
+    left, _, right = np.linalg.svd(targets[rows].astype(np.float32).T @ means)
+    turned = [targets[part].astype(np.float32) @ left @ right for part in blocks(np.arange(len(targets)))]
+    return np.concatenate(turned).astype(np.float16)
+
+
 def cached_barcode_targets(
-    folder: Path, reader: BarcodeReader, settings: TargetSettings
+    folder: Path,
+    reader: BarcodeReader,
+    settings: TargetSettings,
+    encode: Encode | None = None,
 ) -> NDArray[np.float16]:
     """Open the targets of a run, writing them first if they are not there.
 
@@ -225,6 +173,8 @@ def cached_barcode_targets(
         folder: Where they are kept; a run that is resumed finds them again.
         reader: The training barcodes.
         settings: How letters and components are scaled.
+        encode: From rows of the reader (n,) to the means of an encoder (n, D) that training goes on
+            from; None if it begins anew.
 
     Returns:
         Memory-mapped, (N, D).
@@ -235,6 +185,9 @@ def cached_barcode_targets(
     path = folder / f"barcode_targets_{settings.name}.npy"
     if not path.is_file():
         targets = barcode_targets(reader, settings)
+        if encode is not None:
+            rows = sample(reader)[::TURNED_BY]
+            targets = turned_towards(targets, rows, encode(rows))
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp.npy")
         np.save(temporary, targets)

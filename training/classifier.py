@@ -36,12 +36,14 @@ def build_classifier(
         CheckpointError: The folder cannot be opened or does not fit `max_length_bp`.
         DataError: There are fewer than two classes.
     """
-    encoder, model_config, k = load_encoder(config.model)
-    tokenizer = BarcodeKmerTokenizer(k=k, max_length_bp=config.max_length_bp)
-    check_fit(model_config, tokenizer)
-    barcodes = LabelledBarcodes.read(
-        config.data, config.train_split, config.rank, k=k, max_length_bp=config.max_length_bp
+    encoder, model_config, pretrained = load_encoder(config.model)
+    tokenizer = BarcodeKmerTokenizer(
+        k=pretrained.k,
+        max_length_bp=config.max_length_bp,
+        frame=pretrained.frame,
     )
+    check_fit(model_config, tokenizer)
+    barcodes = LabelledBarcodes.read(config.data, config.train_split, config.rank, tokenizer)
     classes = sorted(set(barcodes.names))
     if len(classes) < 2:
         raise DataError(config.data, f"split {config.train_split} has only one {config.rank}")
@@ -63,24 +65,24 @@ def freeze(module: nn.Module) -> None:
             part.p = 0.0
 
 
-def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, int]:
+def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeKmerTokenizer]:
     """Open the encoder of a full folder or of a native one.
 
     Returns:
-        The tower, the configuration of a model around it, and k.
+        The tower, the configuration of a model around it, and its tokenizer.
 
     Raises:
         CheckpointError: It is neither, or damaged.
     """
     if model_type(directory) != "bert":
         model, tokenizer = load_model_folder(directory)
-        return model.base_model.encoder, model.config, tokenizer.k  # type: ignore[return-value]
+        return model.base_model.encoder, model.config, tokenizer  # type: ignore[return-value]
     try:
         tower, report = cast(
             "tuple[BertModel, dict[str, set[str]]]",
             BertModel.from_pretrained(directory, add_pooling_layer=False, output_loading_info=True),
         )
-        k = BarcodeKmerTokenizer.from_pretrained(directory).k
+        tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
     except Exception as error:  # transformers raises a dozen kinds for a damaged folder
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
@@ -89,4 +91,4 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, int]:
     fields: dict[str, Any] = {name: getattr(tower.config, name) for name in ENCODER_FIELDS}
     # The decoder it was trained with does not matter: a classifier has none.
     fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
-    return tower, BarcodeMAEConfig(k=k, **fields), k
+    return tower, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer

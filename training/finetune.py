@@ -99,10 +99,7 @@ def held_out(
     Raises:
         DataError: None of its barcodes belongs to a class.
     """
-    k, max_length_bp = run.tokenizer.k, run.tokenizer.max_length_bp
-    barcodes = LabelledBarcodes.read(
-        config.data, split, config.rank, k=k, max_length_bp=max_length_bp
-    )
+    barcodes = LabelledBarcodes.read(config.data, split, config.rank, run.tokenizer)
     model = run.accelerator.unwrap_model(run.model)
     labels = barcodes.labels(class_names(model))
     if (labels < 0).all():

@@ -22,8 +22,11 @@ from torch.utils.data import Dataset
 
 from barcodemae.dataset import read_splits
 from barcodemae.errors import DataError
+from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches import Share, StepStream, fixed_parts, padded_ids
+from barcodemae.training.frame import placed
 from barcodemae.training.kmers import base_codes
+from barcodemae.training.masking import tokens_of
 from barcodemae.training.reader import BarcodeReader
 
 
@@ -43,8 +46,8 @@ class LabelledBarcodes:
     names: list[str]
 
     @classmethod
-    def read(cls, data: Path, split: str, rank: str, *, k: int, max_length_bp: int) -> Self:
-        """Read the rows of a split that have a name at `rank`.
+    def read(cls, data: Path, split: str, rank: str, tokenizer: BarcodeKmerTokenizer) -> Self:
+        """Read the rows of a split that have a name at `rank`, as a tokenizer would.
 
         Raises:
             DataError: There is none, or a barcode is shorter than k.
@@ -54,13 +57,14 @@ class LabelledBarcodes:
         if table.num_rows == 0:
             raise DataError(data, f"no row of split {split} has a {rank}")
         codes, offsets = base_codes(table["dna_barcode"])
+        k, max_length_bp = tokenizer.k, tokenizer.max_length_bp
         if (short := np.flatnonzero(np.diff(offsets) < k)).size:
             name = table["processid"][int(short[0])].as_py()
             raise DataError(data, f"barcode {name} has fewer than k={k} bases")
         reader = BarcodeReader(
             codes, offsets, k=k, max_length_bp=max_length_bp, processids=table["processid"]
         )
-        return cls(reader, table[rank].to_pylist())
+        return cls(placed(reader, tokenizer.barcode_frame), table[rank].to_pylist())
 
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Number the taxa by their place in `classes`, `NO_CLASS` for others, (N,)."""
@@ -104,10 +108,9 @@ def labelled_batch(
 ) -> LabelledBatch:
     """Read some barcodes and their labels."""
     ids, lengths = padded_ids(reader, barcodes, skipped)
-    is_token = np.arange(ids.shape[1]) < lengths[:, None]  # (M, L)
     return LabelledBatch(
         input_ids=torch.from_numpy(ids),
-        attention_mask=torch.from_numpy(is_token.astype(np.int64)),
+        attention_mask=torch.from_numpy(tokens_of(ids, lengths).astype(np.int64)),
         labels=torch.from_numpy(labels[barcodes]),
     )
 

@@ -22,10 +22,10 @@ from torch import Tensor
 from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.modeling_barcodemae.modeling_barcodemae import IGNORE_INDEX, NO_POSITION
-from barcodemae.tokenization.tokenization_barcodemae import MASK_TOKEN, SPECIAL_TOKENS
+from barcodemae.training.kmers import MASK_ID
 
 
-MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
+MIN_WINDOW = 0.15  # of a barcode: 100 bp of 658
 WIDTH_STEP = 16  # tables grow in few steps: each new shape makes a compiled model compile again
 
 
@@ -43,6 +43,8 @@ class Masking:
         random_fraction: Share of the predicted k-mers shown as a random k-mer, not hidden.
         kept_fraction: Share of the predicted k-mers shown as they are (BERT's 80/10/10 is
             0.1 and 0.1). The published runs use 0 for both.
+        window_fraction: Share of the barcodes of which only one window is shown, as if it were a
+            fragment, from `MIN_WINDOW` of its k-mers to all; everything outside is hidden.
 
     Raises:
         SettingsError: A share is outside its range.
@@ -53,6 +55,7 @@ class Masking:
     exact: bool = True
     random_fraction: float = 0.0
     kept_fraction: float = 0.0
+    window_fraction: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
@@ -62,6 +65,12 @@ class Masking:
                 f"scored_ratio must be above 0 and at most mask_ratio={self.ratio}, "
                 f"got {self.scored_ratio}"
             )
+        if not 0 <= self.window_fraction <= 1:
+            raise SettingsError(
+                f"window_fraction must lie between 0 and 1, got {self.window_fraction}"
+            )
+        if self.window_fraction > 0 and not self.exact:
+            raise SettingsError("window_fraction needs exact_masks")
         if min(self.random_fraction, self.kept_fraction) < 0:
             raise SettingsError("random_fraction and kept_fraction must not be negative")
         if self.random_fraction + self.kept_fraction > 1:
@@ -131,11 +140,14 @@ class MaskingNoise:
         order: Uniform numbers that rank the k-mers of a row, (B, L).
         dice: Uniform numbers that choose the stand-in, (B, L); None if all are [MASK].
         kmers: Token ids of random k-mers, (B, L); None if all stand-ins are [MASK].
+        windows: Uniform numbers for whether a row is shown as a window, how long and where, (B, 3);
+            None if none is.
     """
 
     order: NDArray[np.float32]
     dice: NDArray[np.float32] | None = None
     kmers: NDArray[np.int64] | None = None
+    windows: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(
@@ -147,16 +159,22 @@ class MaskingNoise:
     ) -> Self:
         """Draw the numbers for a batch of `shape` (B, L) from one generator."""
         order = generator.random(shape, dtype=np.float32)
-        if masking.random_fraction == 0 and masking.kept_fraction == 0:
-            return cls(order)
-        dice = generator.random(shape, dtype=np.float32)
-        return cls(order, dice, generator.integers(num_kmers, size=shape) + NUM_SPECIAL_TOKENS)
+        dice = kmers = windows = None
+        if masking.random_fraction > 0 or masking.kept_fraction > 0:
+            dice = generator.random(shape, dtype=np.float32)
+            kmers = generator.integers(num_kmers, size=shape) + NUM_SPECIAL_TOKENS
+        if masking.window_fraction > 0:
+            windows = generator.random((shape[0], 3), dtype=np.float32)
+        return cls(order, dice, kmers, windows)
 
     def rows(self, rows: slice) -> "MaskingNoise":
         """The numbers of some rows."""
-        if self.dice is None or self.kmers is None:
-            return MaskingNoise(self.order[rows])
-        return MaskingNoise(self.order[rows], self.dice[rows], self.kmers[rows])
+        return MaskingNoise(
+            **{
+                name: None if numbers is None else numbers[rows]
+                for name, numbers in vars(self).items()
+            }
+        )
 
 
 def mask_kmers(
@@ -170,18 +188,22 @@ def mask_kmers(
         ids: Token ids, (B, L).
         lengths: Tokens in each row, (B,).
         masking: How to choose.
-        noise: The random numbers, (B, L).
+        noise: The random numbers of the rows.
 
     Returns:
         The masked batch, as torch tensors. V and T are the same for all batches of one L, unless
         a row needs more, say for its [UNK]; then they grow by `WIDTH_STEP`.
     """
-    is_token = np.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
+    is_token = tokens_of(ids, lengths)
     is_maskable = is_token & (ids >= NUM_SPECIAL_TOKENS)
-    is_chosen = choose(is_maskable, masking.ratio, noise.order, exact=masking.exact)
+    is_outside, is_window = outside_windows(is_token, masking, noise)  # (B, L), (B, 1)
+    order = noise.order - is_outside  # what lies outside a window comes first
+    is_chosen = choose(is_maskable, masking.ratio, order, exact=masking.exact)
     is_target = is_chosen
     if masking.scored_ratio is not None:  # the first of the chosen, in the same random order
-        is_target = choose(is_maskable, masking.scored_ratio, noise.order, exact=masking.exact)
+        is_target = choose(is_maskable, masking.scored_ratio, order, exact=masking.exact)
+    is_chosen = np.where(is_window, is_outside, is_chosen)
+    is_target &= is_chosen & is_maskable
     shown = np.where(is_chosen, stand_ins(ids, masking, noise), ids)
     is_visible = is_token & (shown != MASK_ID)
     num_chosen = round(masking.ratio * ids.shape[1])
@@ -193,6 +215,27 @@ def mask_kmers(
         visible_positions=positions_table(is_visible, ids.shape[1] - num_chosen),
         target_positions=positions_table(is_target, num_targets),
     )
+
+
+def tokens_of(ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where rows of ids hold a barcode: after the lead of a frame and before the padding, (B, L)."""
+    return (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != MASK_ID)
+
+
+def outside_windows(
+    is_token: NDArray[np.bool_], masking: Masking, noise: MaskingNoise
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Choose the rows that are shown as windows, (B, 1), and what lies outside of those, (B, L)."""
+    if noise.windows is None:
+        return np.zeros_like(is_token), np.zeros((len(is_token), 1), bool)
+    chance, size, place = noise.windows.T[..., None]  # (B, 1) each
+    is_window = chance < masking.window_fraction
+    count = is_token.sum(axis=1, keepdims=True)  # (B, 1)
+    length = np.ceil((MIN_WINDOW + (1 - MIN_WINDOW) * size) * count)
+    first = np.floor(place * (count - length + 1))
+    nth = is_token.cumsum(axis=1) - 1  # (B, L): number of the token in its barcode
+    is_inside = (nth >= first) & (nth < first + length)
+    return is_window & is_token & ~is_inside, is_window
 
 
 def choose(

@@ -4,6 +4,7 @@ In: settings. Out: a `TrainingRun` ready for `training.loop`. Guarded by
 tests/training/test_pretrain*.py.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from torch import Tensor
 from barcodemae.dataset import dataset_hash
 from barcodemae.default_model import resolve_model
 from barcodemae.errors import SettingsError
-from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining
+from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining, masked_mean
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
-from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.tokenization import BarcodeFrame, BarcodeKmerTokenizer
 from barcodemae.training.barcode_targets import cached_barcode_targets
-from barcodemae.training.batches import Share, StepBatches, ValidationBatches
+from barcodemae.training.batches import Share, StepBatches, ValidationBatches, padded_ids
 from barcodemae.training.code_cache import cache_folder, open_codes, write_codes
 from barcodemae.training.export import load_model_folder
+from barcodemae.training.frame import blocks, estimate_frame, placed
+from barcodemae.training.masking import tokens_of
 from barcodemae.training.reader import BarcodeReader
 from barcodemae.training.settings import PretrainConfig
 from barcodemae.training.training_run import TrainingRun, assemble, share_of, start_accelerator
@@ -34,16 +37,38 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     """Build model, optimiser and batches, and restore the newest checkpoint if asked to."""
     accelerator = start_accelerator(config, resume=resume)
     share = share_of(config, accelerator)
+    reader = open_reader(config, accelerator)
+    frame = choose_frame(config, reader)
+    model = build_model(config)
     return assemble(
         config,
         accelerator,
-        build_model(config),
-        build_train_batches(config, share, accelerator),
+        model,
+        build_train_batches(config, share, accelerator, placed(reader, frame), model),
         resume=resume,
-        val=build_val_batches(config, share),
+        val=build_val_batches(config, share, frame),
         count_correct=count_correct,
-        tokenizer=BarcodeKmerTokenizer(k=config.k, max_length_bp=config.max_length_bp),
+        tokenizer=BarcodeKmerTokenizer(
+            k=config.k, max_length_bp=config.max_length_bp, frame=frame and frame.rows
+        ),
     )
+
+
+def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame | None:
+    """Take the frame of the initial weights, or estimate one; None if the settings want none.
+
+    Raises:
+        SettingsError: The initial weights were trained in a frame, this run is not to be.
+    """
+    if config.initial_weights is not None:
+        _, tokenizer = load_model_folder(resolve_model(config.initial_weights))
+        if tokenizer.frame is not None and not config.frame:
+            raise SettingsError(
+                f"initial_weights {config.initial_weights}: were trained with --frame; go on so"
+            )
+        if tokenizer.frame is not None:
+            return tokenizer.barcode_frame
+    return estimate_frame(reader) if config.frame else None
 
 
 def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
@@ -74,10 +99,21 @@ def load_initial_weights(model: BarcodeMAEForPreTraining, folder: Path | str) ->
 
 
 def build_train_batches(
-    config: PretrainConfig, share: Share, accelerator: Accelerator
+    config: PretrainConfig,
+    share: Share,
+    accelerator: Accelerator,
+    reader: BarcodeReader,
+    model: BarcodeMAEForPreTraining,
 ) -> StepBatches:
-    """Open the training partitions and this process's share of them."""
-    reader = open_reader(config, accelerator)
+    """Make this process's share of the training batches.
+
+    Args:
+        config: The settings.
+        share: This process's part of a step.
+        accelerator: Processes.
+        reader: The training barcodes.
+        model: Before its first step; initial weights decide how targets are turned.
+    """
     return StepBatches(
         reader,
         share,
@@ -85,22 +121,43 @@ def build_train_batches(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
-        barcode_targets=build_barcode_targets(config, reader, accelerator),
+        barcode_targets=build_barcode_targets(config, reader, accelerator, model),
     )
 
 
 def build_barcode_targets(
-    config: PretrainConfig, reader: BarcodeReader, accelerator: Accelerator
+    config: PretrainConfig,
+    reader: BarcodeReader,
+    accelerator: Accelerator,
+    model: BarcodeMAEForPreTraining,
 ) -> NDArray[np.float16] | None:
     """Describe every training barcode by one vector, if the settings ask for that loss."""
     if config.barcode_loss_weight == 0:
         return None
+    has_weights = config.initial_weights is not None
     with accelerator.main_process_first():
         return cached_barcode_targets(
             config.output / CACHE_FOLDER,
             reader,
             config.barcode_target_settings(),
+            partial(encode_barcodes, model, reader) if has_weights else None,
         )
+
+
+@torch.inference_mode()
+def encode_barcodes(
+    model: BarcodeMAEForPreTraining, reader: BarcodeReader, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Give the encoder's mean for whole barcodes of a reader, (n,) to (n, D)."""
+    encoder = model.barcodemae.eval()
+    parts = []
+    for part in blocks(rows):
+        ids, lengths = padded_ids(reader, part, np.zeros_like(part))
+        attends = torch.from_numpy(tokens_of(ids, lengths).astype(np.int64))
+        outputs = encoder(torch.from_numpy(ids), attends)
+        parts.append(masked_mean(outputs.last_hidden_state, outputs.attention_mask).float())
+    model.train()
+    return torch.cat(parts).numpy()
 
 
 def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeReader:
@@ -119,7 +176,9 @@ def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeRead
     return open_codes(folder, k=config.k, max_length_bp=max_length_bp)
 
 
-def build_val_batches(config: PretrainConfig, share: Share) -> ValidationBatches | None:
+def build_val_batches(
+    config: PretrainConfig, share: Share, frame: BarcodeFrame | None
+) -> ValidationBatches | None:
     """Open the validation partition, or None if there is to be no validation."""
     if not config.val_split:
         return None
@@ -127,7 +186,7 @@ def build_val_batches(config: PretrainConfig, share: Share) -> ValidationBatches
         config.data, [config.val_split], k=config.k, max_length_bp=config.max_length_bp
     )
     return ValidationBatches(
-        reader,
+        placed(reader, frame),
         config.masking(),
         batch_size=share.micro_batch_size,
         limit=config.max_val_barcodes,

@@ -2,10 +2,12 @@
 
 In: a data set's barcodes, one byte per base (2.3 million barcodes take 1.5 GB), and, per draw, how
 many bases to skip at the start of each. Out: padded batches of ids, equal to what the tokenizer
-gives for the same letters. No Python runs per base or per barcode: one gather and one matrix
-product per batch. Guarded by tests/training/test_reader.py, measured by benchmarks/reader.py.
+gives for the same letters. In a frame (`tokenization.barcode_frame`) a barcode has a lead of k-mers
+that are not there. No Python runs per base or per barcode: one gather and one matrix product per
+batch. Guarded by tests/training/test_reader.py, measured by benchmarks/reader.py.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from barcodemae.dataset import scan_splits
 from barcodemae.errors import DataError
 from barcodemae.tokenization.tokenization_barcodemae import MAX_LENGTH_BP
 from barcodemae.training.kmers import (
+    MASK_ID,
     NUM_SPECIAL_TOKENS,
     UNK_ID,
     UNKNOWN_BASE,
@@ -38,6 +41,7 @@ class BarcodeReader:
 
     Attributes:
         processids: As given, or None.
+        leads: In a frame, the sites before each barcode, (N,); None outside of one.
 
     Raises:
         ValueError: A barcode is shorter than k, or `max_length_bp` is.
@@ -57,6 +61,7 @@ class BarcodeReader:
         if self.max_tokens < 1:
             raise ValueError(f"max_length_bp must be at least k={k}, got {max_length_bp}")
         self.processids = processids
+        self.leads: NDArray[np.int64] | None = None
         self._starts = np.asarray(offsets[:-1], dtype=np.int64)
         ends = np.asarray(offsets, dtype=np.int64)
         self._lengths = ends[1:] - ends[:-1]  # (N,) bp
@@ -108,19 +113,35 @@ class BarcodeReader:
         """Length of every barcode in bp, (N,)."""
         return self._lengths
 
+    def in_frame(self, starts: NDArray[np.int64]) -> "BarcodeReader":
+        """Read the same barcodes in a frame.
+
+        Args:
+            starts: Site at which each begins, (N,); below 0, the letters before the frame are cut.
+
+        Returns:
+            A reader of the same codes, whose rows begin with a lead of k-mers that are not there.
+        """
+        framed = copy.copy(self)
+        framed.leads = np.maximum(starts, 0)
+        framed._starts = self._starts - np.minimum(starts, 0)
+        framed._lengths = self._lengths + np.minimum(starts, 0)
+        return framed
+
     def letters(self, rows: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
         """Base codes of some barcodes from their first base on, unknown beyond the end.
 
         Args:
             rows: Which barcodes, (B,).
-            width: Bases to give, at most the reader's `max_length_bp` in whole k-mers.
+            width: Bases to give.
 
         Returns:
             (B, width).
         """
-        runs = np.lib.stride_tricks.sliding_window_view(self._codes, width)
+        places = self._starts[rows, None] + np.arange(width)  # (B, width)
         is_inside = np.arange(width) < self._lengths[rows, None]  # (B, width)
-        return np.where(is_inside, runs[self._starts[rows]], np.uint8(UNKNOWN_BASE))
+        codes = self._codes[np.minimum(places, len(self._codes) - 1)]
+        return np.where(is_inside, codes, np.uint8(UNKNOWN_BASE))
 
     def batch(
         self, rows: NDArray[np.int64], offsets: NDArray[np.int64]
@@ -133,18 +154,28 @@ class BarcodeReader:
                 than a k-mer is lowered until one k-mer remains.
 
         Returns:
-            ids: Padded on the right with [UNK], shape (B, L), L the longest row of this batch.
+            ids: Padded on the right with [UNK], shape (B, L), L the longest row of this batch; in
+                a frame, [MASK] where the barcode has not begun.
             lengths: Tokens in each row, at least 1, shape (B,).
         """
-        bases = self._lengths[rows]  # (B,) bp
+        leads = np.zeros(len(rows), np.int64) if self.leads is None else self.leads[rows]  # (B,)
+        bases = self._lengths[rows] + leads  # (B,) bp, sites that are not there included
         skipped = np.clip(offsets, 0, bases - self.k)
         lengths = np.minimum((bases - skipped) // self.k, self.max_tokens)  # (B,) tokens
         longest = int(lengths.max(initial=0))
-        # Every run of L * k codes as a view; picking rows of it copies whole runs.
-        runs = np.lib.stride_tricks.sliding_window_view(self._codes, longest * self.k or 1)
-        codes = runs[self._starts[rows] + skipped]  # (B, L * k)
+        codes = self._runs(self._starts[rows] + skipped - leads, longest * self.k or 1)
         digits = self._values[codes].reshape(len(rows), longest, self.k)
         sums = digits @ self._weights  # (B, L)
         is_kmer = (sums < self._values[UNKNOWN_BASE]) & (np.arange(longest) < lengths[:, None])
         ids = np.where(is_kmer, sums + np.float32(NUM_SPECIAL_TOKENS), np.float32(UNK_ID))
-        return ids.astype(np.int64), lengths
+        is_lead = np.arange(longest) * self.k < (leads - skipped)[:, None]  # (B, L)
+        return np.where(is_lead, MASK_ID, ids.astype(np.int64)), lengths
+
+    def _runs(self, begins: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+        """Copy `size` codes from each place, (B, size); what precedes a barcode is another's."""
+        # Every run of codes as a view; picking rows of it copies whole runs.
+        views = np.lib.stride_tricks.sliding_window_view(self._codes, size)
+        codes: NDArray[np.uint8] = views[np.maximum(begins, 0)]
+        for row in np.flatnonzero(begins < 0):  # nothing precedes the very first barcodes
+            codes[row, -begins[row] :] = codes[row, : begins[row]].copy()
+        return codes

@@ -46,6 +46,9 @@ class PretrainConfig(RunSettings):
         Path | None, "Start from the weights of this model folder, or of `default`, not anew."
     ] = None
     k: Annotated[int, "Length of a k-mer, in bp."] = 6
+    frame: Annotated[
+        bool, "Bring barcodes into a common frame, so that k-mers stand where they belong."
+    ] = False
     hidden_size: Annotated[int, "Encoder width."] = 768
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
     num_attention_heads: Annotated[int, "Encoder attention heads."] = 6
@@ -64,6 +67,9 @@ class PretrainConfig(RunSettings):
     exact_masks: Annotated[bool, "The same count in every barcode, or Bernoulli."] = True
     random_fraction: Annotated[float, "Share of predicted k-mers shown as random ones."] = 0.0
     kept_fraction: Annotated[float, "Share of predicted k-mers shown as they are."] = 0.0
+    window_fraction: Annotated[
+        float, "Share of barcodes of which only one window is shown, like a fragment."
+    ] = 0.0
 
     barcode_loss_weight: Annotated[
         float, "Weight of predicting the whole barcode's components from the mean; 0 for none."
@@ -88,6 +94,8 @@ class PretrainConfig(RunSettings):
         if self.val_split and self.val_split in self.train_splits:
             raise SettingsError(f"val_split {self.val_split!r} is also a training split")
         self.masking()
+        if self.frame and self.random_offset:
+            raise SettingsError("in a frame every barcode has its place: no random_offset")
         if not 0 <= self.barcode_whitening <= 0.5:
             raise SettingsError(
                 f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
@@ -111,6 +119,7 @@ class PretrainConfig(RunSettings):
             exact=self.exact_masks,
             random_fraction=self.random_fraction,
             kept_fraction=self.kept_fraction,
+            window_fraction=self.window_fraction,
         )
 
     def barcode_target_settings(self) -> TargetSettings:

@@ -1,4 +1,4 @@
-"""What every room has to know about the files of a model folder: its weights and its readout.
+"""What every room has to know about the files of a model folder: weights, frame and readout.
 
 In: a folder. Out: one fingerprint of all that decides an embedding, and the modules that
 `modules.json` puts after the mean; `barcodemae.eval.readout` reads and writes them. Guarded by
@@ -44,7 +44,7 @@ def readout_modules(folder: Path) -> list[tuple[str, str]]:
 
 
 def hash_weights(folder: Path) -> str:
-    """Fingerprint a model folder: SHA-256 over weights and readout, first 16 hex digits.
+    """Fingerprint a model folder: SHA-256 over weights, frame and readout, first 16 hex digits.
 
     Raises:
         CheckpointError: There are no weights, or the readout's are missing.
@@ -55,11 +55,29 @@ def hash_weights(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(hash_file(file))
+    for row in read_frame(folder):
+        digest.update(row.encode())
     for kind, path in readout_modules(folder):
         digest.update(kind.encode())
         if kind == "Dense":
             digest.update(hash_file(folder / path / "model.safetensors"))
     return digest.hexdigest()[:16]
+
+
+def read_frame(folder: Path) -> list[str]:
+    """Read the frame that the tokenizer brings barcodes into; empty if it has none.
+
+    Raises:
+        CheckpointError: `tokenizer_config.json` is there and cannot be read.
+    """
+    config = folder / "tokenizer_config.json"
+    if not config.is_file():
+        return []
+    try:
+        settings = json.loads(config.read_text())
+        return [str(row) for row in settings.get("frame") or ()]
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{config}: cannot be read: {error!r}") from error
 
 
 def hash_file(path: Path) -> bytes:
