@@ -7,7 +7,7 @@ Shapes: N = sequences, D = width of the model.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -62,9 +62,23 @@ def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]
     return find_empty(sequences)
 
 
-def lead_of(row: Sequence[int], lead_id: int | None) -> int:
-    """Count the tokens that stand for what precedes a barcode in its frame."""
-    return next((place for place, token in enumerate(row) if token != lead_id), len(row))
+def split_leads(
+    tokens: Sequence[Sequence[int]], tokenizer: Any
+) -> tuple[list[list[int]], NDArray[np.int64]]:
+    """Part rows of ids from what stands for the k-mers before a barcode's first in its frame.
+
+    Returns:
+        The rows without it, and how many tokens each had, (N,): 0 if the tokenizer has no frame.
+    """
+    leads = np.zeros(len(tokens), np.int64)
+    if getattr(tokenizer, "frame", None) is not None:
+        leads[:] = [count_leading(row, tokenizer.mask_token_id) for row in tokens]
+    return [list(row[lead:]) for row, lead in zip(tokens, leads, strict=True)], leads
+
+
+def count_leading(row: Sequence[int], token: int) -> int:
+    """Count how often a row begins with the same token."""
+    return next((place for place, other in enumerate(row) if other != token), len(row))
 
 
 def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:

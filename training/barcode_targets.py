@@ -3,9 +3,10 @@
     barcodes -> start of each in a common frame -> letters by site -> principal components
 
 Deposited barcodes begin at different bases, so letters are first brought into one frame
-(`training.frame`). The components of the letters, scaled so that the small ones that tell relatives apart
-are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines (C, T)
-may lie closer together than one of each: such transitions happen, and are undone, far more often.
+(`training.frame`). The components of the letters, scaled so that the small ones that tell relatives
+apart are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines
+(C, T) may lie closer together than one of each: such transitions happen, and are undone, far more
+often.
 Nothing here uses a label or anything but the training barcodes, and nothing of it is needed after
 training.
 
@@ -157,7 +158,9 @@ def turned_towards(
         The targets times the orthogonal matrix that solves the Procrustes problem, (N, D).
     """
     left, _, right = np.linalg.svd(targets[rows].astype(np.float32).T @ means)
-    turned = [targets[part].astype(np.float32) @ left @ right for part in blocks(np.arange(len(targets)))]
+    turned = [
+        targets[part].astype(np.float32) @ left @ right for part in blocks(np.arange(len(targets)))
+    ]
     return np.concatenate(turned).astype(np.float16)
 
 

@@ -59,6 +59,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "barcode_frame.py",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
