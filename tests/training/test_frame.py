@@ -145,7 +145,7 @@ def test_a_place_beyond_what_is_read_is_none(relatives, frame):
 
 
 def test_a_memory_map_is_placed_like_memory(tmp_path):
-    data = write_simulated(tmp_path / "data", 12, 4, length_bp=BP)
+    data = write_simulated(tmp_path / "data", 48, 4, length_bp=BP)
     write_codes(tmp_path / "codes", data, ["pretrain"], max_length_bp=BP)
     mapped = open_codes(tmp_path / "codes", k=3, max_length_bp=BP)
     read = BarcodeReader.from_dataset(data, ["pretrain"], k=3, max_length_bp=BP)
