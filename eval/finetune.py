@@ -92,9 +92,7 @@ def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> Po
     return classifier.to(embedder.model.device)
 
 
-def make_batch(
-    rows: Sequence[Sequence[int]], tokenizer: Any, device: Any
-) -> dict[str, Tensor]:
+def make_batch(rows: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Tensor]:
     """Make a rectangular batch: ids and attention mask (B, L), positions if there is a frame."""
     has_frame = getattr(tokenizer, "frame", None) is not None
     leads = [lead_of(row, tokenizer.mask_token_id) if has_frame else 0 for row in rows]

@@ -127,9 +127,7 @@ class AutoModelEmbedder:
         has_frame = getattr(self.tokenizer, "frame", None) is not None
         return int(self.tokenizer.mask_token_id) if has_frame else None
 
-    def batches(
-        self, lengths: NDArray[np.int64], *, progress: bool
-    ) -> Iterator[NDArray[np.int64]]:
+    def batches(self, lengths: NDArray[np.int64], *, progress: bool) -> Iterator[NDArray[np.int64]]:
         """Yield the rows of one batch after the other, with a bar on stderr if asked for."""
         batches = equal_length_batches(lengths, self.batch_size)
         console = Console(stderr=True, quiet=not progress)

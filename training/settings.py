@@ -81,6 +81,10 @@ class PretrainConfig(RunSettings):
         float, "How many times farther apart a purine and a pyrimidine are than two of a kind."
     ] = 1.0
 
+    barcode_relatives_whitening: Annotated[
+        float, "Scale what differs between close relatives by its variance ** -X."
+    ] = 0.0
+
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
     def __post_init__(self) -> None:
@@ -128,6 +132,7 @@ class PretrainConfig(RunSettings):
             num_components=self.hidden_size,
             whitening=self.barcode_whitening,
             transversion_cost=self.barcode_transversion_cost,
+            relatives_whitening=self.barcode_relatives_whitening,
         )
 
     def model_config(self) -> BarcodeMAEConfig:
