@@ -98,6 +98,16 @@ def candidates() -> Iterator[tuple[str, TargetSettings]]:
     for cost in (1.0, 5.0):
         name = f"transversion cost {cost:g}, whitening 0.25, 768 components"
         yield name, TargetSettings(num_components=768, whitening=0.25, transversion_cost=cost)
+    for whitening in (0.0, 0.25):
+        for relatives in (0.125, 0.25, 0.5):
+            settings = TargetSettings(
+                num_components=512,
+                whitening=whitening,
+                transversion_cost=5.0,
+                relatives_whitening=relatives,
+            )
+            name = f"transversion cost 5, whitening {whitening:g}, relatives {relatives:g}"
+            yield f"{name}, 512 components", settings
 
 
 def nearest_genus(components: Components, asked: Barcodes, references: Barcodes) -> ResultRecord:

@@ -6,7 +6,7 @@ Deposited barcodes begin at different bases, so letters are first brought into o
 (`training.frame`). The components of the letters, scaled so that the small ones that tell relatives
 apart are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines
 (C, T) may lie closer together than one of each: such transitions happen, and are undone, far more
-often.
+often. What differs even between close relatives, found by their letters alone, may count for less.
 Nothing here uses a label or anything but the training barcodes, and nothing of it is needed after
 training.
 
@@ -16,7 +16,7 @@ Guarded by tests/training/test_barcode_targets.py.
 Shapes: N = barcodes, W = sites of the frame, D = components.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ from barcodemae.training.reader import BarcodeReader
 
 
 NUM_BASES = 4
+MAX_COMPARED = 15_000  # barcodes among which relatives are looked for
+RELATIVES_FROM, RELATIVES_TO = 0.03, 0.12  # share of sites that differ: one genus, two species
+NUM_RELATIVES = 5  # of each barcode
+MIN_COMPARED = 0.6  # share of the sites that both must have
+RELATIVES_FLOOR = 0.1
 TURNED_BY = 5  # every so many barcodes of the sample tell where the initial encoder points
 Encode = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
@@ -88,16 +93,31 @@ class TargetSettings:
         num_components: D, the width of the encoder.
         whitening: Components are scaled by their variance ** -whitening.
         transversion_cost: See `letter_points`.
+        relatives_whitening: Before that, directions are scaled by the variance between close
+            relatives ** -relatives_whitening: what differs even among them tells little.
     """
 
     num_components: int
     whitening: float = 0.0
     transversion_cost: float = 1.0
+    relatives_whitening: float = 0.0
 
     @property
     def name(self) -> str:
         """A file name that only equal settings share."""
-        return f"{self.num_components}_{self.whitening:g}_{self.transversion_cost:g}"
+        return (
+            f"{self.num_components}_{self.whitening:g}_{self.transversion_cost:g}"
+            f"_{self.relatives_whitening:g}"
+        )
+
+
+def covariance_of(vectors: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Mean of the outer products of vectors that come in parts, (n, F) each, to (F, F)."""
+    total, count = np.zeros(()), 0
+    for part in vectors:
+        total = total + (part.T @ part).astype(np.float64)
+        count += len(part)
+    return np.asarray(total / max(count, 1))
 
 
 def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> Components:
@@ -114,12 +134,12 @@ def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> 
     mean = (letters(framed).sum(axis=0) / np.maximum(known, 1)).astype(np.float32)
     if settings.num_components > len(mean):
         raise ValueError(f"{settings.num_components} components of {len(mean)} letters")
-    covariance = np.zeros((len(mean), len(mean)))
-    for part in blocks(np.arange(len(framed))):
-        centred = Components.centred(framed[part], mean)
-        covariance += centred.T @ centred
+    rows = np.arange(len(framed))
+    covariance = covariance_of(Components.centred(framed[part], mean) for part in blocks(rows))
     points = np.kron(np.eye(framed.shape[1]), letter_points(settings.transversion_cost))
-    variances, axes = np.linalg.eigh(points.T @ covariance @ points / len(framed))
+    if settings.relatives_whitening > 0:
+        points = points @ relatives_scaling(framed, mean, points, settings.relatives_whitening)
+    variances, axes = np.linalg.eigh(points.T @ covariance @ points)
     largest = slice(None, -settings.num_components - 1, -1)
     variances, axes = variances[largest], points @ axes[:, largest]  # (D,), (W * 4, D)
     # The axes beyond the data's own have no variance, and scaling them up would be noise.
@@ -127,6 +147,62 @@ def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> 
         variances > 1e-6 * variances[0], variances.clip(1e-12) ** -settings.whitening, 0
     )
     return Components(mean, (axes * scale).astype(np.float32))
+
+
+def relatives_scaling(
+    framed: NDArray[np.uint8],
+    mean: NDArray[np.float32],
+    points: NDArray[np.float64],
+    whitening: float,
+) -> NDArray[np.float64]:
+    """Find the matrix that scales directions by the variance between relatives ** -whitening.
+
+    This is the within-class scatter of discriminant analysis with near neighbours in place of
+    classes. No direction counts as less variable than `RELATIVES_FLOOR` of the mean.
+
+    Args:
+        framed: Barcodes, (N, W).
+        mean: Share of each letter by site, (W * 4,).
+        points: From letters to the space in which distances are measured, (W * 4, W * 4).
+        whitening: The exponent.
+
+    Returns:
+        A symmetric matrix, (W * 4, W * 4); the identity if the sample has no relatives.
+    """
+    one, other = find_relatives(framed)
+    if not len(one):
+        return np.eye(len(mean))
+    scatter = covariance_of(
+        Components.centred(framed[one[part]], mean) - Components.centred(framed[other[part]], mean)
+        for part in blocks(np.arange(len(one)))
+    )
+    variances, axes = np.linalg.eigh(points.T @ scatter @ points)
+    floored = variances.clip(0) + RELATIVES_FLOOR * variances.mean()
+    scaling: NDArray[np.float64] = (axes * floored**-whitening) @ axes.T
+    return scaling
+
+
+def find_relatives(framed: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair barcodes with their nearest neighbours that are about as far as species of one genus.
+
+    Returns:
+        Rows of the one and of the other, each (n,).
+    """
+    compared_rows = np.linspace(0, len(framed) - 1, min(len(framed), MAX_COMPARED)).astype(int)
+    framed = framed[compared_rows]
+    hot, known = letters(framed), (framed != UNKNOWN_BASE).astype(np.float32)
+    ones, others = [], []
+    for part in blocks(np.arange(len(framed)), 1024):
+        compared = known[part] @ known.T  # (n, N) sites
+        distances = 1 - hot[part] @ hot.T / np.maximum(compared, 1)
+        is_relative = (distances > RELATIVES_FROM) & (distances < RELATIVES_TO)
+        is_relative &= compared > MIN_COMPARED * framed.shape[1]
+        distances[~is_relative] = np.inf
+        nearest = distances.argsort(axis=1, kind="stable")[:, :NUM_RELATIVES]  # (n, R)
+        row, place = np.nonzero(np.isfinite(np.take_along_axis(distances, nearest, axis=1)))
+        ones.append(part[row])
+        others.append(nearest[row, place])
+    return compared_rows[np.concatenate(ones)], compared_rows[np.concatenate(others)]
 
 
 def barcode_targets(reader: BarcodeReader, settings: TargetSettings) -> NDArray[np.float16]:

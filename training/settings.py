@@ -81,6 +81,10 @@ class PretrainConfig(RunSettings):
         float, "How many times farther apart a purine and a pyrimidine are than two of a kind."
     ] = 1.0
 
+    barcode_relatives_whitening: Annotated[
+        float, "Scale what differs between close relatives by its variance ** -X."
+    ] = 0.0
+
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
     def __post_init__(self) -> None:
@@ -104,6 +108,11 @@ class PretrainConfig(RunSettings):
         if not 0 <= self.barcode_whitening <= 0.5:
             raise SettingsError(
                 f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
+            )
+        if not 0 <= self.barcode_relatives_whitening <= 0.5:
+            raise SettingsError(
+                "barcode_relatives_whitening must lie between 0 and 0.5, got "
+                f"{self.barcode_relatives_whitening}"
             )
         if self.barcode_transversion_cost < 1:
             raise SettingsError(
@@ -137,6 +146,7 @@ class PretrainConfig(RunSettings):
             num_components=self.hidden_size,
             whitening=self.barcode_whitening,
             transversion_cost=self.barcode_transversion_cost,
+            relatives_whitening=self.barcode_relatives_whitening,
         )
 
     def model_config(self) -> BarcodeMAEConfig:

@@ -6,10 +6,13 @@ import pytest
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.training import barcode_targets as subject
 from barcodemae.training.barcode_targets import (
+    RELATIVES_FROM,
+    RELATIVES_TO,
     TargetSettings,
     barcode_targets,
     cached_barcode_targets,
     estimate_components,
+    find_relatives,
     letter_points,
     turned_towards,
 )
@@ -98,6 +101,38 @@ def test_costly_transversions_part_barcodes_that_differ_by_them():
     assert like_transition > like_transversion + 0.1
 
 
+def test_what_differs_between_relatives_counts_for_less():
+    """Half of the sites differ between families only, the others among relatives too."""
+    generator = np.random.default_rng(6)
+    families = generator.integers(4, size=(8, WIDTH))
+    codes = np.repeat(families, 20, axis=0)
+    codes[:, WIDTH // 2 :] = mutate(codes[:, WIDTH // 2 :], 0.15, generator)
+    codes = codes.astype(np.uint8)
+    one, other = find_relatives(codes)
+    assert np.array_equal(one // 20, other // 20)
+    assert (one != other).all()
+    shares = (codes[one] != codes[other]).mean(axis=1)
+    assert shares.min() > RELATIVES_FROM
+    assert shares.max() < RELATIVES_TO
+
+    def loudness(relatives_whitening):
+        settings = TargetSettings(num_components=32, relatives_whitening=relatives_whitening)
+        weights = np.square(estimate_components(codes, settings).projection).sum(axis=1)
+        return weights[WIDTH * 2 :].sum() / weights.sum()  # of the sites that differ in families
+
+    assert loudness(0.5) < loudness(0.25) < loudness(0.0)
+
+
+def test_without_relatives_nothing_counts_for_less():
+    codes = np.random.default_rng(7).integers(4, size=(50, WIDTH)).astype(np.uint8)
+    plain, scaled = (
+        estimate_components(codes, TargetSettings(num_components=16, relatives_whitening=share))
+        for share in (0.0, 0.5)
+    )
+    np.testing.assert_allclose(scaled(codes) @ scaled(codes).T, plain(codes) @ plain(codes).T,
+                               atol=1e-4)  # fmt: skip
+
+
 def test_more_components_than_letters_are_refused(reader):
     with pytest.raises(ValueError, match="481 components of 480 letters"):
         barcode_targets(reader, TargetSettings(num_components=481))
@@ -108,7 +143,7 @@ def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
     monkeypatch.setattr(subject, "barcode_targets", None)
     again = cached_barcode_targets(tmp_path, reader, SMALL)
     assert np.array_equal(first, again)
-    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1_0.npy"]
 
 
 def test_turned_targets_keep_their_distances_and_point_where_the_encoder_does():
@@ -173,6 +208,7 @@ def test_training_towards_them_brings_the_mean_closer(settings):
     [
         ({"barcode_loss_weight": -1.0}, "barcode_loss_weight must not be negative"),
         ({"barcode_whitening": 0.7}, "barcode_whitening must lie between 0 and 0.5"),
+        ({"barcode_relatives_whitening": 0.6}, "barcode_relatives_whitening must lie between 0"),
         ({"barcode_transversion_cost": 0.5}, "barcode_transversion_cost must be at least 1"),
     ],
 )
