@@ -73,7 +73,7 @@ def split_leads(
     leads = np.zeros(len(tokens), np.int64)
     if getattr(tokenizer, "frame", None) is not None:
         leads[:] = [count_leading(row, tokenizer.mask_token_id) for row in tokens]
-    return [list(row[lead:]) for row, lead in zip(tokens, leads, strict=True)], leads
+    return [list(row[lead:]) for row, lead in zip(tokens, leads.tolist(), strict=True)], leads
 
 
 def count_leading(row: Sequence[int], token: int) -> int:

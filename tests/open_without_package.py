@@ -6,6 +6,7 @@ Run by test_hub_round_trip.py in a process of its own. Writes what the models co
 one JSON object that says where the classes came from.
 """
 
+import contextlib
 import json
 import sys
 from importlib.abc import MetaPathFinder
@@ -110,7 +111,8 @@ def open_framed(folder):
 def refusal(folder):
     """What opening a tokenizer without permission to run its code ends in."""
     try:
-        return f"opened {transformers.AutoTokenizer.from_pretrained(folder)}"
+        with contextlib.redirect_stdout(sys.stderr):  # where transformers asks for it
+            return f"opened {transformers.AutoTokenizer.from_pretrained(folder)}"
     except ValueError as error:
         return str(error)
 

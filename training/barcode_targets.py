@@ -152,7 +152,7 @@ def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> 
 def relatives_scaling(
     framed: NDArray[np.uint8],
     mean: NDArray[np.float32],
-    points: NDArray[np.float64],
+    points: NDArray[np.floating],
     whitening: float,
 ) -> NDArray[np.float64]:
     """Find the matrix that scales directions by the variance between relatives ** -whitening.

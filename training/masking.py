@@ -170,12 +170,8 @@ class MaskingNoise:
 
     def rows(self, rows: slice) -> "MaskingNoise":
         """The numbers of some rows."""
-        return MaskingNoise(
-            **{
-                name: None if numbers is None else numbers[rows]
-                for name, numbers in vars(self).items()
-            }
-        )
+        given = {name: numbers for name, numbers in vars(self).items() if numbers is not None}
+        return dataclasses.replace(self, **{name: numbers[rows] for name, numbers in given.items()})
 
 
 def mask_kmers(
@@ -222,7 +218,8 @@ def mask_kmers(
 
 def tokens_of(ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Where rows of ids hold a barcode: after a frame's lead and before the padding, (B, L)."""
-    return (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != MASK_ID)
+    is_token: NDArray[np.bool_] = (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != MASK_ID)
+    return is_token
 
 
 def outside_windows(
