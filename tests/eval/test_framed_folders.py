@@ -106,6 +106,16 @@ def test_the_endpoint_gives_the_same_vectors(framed_folder, fragments, expected)
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
 
+def test_the_last_answer_of_fill_mask_is_that_for_the_mask_in_the_text(framed_folder, relatives):
+    fill = pipeline("fill-mask", model=str(framed_folder))
+    text = relatives[0][25:60] + "[MASK]" + relatives[0][63:]
+    answers = fill(text, top_k=1)
+    assert len(answers) == 9 + 1  # the k-mers before the fragment's first, and the hidden one
+    with torch.no_grad():
+        logits = fill.model(**fill.tokenizer(text, return_tensors="pt")).logits
+    assert answers[-1][0]["token"] == int(logits[0, 20].argmax())
+
+
 def test_a_fragment_read_from_its_first_base_would_be_something_else(
     framed_folder, tmp_path, fragments, expected
 ):

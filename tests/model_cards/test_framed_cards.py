@@ -43,6 +43,14 @@ def test_framed_folders_are_fit_to_publish_with_the_code_and_not_without(framed,
         folder.check_publishable()
 
 
+def test_a_push_lists_the_code_of_both_repositories(framed, capsys):
+    options = ["--native", NATIVE, "--dry-run"]
+    assert main(["push", str(framed), FULL, *options]) == 0
+    listed = "".join(capsys.readouterr())
+    assert listed.count("barcode_frame.py") == 2
+    assert "tokenizer.json" not in listed
+
+
 def test_a_folder_without_a_frame_brings_its_tokenizer_as_data(carded):
     for folder in (ModelFolder(carded), ModelFolder(carded / "encoder")):
         assert not folder.has_frame
