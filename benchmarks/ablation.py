@@ -1,8 +1,9 @@
 """What each choice of the bundled recipe is worth: python benchmarks/ablation.py --data DIR ...
 
 Trains the recipe from random weights at a small size, with most k-mers hidden as in its first
-stage, then the same with one thing changed, for the same FLOP, and measures 1-NN genus accuracy on `val_unseen` (plain mean): the split
-that choices are made on. Prints a table: change, steps, accuracy, barcodes per second of training.
+stage, then the same with one thing changed, for the same FLOP, and measures 1-NN genus accuracy on
+`val_unseen` (plain mean): the split that choices are made on. Prints a table: change, steps,
+accuracy, barcodes per second of training.
 Runs in OUT are not repeated.
 """
 

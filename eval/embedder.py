@@ -16,6 +16,7 @@ from torch import Tensor
 
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.eval.screening import find_empty
+from barcodemae.tokenization.tokenization_barcodemae import count_leading
 
 
 class UnusableSequencesError(BarcodeMAEError):
@@ -65,20 +66,15 @@ def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]
 def split_leads(
     tokens: Sequence[Sequence[int]], tokenizer: Any
 ) -> tuple[list[list[int]], NDArray[np.int64]]:
-    """Part rows of ids from what stands for the k-mers before a barcode's first in its frame.
+    """Part rows of ids from the [UNK] that stand before a barcode's first k-mer in its frame.
 
     Returns:
         The rows without it, and how many tokens each had, (N,): 0 if the tokenizer has no frame.
     """
     leads = np.zeros(len(tokens), np.int64)
     if getattr(tokenizer, "frame", None) is not None:
-        leads[:] = [count_leading(row, tokenizer.mask_token_id) for row in tokens]
+        leads[:] = [count_leading(row, tokenizer.unk_token_id) for row in tokens]
     return [list(row[lead:]) for row, lead in zip(tokens, leads.tolist(), strict=True)], leads
-
-
-def count_leading(row: Sequence[int], token: int) -> int:
-    """Count how often a row begins with the same token."""
-    return next((place for place, other in enumerate(row) if other != token), len(row))
 
 
 def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
 batch holds rows of equal token count, so padding never enters. A tokenizer with a frame marks the
-k-mers before a barcode's first by [MASK]: they are left out, and the others keep their positions.
+k-mers before a barcode's first by [UNK]: they are left out, and the others keep their positions.
 Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by
 tests/eval/test_embedding.py and tests/eval/test_framed_folders.py.
 

@@ -51,13 +51,13 @@ def whole(plain):
 )
 def test_every_kmer_stands_where_it_belongs(framed, whole, sequence, lead):
     encoding = framed(sequence)
-    assert encoding["input_ids"] == [MASK] * lead + whole[lead:]
+    assert encoding["input_ids"] == [UNK] * lead + whole[lead:]
     assert encoding["attention_mask"] == [0] * lead + [1] * (20 - lead)
 
 
 def test_a_fragment_ends_where_it_ends(framed, whole):
     encoding = framed(SITES[7:53])  # sites 7 to 52: the whole k-mers are numbers 3 to 16
-    assert encoding["input_ids"] == [MASK] * 3 + whole[3:17]
+    assert encoding["input_ids"] == [UNK] * 3 + whole[3:17]
     assert encoding["attention_mask"] == [0] * 3 + [1] * 14
 
 
@@ -66,8 +66,8 @@ def test_a_batch_is_padded_behind_and_its_leads_are_not_attended(framed, whole):
     batch = framed(sequences, return_tensors="pt")
     expected = [
         whole,
-        [MASK] * 3 + whole[3:17] + [UNK] * 3,
-        [MASK] * 4 + whole[4:],
+        [UNK] * 3 + whole[3:17] + [UNK] * 3,
+        [UNK] * 4 + whole[4:],
     ]
     attended = [[1] * 20, [0] * 3 + [1] * 14 + [0] * 3, [0] * 4 + [1] * 16]
     assert batch["input_ids"].tolist() == expected
@@ -93,7 +93,7 @@ def test_padding_and_masks_can_be_left_out(framed):
 def test_a_mask_between_kmers_stays_one_wherever_the_sequence_begins(framed, whole, start):
     encoding = framed(SITES[start:12] + "[MASK]" + SITES[15:])
     lead = -(-start // 3)
-    assert encoding["input_ids"] == [MASK] * lead + whole[lead:4] + [MASK] + whole[5:]
+    assert encoding["input_ids"] == [UNK] * lead + whole[lead:4] + [MASK] + whole[5:]
     assert encoding["attention_mask"] == [0] * lead + [1] * (20 - lead)
 
 
@@ -131,7 +131,7 @@ def test_a_place_beyond_what_the_model_reads_is_none(plain):
     short = BarcodeKmerTokenizer(k=3, max_length_bp=15, frame=ROWS)
     assert short.barcode_frame.find_starts([SITES[18:]]) == [18]
     assert short(SITES[18:])["input_ids"] == plain(SITES[18:33])["input_ids"]
-    assert short(SITES[11:])["input_ids"] == [MASK] * 4 + plain(SITES[12:15])["input_ids"]
+    assert short(SITES[11:])["input_ids"] == [UNK] * 4 + plain(SITES[12:15])["input_ids"]
 
 
 @pytest.mark.parametrize("bad", ["", "AC", "NNNNNN", "RYRYRY"])
