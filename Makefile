@@ -38,7 +38,7 @@ demo: setup
 test: lint
 	$(BIN)/python -m pytest -n 2
 
-# The bundled model's making, scaled down: train, fit the readout, probe beside the untrained weights
+# The bundled model's making, scaled down: train in three stages, probe beside the untrained weights
 # and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=10000
 DATA ?= out/reproduce/data
 STEPS ?= 300
@@ -47,18 +47,19 @@ reproduce: setup
 	[ -d $(DATA) ] || $(BIN)/barcodemae prepare simulate --out $(DATA)
 	$(BIN)/accelerate launch training/pretrain.py --preset bundled_start --data $(DATA) \
 		--train-splits pretrain,train --output $(REPRODUCED)/start --max-steps $(STEPS) --resume
-	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled_middle --data $(DATA) \
 		--train-splits pretrain,train --initial-weights $(REPRODUCED)/start \
+		--output $(REPRODUCED)/middle --max-steps $(STEPS) --resume
+	$(BIN)/accelerate launch training/pretrain.py --preset bundled --data $(DATA) \
+		--train-splits pretrain,train --initial-weights $(REPRODUCED)/middle \
 		--output $(REPRODUCED)/model --max-steps $(STEPS) --resume
 	$(BIN)/accelerate launch training/pretrain.py --preset bundled_start --data $(DATA) \
 		--train-splits pretrain,train --output $(REPRODUCED)/barely --max-steps 1 --resume
-	$(BIN)/barcodemae probe --data $(DATA) --model plain-mean=$(REPRODUCED)/model/encoder \
+	$(BIN)/barcodemae probe --data $(DATA) --model third-stage=$(REPRODUCED)/model/encoder \
+		--model second-stage=$(REPRODUCED)/middle/encoder \
 		--model first-stage=$(REPRODUCED)/start/encoder \
-		--model one-step=$(REPRODUCED)/barely/encoder --model kmer:6 --json $(REPRODUCED)/plain.json
-	$(BIN)/barcodemae whiten $(REPRODUCED)/model --data $(DATA)
-	$(BIN)/barcodemae probe --data $(DATA) --model with-readout=$(REPRODUCED)/model \
-		--json $(REPRODUCED)/readout.json
-	$(BIN)/barcodemae leaderboard $(REPRODUCED)/plain.json $(REPRODUCED)/readout.json
+		--model one-step=$(REPRODUCED)/barely/encoder --model kmer:6 --json $(REPRODUCED)/results.json
+	$(BIN)/barcodemae leaderboard $(REPRODUCED)/results.json
 
 # The Space in headless Chromium; screenshots go to out/screenshots.
 test-browser: $(BROWSER_STAMP)

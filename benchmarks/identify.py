@@ -52,7 +52,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 SCORED_RANKS = ("species", "genus", "family")
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 SHARE_OUT = 3  # one genus in so many is taken out
 PIECE = 512
 ROUNDS = 2  # of timing

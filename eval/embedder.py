@@ -7,7 +7,7 @@ Shapes: N = sequences, D = width of the model.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.eval.screening import find_empty
+from barcodemae.tokenization.tokenization_barcodemae import count_leading
 
 
 class UnusableSequencesError(BarcodeMAEError):
@@ -62,9 +63,18 @@ def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]
     return find_empty(sequences)
 
 
-def lead_of(row: Sequence[int], lead_id: int | None) -> int:
-    """Count the tokens that stand for what precedes a barcode in its frame."""
-    return next((place for place, token in enumerate(row) if token != lead_id), len(row))
+def split_leads(
+    tokens: Sequence[Sequence[int]], tokenizer: Any
+) -> tuple[list[list[int]], NDArray[np.int64]]:
+    """Part rows of ids from the [UNK] that stand before a barcode's first k-mer in its frame.
+
+    Returns:
+        The rows without it, and how many tokens each had, (N,): 0 if the tokenizer has no frame.
+    """
+    leads = np.zeros(len(tokens), np.int64)
+    if getattr(tokenizer, "frame", None) is not None:
+        leads[:] = [count_leading(row, tokenizer.unk_token_id) for row in tokens]
+    return [list(row[lead:]) for row, lead in zip(tokens, leads.tolist(), strict=True)], leads
 
 
 def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:

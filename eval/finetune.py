@@ -23,8 +23,8 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embedder import (
     Embedder,
     equal_length_batches,
-    lead_of,
     positions_after,
+    split_leads,
 )
 
 
@@ -92,11 +92,9 @@ def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> Po
     return classifier.to(embedder.model.device)
 
 
-def make_batch(rows: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Tensor]:
-    """Make a rectangular batch: ids and attention mask (B, L), positions if there is a frame."""
-    has_frame = getattr(tokenizer, "frame", None) is not None
-    leads = [lead_of(row, tokenizer.mask_token_id) if has_frame else 0 for row in rows]
-    rows = [row[lead:] for row, lead in zip(rows, leads, strict=True)]
+def make_batch(tokens: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Tensor]:
+    """Make a rectangular batch: ids and attention mask (B, L), positions if rows have leads."""
+    rows, leads = split_leads(tokens, tokenizer)
     width = max(len(row) for row in rows)
     ids = [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows]
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
@@ -104,8 +102,8 @@ def make_batch(rows: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> di
         "input_ids": torch.tensor(ids, device=device),
         "attention_mask": torch.tensor(mask, device=device),
     }
-    if has_frame:
-        positions = positions_after(np.array(leads), batch["input_ids"])
+    if leads.any():  # published systems may not take positions, and have no lead
+        positions = positions_after(leads, batch["input_ids"])
         batch["position_ids"] = positions * batch["attention_mask"]  # padding has no place
     return batch
 
@@ -147,7 +145,8 @@ def classify(
     """Predict class numbers, (N,), in input order; no padding enters."""
     model.eval()
     classes = np.empty(len(tokens), np.int64)
-    for rows in equal_length_batches([len(row) for row in tokens], batch_size):
+    read, _ = split_leads(tokens, tokenizer)
+    for rows in equal_length_batches([len(row) for row in read], batch_size):
         batch = make_batch([tokens[row] for row in rows], tokenizer, model.head.weight.device)
         logits = model(**batch)  # (B, K)
         if not bool(logits.isfinite().all()):

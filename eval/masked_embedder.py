@@ -20,7 +20,7 @@ from torch import Tensor
 
 from barcodemae import masked_mean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embedder import equal_length_batches, lead_of, positions_after
+from barcodemae.eval.embedder import equal_length_batches, positions_after, split_leads
 from barcodemae.eval.finetune import NetworkEmbedder
 from barcodemae.eval.readout import Readout
 
@@ -96,10 +96,7 @@ class MaskedEmbedder:
         Raises:
             SettingsError: In mode `mask`, a barcode has no token that can be hidden.
         """
-        tokens = self.embedder.tokenize(sequences)
-        lead_id = getattr(self.embedder, "lead_id", None)
-        leads = np.array([lead_of(row, lead_id) for row in tokens], np.int64)  # (N,)
-        tokens = [row[lead:] for row, lead in zip(tokens, leads, strict=True)]
+        tokens, leads = split_leads(self.embedder.tokenize(sequences), self.embedder.tokenizer)
         special = frozenset(self.embedder.tokenizer.all_special_ids)
         hidden = choose_hidden(tokens, special, rate, seed)
         bare = sum(not part.any() for part in hidden)

@@ -2,8 +2,9 @@
 
 Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
 batch holds rows of equal token count, so padding never enters. A tokenizer with a frame marks the
-k-mers before a barcode's first by [MASK]: they are left out, and the others keep their positions.
-Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by tests/eval/test_embedding.py.
+k-mers before a barcode's first by [UNK]: they are left out, and the others keep their positions.
+Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by
+tests/eval/test_embedding.py and tests/eval/test_framed_folders.py.
 
 Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
@@ -30,8 +31,8 @@ from barcodemae.eval.cpu_encoder import CpuEncoder, pack
 from barcodemae.eval.embedder import (
     UnusableSequencesError,
     equal_length_batches,
-    lead_of,
     positions_after,
+    split_leads,
 )
 from barcodemae.eval.number_format import DTYPES
 from barcodemae.eval.readout import Readout, load_readout
@@ -114,20 +115,13 @@ class AutoModelEmbedder:
         Raises:
             UnusableSequencesError: Some sequences have no usable token.
         """
-        tokens = self.tokenize(sequences)
-        leads = np.array([lead_of(row, self.lead_id) for row in tokens], np.int64)  # (N,)
+        tokens, leads = split_leads(self.tokenize(sequences), self.tokenizer)
         pooled = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
-        for rows in self.batches([len(row) for row in tokens] - leads, progress=progress):
-            pooled[rows] = self.pool([tokens[row][leads[row] :] for row in rows], leads[rows])
+        for rows in self.batches([len(row) for row in tokens], progress=progress):
+            pooled[rows] = self.pool([tokens[row] for row in rows], leads[rows])
         return self.readout(pooled)
 
-    @property
-    def lead_id(self) -> int | None:
-        """Id that stands before a barcode's first k-mer; None if the tokenizer has no frame."""
-        has_frame = getattr(self.tokenizer, "frame", None) is not None
-        return int(self.tokenizer.mask_token_id) if has_frame else None
-
-    def batches(self, lengths: NDArray[np.int64], *, progress: bool) -> Iterator[NDArray[np.int64]]:
+    def batches(self, lengths: list[int], *, progress: bool) -> Iterator[NDArray[np.int64]]:
         """Yield the rows of one batch after the other, with a bar on stderr if asked for."""
         batches = equal_length_batches(lengths, self.batch_size)
         console = Console(stderr=True, quiet=not progress)

@@ -169,6 +169,7 @@ def render(
         max_tokens=folder.tokenizer_config.get("model_max_length"),
         is_native=folder.is_native,
         has_readout=folder.has_readout,
+        has_frame=folder.has_frame,
         task=folder.pipeline_tag,
         barcodes=EXAMPLE_BARCODES,
         run=run,

@@ -17,18 +17,21 @@ from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 SETTINGS_FILE = "settings.json"
 HISTORY_FILE = "history.json"
-FIRST_STAGE = "first_stage"  # folder with the same two files of the run whose weights it began with
+EARLIER_STAGES = "*_stage"  # folders with the same two files, of the runs before the last
 # Name in settings.json -> how the card calls it. Sizes of the model come from its config instead.
 SHOWN_SETTINGS = {
     "recipe": "recipe",
     "data": "data set",
     "train_splits": "trained on",
     "val_split": "validated on",
+    "frame": "barcodes brought into a common frame",
     "mask_ratio": "k-mers hidden",
     "scored_ratio": "k-mers predicted, of all",
+    "window_fraction": "barcodes of which only a window is shown",
     "barcode_loss_weight": "weight of predicting the whole barcode from the mean",
     "barcode_whitening": "whitening of the barcode's components",
     "barcode_transversion_cost": "cost of a transversion, in transitions",
+    "barcode_relatives_whitening": "whitening of what differs between relatives",
     "initial_weights": "weights it started from",
     "exact_masks": "the same count hidden in every barcode",
     "random_offset": "random start of the reading frame",
@@ -51,7 +54,7 @@ class RunRecord:
     Attributes:
         settings: Label and value of each setting, in order; empty if unknown.
         history: Records by step; empty if unknown.
-        earlier_seconds: Duration of the first stage, if there was one.
+        earlier_seconds: Duration of earlier stages, whose weights it went on from.
     """
 
     settings: dict[str, str] = field(default_factory=dict)
@@ -65,7 +68,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Duration of the run, first stage included; None if unknown."""
+        """Duration of the run, earlier stages included; None if unknown."""
         seconds = self.last("seconds")
         return None if seconds is None else float(seconds) + self.earlier_seconds
 
@@ -118,13 +121,8 @@ def read_run(folder: Path) -> RunRecord:
             if settings.get(name) is not None and name != skipped
         },
         history,
-        earlier_seconds(folder / FIRST_STAGE),
+        sum(read_run(stage).seconds or 0.0 for stage in sorted(folder.glob(EARLIER_STAGES))),
     )
-
-
-def earlier_seconds(folder: Path) -> float:
-    """Duration of the run in `folder`; 0 if there is none."""
-    return (read_run(folder).seconds or 0.0) if folder.is_dir() else 0.0
 
 
 def read_json(path: Path, kind: type) -> Any:

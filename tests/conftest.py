@@ -9,10 +9,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import numpy as np
 import pytest
 import torch
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.tokenization import BarcodeFrame
 from barcodemae.training.export import export
 
 
@@ -28,6 +30,9 @@ TINY = {
     "decoder_intermediate_size": 32,
     "max_position_embeddings": 256,  # 660 bp are 220 tokens
 }
+
+
+FRAME_BP = 240
 
 
 @pytest.fixture
@@ -69,4 +74,45 @@ def tiny_folder(tmp_path_factory):
     model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**TINY)).eval()
     folder = tmp_path_factory.mktemp("tiny") / "model"
     export(model, BarcodeKmerTokenizer(k=TINY["k"]), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def relatives():
+    """Sixty barcodes of 240 bp in six families, all of one ancestor."""
+    generator = np.random.default_rng(0)
+
+    def mutate(codes, rate):
+        others = generator.integers(4, size=codes.shape)
+        return np.where(generator.random(codes.shape) < rate, others, codes)
+
+    families = mutate(np.repeat(generator.integers(4, size=(1, FRAME_BP)), 6, axis=0), 0.15)
+    codes = mutate(np.repeat(families, 10, axis=0), 0.05)
+    return ["".join(row) for row in np.array(list("ACGT"))[codes]]
+
+
+@pytest.fixture(scope="session")
+def frame_rows(relatives):
+    """The frame of the relatives, as a tokenizer stores it."""
+    letters = np.array([list(barcode) for barcode in relatives])
+    shares = np.stack([(letters == base).mean(axis=0) for base in "ACGT"], axis=1)  # (W, 4)
+    return BarcodeFrame.of_shares(shares).rows
+
+
+@pytest.fixture
+def framed_tokenizer(frame_rows):
+    """The tokenizer of tiny models that brings barcodes into the frame of the relatives."""
+    return BarcodeKmerTokenizer(k=3, max_length_bp=FRAME_BP, frame=frame_rows)
+
+
+@pytest.fixture(scope="session")
+def framed_folder(frame_rows, tmp_path_factory):
+    """A full folder of a tiny model in the frame of the relatives, with its `encoder/`."""
+    torch.manual_seed(0)
+    model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**TINY)).eval()
+    with torch.no_grad():  # as after training: no row of the table is special
+        model.get_input_embeddings().weight.normal_()
+    tokenizer = BarcodeKmerTokenizer(k=TINY["k"], max_length_bp=FRAME_BP, frame=frame_rows)
+    folder = tmp_path_factory.mktemp("framed") / "model"
+    export(model, tokenizer, folder)
     return folder

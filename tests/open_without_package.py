@@ -1,11 +1,12 @@
 """Open exported folders as someone does who never installed barcodemae.
 
-    python -I open_without_package.py full|native FOLDER OUT.safetensors THREADS
+    python -I open_without_package.py full|native|framed FOLDER OUT.safetensors THREADS
 
 Run by test_hub_round_trip.py in a process of its own. Writes what the models computed, and prints
 one JSON object that says where the classes came from.
 """
 
+import contextlib
 import json
 import sys
 from importlib.abc import MetaPathFinder
@@ -80,6 +81,42 @@ def open_native(folder):
     return tensors, {"AutoModel": origin(model), "AutoTokenizer": origin(tokenizer)}
 
 
+def open_framed(folder):
+    """A full folder and the encoder below it whose tokenizer is code: refused, then trusted."""
+    from sentence_transformers import SentenceTransformer
+
+    native, trusted = f"{folder}/encoder", {"trust_remote_code": True}
+    refusals = {name: refusal(name) for name in (folder, native)}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(native, **trusted)
+    whole = "".join(
+        "ACGT"[column.index(max(column))] for column in zip(*tokenizer.frame, strict=True)
+    )
+    fragments = [whole, whole[25:], whole[60:150], "GATTACA" * 9]
+    embed = transformers.pipeline("dna-embedding", model=folder, **trusted)
+    batch = tokenizer(fragments, **ids)
+    model = transformers.AutoModel.from_pretrained(native)
+    attended = batch["attention_mask"].unsqueeze(-1)
+    tensors = {
+        **batch,
+        "AutoModel": (model(**batch).last_hidden_state * attended).sum(1) / attended.sum(1),
+        "SentenceTransformer": SentenceTransformer(native, device="cpu", **trusted).encode(
+            fragments, convert_to_tensor=True
+        ),
+        "pipeline": torch.tensor(embed(fragments, batch_size=4)),
+    }
+    origins = {"AutoTokenizer": origin(tokenizer), "pipeline": origin(embed.tokenizer)}
+    return tensors, {**origins, "refusals": list(refusals.values()), "fragments": fragments}
+
+
+def refusal(folder):
+    """What opening a tokenizer without permission to run its code ends in."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # where transformers asks for it
+            return f"opened {transformers.AutoTokenizer.from_pretrained(folder)}"
+    except ValueError as error:
+        return str(error)
+
+
 def origin(thing):
     """Top-level package and name of an object's class."""
     return [type(thing).__module__.partition(".")[0], type(thing).__name__]
@@ -91,7 +128,8 @@ if __name__ == "__main__":
     mode, folder, out, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     torch.set_grad_enabled(False)
-    tensors, origins = open_full(folder) if mode == "full" else open_native(folder)
+    openers = {"full": open_full, "native": open_native, "framed": open_framed}
+    tensors, origins = openers[mode](folder)
     assert not is_loaded()
     save_file({name: value.clone().contiguous() for name, value in tensors.items()}, out)
     json.dump(origins, sys.stdout)

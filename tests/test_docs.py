@@ -84,7 +84,11 @@ def test_every_command_line_names_a_real_command_and_real_options(page):
     registered = typer.main.get_command(app).commands
     shell = [text for language, text in blocks(page) if language != "python"]
     for name, *rest in (line for text in shell for line in command_lines(text)):
-        known = {flag for parameter in registered[name].params for flag in parameter.opts}
+        known = {
+            flag
+            for parameter in registered[name].params
+            for flag in (*parameter.opts, *parameter.secondary_opts)
+        }
         assert {argument for argument in rest if re.match("-.", argument)} <= known, name
 
 

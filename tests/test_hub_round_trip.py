@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEModel, masked_mean
+from barcodemae.eval.embedding import load_embedder
 from barcodemae.training.export import export
 
 
@@ -39,6 +40,7 @@ def open_without_package(mode, folder, tmp_path):
         ],
         env=environment,
         cwd=tmp_path,
+        stdin=subprocess.DEVNULL,  # transformers would ask whether code may run
         capture_output=True,
         text=True,
         check=False,
@@ -91,3 +93,18 @@ def test_the_native_folder_opens_without_any_custom_code(exported, tiny_model, t
         rtol=0,
     )
     torch.testing.assert_close(found["pipeline"][0], hidden[0, :4], atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_framed_folders_open_with_remote_code_only_and_embed_alike(framed_folder, tmp_path):
+    found, origins = open_without_package("framed", framed_folder, tmp_path)
+    full, native = origins["refusals"]
+    assert "trust_remote_code" in full
+    assert "Couldn't instantiate" in native or "does not exist" in native
+    for name in ("AutoTokenizer", "pipeline"):
+        assert origins[name] == ["transformers_modules", "BarcodeKmerTokenizer"]
+    assert found["attention_mask"][:, 0].tolist() == [1, 0, 0, 1]
+    expected = torch.from_numpy(load_embedder(framed_folder).embed(origins["fragments"]))
+    assert not torch.allclose(expected[0], expected[1], atol=1e-2)
+    for name in ("AutoModel", "SentenceTransformer", "pipeline"):
+        torch.testing.assert_close(found[name], expected, atol=1e-5, rtol=0)

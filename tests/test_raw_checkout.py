@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[1]
 HUB_FILES = {
     "modeling_barcodemae/configuration_barcodemae.py": set(),
     "modeling_barcodemae/modeling_barcodemae.py": {"configuration_barcodemae"},
-    "tokenization/tokenization_barcodemae.py": set(),
+    "tokenization/barcode_frame.py": set(),
+    "tokenization/tokenization_barcodemae.py": {"barcode_frame"},
 }
-ALLOWED = {"torch", "transformers", "tokenizers", "huggingface_hub"} | set(sys.stdlib_module_names)
+ALLOWED = {"numpy", "torch", "transformers", "tokenizers", "huggingface_hub"} | set(
+    sys.stdlib_module_names
+)
 
 IN_A_BARE_CHECKOUT = """
 import sys

@@ -28,7 +28,7 @@ STEPS_PER_NAT = 16  # scores are log-odds in sixteenths of a nat
 CLEAR_EVIDENCE = 20 * STEPS_PER_NAT  # less, and a sequence stays where it is
 NEAR_BP = 128  # most barcodes begin this close to the first site, so that is tried first
 NEAR_EVIDENCE = 0.4 * STEPS_PER_NAT  # per letter; a placement this good needs no other
-MIN_OVERLAP_BP = 40  # fewer letters in the frame tell nothing
+MIN_OVERLAP_BP = 40  # fewer of its letters in the frame tell nothing of a longer sequence
 MAX_LETTERS = 2048  # read of a sequence: a whole COI gene; the barcode is searched for in them
 BLOCK_SIZE = 256
 
@@ -70,24 +70,12 @@ class BarcodeFrame:
         """Sites, W."""
         return len(self.scores)
 
-    def place(self, sequences: Sequence[str]) -> tuple[list[str], list[int]]:
-        """Bring sequences into the frame: cut what precedes it, put N where letters are missing.
+    def find_starts(self, sequences: Sequence[str]) -> list[int]:
+        """Find the site at which each sequence begins; below 0 if it begins before the frame.
 
         Args:
             sequences: DNA without gaps.
-
-        Returns:
-            The sequences, and how many N were put before each.
         """
-        starts = self.find_starts(sequences)
-        placed = [
-            "N" * start + sequence if start >= 0 else sequence[-start:]
-            for sequence, start in zip(sequences, starts, strict=True)
-        ]
-        return placed, [max(start, 0) for start in starts]
-
-    def find_starts(self, sequences: Sequence[str]) -> list[int]:
-        """Find the site at which each sequence begins; below 0 if it begins before the frame."""
         starts = np.zeros(len(sequences), np.int64)
         order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
         for first in range(0, len(order), BLOCK_SIZE):
@@ -104,22 +92,31 @@ class BarcodeFrame:
         Returns:
             (N,); 0 for a sequence that fits nowhere.
         """
-        best, evidence = self.best_start(codes, -NEAR_BP, NEAR_BP)  # (N,), (N,)
         lengths = (codes != NO_BASE).sum(axis=1)  # (N,)
-        is_open = evidence < NEAR_EVIDENCE * np.minimum(lengths, self.width - NEAR_BP)
+        lowest = np.minimum(MIN_OVERLAP_BP - lengths, 0)  # (N,)
+        highest = max(self.width - MIN_OVERLAP_BP, 0)
+        near = range(-NEAR_BP, min(NEAR_BP, highest) + 1)
+        best, evidence = self.best_start(codes, lowest, near)  # (N,), (N,)
+        enough = np.minimum(lengths, max(self.width - NEAR_BP, MIN_OVERLAP_BP)) * NEAR_EVIDENCE
+        is_open = evidence < enough
         if is_open.any():
-            first, last = MIN_OVERLAP_BP - codes.shape[1], self.width - MIN_OVERLAP_BP
-            best[is_open], evidence[is_open] = self.best_start(codes[is_open], first, last)
+            all_starts = range(int(lowest[is_open].min()), highest + 1)
+            best[is_open], evidence[is_open] = self.best_start(
+                codes[is_open], lowest[is_open], all_starts
+            )
         return np.where(evidence >= CLEAR_EVIDENCE, best, 0)
 
     def best_start(
-        self, codes: NDArray[np.uint8], first: int, last: int
+        self, codes: NDArray[np.uint8], lowest: NDArray[np.int64], among: range
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Score the starts from `first` to `last` and return the best of each row, with its score.
+        """Score starts and return the best of each row, with its score.
 
-        Of equally good ones the lowest wins.
+        Args:
+            codes: (N, L).
+            lowest: The first start that each row may have, whatever its neighbours may, (N,).
+            among: Which starts to score; 0 is one of them. Of equally good ones the lowest wins.
         """
-        num_letters = codes.shape[1]
+        first, last, num_letters = among[0], among[-1], codes.shape[1]
         starts = np.arange(first, last + 1)  # (S,)
         before = max(-first, 0)
         after = max(last + num_letters - self.width, 0)
@@ -128,6 +125,7 @@ class BarcodeFrame:
         columns = windows[starts + before].reshape(len(starts), -1)  # (S, 4 * L)
         is_letter = codes[:, None, :] == np.arange(NO_BASE, dtype=np.uint8)[:, None]  # (N, 4, L)
         evidence = is_letter.reshape(len(codes), -1).astype(np.float32) @ columns.T  # (N, S)
+        evidence[starts < lowest[:, None]] = -np.inf
         best = evidence.argmax(axis=1)  # (N,)
         return starts[best], evidence[np.arange(len(codes)), best]
 

@@ -9,7 +9,8 @@ usable k-mer raises instead of becoming an empty row.
 
 A tokenizer with a frame (`barcode_frame.py`) puts every k-mer where it belongs in the barcode:
 
-    TACGGTACA  ->  [MASK] GGTACA        (the barcode's bases 3 to 12; the first token gets no attention)
+    TACGGTACA  ->  [UNK] GGTACA         (bases 3 to 12 of the barcode; what precedes the first
+                                         k-mer gets no attention)
 
 It is more than `tokenizer.json` can say, so that file is left out: plain `AutoTokenizer` fails on
 such a folder, rather than reading barcodes at places where the model was not trained to meet them.
@@ -36,7 +37,7 @@ UNK_TOKEN = "[UNK]"
 SPECIAL_TOKENS = (MASK_TOKEN, UNK_TOKEN)  # ids 0 and 1, as published
 MIN_K, MAX_K = 3, 8
 GAPS = re.compile(r"[-.\s]+")
-MASKED_BASE = "?"  # stands for each base of a [MASK] while a sequence is brought into the frame
+MASKED_BASE = "\0"  # stands for each base of a [MASK] while a sequence is brought into the frame
 MAX_LENGTH_BP = 660  # the published input length: a full 658 bp barcode and two bases
 
 
@@ -52,6 +53,11 @@ class InvalidSequenceError(ValueError):
         shown = "; ".join(f"sequence {row}: {reason}" for row, reason in list(reasons.items())[:5])
         more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
         super().__init__(f"{len(reasons)} of the sequences cannot be tokenized: {shown}{more}")
+
+
+def count_leading(ids: Sequence[int], token: int) -> int:
+    """Count how often a row begins with the same token."""
+    return next((place for place, other in enumerate(ids) if other != token), len(ids))
 
 
 def kmer_vocabulary(k: int) -> dict[str, int]:
@@ -167,7 +173,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             raise ValueError("there are no sequences to tokenize")
         sequences = [text] if isinstance(text, str) else list(text)
         tensors = kwargs.pop("return_tensors", None)
-        placed, leads = self.place(sequences)
+        placed = self.place(sequences)
         encoding: BatchEncoding = super().__call__(
             placed[0] if isinstance(text, str) else placed,
             *args,
@@ -175,50 +181,59 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             truncation=truncation,
             **kwargs,
         )
-        self.refuse_unusable(encoding, sequences, leads)
-        if "attention_mask" in encoding:
+        self.refuse_unusable(encoding, sequences)
+        if self.frame is not None and "attention_mask" in encoding:
             masks = encoding["attention_mask"]
-            for mask, lead in zip([masks] if isinstance(text, str) else masks, leads, strict=True):
-                mask[:lead] = [0] * min(lead, len(mask))
+            for row, tokens in enumerate(encoding.encodings or []):
+                lead = count_leading(tokens.ids, self.unk_token_id)
+                mask = masks if isinstance(text, str) else masks[row]
+                mask[:lead] = [0] * lead
         if tensors is not None:
             encoding.convert_to_tensors(tensors, prepend_batch_axis=isinstance(text, str))
         return encoding
 
-    def place(self, sequences: list[str]) -> tuple[list[str], list[int]]:
+    def place(self, sequences: list[str]) -> list[str]:
         """Bring sequences into the frame, if there is one.
 
         Returns:
-            The sequences, each with a [MASK] for every k-mer before its first whole one, and how
-            many those are.
+            The sequences, each with an [UNK] for every k-mer before its first whole one.
         """
         if self.barcode_frame is None:
-            return sequences, [0] * len(sequences)
-        masked = MASKED_BASE * self.k
-        cleaned = [GAPS.sub("", text).replace(MASK_TOKEN, masked) for text in sequences]
-        placed, leads = [], []
-        for sequence, start in zip(cleaned, self.barcode_frame.find_starts(cleaned), strict=True):
+            return sequences
+        cleaned = [
+            GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
+        ]
+        starts = self.barcode_frame.find_starts(cleaned)
+        placed = []
+        for sequence, start in zip(cleaned, starts, strict=True):
             lead = max(-(-start // self.k), 0)  # k-mers that are not there, or not whole
             letters = sequence[lead * self.k - start :]
             if not self.has_kmer(letters, self.model_max_length - lead):
                 lead, letters = 0, sequence  # what can be read out of its place is not refused
-            placed.append(MASK_TOKEN * lead + letters.replace(masked, MASK_TOKEN))
-            leads.append(lead)
-        return placed, leads
+            placed.append(UNK_TOKEN * lead + self.with_masks(letters))
+        return placed
+
+    def with_masks(self, letters: str) -> str:
+        """Write [MASK] for every k-mer of which a base is masked."""
+        if MASKED_BASE not in letters:
+            return letters
+        kmers = [
+            letters[base : base + self.k] for base in range(0, len(letters) - self.k + 1, self.k)
+        ]
+        return "".join(MASK_TOKEN if MASKED_BASE in kmer else kmer for kmer in kmers)
 
     def has_kmer(self, letters: str, max_tokens: int) -> bool:
         """Whether the first tokens of a sequence hold a k-mer of A, C, G and T only."""
         some = rf"(?:.{{{self.k}}})*?[ACGTUacgtu]{{{self.k}}}"
         return re.match(some, letters[: self.k * max(max_tokens, 0)]) is not None
 
-    def refuse_unusable(
-        self, encoding: BatchEncoding, sequences: list[str], leads: list[int]
-    ) -> None:
+    def refuse_unusable(self, encoding: BatchEncoding, sequences: list[str]) -> None:
         """Raise `InvalidSequenceError` if a row has no usable k-mer."""
         unusable = {self.unk_token_id}
         reasons = {
             row: self._reason(sequences[row])
             for row, tokens in enumerate(encoding.encodings or [])
-            if unusable.issuperset(tokens.ids[leads[row] :])
+            if unusable.issuperset(tokens.ids)
         }
         if reasons:
             raise InvalidSequenceError(reasons)
@@ -245,7 +260,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, with_code: bool = False, **kwargs: Any
     ) -> tuple[str, ...]:
-        """Save a folder that plain `AutoTokenizer` opens.
+        """Save a folder that plain `AutoTokenizer` opens, or with a frame only this class.
 
         Args:
             save_directory: The folder.

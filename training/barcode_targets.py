@@ -3,10 +3,10 @@
     barcodes -> start of each in a common frame -> letters by site -> principal components
 
 Deposited barcodes begin at different bases, so letters are first brought into one frame
-(`training.frame`). The components of the letters, scaled so that the small ones that tell relatives apart
-are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines (C, T)
-may lie closer together than one of each: such transitions happen, and are undone, far more often.
-What differs even between close relatives, found by their letters alone, may count for less.
+(`training.frame`). The components of the letters, scaled so that the small ones that tell relatives
+apart are not drowned by the deep branches, are the target. Two purines (A, G) or two pyrimidines
+(C, T) may lie closer together than one of each: such transitions happen, and are undone, far more
+often. What differs even between close relatives, found by their letters alone, may count for less.
 Nothing here uses a label or anything but the training barcodes, and nothing of it is needed after
 training.
 
@@ -152,7 +152,7 @@ def estimate_components(framed: NDArray[np.uint8], settings: TargetSettings) -> 
 def relatives_scaling(
     framed: NDArray[np.uint8],
     mean: NDArray[np.float32],
-    points: NDArray[np.float64],
+    points: NDArray[np.floating],
     whitening: float,
 ) -> NDArray[np.float64]:
     """Find the matrix that scales directions by the variance between relatives ** -whitening.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import BertModel
 
-from barcodemae.errors import CheckpointError, DataError
+from barcodemae.errors import CheckpointError, DataError, SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.export import check_fit, load_model_folder, model_type
@@ -34,9 +34,12 @@ def build_classifier(
 
     Raises:
         CheckpointError: The folder cannot be opened or does not fit `max_length_bp`.
+        SettingsError: Barcodes are to be read from random offsets, out of the encoder's frame.
         DataError: There are fewer than two classes.
     """
     encoder, model_config, pretrained = load_encoder(config.model)
+    if config.random_offset and pretrained.frame is not None:
+        raise SettingsError(f"{config.model}: was trained with --frame; no random_offset")
     tokenizer = BarcodeKmerTokenizer(
         k=pretrained.k,
         max_length_bp=config.max_length_bp,

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from barcodemae.dataset import RANKS, SPLITS, open_dataset
 from barcodemae.errors import DataError
-from barcodemae.tokenization.tokenization_barcodemae import BASES
+from barcodemae.tokenization.barcode_frame import BASES
 from barcodemae.training.cleaning import CleanBarcodes, count_outside, letters_and_offsets
 
 

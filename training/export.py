@@ -1,7 +1,8 @@
 """Write a trained model as the two folders that people open.
 
     OUT/           the full model: encoder, decoder, heads, and the code that reads them
-    OUT/encoder/   the encoder as a plain `bert` checkpoint: no custom code at all
+    OUT/encoder/   the encoder as a plain `bert` checkpoint: no custom code at all, unless barcodes
+                   are brought into a frame, which takes the tokenizer's code
 
 In: a model and its tokenizer. Out: folders for `from_pretrained`, sentence-transformers and
 `pipeline`, weights in safetensors. A folder appears whole or not at all. Guarded by
@@ -36,6 +37,7 @@ from barcodemae.training.stored_readout import copy_readout, drop_readout
 
 
 ENCODER_FOLDER = "encoder"
+TOKENIZER_FILE = "tokenizer.json"
 MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
     model_class.__name__: model_class
     for model_class in (
@@ -282,6 +284,8 @@ def move_into_place(staging: Path, directory: Path) -> None:
         staging.rename(directory)
         return
     drop_readout(directory, unless_in=staging)
+    if not (staging / TOKENIZER_FILE).exists():  # an older one would be read out of the frame
+        (directory / TOKENIZER_FILE).unlink(missing_ok=True)
     for entry in sorted(staging.iterdir()):
         target = directory / entry.name
         if target.is_dir() and not target.is_symlink():

@@ -12,17 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from barcodemae.tokenization.barcode_frame import (
-    BLOCK_SIZE,
-    MAX_LETTERS,
-    NO_BASE,
-    BarcodeFrame,
-)
-from barcodemae.training.kmers import UNKNOWN_BASE
+from barcodemae.tokenization.barcode_frame import BASES, BLOCK_SIZE, MAX_LETTERS, BarcodeFrame
+from barcodemae.training.kmers import NUM_SPECIAL_TOKENS, UNKNOWN_BASE
 from barcodemae.training.reader import BarcodeReader
 
-
-assert NO_BASE == UNKNOWN_BASE  # one code for a letter that is not there, here and in the tokenizer
 
 ROUNDS = 2  # the frame is estimated, the starts found, the frame estimated again
 SAMPLE_SIZE = 20_000  # barcodes that it is estimated from
@@ -62,10 +55,10 @@ def frame_of(
     reader: BarcodeReader, rows: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> BarcodeFrame:
     """Count letters by site for barcodes whose starts are known."""
-    counts = np.zeros((frame_width(reader), NO_BASE))
+    counts = np.zeros((frame_width(reader), len(BASES)))
     for part, begins in zip(blocks(rows), blocks(starts), strict=True):
         framed = placed_letters(reader, part, begins)  # (n, W)
-        for base in range(NO_BASE):
+        for base in range(len(BASES)):
             counts[:, base] += (framed == base).sum(axis=0)
     total = counts.sum(axis=1, keepdims=True)  # (W, 1)
     shares = np.where(total > MIN_COVERAGE * len(rows), counts / np.maximum(total, 1), 0)
@@ -97,7 +90,15 @@ def placed_letters(
 
 
 def placed(reader: BarcodeReader, frame: BarcodeFrame | None) -> BarcodeReader:
-    """Read the same barcodes in a frame, if there is one."""
+    """Read the same barcodes in a frame, if there is one.
+
+    A barcode that has no k-mer there keeps its place, as in the tokenizer.
+    """
     if frame is None:
         return reader
-    return reader.in_frame(find_starts(reader, np.arange(len(reader)), frame))
+    starts = find_starts(reader, np.arange(len(reader)), frame)
+    framed = reader.in_frame(starts)
+    for part in blocks(np.flatnonzero(starts)):
+        ids, _ = framed.batch(part, np.zeros_like(part))
+        starts[part[(ids < NUM_SPECIAL_TOKENS).all(axis=1)]] = 0
+    return reader.in_frame(starts)

@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from barcodemae.tokenization import kmer_vocabulary
+from barcodemae.tokenization.barcode_frame import BASES, NO_BASE
 from barcodemae.tokenization.tokenization_barcodemae import (
-    BASES,
     MASK_TOKEN,
     SPECIAL_TOKENS,
     UNK_TOKEN,
@@ -26,7 +26,7 @@ from barcodemae.training.cleaning import clean_barcodes
 NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
 MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
 UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
-UNKNOWN_BASE = len(BASES)  # code of every letter that is not A, C, G or T
+UNKNOWN_BASE = NO_BASE  # code of every letter that is not A, C, G or T
 ROWS_PER_BLOCK = 16_384  # bounds the working memory of `base_codes` to some tens of MB
 
 

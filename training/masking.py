@@ -44,7 +44,8 @@ class Masking:
         kept_fraction: Share of the predicted k-mers shown as they are (BERT's 80/10/10 is
             0.1 and 0.1). The published runs use 0 for both.
         window_fraction: Share of the barcodes of which only one window is shown, as if it were a
-            fragment, from `MIN_WINDOW` of its k-mers to all; everything outside is hidden.
+            fragment, from `MIN_WINDOW` of its k-mers to all; everything outside is hidden, and
+            of the k-mers there at most `ratio` or `scored_ratio` are predicted.
 
     Raises:
         SettingsError: A share is outside its range.
@@ -169,12 +170,8 @@ class MaskingNoise:
 
     def rows(self, rows: slice) -> "MaskingNoise":
         """The numbers of some rows."""
-        return MaskingNoise(
-            **{
-                name: None if numbers is None else numbers[rows]
-                for name, numbers in vars(self).items()
-            }
-        )
+        given = {name: numbers for name, numbers in vars(self).items() if numbers is not None}
+        return dataclasses.replace(self, **{name: numbers[rows] for name, numbers in given.items()})
 
 
 def mask_kmers(
@@ -182,7 +179,8 @@ def mask_kmers(
 ) -> MaskedBatch:
     """Hide k-mers of a batch.
 
-    Special tokens and padding are never chosen; at least one k-mer of a row is not.
+    Special tokens and padding are never chosen; at least one k-mer of a row is not. Of a row that
+    is shown as a window, all tokens outside are hidden instead, [UNK] included.
 
     Args:
         ids: Token ids, (B, L).
@@ -205,6 +203,7 @@ def mask_kmers(
     is_chosen = np.where(is_window, is_outside, is_chosen)
     is_target &= is_chosen & is_maskable
     shown = np.where(is_chosen, stand_ins(ids, masking, noise), ids)
+    shown[is_outside] = MASK_ID
     is_visible = is_token & (shown != MASK_ID)
     num_chosen = round(masking.ratio * ids.shape[1])
     num_targets = round((masking.scored_ratio or masking.ratio) * ids.shape[1])
@@ -218,8 +217,9 @@ def mask_kmers(
 
 
 def tokens_of(ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where rows of ids hold a barcode: after the lead of a frame and before the padding, (B, L)."""
-    return (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != MASK_ID)
+    """Where rows of ids hold a barcode: after a frame's lead and before the padding, (B, L)."""
+    is_token: NDArray[np.bool_] = (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != MASK_ID)
+    return is_token
 
 
 def outside_windows(

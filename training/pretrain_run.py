@@ -49,7 +49,9 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
         tokenizer=BarcodeKmerTokenizer(
-            k=config.k, max_length_bp=config.max_length_bp, frame=frame and frame.rows
+            k=config.k,
+            max_length_bp=config.max_length_bp,
+            frame=None if frame is None else frame.rows,
         ),
     )
 

@@ -155,7 +155,7 @@ class BarcodeReader:
 
         Returns:
             ids: Padded on the right with [UNK], shape (B, L), L the longest row of this batch; in
-                a frame, [MASK] where the barcode has not begun.
+                a frame, [MASK] before its first k-mer.
             lengths: Tokens in each row, at least 1, shape (B,).
         """
         leads = np.zeros(len(rows), np.int64) if self.leads is None else self.leads[rows]  # (B,)
@@ -168,8 +168,11 @@ class BarcodeReader:
         sums = digits @ self._weights  # (B, L)
         is_kmer = (sums < self._values[UNKNOWN_BASE]) & (np.arange(longest) < lengths[:, None])
         ids = np.where(is_kmer, sums + np.float32(NUM_SPECIAL_TOKENS), np.float32(UNK_ID))
-        is_lead = np.arange(longest) * self.k < (leads - skipped)[:, None]  # (B, L)
-        return np.where(is_lead, MASK_ID, ids.astype(np.int64)), lengths
+        if self.leads is not None:
+            is_lead = np.arange(longest) * self.k < (leads - skipped)[:, None]  # (B, L)
+            has_begun = np.logical_or.accumulate((ids != UNK_ID) & ~is_lead, axis=1)
+            ids = np.where(has_begun, ids, np.float32(MASK_ID))
+        return ids.astype(np.int64), lengths
 
     def _runs(self, begins: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
         """Copy `size` codes from each place, (B, size); what precedes a barcode is another's."""

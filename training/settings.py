@@ -89,26 +89,40 @@ class PretrainConfig(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        self._check_reading()
+        self.masking()
+        self._check_targets()
+        self._check_model()
+
+    def _check_reading(self) -> None:
         if not MIN_K <= self.k <= MAX_K:  # what the tokenizer can do; the model takes k = 1 and 2
             raise SettingsError(f"k must be between {MIN_K} and {MAX_K} bp, got {self.k}")
         if self.max_length_bp // self.k < 2:
             raise SettingsError(f"max_length_bp must hold two k-mers, got {self.max_length_bp}")
         if self.val_split and self.val_split in self.train_splits:
             raise SettingsError(f"val_split {self.val_split!r} is also a training split")
-        self.masking()
         if self.frame and self.random_offset:
             raise SettingsError("in a frame every barcode has its place: no random_offset")
+
+    def _check_targets(self) -> None:
         if not 0 <= self.barcode_whitening <= 0.5:
             raise SettingsError(
                 f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
+            )
+        if not 0 <= self.barcode_relatives_whitening <= 0.5:
+            raise SettingsError(
+                "barcode_relatives_whitening must lie between 0 and 0.5, got "
+                f"{self.barcode_relatives_whitening}"
             )
         if self.barcode_transversion_cost < 1:
             raise SettingsError(
                 "barcode_transversion_cost must be at least 1, got "
                 f"{self.barcode_transversion_cost}"
             )
+
+    def _check_model(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         try:
             self.model_config()
         except StrictDataclassError as error:

@@ -5,7 +5,8 @@ In: what a user gave as `--model`. Out: a folder or Hub name that `from_pretrain
 
     default/               the full model as `barcodemae export` writes it, weights in bf16
     default/settings.json  the run it comes from, with history.json
-    default/first_stage/   the same two files of the run whose weights that one began with
+    default/first_stage/   the same two files of the run that began from random weights
+    default/second_stage/  of the one that went on from it, and whose weights the last began with
     default/results/       results files of `barcodemae probe` on exactly these weights
 
 Guarded by tests/test_default_model.py.

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, BertConfig, BertModel
@@ -28,6 +29,11 @@ def make_bert(**changes):
     return model
 
 
+def places(ids):
+    """Positions of rows that begin at the first."""
+    return torch.arange(ids.shape[1]).expand_as(ids)
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (300, 11)])  # the last comes in two pieces
 def test_packed_states_are_as_near_to_fp32_as_the_stock_model_in_bf16(shape):
@@ -36,7 +42,7 @@ def test_packed_states_are_as_near_to_fp32_as_the_stock_model_in_bf16(shape):
     exact = model(input_ids=ids).last_hidden_state
     half = model.bfloat16()
     stock = half(input_ids=ids).last_hidden_state.float()
-    packed = CpuEncoder(half)(ids).float()
+    packed = CpuEncoder(half)(ids, places(ids)).float()
     assert packed.shape == exact.shape
     error, allowed = (packed - exact).norm(), (stock - exact).norm()
     assert 0 < allowed < 0.05 * exact.norm()
@@ -47,15 +53,19 @@ def test_packed_states_are_as_near_to_fp32_as_the_stock_model_in_bf16(shape):
 def test_rows_do_not_depend_on_the_pieces_they_come_in():
     encoder = CpuEncoder(make_bert().bfloat16())
     ids = torch.randint(66, (300, 11))
-    torch.testing.assert_close(encoder(ids)[[0, 299]], encoder(ids[[0, 299]]), atol=0.05, rtol=0.05)
+    positions = torch.randint(512, ids.shape)
+    whole, ends = encoder(ids, positions), encoder(ids[[0, 299]], positions[[0, 299]])
+    torch.testing.assert_close(whole[[0, 299]], ends, atol=0.05, rtol=0.05)
 
 
 @torch.inference_mode()
 def test_packed_states_in_fp32_are_those_of_the_stock_model():
     model = make_bert()
     ids = torch.randint(66, (300, 11))
-    expected = model(input_ids=ids).last_hidden_state
-    torch.testing.assert_close(CpuEncoder(model)(ids), expected, atol=2e-5, rtol=1e-5)
+    for positions in (places(ids), torch.randint(512, ids.shape)):
+        expected = model(input_ids=ids, position_ids=positions).last_hidden_state
+        packed = CpuEncoder(model)(ids, positions)
+        torch.testing.assert_close(packed, expected, atol=2e-5, rtol=1e-5)
 
 
 def test_other_activations_and_precisions_keep_the_stock_model():
@@ -91,4 +101,5 @@ def test_hidden_tokens_are_left_to_the_full_model(model_folder):
         states = model(input_ids=torch.tensor(ids)).last_hidden_state
     assert states.shape[1] == 3
     expected = states.float().mean(dim=1)
-    torch.testing.assert_close(torch.from_numpy(embedder.pool(ids)), expected)
+    pooled = embedder.pool(ids, np.zeros(2, np.int64))
+    torch.testing.assert_close(torch.from_numpy(pooled), expected)

@@ -3,7 +3,12 @@ import torch
 
 from barcodemae.errors import DataError
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.finetune import FinetuneRecipe, make_classifier, pad, predict_by_finetuning
+from barcodemae.eval.finetune import (
+    FinetuneRecipe,
+    make_batch,
+    make_classifier,
+    predict_by_finetuning,
+)
 from barcodemae.eval.probe_data import read_labelled
 
 
@@ -27,7 +32,7 @@ def test_the_head_reads_the_masked_mean_of_a_padded_batch(model_folder, encoder_
         classifier = make_classifier(embedder, 3, 0).eval()
         rows = embedder.tokenize([barcodes[0], barcodes[1][:40]])
         with torch.inference_mode():
-            logits = classifier(**pad(rows, embedder.tokenizer.pad_token_id, "cpu"))
+            logits = classifier(**make_batch(rows, embedder.tokenizer, "cpu"))
             vectors = torch.from_numpy(embedder.embed([barcodes[0], barcodes[1][:40]]))
             torch.testing.assert_close(logits, classifier.head(vectors), atol=1e-5, rtol=0)
 

@@ -82,9 +82,10 @@ def test_without_losses_nothing_is_drawn(tmp_path):
     assert not (tmp_path / "loss.png").exists()
 
 
-def test_the_first_stage_counts_towards_the_duration(run_folder):
+def test_earlier_stages_count_towards_the_duration(run_folder):
     alone = read_run(run_folder).hours
-    first = run_folder / "first_stage"
-    first.mkdir()
-    (first / "history.json").write_text('[{"step": 7, "seconds": 7200.0}]')
-    assert read_run(run_folder).hours == pytest.approx(alone + 2)
+    for name in ("first_stage", "second_stage"):
+        stage = run_folder / name
+        stage.mkdir()
+        (stage / "history.json").write_text('[{"step": 7, "seconds": 7200.0}]')
+    assert read_run(run_folder).hours == pytest.approx(alone + 4)

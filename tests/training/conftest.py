@@ -1,7 +1,11 @@
 """Simulated barcodes and tiny settings shared by the tests of training."""
 
+import itertools
+
 import pytest
 
+from barcodemae.training import loop
+from barcodemae.training.pretrain import pretrain
 from barcodemae.training.settings import PretrainConfig
 from barcodemae.training.simulate import write_simulated
 
@@ -49,3 +53,22 @@ def settings(simulated, tiny_run, tmp_path):
         return PretrainConfig(data=simulated, output=tmp_path / name, **{**tiny_run, **changes})
 
     return build
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Run settings and stop after some steps, as Ctrl-C would: `cut_off(config, steps)`."""
+
+    def run_few(config, steps):
+        load = loop.load_batches
+
+        def few(run):
+            yield from itertools.islice(load(run), steps)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "load_batches", few)
+            with pytest.raises(KeyboardInterrupt):
+                pretrain(config)
+
+    return run_few

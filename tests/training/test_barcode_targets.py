@@ -6,16 +6,18 @@ import pytest
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.training import barcode_targets as subject
 from barcodemae.training.barcode_targets import (
+    RELATIVES_FROM,
+    RELATIVES_TO,
     TargetSettings,
     barcode_targets,
     cached_barcode_targets,
     estimate_components,
-    estimate_profile,
-    find_starts,
-    framed_barcodes,
+    find_relatives,
     letter_points,
+    turned_towards,
 )
-from barcodemae.training.kmers import UNKNOWN_BASE, base_codes
+from barcodemae.training.frame import estimate_frame, placed
+from barcodemae.training.kmers import base_codes
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.reader import BarcodeReader
 
@@ -55,17 +57,6 @@ def starts():
 def reader(whole, starts):
     texts = ["".join(LETTERS[row[start:]]) for row, start in zip(whole, starts, strict=True)]
     return BarcodeReader(*base_codes(texts), k=6, max_length_bp=WIDTH)
-
-
-def test_the_starts_of_cut_barcodes_are_found(reader, starts):
-    rows = np.arange(NUM_BARCODES)
-    assert np.array_equal(find_starts(reader, rows, estimate_profile(reader, WIDTH)), starts)
-
-
-def test_framed_barcodes_are_the_whole_ones_with_unknown_ends(reader, whole, starts):
-    framed = framed_barcodes(reader, np.arange(NUM_BARCODES), estimate_profile(reader, WIDTH))
-    is_cut = np.arange(WIDTH) < starts[:, None]
-    assert np.array_equal(framed, np.where(is_cut, UNKNOWN_BASE, whole))
 
 
 def test_targets_are_unit_vectors_that_tell_families_apart(reader):
@@ -110,6 +101,38 @@ def test_costly_transversions_part_barcodes_that_differ_by_them():
     assert like_transition > like_transversion + 0.1
 
 
+def test_what_differs_between_relatives_counts_for_less():
+    """Half of the sites differ between families only, the others among relatives too."""
+    generator = np.random.default_rng(6)
+    families = generator.integers(4, size=(8, WIDTH))
+    codes = np.repeat(families, 20, axis=0)
+    codes[:, WIDTH // 2 :] = mutate(codes[:, WIDTH // 2 :], 0.15, generator)
+    codes = codes.astype(np.uint8)
+    one, other = find_relatives(codes)
+    assert np.array_equal(one // 20, other // 20)
+    assert (one != other).all()
+    shares = (codes[one] != codes[other]).mean(axis=1)
+    assert shares.min() > RELATIVES_FROM
+    assert shares.max() < RELATIVES_TO
+
+    def loudness(relatives_whitening):
+        settings = TargetSettings(num_components=32, relatives_whitening=relatives_whitening)
+        weights = np.square(estimate_components(codes, settings).projection).sum(axis=1)
+        return weights[WIDTH * 2 :].sum() / weights.sum()  # of the sites that differ in families
+
+    assert loudness(0.5) < loudness(0.25) < loudness(0.0)
+
+
+def test_without_relatives_nothing_counts_for_less():
+    codes = np.random.default_rng(7).integers(4, size=(50, WIDTH)).astype(np.uint8)
+    plain, scaled = (
+        estimate_components(codes, TargetSettings(num_components=16, relatives_whitening=share))
+        for share in (0.0, 0.5)
+    )
+    np.testing.assert_allclose(scaled(codes) @ scaled(codes).T, plain(codes) @ plain(codes).T,
+                               atol=1e-4)  # fmt: skip
+
+
 def test_more_components_than_letters_are_refused(reader):
     with pytest.raises(ValueError, match="481 components of 480 letters"):
         barcode_targets(reader, TargetSettings(num_components=481))
@@ -120,7 +143,49 @@ def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
     monkeypatch.setattr(subject, "barcode_targets", None)
     again = cached_barcode_targets(tmp_path, reader, SMALL)
     assert np.array_equal(first, again)
-    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1_0.npy"]
+
+
+def test_turned_targets_keep_their_distances_and_point_where_the_encoder_does():
+    generator = np.random.default_rng(3)
+    targets = generator.normal(size=(400, 16)).astype(np.float16)
+    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+    rows = np.arange(0, 400, 3)
+    hidden_turn, _ = np.linalg.qr(generator.normal(size=(16, 16)))
+    means = (targets @ hidden_turn + 0.1 * generator.normal(size=(400, 16))).astype(np.float32)
+
+    def cosine(vectors):
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return (vectors * means / np.linalg.norm(means, axis=1, keepdims=True)).sum(axis=1).mean()
+
+    turned = turned_towards(targets, rows, means[rows])
+    assert turned.dtype == np.float16
+    exact, found = (vectors.astype(np.float64) for vectors in (targets, turned))
+    np.testing.assert_allclose(found @ found.T, exact @ exact.T, atol=5e-3)
+    assert cosine(exact) < 0.3
+    assert cosine(found) > 0.85
+
+
+def test_targets_are_turned_once_and_only_towards_weights_that_were_trained(reader, tmp_path):
+    asked = []
+
+    def encode(rows):
+        asked.append(rows)
+        return np.random.default_rng(4).normal(size=(len(rows), 8)).astype(np.float32)
+
+    plain = cached_barcode_targets(tmp_path / "plain", reader, SMALL)
+    turned = cached_barcode_targets(tmp_path / "turned", reader, SMALL, encode)
+    assert not np.allclose(plain, turned, atol=0.05)
+    dots = [vectors[:20].astype(np.float32) @ vectors[:20].T for vectors in (plain, turned)]
+    np.testing.assert_allclose(*dots, atol=5e-3)
+    again = cached_barcode_targets(tmp_path / "turned", reader, SMALL, encode)
+    assert np.array_equal(again, turned)
+    assert len(asked) == 1
+
+
+def test_targets_of_a_reader_in_its_frame_are_those_of_one_outside(reader):
+    framed = placed(reader, estimate_frame(reader))
+    assert np.array_equal(barcode_targets(framed, SMALL), barcode_targets(reader, SMALL))
 
 
 def test_targets_of_other_barcodes_are_refused(reader, tmp_path):
@@ -143,6 +208,7 @@ def test_training_towards_them_brings_the_mean_closer(settings):
     [
         ({"barcode_loss_weight": -1.0}, "barcode_loss_weight must not be negative"),
         ({"barcode_whitening": 0.7}, "barcode_whitening must lie between 0 and 0.5"),
+        ({"barcode_relatives_whitening": 0.6}, "barcode_relatives_whitening must lie between 0"),
         ({"barcode_transversion_cost": 0.5}, "barcode_transversion_cost must be at least 1"),
     ],
 )

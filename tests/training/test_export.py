@@ -59,6 +59,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "barcode_frame.py",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
@@ -256,3 +257,22 @@ def test_a_full_disk_is_said_clearly_and_the_folder_stays(
         export(tiny_model, tokenizer, exported)
     assert {name: (exported / name).read_bytes() for name in names_in(exported)} == before
     assert [path.name for path in exported.parent.iterdir()] == ["model"]
+
+
+def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_folder):
+    code = {"tokenization_barcodemae.py", "barcode_frame.py"}
+    for folder in (framed_folder, framed_folder / "encoder"):
+        names = {path.name for path in folder.iterdir()}
+        assert code <= names
+        assert "tokenizer.json" not in names
+    _, tokenizer = load_model_folder(framed_folder)
+    native = BarcodeKmerTokenizer.from_pretrained(framed_folder / "encoder")
+    assert tokenizer.frame == native.frame
+    assert len(tokenizer.frame[0]) == 240
+
+
+def test_no_tokenizer_without_the_frame_outlives_an_export(exported, tiny_model, framed_tokenizer):
+    assert (exported / "tokenizer.json").exists()
+    export(tiny_model, framed_tokenizer, exported)
+    assert not list(exported.rglob("tokenizer.json"))
+    assert load_model_folder(exported)[1].frame == framed_tokenizer.frame

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
+from barcodemae import BarcodeKmerTokenizer
 from barcodemae.dataset import PRETRAINING_SPLITS, read_splits
 from barcodemae.errors import CheckpointError, DataError, SettingsError
 from barcodemae.training import loop
@@ -22,6 +23,7 @@ from barcodemae.training.pretrain import pretrain
 from barcodemae.training.settings import PretrainConfig
 
 
+TOKENIZER = BarcodeKmerTokenizer(k=3, max_length_bp=60)
 OPTIONS = {
     "rank": "genus", "precision": "fp32", "max_steps": 30, "batch_size": 16, "learning_rate": 1e-2,
     "validate_every": 10, "checkpoint_every": 10, "log_every": 10, "max_length_bp": 60,
@@ -80,7 +82,7 @@ def test_a_pipeline_answers_with_taxa(finished, simulated):
 def test_the_reported_accuracy_is_that_of_the_saved_model(finished, simulated):
     config, result = finished
     model = AutoModelForSequenceClassification.from_pretrained(config.output).eval()
-    barcodes = LabelledBarcodes.read(simulated, "test", "genus", k=3, max_length_bp=60)
+    barcodes = LabelledBarcodes.read(simulated, "test", "genus", TOKENIZER)
     labels = barcodes.labels(list(model.config.id2label.values()))
     rows = torch.arange(len(labels)).numpy()
     ids, lengths = barcodes.reader.batch(rows, rows * 0)
@@ -162,7 +164,7 @@ def test_a_cut_off_run_resumes_to_the_same_weights(settings, monkeypatch):
 
 
 def test_labels_follow_the_classes_and_unknown_ones_are_ignored(simulated):
-    barcodes = LabelledBarcodes.read(simulated, "val", "genus", k=3, max_length_bp=60)
+    barcodes = LabelledBarcodes.read(simulated, "val", "genus", TOKENIZER)
     names = sorted(set(barcodes.names))
     labels = barcodes.labels(names[1:])
     for name, label in zip(barcodes.names, labels, strict=True):

@@ -12,11 +12,13 @@ from barcodemae.errors import SettingsError
 from barcodemae.training.kmers import NUM_SPECIAL_TOKENS, UNK_ID
 from barcodemae.training.masking import (
     MASK_ID,
+    MIN_WINDOW,
     WIDTH_STEP,
     Masking,
     MaskingNoise,
     mask_kmers,
     positions_table,
+    tokens_of,
 )
 
 
@@ -203,3 +205,130 @@ def test_fewer_may_be_scored_than_are_hidden_and_the_same_are_hidden(batch, rati
 def test_no_more_can_be_scored_than_is_hidden(scored_ratio):
     with pytest.raises(SettingsError, match=r"scored_ratio must be above 0 and at most .*0\.5"):
         Masking(ratio=0.5, scored_ratio=scored_ratio)
+
+
+LENGTH, LEAD = 40, 6
+WINDOWS = Masking(window_fraction=1.0)
+
+
+def framed_rows(num_rows, lead=LEAD, padding=4):
+    """Rows of 40 tokens with a lead, distinct k-mers, one [UNK] and some padding."""
+    ids = np.arange(LENGTH)[None].repeat(num_rows, axis=0) + NUM_SPECIAL_TOKENS
+    ids[:, :lead] = MASK_ID
+    ids[:, 20] = UNK_ID
+    ids[:, LENGTH - padding :] = UNK_ID
+    return ids, np.full(num_rows, LENGTH - padding)
+
+
+def test_a_lead_is_neither_read_nor_predicted():
+    ids, lengths = framed_rows(3)
+    result = masked(ids, lengths, Masking(ratio=0.5), 0)
+    assert not result.attention_mask[:, :LEAD].any()
+    assert (result.input_ids[:, :LEAD] == MASK_ID).all()
+    assert (result.labels[:, :LEAD] == -100).all()
+    assert (result.visible_positions[result.visible_positions >= 0] >= LEAD).all()
+    num_kmers = maskable(ids, lengths)[0].sum()
+    assert (result.labels != -100).sum(dim=1).tolist() == [round(0.5 * num_kmers)] * 3
+
+
+def test_of_a_window_all_is_read_and_nothing_else():
+    ids, lengths = framed_rows(200)
+    is_token = tokens_of(ids, lengths)
+    result = masked(ids, lengths, WINDOWS, 1)
+    sizes = set()
+    for row in range(200):
+        read = result.visible_positions[row][result.visible_positions[row] >= 0].numpy()
+        assert (np.diff(read) == 1).all()
+        assert is_token[row, read].all()
+        hidden = np.setdiff1d(np.flatnonzero(is_token[row]), read)
+        assert (result.input_ids[row, hidden] == MASK_ID).all()
+        np.testing.assert_array_equal(result.input_ids[row, read], ids[row, read])
+        predicted = np.flatnonzero(result.labels[row] != -100)
+        assert np.isin(predicted, hidden).all()
+        assert (ids[row, predicted] >= NUM_SPECIAL_TOKENS).all()
+        assert len(predicted) <= round(0.5 * maskable(ids, lengths)[row].sum())
+        can_predict = np.setdiff1d(hidden, [20])
+        assert len(predicted) == min(len(can_predict), round(0.5 * maskable(ids, lengths)[0].sum()))
+        sizes.add(len(read))
+    num_tokens = is_token[0].sum()
+    assert min(sizes) == math.ceil(MIN_WINDOW * num_tokens)
+    assert max(sizes) > 0.9 * num_tokens
+
+
+def test_windows_lie_everywhere_in_the_barcode():
+    ids, lengths = framed_rows(500)
+    table = masked(ids, lengths, WINDOWS, 2).visible_positions
+    first = table[:, 0]
+    last = table.max(dim=1).values
+    assert first.min() == LEAD
+    assert last.max() == LENGTH - 5
+    middle = (LEAD + LENGTH - 5) / 2
+    centres = (first + last).float() / 2
+    assert centres.mean() == pytest.approx(middle, abs=1)
+    assert centres.std() > 3
+
+
+def test_the_share_of_windows_is_the_one_asked_for_and_the_other_rows_do_not_change():
+    ids, lengths = framed_rows(1000)
+    some = masked(ids, lengths, Masking(scored_ratio=0.2, window_fraction=0.3), 3)
+    none = masked(ids, lengths, Masking(scored_ratio=0.2), 3)
+    is_same = (some.input_ids == none.input_ids).all(dim=1)
+    assert abs(int((~is_same).sum()) - 300) < 4 * math.sqrt(1000 * 0.3 * 0.7)
+    assert torch.equal(some.labels[is_same], none.labels[is_same])
+
+
+@given(batches(), RATIOS, st.floats(0, 1), st.data())
+def test_a_slice_of_windows_is_masked_as_within_the_whole(batch, ratio, window_fraction, data):
+    ids, lengths, seed = batch
+    masking = Masking(ratio=ratio, window_fraction=window_fraction, random_fraction=0.2)
+    noise = MaskingNoise.draw(np.random.default_rng(seed), ids.shape, masking, NUM_KMERS)
+    start = data.draw(st.integers(0, len(ids) - 1))
+    part = slice(start, data.draw(st.integers(start + 1, len(ids))))
+    whole = mask_kmers(ids, lengths, masking, noise)
+    piece = mask_kmers(ids[part], lengths[part], masking, noise.rows(part))
+    assert torch.equal(piece.input_ids, whole.input_ids[part])
+    assert torch.equal(piece.labels, whole.labels[part])
+
+
+@given(batches(), RATIOS, st.floats(0, 0.5), st.floats(0, 0.5))
+def test_nothing_outside_a_window_is_shown_as_anything(
+    batch, ratio, random_fraction, kept_fraction
+):
+    ids, lengths, seed = batch
+    fractions = {"random_fraction": random_fraction, "kept_fraction": kept_fraction}
+    result = masked(ids, lengths, Masking(ratio=ratio, window_fraction=1.0, **fractions), seed)
+    for row in range(len(ids)):
+        read = result.visible_positions[row][result.visible_positions[row] >= 0].numpy()
+        assert len(read) > 0
+        assert (np.diff(read) == 1).all()
+        np.testing.assert_array_equal(result.input_ids[row, read], ids[row, read])
+
+
+@pytest.mark.parametrize(
+    "stand_ins", [{}, {"random_fraction": 0.1}, {"kept_fraction": 0.1}, {"scored_ratio": 0.1}]
+)
+def test_windows_take_their_numbers_after_all_others(stand_ins):
+    """Without the option the stream of random numbers is what it was before there was one."""
+    streams = [np.random.default_rng(5) for _ in range(2)]
+    without, within = (
+        MaskingNoise.draw(stream, (7, 9), Masking(window_fraction=share, **stand_ins), NUM_KMERS)
+        for stream, share in zip(streams, (0.0, 0.5), strict=True)
+    )
+    assert without.windows is None
+    assert within.windows.shape == (7, 3)
+    for name in ("order", "dice", "kmers"):
+        np.testing.assert_array_equal(getattr(without, name), getattr(within, name))
+    np.testing.assert_array_equal(streams[0].random((7, 3), dtype=np.float32), within.windows)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"window_fraction": -0.1}, "window_fraction must lie between 0 and 1"),
+        ({"window_fraction": 1.1}, "window_fraction must lie between 0 and 1"),
+        ({"window_fraction": 0.5, "exact": False}, "window_fraction needs exact_masks"),
+    ],
+)
+def test_impossible_windows_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        Masking(**values)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import SettingsError
-from barcodemae.training import loop
 from barcodemae.training.checkpoints import checkpoint_folders
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.settings import PretrainConfig
@@ -43,25 +41,11 @@ def timeless(records):
     return [{name: value for name, value in row.items() if name not in clock} for row in records]
 
 
-def cut_off(config, monkeypatch, steps):
-    """Run `config` and stop it after some steps, as Ctrl-C would."""
-    load = loop.load_batches
-
-    def few(run):
-        yield from itertools.islice(load(run), steps)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_batches", few)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(config)
-
-
 @pytest.mark.parametrize(("variant", "steps"), [("fp32", 5), ("masters", 8)])
-def test_ten_steps_equal_five_and_five(settings, monkeypatch, variant, steps):
+def test_ten_steps_equal_five_and_five(settings, cut_off, variant, steps):
     whole, parts = (settings(name, **VARIANTS[variant]) for name in ("whole", "parts"))
     expected = pretrain(whole)
-    cut_off(parts, monkeypatch, steps)
+    cut_off(parts, steps)
     result = pretrain(parts, resume=True)
     assert model_digests(parts.output) == model_digests(whole.output)
     assert timeless(result.history.records) == timeless(expected.history.records)

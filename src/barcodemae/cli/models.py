@@ -31,7 +31,7 @@ def export(
     ),
     force: bool = typer.Option(False, "--force", help="Write into a foreign, non-empty folder."),
 ) -> None:
-    """Write a trained model as DIR (full) and DIR/encoder (plain BERT, no custom code).
+    """Write a trained model as DIR (full) and DIR/encoder (plain BERT).
 
     A readout that the folder stores (see `whiten`) goes along to both.
     """
