@@ -39,7 +39,7 @@ class Alignment:
     coverage: float
 
 
-def overhang(steps: Sequence[tuple[int, str]], num_errors: int) -> int:
+def overhang(steps: Sequence[tuple[str, str]], num_errors: int) -> int:
     """Number of steps at the start of an alignment that hang over the outer sequence.
 
     Letters of the inner sequence without partner at an end are no error. edlib may match a few of
@@ -51,8 +51,8 @@ def overhang(steps: Sequence[tuple[int, str]], num_errors: int) -> int:
         num_errors: Of the whole alignment; so many matches on, no start can be cut off any more.
     """
     score, lowest, cut = 0, 0, 0
-    for number, (count, kind) in enumerate(steps, start=1):
-        score += count if kind == "=" else -count
+    for number, (length, kind) in enumerate(steps, start=1):
+        score += int(length) if kind == "=" else -int(length)
         if score > num_errors:
             break
         if kind == "I" and score < lowest:
@@ -72,15 +72,19 @@ def align(query: str, reference: str) -> Alignment:
     if inner in outer:
         return Alignment(1.0, len(inner) / len(query))
     found = edlib.align(inner, outer, mode="HW", task="path", additionalEqualities=ANY_BASE)
-    steps = [(int(count), kind) for count, kind in STEP.findall(found["cigar"])]
-    steps = steps[overhang(steps, found["editDistance"]) :]
-    steps = steps[: len(steps) - overhang(steps[::-1], found["editDistance"])]
-    not_in_query = "I" if is_swapped else "D"
-    columns = num_equal = in_query = 0
-    for count, kind in steps:
-        columns += count
-        num_equal += count if kind == "=" else 0
-        in_query += count if kind != not_in_query else 0
+    num_errors, (first, last) = found["editDistance"], found["locations"][0]
+    # Only insertions, letters of `inner` without partner, hang over; the rest follows from sums.
+    steps = STEP.findall(found["cigar"]) if "I" in found["cigar"] else []
+    num_inserted = sum(int(length) for length, kind in steps if kind == "I")
+    columns = last - first + 1 + num_inserted
+    num_equal = columns - num_errors
+    in_query = columns - num_inserted if is_swapped else len(inner)
+    start = overhang(steps, num_errors)
+    end = len(steps) - overhang(steps[start:][::-1], num_errors)
+    for length, kind in steps[:start] + steps[end:]:
+        columns -= int(length)
+        num_equal -= int(length) if kind == "=" else 0
+        in_query -= int(length) if kind != ("I" if is_swapped else "D") else 0
     return Alignment(num_equal / max(columns, 1), in_query / len(query))
 
 

@@ -9,13 +9,18 @@ import re
 from collections.abc import Sequence
 
 
-GAPS = re.compile(r"[-.\s]+")
-NUCLEOTIDE_CODES = frozenset("ACGTRYSWKMBDHVN")  # IUPAC, after U -> T
+NUCLEOTIDE_CODES = "ACGTRYSWKMBDHVN"  # IUPAC, after U -> T
+FOREIGN_LETTER = re.compile(f"[^{NUCLEOTIDE_CODES}]")
+
+
+def without_gaps(sequence: str) -> str:
+    """Remove `-`, `.` and white space, without a regular expression, which takes far longer."""
+    return "".join(sequence.replace("-", "").replace(".", "").split())
 
 
 def clean(sequence: str) -> str:
     """Bring a sequence to upper-case DNA without gaps and without N at its 3' end."""
-    return GAPS.sub("", sequence).upper().replace("U", "T").rstrip("N")
+    return without_gaps(sequence).upper().replace("U", "T").rstrip("N")
 
 
 def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
@@ -28,10 +33,10 @@ def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
     """
     letters = clean(sequence)
     if not letters:
-        return "empty" if not GAPS.sub("", sequence) else "nothing but N"
-    foreign = sorted(set(letters) - NUCLEOTIDE_CODES)
-    if foreign:
-        place = min(letters.index(letter) for letter in foreign) + 1
+        return "empty" if not without_gaps(sequence) else "nothing but N"
+    if first := FOREIGN_LETTER.search(letters):
+        foreign = sorted(set(letters) - set(NUCLEOTIDE_CODES))
+        place = first.start() + 1
         return f"not DNA: letter(s) {' '.join(foreign)}, first at base {place} (protein?)"
     if len(letters) < k:
         return f"too short: {len(letters)} bases, the model reads k-mers of {k}"

@@ -1,9 +1,10 @@
 import random
 
+import edlib
 import numpy as np
 import pytest
 
-from barcodemae.eval.alignment import align, align_neighbors, one_per_species
+from barcodemae.eval.alignment import STEP, align, align_neighbors, one_per_species
 from barcodemae.eval.reference_search import Neighborhood
 
 
@@ -78,3 +79,22 @@ def test_a_short_overlap_does_not_win_by_its_identity():
 def test_of_equal_alignments_the_nearer_embedding_wins():
     found = aligned([changed(30), changed(60)], [0.8, 0.9])
     np.testing.assert_array_equal(found.rows[0, :2], [1, 0])
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_identity_and_coverage_are_those_of_the_columns(seed, is_swapped):
+    rng = np.random.default_rng(seed)
+    inside = [
+        rng.choice([base, "", rng.choice(list("ACGT")), base + "T"], p=[0.85, 0.05, 0.05, 0.05])
+        for base in BARCODE[20:90]
+    ]
+    shorter = BARCODE[10:20] + "".join(inside) + BARCODE[90:105]  # its ends do not hang over
+    query, reference = (BARCODE, shorter) if is_swapped else (shorter, BARCODE)
+    inner, outer = sorted((query, reference), key=len)
+    cigar = edlib.align(inner, outer, mode="HW", task="path")["cigar"]
+    columns = "".join(kind * int(length) for length, kind in STEP.findall(cigar))
+    found = align(query, reference)
+    assert found.identity == columns.count("=") / len(columns)
+    in_query = len(columns) - columns.count("I" if is_swapped else "D")
+    assert found.coverage == in_query / len(query)

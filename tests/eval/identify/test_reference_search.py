@@ -81,3 +81,12 @@ def test_without_faiss_its_absence_is_explained(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     with pytest.raises(SettingsError, match=r"pip install 'barcodemae\[faiss\]'"):
         build_faiss(random_units(3, 0))
+
+
+def test_without_onednn_the_same_neighbours_are_found(monkeypatch):
+    references, queries = random_units(100, 0), random_units(20, 1)
+    usual = ExactSearch(references).search(queries, 5)
+    monkeypatch.setattr(reference_search.torch.backends.mkldnn, "is_available", lambda: False)
+    found = ExactSearch(references).search(queries, 5)
+    np.testing.assert_array_equal(found.rows, usual.rows)
+    np.testing.assert_array_equal(found.similarity, usual.similarity)
