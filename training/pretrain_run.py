@@ -38,8 +38,8 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     accelerator = start_accelerator(config, resume=resume)
     share = share_of(config, accelerator)
     reader = open_reader(config, accelerator)
+    model = build_model(config)  # before the frame: it tells what is wrong with initial weights
     frame = choose_frame(config, reader)
-    model = build_model(config)
     return assemble(
         config,
         accelerator,
@@ -63,7 +63,9 @@ def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame 
         SettingsError: The initial weights were trained in a frame, this run is not to be.
     """
     if config.initial_weights is not None:
-        _, tokenizer = load_model_folder(resolve_model(config.initial_weights))
+        tokenizer: BarcodeKmerTokenizer = BarcodeKmerTokenizer.from_pretrained(
+            resolve_model(config.initial_weights)
+        )
         if tokenizer.frame is not None and not config.frame:
             raise SettingsError(
                 f"initial_weights {config.initial_weights}: were trained with --frame; go on so"

@@ -118,8 +118,13 @@ def test_other_noise_gives_another_mask():
 
 @given(batches(), RATIOS, st.booleans(), st.data())
 def test_a_slice_of_rows_is_masked_as_within_the_whole(batch, ratio, exact, data):
-    ids, lengths, seed = batch
     masking = Masking(ratio=ratio, exact=exact, random_fraction=0.1, kept_fraction=0.1)
+    assert_slices_are_masked_as_within_the_whole(batch, masking, data)
+
+
+def assert_slices_are_masked_as_within_the_whole(batch, masking, data):
+    """Draw some rows of a batch and mask them alone, with their part of the noise."""
+    ids, lengths, seed = batch
     noise = MaskingNoise.draw(np.random.default_rng(seed), ids.shape, masking, NUM_KMERS)
     start = data.draw(st.integers(0, len(ids) - 1))
     part = slice(start, data.draw(st.integers(start + 1, len(ids))))
@@ -279,15 +284,8 @@ def test_the_share_of_windows_is_the_one_asked_for_and_the_other_rows_do_not_cha
 
 @given(batches(), RATIOS, st.floats(0, 1), st.data())
 def test_a_slice_of_windows_is_masked_as_within_the_whole(batch, ratio, window_fraction, data):
-    ids, lengths, seed = batch
     masking = Masking(ratio=ratio, window_fraction=window_fraction, random_fraction=0.2)
-    noise = MaskingNoise.draw(np.random.default_rng(seed), ids.shape, masking, NUM_KMERS)
-    start = data.draw(st.integers(0, len(ids) - 1))
-    part = slice(start, data.draw(st.integers(start + 1, len(ids))))
-    whole = mask_kmers(ids, lengths, masking, noise)
-    piece = mask_kmers(ids[part], lengths[part], masking, noise.rows(part))
-    assert torch.equal(piece.input_ids, whole.input_ids[part])
-    assert torch.equal(piece.labels, whole.labels[part])
+    assert_slices_are_masked_as_within_the_whole(batch, masking, data)
 
 
 @given(batches(), RATIOS, st.floats(0, 0.5), st.floats(0, 0.5))
