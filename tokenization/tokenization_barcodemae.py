@@ -12,10 +12,13 @@ A tokenizer with a frame (`barcode_frame.py`) puts every k-mer where it belongs 
     TACGGTACA  ->  [UNK] GGTACA         (bases 3 to 12 of the barcode; what precedes the first
                                          k-mer gets no attention)
 
+A base that a read has lost or gained shifts all that follows; `barcode_runs.py` puts it back, N
+for what was lost.
+
 It is more than `tokenizer.json` can say, so that file is left out: plain `AutoTokenizer` fails on
 such a folder, rather than reading barcodes at places where the model was not trained to meet them.
-This file goes to the Hub verbatim, with its neighbour: it imports only tokenizers and transformers.
-Guarded by tests/tokenization/.
+This file goes to the Hub verbatim, with its neighbours: it imports only tokenizers and
+transformers. Guarded by tests/tokenization/.
 """
 
 import json
@@ -30,6 +33,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .barcode_frame import BASES, BarcodeFrame
+from .barcode_runs import find_runs, letters_in_frame
 
 
 MASK_TOKEN = "[MASK]"
@@ -203,11 +207,11 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         cleaned = [
             GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
         ]
-        starts = self.barcode_frame.find_starts(cleaned)
         placed = []
-        for sequence, start in zip(cleaned, starts, strict=True):
+        for sequence, runs in zip(cleaned, find_runs(self.barcode_frame, cleaned), strict=True):
+            start = runs[0].site
             lead = max(-(-start // self.k), 0)  # k-mers that are not there, or not whole
-            letters = sequence[lead * self.k - start :]
+            letters = letters_in_frame(sequence, runs)[lead * self.k - start :]
             if not self.has_kmer(letters, self.model_max_length - lead):
                 lead, letters = 0, sequence  # what can be read out of its place is not refused
             placed.append(UNK_TOKEN * lead + self.with_masks(letters))
@@ -265,7 +269,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         Args:
             save_directory: The folder.
             *args: As for `PreTrainedTokenizerFast`.
-            with_code: Also copy this file and its neighbour and name the class in `auto_map`, so
+            with_code: Also copy this file and its neighbours and name the class in `auto_map`, so
                 that `trust_remote_code=True` brings the guard back. Always done with a frame.
             **kwargs: As for `PreTrainedTokenizerFast`.
 
@@ -295,6 +299,6 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         return tuple(files)
 
 
-HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py")
+HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py")
 
 __all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]

@@ -149,7 +149,8 @@ def test_what_is_no_frame_is_refused():
 def test_a_saved_folder_holds_code_instead_of_a_tokenizer_that_knows_no_frame(framed, tmp_path):
     files = framed.save_pretrained(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"tokenizer_config.json", "tokenization_barcodemae.py", "barcode_frame.py"} <= names
+    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py"}
+    assert {"tokenizer_config.json", *code} <= names
     assert "tokenizer.json" not in names
     assert not [name for name in files if name.endswith("tokenizer.json")]
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
