@@ -2,7 +2,8 @@
 
 In: a reader. Out: a `BarcodeFrame`, estimated from the barcodes themselves: the letters by site of
 those of the most common length, left as they are, make the first profile; all are placed by it, and
-their letters make the next. Guarded by tests/training/test_frame.py.
+their letters make the next. Bases lost or gained inside a barcode stay as they are in training; the
+tokenizer puts them back (`barcode_runs.py`). Guarded by tests/training/test_frame.py.
 
 Shapes: N = barcodes, W = sites of the frame.
 """

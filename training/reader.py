@@ -3,8 +3,9 @@
 In: a data set's barcodes, one byte per base (2.3 million barcodes take 1.5 GB), and, per draw, how
 many bases to skip at the start of each. Out: padded batches of ids, equal to what the tokenizer
 gives for the same letters. In a frame (`tokenization.barcode_frame`) a barcode has a lead of k-mers
-that are not there. No Python runs per base or per barcode: one gather and one matrix product per
-batch. Guarded by tests/training/test_reader.py, measured by benchmarks/reader.py.
+that are not there, and stays in one piece whatever bases it has lost or gained. No Python runs per
+base or per barcode: one gather and one matrix product per batch. Guarded by
+tests/training/test_reader.py, measured by benchmarks/reader.py.
 """
 
 import copy
