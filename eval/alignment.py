@@ -1,8 +1,9 @@
-"""Percent identity of a query with its candidates, by edlib: the number that reviewers ask for.
+"""Percent identity of a query with its candidates: the number that reviewers ask for.
 
 In: cleaned sequences. Out: identity over the overlap and how much of the query lies in it. Ends
-that hang over are not counted against either sequence; N agrees with every base. Guarded by
-tests/eval/test_alignment.py.
+that hang over are not counted against either sequence; N agrees with every base. Sequences are
+laid on each other without gaps; edlib shows that gaps would not help, or finds the alignment that
+has them. Guarded by tests/eval/test_alignment.py.
 
 Shapes: Q = queries, K = neighbours, A = aligned candidates.
 """
@@ -10,6 +11,7 @@ Shapes: Q = queries, K = neighbours, A = aligned candidates.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import edlib
 import numpy as np
@@ -17,9 +19,11 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.evidence import UNKNOWN
 from barcodemae.eval.reference_search import NONE, Neighborhood
+from barcodemae.eval.ungapped import find_overlap
 
 
-STEP = re.compile(r"(\d+)([=XID])")
+WITHOUT_KINDS = str.maketrans("=XID", "    ")  # of a path such as 12=1X3=2I
+WITHOUT_LENGTHS = str.maketrans("", "", "0123456789")
 ANY_BASE = [("N", base) for base in "ACGT"]
 NUM_CANDIDATES = 8  # aligned per query, each of another species
 FULL_COVERAGE = 0.5  # of the query; an identity over less counts less
@@ -39,7 +43,7 @@ class Alignment:
     coverage: float
 
 
-def overhang(steps: Sequence[tuple[str, str]], num_errors: int) -> int:
+def overhang(lengths: Sequence[str], kinds: str, num_errors: int) -> int:
     """Number of steps at the start of an alignment that hang over the outer sequence.
 
     Letters of the inner sequence without partner at an end are no error. edlib may match a few of
@@ -47,21 +51,76 @@ def overhang(steps: Sequence[tuple[str, str]], num_errors: int) -> int:
     fewer matches than errors.
 
     Args:
-        steps: Lengths and kinds, from the end that is looked at.
+        lengths: Of the steps, from the end that is looked at.
+        kinds: Of the steps.
         num_errors: Of the whole alignment; so many matches on, no start can be cut off any more.
     """
+    last = kinds.rfind("I") + 1
     score, lowest, cut = 0, 0, 0
-    for number, (length, kind) in enumerate(steps, start=1):
-        score += int(length) if kind == "=" else -int(length)
-        if score > num_errors:
-            break
-        if kind == "I" and score < lowest:
-            lowest, cut = score, number
+    for number, kind, length in zip(range(1, last + 1), kinds, lengths, strict=False):
+        if kind == "=":
+            score += int(length)
+            if score > num_errors:
+                break
+        else:
+            score -= int(length)
+            if kind == "I" and score < lowest:
+                lowest, cut = score, number
     return cut
 
 
+def find_path(inner: str, outer: str, limit: int | None) -> Any:
+    """Let edlib align `inner` within `outer`: its answer, None if there are more errors than that.
+
+    Args:
+        inner: At least one letter.
+        outer: Not shorter.
+        limit: Of errors; None for no limit. The lower it is, the sooner edlib gives up.
+    """
+    if limit is not None and limit < 0:
+        return None
+    found = edlib.align(
+        inner,
+        outer,
+        mode="HW",
+        task="path",
+        k=-1 if limit is None else limit,
+        additionalEqualities=ANY_BASE if "N" in inner or "N" in outer else None,
+    )
+    return None if found["editDistance"] < 0 else found
+
+
+def read_path(path: Any, query: str, is_swapped: bool) -> Alignment:
+    """Cut off what hangs over and count the columns.
+
+    Args:
+        path: See `find_path`.
+        query: One of the two sequences.
+        is_swapped: Whether it is the outer one.
+    """
+    num_errors, (first, last), cigar = path["editDistance"], path["locations"][0], path["cigar"]
+    lengths, kinds = cigar.translate(WITHOUT_KINDS).split(), cigar.translate(WITHOUT_LENGTHS)
+    # Only insertions, letters of `inner` without partner, hang over; the rest follows from sums.
+    num_inserted = sum(int(lengths[step.start()]) for step in re.finditer("I", kinds))
+    columns = last - first + 1 + num_inserted
+    num_equal = columns - num_errors
+    in_query = columns - num_inserted if is_swapped else len(query)
+    start = overhang(lengths, kinds, num_errors)
+    end = len(kinds) - overhang(lengths[start:][::-1], kinds[start:][::-1], num_errors)
+    for length, kind in zip(
+        lengths[:start] + lengths[end:], kinds[:start] + kinds[end:], strict=True
+    ):
+        columns -= int(length)
+        num_equal -= int(length) if kind == "=" else 0
+        in_query -= int(length) if kind != ("I" if is_swapped else "D") else 0
+    return Alignment(num_equal / max(columns, 1), in_query / len(query))
+
+
 def align(query: str, reference: str) -> Alignment:
-    """Align the shorter sequence within the longer one.
+    """Align the shorter sequence within the longer one, with as few errors as possible.
+
+    First they are laid on each other without gaps; that is the alignment unless another has fewer
+    errors. So among equally good alignments one without gaps is preferred.
 
     Args:
         query: At least one letter.
@@ -71,21 +130,11 @@ def align(query: str, reference: str) -> Alignment:
     inner, outer = (reference, query) if is_swapped else (query, reference)
     if inner in outer:
         return Alignment(1.0, len(inner) / len(query))
-    found = edlib.align(inner, outer, mode="HW", task="path", additionalEqualities=ANY_BASE)
-    num_errors, (first, last) = found["editDistance"], found["locations"][0]
-    # Only insertions, letters of `inner` without partner, hang over; the rest follows from sums.
-    steps = STEP.findall(found["cigar"]) if "I" in found["cigar"] else []
-    num_inserted = sum(int(length) for length, kind in steps if kind == "I")
-    columns = last - first + 1 + num_inserted
-    num_equal = columns - num_errors
-    in_query = columns - num_inserted if is_swapped else len(inner)
-    start = overhang(steps, num_errors)
-    end = len(steps) - overhang(steps[start:][::-1], num_errors)
-    for length, kind in steps[:start] + steps[end:]:
-        columns -= int(length)
-        num_equal -= int(length) if kind == "=" else 0
-        in_query -= int(length) if kind != ("I" if is_swapped else "D") else 0
-    return Alignment(num_equal / max(columns, 1), in_query / len(query))
+    overlap = find_overlap(inner, outer)
+    path = find_path(inner, outer, None if overlap is None else overlap.num_errors - 1)
+    if path is None and overlap is not None:
+        return Alignment(overlap.num_equal / overlap.num_columns, overlap.num_columns / len(query))
+    return read_path(path, query, is_swapped)
 
 
 @dataclass(frozen=True)
@@ -113,13 +162,18 @@ def one_per_species(
 
     References without a species are chosen each for itself; -1 fills up.
     """
+    is_named = (species != UNKNOWN) & (rows != NONE)
+    names = np.where(is_named, species, UNKNOWN - 1 - rows)  # (Q, K)
+    order = np.argsort(names, axis=1, kind="stable")
+    ordered = np.take_along_axis(names, order, axis=1)
+    is_new = np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0
+    is_first = np.zeros(rows.shape, bool)
+    np.put_along_axis(is_first, order, is_new, axis=1)
+    is_first &= rows != NONE
+    number = is_first.cumsum(axis=1) - 1  # among the chosen of its query
+    query, place = np.nonzero(is_first & (number < limit))
     chosen = np.full((len(rows), limit), -1, np.int64)
-    for query, (line, names) in enumerate(zip(rows.tolist(), species.tolist(), strict=True)):
-        kept: dict[tuple[int, int], int] = {}
-        for place, (row, name) in enumerate(zip(line, names, strict=True)):
-            if row != NONE and len(kept) < limit:
-                kept.setdefault((name, row if name == UNKNOWN else -1), place)
-        chosen[query, : len(kept)] = list(kept.values())
+    chosen[query, number[query, place]] = place
     return chosen
 
 

@@ -25,7 +25,7 @@ from barcodemae.eval.screening import clean
 
 KMER_PREFIX = "kmer:"
 MAX_COUNTED_K = 7  # 4**7 = 16,384 columns
-BASE_CODES = np.full(256, -1, np.int64)
+BASE_CODES = np.full(256, -1, np.int16)  # wide enough for the number of any k-mer
 BASE_CODES[[ord(base) for base in "ACGT"]] = range(4)
 
 
@@ -49,13 +49,14 @@ class KmerCounts:
         """Number the k-mers of a sequence in `product("ACGT")` order, in place."""
         bases = BASE_CODES[np.frombuffer(clean(sequence).encode("ascii", "replace"), np.uint8)]
         num_kmers = max(len(bases) - self.k + 1, 0)
-        codes = np.zeros(num_kmers, np.int64)
-        is_known = np.ones(num_kmers, bool)
+        codes = np.zeros(num_kmers, np.int16)
         for offset in range(self.k):
-            letters = bases[offset : offset + num_kmers]
-            codes = 4 * codes + letters
-            is_known &= letters >= 0
-        return codes[is_known]
+            codes = 4 * codes + bases[offset : offset + num_kmers]
+        is_unknown = bases < 0
+        if is_unknown.any():
+            num_unknown = np.concatenate([[0], is_unknown.cumsum()])  # before each base
+            codes = codes[num_unknown[self.k :] == num_unknown[:num_kmers]]
+        return codes.astype(np.int64)
 
     def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
         """Count k-mers, (N, 4**k) sparse."""

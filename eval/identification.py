@@ -29,6 +29,7 @@ from barcodemae.fasta import SequenceRecord
 
 MAX_LENGTH = 5000  # bp; a longer record is no barcode, and would cost as much as ten
 NO_LIMIT = 10**9  # tokens; only the letters are looked at
+WITHOUT_BASES = str.maketrans("", "", "ACGT")
 AMBIGUOUS_ABOVE = 0.01  # share of letters other than A, C, G, T
 NOVEL_FROM = 0.5  # probability
 # On `val` and `val_unseen`: the most species right among thresholds with at most one name in
@@ -257,7 +258,7 @@ class Identifier:
         depths: NDArray[np.int64],
     ) -> Identification:
         text = oriented.sequences[query]
-        unknown = 1 - sum(text.count(base) for base in "ACGT") / len(text)
+        unknown = 1 - (len(text) - len(text.translate(WITHOUT_BASES))) / len(text)
         new_species, new_genus = (float(value) for value in judged.novelty[query])
         winners = judged.winners[query].tolist()
         found = oriented.neighborhood

@@ -201,13 +201,15 @@ class Calibration:
         probabilities, novelty = np.full(shape, np.nan), np.zeros((shape[0], len(NOVELTIES)))
         minima = [part.min_length for part in self.classes]
         place = np.maximum(np.searchsorted(minima, lengths, side="right") - 1, 0)
+        of_ranks = [evidence.features(rank) for rank in range(len(RANKS))]
+        of_novelty = evidence.novelty_features()
         for number in np.unique(place):
             rows = place == number
             known = self.classes[number].calibrators[evidence.mode]
             for rank, name in enumerate(RANKS):
-                probabilities[rows, rank] = known[name](evidence.features(rank)[rows])
+                probabilities[rows, rank] = known[name](of_ranks[rank][rows])
             for column, name in enumerate(NOVELTIES):
-                novelty[rows, column] = known[name](evidence.novelty_features()[rows])
+                novelty[rows, column] = known[name](of_novelty[rows])
         novelty[:, 0] = novelty.max(axis=1)  # a new genus has new species only
         probabilities[evidence.winners == UNKNOWN] = np.nan
         return Judgement(

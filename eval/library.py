@@ -16,8 +16,10 @@ Shapes: R = references, D = width, T = ranks.
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +61,15 @@ class TextColumn:
     """Texts of an Arrow column, read one by one without loading the others."""
 
     chunks: list[pa.Array]
-    starts: NDArray[np.int64]
+    starts: list[int]
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> "TextColumn":
         """Index the chunks of a column."""
-        return cls(column.chunks, np.cumsum([0, *(len(chunk) for chunk in column.chunks)]))
+        return cls(column.chunks, [0, *accumulate(len(chunk) for chunk in column.chunks)])
 
     def __getitem__(self, row: int) -> str:
-        place = int(np.searchsorted(self.starts, row, side="right")) - 1
+        place = bisect_right(self.starts, row) - 1
         text: str = self.chunks[place][int(row - self.starts[place])].as_py()
         return text
 
@@ -163,12 +165,10 @@ class ReferenceLibrary:
     def find_identical(self, sequences: Sequence[str]) -> list[int | None]:
         """Return the first reference with exactly this barcode, None where there is none."""
         wanted = np.array([hash_barcode(text) for text in sequences], np.uint64)
-        ordered = self.hashes[self._by_hash]
-        places = np.searchsorted(ordered, wanted)
-        return [
-            int(self._by_hash[place]) if place < len(self) and ordered[place] == value else None
-            for place, value in zip(places, wanted, strict=True)
-        ]
+        places = np.searchsorted(self.hashes, wanted, sorter=self._by_hash)
+        rows = self._by_hash[np.minimum(places, len(self) - 1)]
+        is_there = (self.hashes[rows] == wanted).tolist()
+        return [row if found else None for row, found in zip(rows.tolist(), is_there, strict=True)]
 
     def taxon(self, rank: int, code: int) -> str | None:
         """Return the name of a taxon, None for an unknown one."""

@@ -7,8 +7,8 @@ Guarded by tests/eval/test_orientation.py.
 Shapes: N = sequences, C = 4**K k-mers.
 """
 
-import re
 from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ CLEAR_EVIDENCE = 10.0  # nats of log-odds; below, both strands are embedded and 
 COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 # Stops that the mitochondrial codes of invertebrates (NCBI 5) and vertebrates (2) share; AGA and
 # AGG are stops in code 2 only, amino acids in code 5, so they tell nothing here.
-STOP_CODON = re.compile("TAA|TAG")
+STOPS = ("TAA", "TAG")
 
 
 def reverse_complement(sequence: str) -> str:
@@ -78,5 +78,8 @@ class StrandProfile:
 
 def has_open_frame(sequence: str) -> bool:
     """Whether any of the three forward frames is free of the stops TAA and TAG."""
-    stops = {match.start() % 3 for match in STOP_CODON.finditer(sequence)}
-    return len(stops) < 3
+    first, second = STOPS
+    between = sequence.replace(second, first).split(first)
+    # Stops have three letters, so what lies between them tells their frames.
+    frames = {start % 3 for start in accumulate(len(part) for part in between[:-1])}
+    return len(frames) < 3

@@ -3,6 +3,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from barcodemae.errors import BarcodeMAEError, SettingsError
@@ -18,6 +20,15 @@ def test_counts_equal_scikit_learns_character_ngrams(barcodes, k):
     )
     clean = [*barcodes, "ACGNNACGTACGTRAC", "ACGTTACGT"]
     np.testing.assert_array_equal(KmerCounts(k).embed(sequences), oracle.transform(clean).toarray())
+
+
+@given(st.text("ACGTNR", max_size=40), st.integers(1, 7))
+def test_kmers_are_numbered_one_by_one_and_skipped_at_other_letters(text, k):
+    text = text.rstrip("N")
+    words = (text[start : start + k] for start in range(len(text) - k + 1))
+    known = [word for word in words if set(word) <= set("ACGT")]
+    numbers = [sum("ACGT".index(b) * 4**p for p, b in enumerate(word[::-1])) for word in known]
+    assert KmerCounts(k).kmer_codes(text).tolist() == numbers
 
 
 def test_a_sequence_without_kmers_counts_nothing_and_is_reported():

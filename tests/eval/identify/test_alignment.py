@@ -1,13 +1,26 @@
 import random
+import re
 
 import edlib
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from barcodemae.eval.alignment import STEP, align, align_neighbors, one_per_species
+from barcodemae.eval.alignment import (
+    ANY_BASE,
+    Alignment,
+    align,
+    align_neighbors,
+    find_path,
+    one_per_species,
+    read_path,
+)
 from barcodemae.eval.reference_search import Neighborhood
+from barcodemae.eval.ungapped import find_overlap
 
 
+STEP = re.compile(r"(\d+)([=XID])")
 BARCODE = "".join(random.Random(5).choices("ACGT", k=120))
 
 
@@ -51,6 +64,17 @@ def test_candidates_are_one_per_species_and_unnamed_ones_each_for_itself():
     np.testing.assert_array_equal(one_per_species(rows, species, 2), [[0, 2]])
 
 
+@given(st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 2)), min_size=1, max_size=12))
+def test_the_first_of_each_species_is_chosen_in_order(pairs):
+    seen = {}
+    for place, (row, name) in enumerate(pairs):
+        if row >= 0:
+            seen.setdefault((name, row if name == -1 else None), place)
+    rows, species = (np.array([part]) for part in zip(*pairs, strict=True))
+    expected = (list(seen.values()) + [-1] * 4)[:4]
+    np.testing.assert_array_equal(one_per_species(rows, species, 4), [expected])
+
+
 def aligned(barcodes, cosines):
     """Align the barcode with references of different species, and one that does not exist."""
     rows = np.array([[*range(len(barcodes)), -1]])
@@ -92,9 +116,88 @@ def test_identity_and_coverage_are_those_of_the_columns(seed, is_swapped):
     shorter = BARCODE[10:20] + "".join(inside) + BARCODE[90:105]  # its ends do not hang over
     query, reference = (BARCODE, shorter) if is_swapped else (shorter, BARCODE)
     inner, outer = sorted((query, reference), key=len)
-    cigar = edlib.align(inner, outer, mode="HW", task="path")["cigar"]
-    columns = "".join(kind * int(length) for length, kind in STEP.findall(cigar))
-    found = align(query, reference)
+    path = find_path(inner, outer, None)
+    columns = "".join(kind * int(length) for length, kind in STEP.findall(path["cigar"]))
+    found = read_path(path, query, is_swapped)
     assert found.identity == columns.count("=") / len(columns)
     in_query = len(columns) - columns.count("I" if is_swapped else "D")
     assert found.coverage == in_query / len(query)
+
+
+def by_path_alone(query, reference):
+    """Align without a look at what lies on each other without gaps."""
+    inner, outer = sorted((query, reference), key=len)
+    is_swapped = len(query) > len(reference)
+    return read_path(find_path(inner, outer, None), query, is_swapped)
+
+
+def fewest_errors(inner, outer):
+    """Edit distance of `inner` to the nearest part of `outer`, by the whole table."""
+    above = [0] * (len(outer) + 1)
+    for number, letter in enumerate(inner, start=1):
+        line = [number]
+        for place, other in enumerate(outer, start=1):
+            pair = {letter, other}
+            agrees = len(pair) == 1 or ("N" in pair and pair & set("ACGT"))
+            line.append(min(above[place] + 1, line[-1] + 1, above[place - 1] + (not agrees)))
+        above = line
+    return min(above)
+
+
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from(["", "A", "N", "R", "CT", "NNN"])), max_size=6
+)
+
+
+@st.composite
+def related(draw):
+    """Two sequences that are changed parts of one, or have nothing in common."""
+    origin = draw(st.text("ACGT", min_size=1, max_size=70))
+    pair = []
+    for _ in range(2):
+        start = draw(st.integers(0, len(origin) - 1))
+        end = draw(st.integers(start + 1, len(origin)))
+        letters = list(draw(st.sampled_from([origin, origin[start:end], "TTAGC" + origin[start:]])))
+        for place, change in draw(CHANGES):
+            letters[int(place * (len(letters) - 1))] = change
+        pair.append("".join(letters) or "N")
+    return pair
+
+
+@settings(deadline=None, max_examples=300)
+@given(related())
+@example(["N", "ACGT"])
+@example(["ACGTACGTACGTR" + "N" * 20, "NNACGTACGTACGTN"])
+@example([BARCODE[:40] + "A" * 9 + BARCODE[40:], BARCODE])
+def test_alignments_are_those_of_the_path_but_for_ties(pair):
+    query, reference = pair
+    inner, outer = sorted(pair, key=len)
+    found, overlap = align(query, reference), find_overlap(inner, outer)
+    assert 0 <= found.identity <= 1
+    assert 0 <= found.coverage <= 1
+    fewest = fewest_errors(inner, outer)
+    assert (
+        edlib.align(inner, outer, mode="HW", additionalEqualities=ANY_BASE)["editDistance"]
+        == fewest
+    )
+    if overlap is not None and overlap.num_errors == fewest and inner not in outer:
+        identity = overlap.num_equal / overlap.num_columns
+        assert found == Alignment(identity, overlap.num_columns / len(query))
+    elif inner not in outer:
+        assert overlap is None or overlap.num_errors > fewest
+        assert found == by_path_alone(query, reference)
+
+
+def test_of_equally_good_alignments_the_one_without_gaps_is_preferred():
+    # Two substitutions, or a base lost and another gained: edlib takes the second.
+    query = BARCODE[:60] + "CA" + BARCODE[62:]
+    reference = BARCODE[:60] + "AG" + BARCODE[62:]
+    assert "I" in find_path(query, reference, None)["cigar"]
+    assert align(query, reference) == Alignment(118 / 120, 1.0)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_ends_that_hang_over_without_a_gap_are_cut_off(swap):
+    pair = (BARCODE[:100], BARCODE[15:115])
+    found = align(*(pair[::-1] if swap else pair))
+    assert found == Alignment(1.0, 0.85)

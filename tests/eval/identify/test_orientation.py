@@ -1,6 +1,9 @@
 import random
+import re
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barcodemae.eval.orientation import (
     STRAND_K,
@@ -44,3 +47,9 @@ def test_one_frame_without_stop_is_enough():
     assert has_open_frame("TAAATGATG")  # frames 1 and 2 are open
     assert not has_open_frame("TAACTAACTAAC")  # stops at 0, 4 and 8: all three frames
     assert has_open_frame("AGAAGGAGA")  # stops of vertebrates only
+
+
+@given(st.text("TAGN", max_size=60))
+def test_frames_are_those_of_every_stop(text):
+    frames = {match.start() % 3 for match in re.finditer("TAA|TAG", text)}
+    assert has_open_frame(text) == (len(frames) < 3)

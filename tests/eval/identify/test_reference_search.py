@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval import reference_search
@@ -7,6 +10,7 @@ from barcodemae.eval.reference_search import (
     ExactSearch,
     FaissSearch,
     build_faiss,
+    find_highest,
     unit_length,
 )
 
@@ -33,6 +37,37 @@ def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch):
     rows, cosines = brute_force(references, queries, 5)
     np.testing.assert_array_equal(found.rows, rows)
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monkeypatch):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 700)
+    references, queries = random_units(1500, 0), random_units(20, 1)
+    found = ExactSearch(references).search(queries, 5)
+    rows, cosines = brute_force(references, queries, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 400), st.booleans())
+def test_the_highest_scores_are_found_with_and_without_ties(seed, limit, num_columns, has_ties):
+    scores = np.random.default_rng(seed).normal(size=(3, num_columns)).astype(np.float32)
+    scores = torch.from_numpy(scores.round() if has_ties else scores)
+    found = find_highest(scores, limit)
+    kept = min(limit, num_columns)
+    assert all(len(set(line)) == kept for line in found.tolist())
+    highest = scores.sort(dim=1, descending=True).values[:, :kept]
+    torch.testing.assert_close(
+        scores.gather(1, found).sort(dim=1, descending=True).values, highest, rtol=0, atol=0
+    )
+
+
+def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly():
+    """Candidates hardly behind the last neighbour are not given up for their fast cosines."""
+    noise = np.random.default_rng(0).normal(size=(20, 256)).astype(np.float32)
+    references = unit_length(random_units(1, 1, width=256) + 1e-4 * noise)
+    found = ExactSearch(references).search(references, 5)
+    rows, _ = brute_force(references, references, 5)
+    np.testing.assert_array_equal(found.rows, rows)
 
 
 def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch):
