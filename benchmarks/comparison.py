@@ -25,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from barcodemae import BarcodeKmerTokenizer
 from barcodemae.eval.probing import choose_probes, run_probes
 from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.subjects import ProbeSettings, open_subject
+from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
 from barcodemae.training.batches import Share
 from barcodemae.training.export import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
@@ -154,9 +154,10 @@ def train_or_open(plan: Plan, config: PretrainConfig) -> Path:
     return encoder
 
 
-def measure(plan: Plan, encoder: Path, settings: ProbeSettings, probes: str) -> list[ResultRecord]:
+def measure(
+    plan: Plan, subject: Subject, settings: ProbeSettings, probes: str
+) -> list[ResultRecord]:
     """Probe one run; its cost goes into the records' counts."""
-    subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
     records = run_probes(subject, settings, choose_probes(probes))
     seen = {"training_steps": plan.steps, "barcodes_seen": plan.steps * BASE["batch_size"]}
     cost = {"training_teraflop": round(plan.flop / 1e12)}
@@ -187,7 +188,8 @@ def main(
         cache = out / plan.folder / f"records-{queries}.json"
         if not cache.is_file():
             encoder = train_or_open(plan, config_of(plan, data, out))
-            write_records(cache, measure(plan, encoder, settings, probes))
+            subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
+            write_records(cache, measure(plan, subject, settings, probes))
         records += [ResultRecord(**row) for row in json.loads(cache.read_text())]
         write_records(json_file, records)
         shown = {r.metric: round(r.value, 2) for r in records[-8:] if r.model == plan.label}
