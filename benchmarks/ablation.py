@@ -53,6 +53,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "hide 50 %": {"mask_ratio": 0.5},
     "hide 80 %": {"mask_ratio": 0.8},
     "hide 85 %": {"mask_ratio": 0.85},
+    "spans of 4": {"span_length": 4},
+    "spans of 10": {"span_length": 10},
     "score all hidden": {"scored_ratio": None},
     "k-mers of 5": {"k": 5},
     "k-mers of 4": {"k": 4},

@@ -64,6 +64,7 @@ class PretrainConfig(RunSettings):
     scored_ratio: Annotated[
         float | None, "Share of k-mers that are predicted, if fewer than are hidden."
     ] = None
+    span_length: Annotated[int, "Hide k-mers in runs of this many; 1 for each on its own."] = 1
     exact_masks: Annotated[bool, "The same count in every barcode, or Bernoulli."] = True
     random_fraction: Annotated[float, "Share of predicted k-mers shown as random ones."] = 0.0
     kept_fraction: Annotated[float, "Share of predicted k-mers shown as they are."] = 0.0
@@ -138,6 +139,7 @@ class PretrainConfig(RunSettings):
             random_fraction=self.random_fraction,
             kept_fraction=self.kept_fraction,
             window_fraction=self.window_fraction,
+            span_length=self.span_length,
         )
 
     def barcode_target_settings(self) -> TargetSettings:
