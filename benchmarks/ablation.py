@@ -61,12 +61,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "two encoder layers": {"num_hidden_layers": 2},
     "two decoder layers": {"decoder_num_hidden_layers": 2},
     "decoder of width 256": {"decoder_hidden_size": 256, "decoder_intermediate_size": 1024},
+    "modern towers": {"tower_type": "modernbert"},
     "learning rate doubled": {"learning_rate": 2e-3},
 }
 ALSO_READ = ("recipe", "no frame")  # runs that are read out in these ways too:
 OFFSETS = {"six offsets averaged": 6}
 POWERS = {"centred": 0.0, "whitened by 0.25": 0.25, "whitened by 0.5": 0.5}
-DTYPE = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,23 @@ def cost(change: str, data: Path, out: Path) -> float:
     return flop_per_step(RECIPE | CHANGES[change], data, out)
 
 
+def number_format(change: str) -> str:
+    """What a row is measured in: bfloat16 would round the frequencies of rotary positions."""
+    return "float32" if "tower_type" in CHANGES[change] else "bfloat16"
+
+
 def open_row(row: Row, encoder: Path, data: Path) -> Subject:
     """Open an encoder so that it reads its embedding out as the row says."""
+    dtype = number_format(row.change)
     if row.readout in OFFSETS:
-        embedder = OffsetEmbedder(load_embedder(encoder, dtype=DTYPE), OFFSETS[row.readout])
+        embedder = OffsetEmbedder(load_embedder(encoder, dtype=dtype), OFFSETS[row.readout])
         return Subject(row.name, CachedEmbedder(embedder))
     if row.readout in POWERS:
         folder = encoder.with_name(f"encoder-{row.readout.replace(' ', '-')}")
         shutil.copytree(encoder, folder, dirs_exist_ok=True)
         whiten_folder(folder, WhiteningSettings(dataset=data, power=POWERS[row.readout]))
         encoder = folder
-    return open_subject(f"{row.name}={encoder}", dtype=DTYPE)
+    return open_subject(f"{row.name}={encoder}", dtype=dtype)
 
 
 def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[ResultRecord]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
+from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
@@ -65,6 +66,13 @@ def table_of_positions(is_selected: Tensor) -> Tensor:
     order = torch.argsort((~is_selected).to(torch.uint8), dim=1, stable=True)[:, :width]  # (B, N)
     is_filled = torch.arange(width, device=is_selected.device) < counts  # (B, N)
     return order.masked_fill(~is_filled, NO_POSITION)
+
+
+def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
+    """Initialise a stock encoder, without the pooler that BERT would bring."""
+    options = {"add_pooling_layer": False} if config.model_type == "bert" else {}
+    tower: PreTrainedModel = AutoModel.from_config(config, **options)
+    return tower
 
 
 @dataclass
@@ -122,7 +130,6 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _no_split_modules = ["BertEmbeddings", "BertLayer"]  # noqa: RUF012 (transformers' own form)
 
     def __init__(self, config: BarcodeMAEConfig, *args: Any, **kwargs: Any) -> None:
         # Fields changed after construction (`from_pretrained(folder, k=4)`) were not validated.
@@ -161,12 +168,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder_config(), add_pooling_layer=False)
+        self.encoder = build_tower(config.encoder_config())
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the k-mer embedding table, (vocab, D)."""
-        return self.encoder.get_input_embeddings()  # type: ignore[no-any-return]
+        return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the k-mer embedding table."""
@@ -285,7 +292,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             width = config.decoder_hidden_size
             if config.decoder_projection:
                 self.projection = nn.Linear(config.hidden_size, width)
-            self.decoder = AutoModel.from_config(config.decoder_config(), add_pooling_layer=False)
+            self.decoder = build_tower(config.decoder_config())
             # Where [MASK] goes through the encoder, no position is filled in; a parameter without
             # a gradient would stall distributed training.
             self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)

@@ -7,7 +7,7 @@ What it shares with fine-tuning (`--data`, `--batch-size`, recipes, checks) is i
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from huggingface_hub.errors import StrictDataclassError
 
@@ -22,6 +22,7 @@ from barcodemae.training.run_settings import RunSettings, load_recipe, recipe_na
 
 __all__ = ["PretrainConfig", "load_recipe", "recipe_names"]
 
+TowerType = Literal["bert", "modernbert"]
 MIN_POSITIONS = 512  # as published; inputs of more k-mers get more
 
 
@@ -49,6 +50,9 @@ class PretrainConfig(RunSettings):
     frame: Annotated[
         bool, "Bring barcodes into a common frame, so that k-mers stand where they belong."
     ] = False
+    tower_type: Annotated[
+        TowerType, "What encoder and decoder are made of; modernbert has rotary positions."
+    ] = "bert"
     hidden_size: Annotated[int, "Encoder width."] = 768
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
     num_attention_heads: Annotated[int, "Encoder attention heads."] = 6
