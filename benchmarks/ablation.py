@@ -48,6 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "barcode loss, weight 1": {"barcode_loss_weight": 1.0},
     "relatives not whitened": {"barcode_relatives_whitening": 0.0},
     "transversions as transitions": {"barcode_transversion_cost": 1.0},
+    "genus loss, weight 0.1 (uses labels)": {"taxon_loss_weight": 0.1},
     "components not whitened": {"barcode_whitening": 0.0},
     "hide 20 %": {"mask_ratio": 0.2},
     "hide 50 %": {"mask_ratio": 0.5},

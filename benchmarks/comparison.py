@@ -110,11 +110,10 @@ def config_of(plan: Plan, data: Path, out: Path) -> PretrainConfig:
 def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
     """Count the floating-point operations of the matrix products in one step.
 
-    The barcode loss has none, so its targets are not computed for this.
+    The barcode loss has none and naming taxa next to none, so neither is computed for this.
     """
-    config = PretrainConfig.resolve(
-        BASE | changes | {"barcode_loss_weight": 0.0}, data=data, output=out
-    )
+    without = {"barcode_loss_weight": 0.0, "taxon_loss_weight": 0.0}
+    config = PretrainConfig.resolve(BASE | changes | without, data=data, output=out)
     share = Share(batch_size=config.batch_size, micro_batch_size=config.batch_size)
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=True)

@@ -17,7 +17,12 @@ NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers fo
 # 2104.09864), is what it takes itself where a token sees about as many others as a barcode has.
 ROTARY_BASE = 10_000.0
 # Fields that files of older releases lack; at these values they are left out of new files too.
-YOUNGER_FIELDS = {"tower_type": "bert"}
+YOUNGER_FIELDS = {
+    "tower_type": "bert",
+    "taxon_loss_weight": 0.0,
+    "taxon_rank": "genus",
+    "num_taxa": 0,
+}
 
 
 @strict
@@ -54,6 +59,11 @@ class BarcodeMAEConfig(PreTrainedConfig):
         barcode_loss_weight: Weight of a second loss, beside that of the hidden k-mers: one minus
             the cosine between the mean over the visible tokens and a vector of the same width
             that describes the whole barcode. 0 is the published recipe: no such loss.
+        taxon_loss_weight: Weight of a third loss: naming the taxon from the mean over the visible
+            tokens by a linear head, which the encoder alone does not keep. It reads labels, so
+            such a model is not self-supervised. 0 is the published recipe: no such loss.
+        taxon_rank: Rank of those taxa.
+        num_taxa: Number of them in the training data; 0 without that loss.
         encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
         hidden_act: Activation of the feed-forward layers.
         hidden_dropout_prob: Dropout after embeddings, attention and feed-forward layers.
@@ -87,6 +97,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
     decoder_intermediate_size: int = 3072
     decoder_projection: bool = True
     barcode_loss_weight: float | int = 0.0
+    taxon_loss_weight: float | int = 0.0
+    taxon_rank: str = "genus"
+    num_taxa: int = 0
     encoder_sees_mask: bool = False
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
@@ -227,10 +240,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
             )
 
     def _validate_modes(self) -> None:
-        if self.barcode_loss_weight < 0:
-            raise ValueError(
-                f"barcode_loss_weight must not be negative, got {self.barcode_loss_weight}"
-            )
+        for name in ("barcode_loss_weight", "taxon_loss_weight", "num_taxa"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         has_decoder = self.decoder_num_hidden_layers > 0
         if not has_decoder and not self.encoder_sees_mask:
             raise ValueError(

@@ -163,6 +163,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         r"^decoder\.",
         r"^projection\.",
         r"^head\.",
+        r"^taxon_head\.",
         r"^classifier\.",
     ]
 
@@ -298,6 +299,9 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = nn.Linear(width, config.num_kmers)
+        self.taxon_head: nn.Linear | None = None
+        if config.num_taxa > 0:
+            self.taxon_head = nn.Linear(config.hidden_size, config.num_taxa)
         self.post_init()
 
     @can_return_tuple
@@ -309,6 +313,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         visible_positions: Tensor | None = None,
         target_positions: Tensor | None = None,
         barcode_targets: Tensor | None = None,
+        taxon_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Encode the visible k-mers, put the hidden ones back, decode, score.
@@ -323,6 +328,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
                 found from `labels` if None.
             barcode_targets: Vectors that describe the whole barcodes, (B, D); with them and
                 labels, the loss includes `barcode_loss_weight` times that of the mean.
+            taxon_labels: Number of each barcode's taxon, -100 where it is not known, (B,); with
+                them and labels, the loss includes `taxon_loss_weight` times that of naming them.
             **kwargs: Passed on to the encoder.
 
         Returns:
@@ -338,10 +345,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
         loss, logits, target_positions = self.score(decoded, labels, target_positions)
-        if loss is not None and barcode_targets is not None:
-            mean = masked_mean(encoded.last_hidden_state, encoded.attention_mask)  # (B, D)
-            weight = self.config.barcode_loss_weight
-            loss = loss + weight * barcode_loss(mean, barcode_targets)
+        if loss is not None:
+            loss = loss + self.mean_loss(encoded, barcode_targets, taxon_labels)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -349,6 +354,25 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
+
+    def mean_loss(
+        self,
+        encoded: BarcodeMAEModelOutput,
+        barcode_targets: Tensor | None,
+        taxon_labels: Tensor | None,
+    ) -> Tensor | float:
+        """Score what the mean over the visible tokens tells; see `forward`."""
+        loss: Tensor | float = 0.0
+        if barcode_targets is None and taxon_labels is None:
+            return loss
+        hidden_states = cast("Tensor", encoded.last_hidden_state)
+        mean = masked_mean(hidden_states, encoded.attention_mask)  # (B, D)
+        if barcode_targets is not None:
+            loss = loss + self.config.barcode_loss_weight * barcode_loss(mean, barcode_targets)
+        if taxon_labels is not None and self.taxon_head is not None:
+            logits = self.taxon_head(mean)  # (B, taxa)
+            loss = loss + self.config.taxon_loss_weight * taxon_loss(logits, taxon_labels)
+        return loss
 
     def restore_hidden(self, encoded: BarcodeMAEModelOutput, num_tokens: int) -> Tensor:
         """Put encoded tokens back in place and the mask embedding everywhere else, (B, L, E)."""
@@ -407,6 +431,12 @@ def barcode_loss(mean: Tensor, targets: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(mean.float(), targets.float(), dim=-1).mean()
 
 
+def taxon_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, taxa) over the labels (B,) that are known; 0 if none is."""
+    total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (labels != IGNORE_INDEX).sum().clamp(min=1)
+
+
 class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
     """The same weights with logits over the full vocabulary, for `pipeline("fill-mask")`."""
 
@@ -445,7 +475,12 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
 class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
     """A linear head on the masked mean of the encoder, e.g. for species or genus."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^projection\.", r"^head\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"^decoder\.",
+        r"^projection\.",
+        r"^head\.",
+        r"^taxon_head\.",
+    ]
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
@@ -526,4 +561,5 @@ __all__ = [
     "kmer_cross_entropy",
     "masked_mean",
     "table_of_positions",
+    "taxon_loss",
 ]

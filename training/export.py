@@ -50,6 +50,7 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
 }
 # Entries of the full config that the native encoder's keeps under `barcodemae`.
 TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
+TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # if it was
 # What an Inference Endpoint installs on top of its image, which brings torch.
 ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
 # The names that every release of sentence-transformers reads, and text-embeddings-inference too.
@@ -138,7 +139,8 @@ def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
     # `from_pretrained` loads it as it is.
     config.pad_token_id = model.config.unk_token_id
     # What the encoder alone cannot tell: how it was trained. Configs keep unknown entries.
-    config.barcodemae = {name: getattr(model.config, name) for name in TRAINED_WITH}
+    names = TRAINED_WITH + (TRAINED_WITH_LABELS if model.config.num_taxa else ())
+    config.barcodemae = {name: getattr(model.config, name) for name in names}
     native: PreTrainedModel = type(encoder)(config)
     weights = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
     # BERT was trained without a pooler. Left out, `AutoModel` would report it missing and invent

@@ -103,6 +103,8 @@ class MaskedBatch:
         target_positions: Predicted positions, ascending, -1 for fill-up, (B, T).
         barcode_targets: What the mean of the visible tokens is to predict about the whole
             barcode (`training.barcode_targets`), (B, D); None for nothing.
+        taxon_labels: Number of each barcode's taxon, -100 where it is not known, (B,); None if
+            taxa are not to be named.
     """
 
     input_ids: Tensor
@@ -111,6 +113,7 @@ class MaskedBatch:
     visible_positions: Tensor
     target_positions: Tensor
     barcode_targets: Tensor | None = None
+    taxon_labels: Tensor | None = None
 
     @property
     def num_targets(self) -> int:

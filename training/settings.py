@@ -16,6 +16,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig
 from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
 from barcodemae.training.barcode_targets import TargetSettings
+from barcodemae.training.finetune_settings import Rank
 from barcodemae.training.masking import Masking
 from barcodemae.training.run_settings import RunSettings, load_recipe, recipe_names
 
@@ -90,6 +91,13 @@ class PretrainConfig(RunSettings):
         float, "Scale what differs between close relatives by its variance ** -X."
     ] = 0.0
 
+    taxon_loss_weight: Annotated[
+        float,
+        "Weight of naming the taxon from the mean; reads labels: no longer self-supervised. "
+        "0 for none.",
+    ] = 0.0
+    taxon_rank: Annotated[Rank, "Rank of the taxa that --taxon-loss-weight has named."] = "genus"
+
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
     def __post_init__(self) -> None:
@@ -155,13 +163,14 @@ class PretrainConfig(RunSettings):
             relatives_whitening=self.barcode_relatives_whitening,
         )
 
-    def model_config(self) -> BarcodeMAEConfig:
-        """The model these settings describe."""
+    def model_config(self, num_taxa: int = 0) -> BarcodeMAEConfig:
+        """The model these settings describe, with a head for so many taxa."""
         same_name = {field.name for field in dataclasses.fields(self)} & {
             field.name for field in dataclasses.fields(BarcodeMAEConfig)
         }
         return BarcodeMAEConfig(
             **{name: getattr(self, name) for name in same_name},
+            num_taxa=num_taxa,
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
             max_position_embeddings=max(MIN_POSITIONS, self.max_length_bp // self.k),
