@@ -20,7 +20,7 @@ ROTARY_BASE = 10_000.0
 YOUNGER_FIELDS = {
     "tower_type": "bert",
     "taxon_loss_weight": 0.0,
-    "taxon_rank": "genus",
+    "taxon_rank": None,
     "num_taxa": 0,
 }
 
@@ -62,7 +62,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
         taxon_loss_weight: Weight of a third loss: naming the taxon from the mean over the visible
             tokens by a linear head, which the encoder alone does not keep. It reads labels, so
             such a model is not self-supervised. 0 is the published recipe: no such loss.
-        taxon_rank: Rank of those taxa.
+        taxon_rank: Rank of those taxa; None without that loss.
         num_taxa: Number of them in the training data; 0 without that loss.
         encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
         hidden_act: Activation of the feed-forward layers.
@@ -98,7 +98,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
     decoder_projection: bool = True
     barcode_loss_weight: float | int = 0.0
     taxon_loss_weight: float | int = 0.0
-    taxon_rank: str = "genus"
+    taxon_rank: str | None = None
     num_taxa: int = 0
     encoder_sees_mask: bool = False
     hidden_act: str = "gelu"

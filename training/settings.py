@@ -168,9 +168,10 @@ class PretrainConfig(RunSettings):
         same_name = {field.name for field in dataclasses.fields(self)} & {
             field.name for field in dataclasses.fields(BarcodeMAEConfig)
         }
+        values = {name: getattr(self, name) for name in same_name}
+        values |= {"num_taxa": num_taxa, "taxon_rank": self.taxon_rank if num_taxa else None}
         return BarcodeMAEConfig(
-            **{name: getattr(self, name) for name in same_name},
-            num_taxa=num_taxa,
+            **values,
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
             max_position_embeddings=max(MIN_POSITIONS, self.max_length_bp // self.k),

@@ -73,11 +73,12 @@ def test_batches_carry_the_taxa_of_their_barcodes(settings, simulated):
     assert batch.taxon_labels is None
 
 
-def test_a_run_learns_taxa_and_records_what_they_were(settings, simulated):
-    result = pretrain(settings(**LABELS, taxon_rank="species"))
-    num_taxa = len(Taxa.read(simulated, ("pretrain", "train"), "species").classes)
-    assert json.loads((result.output / "settings.json").read_text())["taxon_rank"] == "species"
-    expected = {"taxon_loss_weight": 0.5, "taxon_rank": "species", "num_taxa": num_taxa}
+@pytest.mark.parametrize("rank", ["genus", "species"])
+def test_a_run_learns_taxa_and_records_what_they_were(settings, simulated, rank):
+    result = pretrain(settings(**LABELS, taxon_rank=rank))
+    num_taxa = len(Taxa.read(simulated, ("pretrain", "train"), rank).classes)
+    assert json.loads((result.output / "settings.json").read_text())["taxon_rank"] == rank
+    expected = {"taxon_loss_weight": 0.5, "taxon_rank": rank, "num_taxa": num_taxa}
     full = json.loads((result.output / "config.json").read_text())
     native = json.loads((result.output / "encoder" / "config.json").read_text())
     assert expected.items() <= full.items()
