@@ -2,13 +2,18 @@
 
 Trains the recipe from random weights at a small size, with most k-mers hidden as in its first
 stage, then the same with one thing changed, for the same FLOP, and measures 1-NN genus accuracy on
-`val_unseen` (plain mean): the split that choices are made on. Prints a table: change, steps,
-accuracy, barcodes per second of training.
-Runs in OUT are not repeated.
+`val_unseen` (plain mean): the split that choices are made on. Of some runs the embedding is also
+read out in other ways, which takes no training. Prints a table: seed, row, steps, accuracy,
+barcodes per second of training.
+What is in OUT is not repeated; seeds come one after the other, so an early stop leaves whole ones.
 """
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +21,12 @@ import typer
 from comparison import BASE, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
 
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.subjects import ProbeSettings
+from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
+from barcodemae.eval.whitening import WhiteningSettings, whiten_folder
 from barcodemae.training.settings import PretrainConfig
 
 
@@ -39,25 +48,101 @@ CHANGES: dict[str, dict[str, Any]] = {
     "barcode loss, weight 1": {"barcode_loss_weight": 1.0},
     "relatives not whitened": {"barcode_relatives_whitening": 0.0},
     "transversions as transitions": {"barcode_transversion_cost": 1.0},
+    "genus loss, weight 0.1 (uses labels)": {"taxon_loss_weight": 0.1},
     "components not whitened": {"barcode_whitening": 0.0},
     "hide 20 %": {"mask_ratio": 0.2},
+    "hide 50 %": {"mask_ratio": 0.5},
     "hide 80 %": {"mask_ratio": 0.8},
+    "hide 85 %": {"mask_ratio": 0.85},
+    "spans of 4": {"span_length": 4},
+    "spans of 10": {"span_length": 10},
     "score all hidden": {"scored_ratio": None},
     "k-mers of 5": {"k": 5},
     "k-mers of 4": {"k": 4},
     "two encoder layers": {"num_hidden_layers": 2},
     "two decoder layers": {"decoder_num_hidden_layers": 2},
     "decoder of width 256": {"decoder_hidden_size": 256, "decoder_intermediate_size": 1024},
+    "modern towers": {"tower_type": "modernbert"},
     "learning rate doubled": {"learning_rate": 2e-3},
 }
+ALSO_READ = ("recipe", "no frame")  # runs that are read out in these ways too:
+OFFSETS = {"six offsets averaged": 6}
+POWERS = {"centred": 0.0, "whitened by 0.25": 0.25, "whitened by 0.5": 0.5}
 
 
-def row(plan: Plan, config: PretrainConfig, settings: ProbeSettings) -> dict[str, Any]:
-    """Train and probe one variant."""
-    cache = config.output / "row.json"
-    if not cache.is_file():
-        encoder = train_or_open(plan, config)
-        records = measure(plan, encoder, settings, "1nn")
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        change: Key of `CHANGES`.
+        readout: How the embedding is read out, a key of `OFFSETS` or `POWERS`; empty for the mean.
+    """
+
+    change: str
+    readout: str = ""
+
+    @property
+    def name(self) -> str:
+        """How the row is called."""
+        return f"{self.change}, {self.readout}" if self.readout else self.change
+
+    @property
+    def file(self) -> str:
+        """Where its records are kept, in the run's folder."""
+        return f"row-{self.readout.replace(' ', '-')}.json" if self.readout else "row.json"
+
+
+def all_rows() -> Iterator[Row]:
+    """List the rows in the order of the table."""
+    for change in CHANGES:
+        yield Row(change)
+        if change in ALSO_READ:
+            yield from (Row(change, readout) for readout in (*OFFSETS, *POWERS))
+
+
+@cache
+def cost(change: str, data: Path, out: Path) -> float:
+    """FLOP of one step of a variant."""
+    return flop_per_step(RECIPE | CHANGES[change], data, out)
+
+
+def number_format(change: str) -> str:
+    """What a row is measured in: bfloat16 would round the frequencies of rotary positions."""
+    return "float32" if "tower_type" in CHANGES[change] else "bfloat16"
+
+
+def open_row(row: Row, encoder: Path, data: Path) -> Subject:
+    """Open an encoder so that it reads its embedding out as the row says."""
+    dtype = number_format(row.change)
+    if row.readout in OFFSETS:
+        embedder = OffsetEmbedder(load_embedder(encoder, dtype=dtype), OFFSETS[row.readout])
+        return Subject(row.name, CachedEmbedder(embedder))
+    if row.readout in POWERS:
+        folder = encoder.with_name(f"encoder-{row.readout.replace(' ', '-')}")
+        shutil.copytree(encoder, folder, dirs_exist_ok=True)
+        whiten_folder(folder, WhiteningSettings(dataset=data, power=POWERS[row.readout]))
+        encoder = folder
+    return open_subject(f"{row.name}={encoder}", dtype=dtype)
+
+
+def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[ResultRecord]:
+    """Measure one row; how it is read out goes into the records' protocol."""
+    records = measure(plan, open_row(row, encoder, settings.dataset), settings, "1nn")
+    choice = {
+        **({"offsets": OFFSETS[row.readout]} if row.readout in OFFSETS else {}),
+        **({"whitening": POWERS[row.readout]} if row.readout in POWERS else {}),
+    }
+    return [dataclasses.replace(r, protocol={**r.protocol, **choice}) for r in records]
+
+
+def train_and_probe(
+    row: Row, plan: Plan, config: PretrainConfig, settings: ProbeSettings
+) -> dict[str, Any]:
+    """Train a variant, unless it is there, and measure one row of it."""
+    kept = config.output / row.file
+    if not kept.is_file():
+        records = probe(row, plan, train_or_open(plan, config), settings)
         history = json.loads((config.output / "history.json").read_text())
         rates = [
             entry["barcodes_per_second"] for entry in history if "barcodes_per_second" in entry
@@ -66,9 +151,17 @@ def row(plan: Plan, config: PretrainConfig, settings: ProbeSettings) -> dict[str
             "rate": sorted(rates)[len(rates) // 2],
             "records": [dataclasses.asdict(record) for record in records],
         }
-        cache.write_text(json.dumps(result))
-    found: dict[str, Any] = json.loads(cache.read_text())
+        kept.write_text(json.dumps(result))
+    found: dict[str, Any] = json.loads(kept.read_text())
     return found
+
+
+def choose_rows(only: list[str]) -> list[Row]:
+    """Find rows by name, or all if none is named."""
+    rows = list(all_rows())
+    if unknown := set(only) - {row.name for row in rows}:
+        raise typer.BadParameter(f"no such row: {', '.join(sorted(unknown))}")
+    return [row for row in rows if not only or row.name in only]
 
 
 def main(
@@ -76,31 +169,36 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")],
     json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
     steps: Annotated[int, typer.Option(help="Steps of the recipe itself.")] = 800,
-    seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
-    only: Annotated[str, typer.Option(help="Some of the changes, comma-separated.")] = "",
+    seeds: Annotated[int, typer.Option(help="Repeats of everything.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="A row; again for more of them.")] = None,
 ) -> None:
     """Train and probe the recipe and its variants."""
     disable_progress_bar()
-    command = f"python benchmarks/ablation.py --data {data.name} --steps {steps} --seed {seed}"
+    rows = choose_rows(only or [])
+    command = f"python benchmarks/ablation.py --data {data.name} --steps {steps} --seeds {seeds}"
     settings = ProbeSettings(dataset=data, queries="val_unseen", command=command)
     records: list[ResultRecord] = []
-    budget = steps * flop_per_step(RECIPE, data, out)
-    typer.echo(
-        "| change | steps | 1-NN genus, val_unseen (%) | barcodes/s |\n| --- | --- | --- | --- |"
-    )
-    for name, change in CHANGES.items():
-        if only and name not in only.split(","):
-            continue
-        variant = RECIPE | change
-        plan = Plan(name, name, round(budget / flop_per_step(variant, data, out)), seed, budget)
-        config = PretrainConfig.resolve(
-            variant, data=data, output=out / plan.folder, seed=seed, max_steps=plan.steps
-        )
-        result = row(plan, config, settings)
-        records += [ResultRecord(**entry) for entry in result["records"]]
-        write_records(json_file, records)
-        accuracy = next(r["value"] for r in result["records"] if r["metric"] == "accuracy")
-        typer.echo(f"| {name} | {plan.steps} | {accuracy:.2f} | {result['rate']:.0f} |")
+    budget = steps * cost("recipe", data, out)
+    typer.echo("| seed | row | steps | 1-NN genus, val_unseen (%) | barcodes/s |")
+    typer.echo("| --- | --- | --- | --- | --- |")
+    for seed in range(seeds):
+        for row in rows:
+            num_steps = round(budget / cost(row.change, data, out))
+            plan = Plan(row.change, row.change, num_steps, seed, budget)
+            config = PretrainConfig.resolve(
+                RECIPE | CHANGES[row.change],
+                data=data,
+                output=out / plan.folder,
+                seed=seed,
+                max_steps=num_steps,
+            )
+            result = train_and_probe(row, plan, config, settings)
+            records += [ResultRecord(**entry) for entry in result["records"]]
+            write_records(json_file, records)
+            accuracy = next(r["value"] for r in result["records"] if r["metric"] == "accuracy")
+            typer.echo(
+                f"| {seed} | {row.name} | {num_steps} | {accuracy:.2f} | {result['rate']:.0f} |"
+            )
 
 
 if __name__ == "__main__":

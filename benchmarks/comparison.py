@@ -25,7 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from barcodemae import BarcodeKmerTokenizer
 from barcodemae.eval.probing import choose_probes, run_probes
 from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.subjects import ProbeSettings, open_subject
+from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
 from barcodemae.training.batches import Share
 from barcodemae.training.export import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
@@ -110,11 +110,10 @@ def config_of(plan: Plan, data: Path, out: Path) -> PretrainConfig:
 def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
     """Count the floating-point operations of the matrix products in one step.
 
-    The barcode loss has none, so its targets are not computed for this.
+    The barcode loss has none and naming taxa next to none, so neither is computed for this.
     """
-    config = PretrainConfig.resolve(
-        BASE | changes | {"barcode_loss_weight": 0.0}, data=data, output=out
-    )
+    without = {"barcode_loss_weight": 0.0, "taxon_loss_weight": 0.0}
+    config = PretrainConfig.resolve(BASE | changes | without, data=data, output=out)
     share = Share(batch_size=config.batch_size, micro_batch_size=config.batch_size)
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=True)
@@ -154,9 +153,10 @@ def train_or_open(plan: Plan, config: PretrainConfig) -> Path:
     return encoder
 
 
-def measure(plan: Plan, encoder: Path, settings: ProbeSettings, probes: str) -> list[ResultRecord]:
+def measure(
+    plan: Plan, subject: Subject, settings: ProbeSettings, probes: str
+) -> list[ResultRecord]:
     """Probe one run; its cost goes into the records' counts."""
-    subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
     records = run_probes(subject, settings, choose_probes(probes))
     seen = {"training_steps": plan.steps, "barcodes_seen": plan.steps * BASE["batch_size"]}
     cost = {"training_teraflop": round(plan.flop / 1e12)}
@@ -187,7 +187,8 @@ def main(
         cache = out / plan.folder / f"records-{queries}.json"
         if not cache.is_file():
             encoder = train_or_open(plan, config_of(plan, data, out))
-            write_records(cache, measure(plan, encoder, settings, probes))
+            subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
+            write_records(cache, measure(plan, subject, settings, probes))
         records += [ResultRecord(**row) for row in json.loads(cache.read_text())]
         write_records(json_file, records)
         shown = {r.metric: round(r.value, 2) for r in records[-8:] if r.model == plan.label}

@@ -7,10 +7,10 @@ A page says where a table comes from, and this program writes it there:
     <!-- end -->
 
 `table` is `barcodemae leaderboard` with the YAML file as `--systems`; `changes` is one line per
-model with its 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per
-model and mode. `--check` writes nothing and fails if a page is not what its files say; the tests
-run it. `--figures` also draws the pictures of docs/ from the same files. In: pages and results
-files. Out: the pages. Guarded by tests/test_results_page.py.
+model with its 1-NN accuracy, in the order of the file, a mean if there are several seeds; `masks`
+is a masking study, one line per model and mode. `--check` writes nothing and fails if a page is not
+what its files say; the tests run it. `--figures` also draws the pictures of docs/ from the same
+files. In: pages and results files. Out: the pages. Guarded by tests/test_results_page.py.
 """
 
 import re
@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.leaderboard import build_table
+from barcodemae.eval.leaderboard import average, build_table
 from barcodemae.eval.masked_embedder import MODES
 from barcodemae.eval.records import ResultRecord, read_all_records
 from barcodemae.eval.study_plot import LABELS, plot_mask_study
@@ -47,18 +47,22 @@ def leaderboard(records: Sequence[ResultRecord], systems: Systems) -> str:
 
 
 def changes(records: Sequence[ResultRecord], _: Systems) -> str:
-    """One line per model: its 1-NN accuracy."""
+    """One line per model: its 1-NN accuracy, the mean over training seeds."""
     lines = [
         "| model | 1-NN accuracy (%) | steps | barcodes seen |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for record in records:
-        if (record.probe, record.metric) == ("1nn", "accuracy"):
-            value = f"{record.value:.1f} ({record.low:.1f}-{record.high:.1f})"
-            facts = {"step": 0, "barcodes_seen": 0, **record.protocol, **record.counts}
-            steps, seen = facts.get("training_steps", facts["step"]), facts["barcodes_seen"]
-            lines.append(f"| {record.model} | {value} | {steps:,} | {seen:,} |")
-    return "\n".join(lines) + "\n"
+    own = [record for record in records if (record.probe, record.metric) == ("1nn", "accuracy")]
+    for model in dict.fromkeys(record.model for record in own):
+        repeats = [record for record in own if record.model == model]
+        cell = average(repeats)
+        value = f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
+        facts = {"step": 0, "barcodes_seen": 0, **repeats[0].protocol, **repeats[0].counts}
+        steps, seen = facts.get("training_steps", facts["step"]), facts["barcodes_seen"]
+        lines.append(f"| {model} | {value} | {steps:,} | {seen:,} |")
+    seeds = len({record.training_seed for record in own})
+    means = f"\nMeans over {seeds} training seeds, and of their intervals.\n" if seeds > 1 else ""
+    return "\n".join(lines) + "\n" + means
 
 
 def masks(records: Sequence[ResultRecord], _: Systems) -> str:

@@ -33,8 +33,8 @@ UNUSED = ("contact_head.",)  # no token vector passes through
 
 
 def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
-    """Say whether a folder is an ESM or ModernBERT that reads DNA."""
-    if settings.get("model_type") not in KINDS:
+    """Say whether a folder is an ESM or ModernBERT that reads DNA, and no encoder of ours."""
+    if settings.get("model_type") not in KINDS or "barcodemae" in settings:
         return False
     kind, file, _ = KINDS[settings["model_type"]]
     if not (folder / file).is_file():

@@ -18,6 +18,7 @@ from barcodemae.eval.embedding import check_revision, load_embedder
 from barcodemae.eval.finetune import NetworkEmbedder
 from barcodemae.eval.foreign import ForeignEmbedder
 from barcodemae.eval.model_embedder import AutoModelEmbedder
+from barcodemae.eval.offsets import OffsetEmbedder
 from barcodemae.eval.probe_data import CachedEmbedder
 from barcodemae.eval.records import ResultRecord
 from barcodemae.eval.scores import Score
@@ -109,6 +110,13 @@ def open_subject(name: str, **options: Any) -> Subject:
     return Subject(shown, cached, revision)
 
 
+def innermost(model: Embedder | Searcher) -> Embedder | Searcher:
+    """Return what computes, without the cache or the offsets around it."""
+    while isinstance(model, CachedEmbedder | OffsetEmbedder):
+        model = model.embedder
+    return model
+
+
 def architecture_of(model: Embedder | Searcher) -> str:
     """Say what kind of system a model is, for the first column of the table.
 
@@ -119,7 +127,7 @@ def architecture_of(model: Embedder | Searcher) -> str:
         return "alignment search"
     if isinstance(model, KmerCounts):
         return "k-mer counts"
-    inner = model.embedder if isinstance(model, CachedEmbedder) else model
+    inner = innermost(model)
     if isinstance(inner, AutoModelEmbedder):
         config = inner.model.config
         trained_with = getattr(config, "barcodemae", None) or {}
@@ -131,7 +139,7 @@ def architecture_of(model: Embedder | Searcher) -> str:
 
 def precision_of(model: Embedder | Searcher) -> dict[str, str]:
     """Name the number format a network computes in, as an entry of the protocol."""
-    inner = model.embedder if isinstance(model, CachedEmbedder) else model
+    inner = innermost(model)
     if not isinstance(inner, NetworkEmbedder):
         return {}
     return {"dtype": str(next(inner.model.parameters()).dtype).removeprefix("torch.")}

@@ -36,6 +36,7 @@ COMMON_FILES = (CARD_FILE, "config.json", "tokenizer_config.json")
 REQUIRED = {
     "barcodemae": (*COMMON_FILES, *CODE_FILES, *ENDPOINT_FILES),
     "bert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
+    "modernbert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
 }
 # Present in some folders; everything else is not ours to publish.
 ALLOWED = (
@@ -79,7 +80,7 @@ class ModelFolder:
 
     @property
     def model_type(self) -> str:
-        """`barcodemae` for the full model, `bert` for the native encoder."""
+        """`barcodemae` for the full model, `bert` or `modernbert` for the native encoder."""
         kind = self.config.get("model_type")
         if kind not in REQUIRED:
             raise CheckpointError(f"{self.path}: is not a BarcodeMAE model folder")
@@ -88,7 +89,7 @@ class ModelFolder:
     @property
     def is_native(self) -> bool:
         """Whether this is the plain encoder."""
-        return self.model_type == "bert"
+        return self.model_type != "barcodemae"
 
     @property
     def pipeline_tag(self) -> str:

@@ -4,15 +4,25 @@ This file goes to the Hub verbatim, so it imports only transformers and huggingf
 Guarded by tests/modeling_barcodemae/test_configuration.py.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import BertConfig
+from transformers import BertConfig, ModernBertConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import PreTrainedConfig
 
 
 NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers follow
+# ModernBERT's own base is for 8,192 tokens. This one, of the first rotary positions (arXiv
+# 2104.09864), is what it takes itself where a token sees about as many others as a barcode has.
+ROTARY_BASE = 10_000.0
+# Fields that files of older releases lack; at these values they are left out of new files too.
+YOUNGER_FIELDS = {
+    "tower_type": "bert",
+    "taxon_loss_weight": 0.0,
+    "taxon_rank": None,
+    "num_taxa": 0,
+}
 
 
 @strict
@@ -30,6 +40,10 @@ class BarcodeMAEConfig(PreTrainedConfig):
     The defaults are the published BarcodeMAE: 6 + 6 layers, 6 heads, width 768, k = 6.
 
     Args:
+        tower_type: What both towers are made of: `bert` as published, or `modernbert`: rotary
+            positions, normalisation before each block, no biases, every token attends to all
+            others; gated feed-forward layers cost half as much again at the same
+            `intermediate_size`. It knows how far apart k-mers are, not where in the barcode.
         k: Length of a k-mer in bp; the vocabulary is 4**k k-mers and two special tokens.
         hidden_size: Width of the encoder.
         num_hidden_layers: Number of encoder layers.
@@ -45,6 +59,11 @@ class BarcodeMAEConfig(PreTrainedConfig):
         barcode_loss_weight: Weight of a second loss, beside that of the hidden k-mers: one minus
             the cosine between the mean over the visible tokens and a vector of the same width
             that describes the whole barcode. 0 is the published recipe: no such loss.
+        taxon_loss_weight: Weight of a third loss: naming the taxon from the mean over the visible
+            tokens by a linear head, which the encoder alone does not keep. It reads labels, so
+            such a model is not self-supervised. 0 is the published recipe: no such loss.
+        taxon_rank: Rank of those taxa; None without that loss.
+        num_taxa: Number of them in the training data; 0 without that loss.
         encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
         hidden_act: Activation of the feed-forward layers.
         hidden_dropout_prob: Dropout after embeddings, attention and feed-forward layers.
@@ -65,6 +84,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
 
     model_type = "barcodemae"
 
+    tower_type: Literal["bert", "modernbert"] = "bert"
     k: int = 6
     vocab_size: int | None = None
     hidden_size: int = 768
@@ -77,6 +97,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
     decoder_intermediate_size: int = 3072
     decoder_projection: bool = True
     barcode_loss_weight: float | int = 0.0
+    taxon_loss_weight: float | int = 0.0
+    taxon_rank: str | None = None
+    num_taxa: int = 0
     encoder_sees_mask: bool = False
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
@@ -99,39 +122,68 @@ class BarcodeMAEConfig(PreTrainedConfig):
         """Number of k-mer classes the head predicts (4**k)."""
         return int(4**self.k)
 
-    def encoder_config(self) -> BertConfig:
-        """Describe the encoder as a stock BERT, which is what the native artefact stores."""
-        return BertConfig(
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers, less the younger fields that say nothing new."""
+        values: dict[str, Any] = super().to_dict()
+        unchanged = [name for name, usual in YOUNGER_FIELDS.items() if values.get(name) == usual]
+        return {name: value for name, value in values.items() if name not in unchanged}
+
+    def encoder_config(self) -> BertConfig | ModernBertConfig:
+        """Describe the encoder as a stock model, which is what the native artefact stores."""
+        return self._tower(
             vocab_size=NUM_SPECIAL_TOKENS + self.num_kmers,
             hidden_size=self.hidden_size,
             num_hidden_layers=self.num_hidden_layers,
             num_attention_heads=self.num_attention_heads,
             intermediate_size=self.intermediate_size,
-            **self._shared_by_towers(),
         )
 
-    def decoder_config(self) -> BertConfig:
-        """Describe the decoder as a stock BERT.
+    def decoder_config(self) -> BertConfig | ModernBertConfig:
+        """Describe the decoder as a stock model.
 
         It reads embeddings, not ids; its vocabulary of one row is the mask embedding.
         """
-        return BertConfig(
+        return self._tower(
             vocab_size=1,
             hidden_size=self.decoder_hidden_size,
             num_hidden_layers=self.decoder_num_hidden_layers,
             num_attention_heads=self.decoder_num_attention_heads,
             intermediate_size=self.decoder_intermediate_size,
+        )
+
+    def _tower(self, **sizes: Any) -> BertConfig | ModernBertConfig:
+        if self.tower_type == "bert":
+            return BertConfig(
+                **sizes,
+                **self._shared_by_towers(),
+                hidden_act=self.hidden_act,
+                hidden_dropout_prob=self.hidden_dropout_prob,
+                attention_probs_dropout_prob=self.attention_probs_dropout_prob,
+                layer_norm_eps=self.layer_norm_eps,
+            )
+        return ModernBertConfig(
+            **sizes,
             **self._shared_by_towers(),
+            hidden_activation=self.hidden_act,
+            embedding_dropout=self.hidden_dropout_prob,
+            mlp_dropout=self.hidden_dropout_prob,
+            attention_dropout=self.attention_probs_dropout_prob,
+            norm_eps=self.layer_norm_eps,
+            # A window would count the tokens that are left out as if they were not there.
+            layer_types=["full_attention"] * sizes["num_hidden_layers"],
+            rope_parameters={
+                "full_attention": {"rope_type": "default", "rope_theta": ROTARY_BASE},
+            },
+            bos_token_id=None,
+            eos_token_id=None,
+            cls_token_id=None,
+            sep_token_id=None,
         )
 
     def _shared_by_towers(self) -> dict[str, Any]:
         return {
-            "hidden_act": self.hidden_act,
-            "hidden_dropout_prob": self.hidden_dropout_prob,
-            "attention_probs_dropout_prob": self.attention_probs_dropout_prob,
             "max_position_embeddings": self.max_position_embeddings,
             "initializer_range": self.initializer_range,
-            "layer_norm_eps": self.layer_norm_eps,
             # With a padding index torch would freeze that row at zero: [UNK] is a token of real
             # barcodes here, and in the decoder row 0 is the mask embedding.
             "pad_token_id": None,
@@ -188,10 +240,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
             )
 
     def _validate_modes(self) -> None:
-        if self.barcode_loss_weight < 0:
-            raise ValueError(
-                f"barcode_loss_weight must not be negative, got {self.barcode_loss_weight}"
-            )
+        for name in ("barcode_loss_weight", "taxon_loss_weight", "num_taxa"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         has_decoder = self.decoder_num_hidden_layers > 0
         if not has_decoder and not self.encoder_sees_mask:
             raise ValueError(

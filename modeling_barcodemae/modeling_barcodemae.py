@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
+from transformers.configuration_utils import PreTrainedConfig
 from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
@@ -65,6 +66,13 @@ def table_of_positions(is_selected: Tensor) -> Tensor:
     order = torch.argsort((~is_selected).to(torch.uint8), dim=1, stable=True)[:, :width]  # (B, N)
     is_filled = torch.arange(width, device=is_selected.device) < counts  # (B, N)
     return order.masked_fill(~is_filled, NO_POSITION)
+
+
+def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
+    """Initialise a stock encoder, without the pooler that BERT would bring."""
+    options = {"add_pooling_layer": False} if config.model_type == "bert" else {}
+    tower: PreTrainedModel = AutoModel.from_config(config, **options)
+    return tower
 
 
 @dataclass
@@ -122,7 +130,6 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _no_split_modules = ["BertEmbeddings", "BertLayer"]  # noqa: RUF012 (transformers' own form)
 
     def __init__(self, config: BarcodeMAEConfig, *args: Any, **kwargs: Any) -> None:
         # Fields changed after construction (`from_pretrained(folder, k=4)`) were not validated.
@@ -156,17 +163,18 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         r"^decoder\.",
         r"^projection\.",
         r"^head\.",
+        r"^taxon_head\.",
         r"^classifier\.",
     ]
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
-        self.encoder = AutoModel.from_config(config.encoder_config(), add_pooling_layer=False)
+        self.encoder = build_tower(config.encoder_config())
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the k-mer embedding table, (vocab, D)."""
-        return self.encoder.get_input_embeddings()  # type: ignore[no-any-return]
+        return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the k-mer embedding table."""
@@ -285,12 +293,15 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             width = config.decoder_hidden_size
             if config.decoder_projection:
                 self.projection = nn.Linear(config.hidden_size, width)
-            self.decoder = AutoModel.from_config(config.decoder_config(), add_pooling_layer=False)
+            self.decoder = build_tower(config.decoder_config())
             # Where [MASK] goes through the encoder, no position is filled in; a parameter without
             # a gradient would stall distributed training.
             self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = nn.Linear(width, config.num_kmers)
+        self.taxon_head: nn.Linear | None = None
+        if config.num_taxa > 0:
+            self.taxon_head = nn.Linear(config.hidden_size, config.num_taxa)
         self.post_init()
 
     @can_return_tuple
@@ -302,6 +313,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         visible_positions: Tensor | None = None,
         target_positions: Tensor | None = None,
         barcode_targets: Tensor | None = None,
+        taxon_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Encode the visible k-mers, put the hidden ones back, decode, score.
@@ -316,6 +328,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
                 found from `labels` if None.
             barcode_targets: Vectors that describe the whole barcodes, (B, D); with them and
                 labels, the loss includes `barcode_loss_weight` times that of the mean.
+            taxon_labels: Number of each barcode's taxon, -100 where it is not known, (B,); with
+                them and labels, the loss includes `taxon_loss_weight` times that of naming them.
             **kwargs: Passed on to the encoder.
 
         Returns:
@@ -331,10 +345,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
         loss, logits, target_positions = self.score(decoded, labels, target_positions)
-        if loss is not None and barcode_targets is not None:
-            mean = masked_mean(encoded.last_hidden_state, encoded.attention_mask)  # (B, D)
-            weight = self.config.barcode_loss_weight
-            loss = loss + weight * barcode_loss(mean, barcode_targets)
+        if loss is not None:
+            loss = loss + self.mean_loss(encoded, barcode_targets, taxon_labels)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -342,6 +354,25 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
         )
+
+    def mean_loss(
+        self,
+        encoded: BarcodeMAEModelOutput,
+        barcode_targets: Tensor | None,
+        taxon_labels: Tensor | None,
+    ) -> Tensor | float:
+        """Score what the mean over the visible tokens tells; see `forward`."""
+        loss: Tensor | float = 0.0
+        if barcode_targets is None and taxon_labels is None:
+            return loss
+        hidden_states = cast("Tensor", encoded.last_hidden_state)
+        mean = masked_mean(hidden_states, encoded.attention_mask)  # (B, D)
+        if barcode_targets is not None:
+            loss = loss + self.config.barcode_loss_weight * barcode_loss(mean, barcode_targets)
+        if taxon_labels is not None and self.taxon_head is not None:
+            logits = self.taxon_head(mean)  # (B, taxa)
+            loss = loss + self.config.taxon_loss_weight * taxon_loss(logits, taxon_labels)
+        return loss
 
     def restore_hidden(self, encoded: BarcodeMAEModelOutput, num_tokens: int) -> Tensor:
         """Put encoded tokens back in place and the mask embedding everywhere else, (B, L, E)."""
@@ -400,6 +431,12 @@ def barcode_loss(mean: Tensor, targets: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(mean.float(), targets.float(), dim=-1).mean()
 
 
+def taxon_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, taxa) over the labels (B,) that are known; 0 if none is."""
+    total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (labels != IGNORE_INDEX).sum().clamp(min=1)
+
+
 class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
     """The same weights with logits over the full vocabulary, for `pipeline("fill-mask")`."""
 
@@ -438,7 +475,12 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
 class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
     """A linear head on the masked mean of the encoder, e.g. for species or genus."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^projection\.", r"^head\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"^decoder\.",
+        r"^projection\.",
+        r"^head\.",
+        r"^taxon_head\.",
+    ]
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
@@ -519,4 +561,5 @@ __all__ = [
     "kmer_cross_entropy",
     "masked_mean",
     "table_of_positions",
+    "taxon_loss",
 ]

@@ -94,3 +94,15 @@ def test_tables_follow_their_files(tmp_path):
     assert "81.2 (80.0-82.5)" in filled
     assert "| M | 81.2 (80.0-82.5) |" in filled
     assert fill(filled, tmp_path) == filled
+
+
+def test_a_list_of_changes_has_one_line_per_model_whatever_the_number_of_seeds(tmp_path):
+    records = [
+        RECORD | {"training_seed": seed, "value": value, "counts": {"training_steps": 7}}
+        for seed, value in ((0, 80.0), (1, 82.0))
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    filled = fill("<!-- changes: a.json -->\n<!-- end -->\n", tmp_path)
+    assert filled.count("| M |") == 1
+    assert "| M | 81.0 (80.0-82.5) | 7 | 0 |" in filled
+    assert "Means over 2 training seeds" in filled

@@ -154,6 +154,7 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         share: This process's part.
         masking: How k-mers are hidden.
         barcode_targets: A vector per barcode of the reader, (N, D), or None.
+        taxon_labels: A class number per barcode, -100 for none, (N,), or None.
         **stream: See `StepStream`.
     """
 
@@ -164,11 +165,13 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         masking: Masking,
         *,
         barcode_targets: NDArray[np.floating] | None = None,
+        taxon_labels: NDArray[np.int64] | None = None,
         **stream: Any,
     ) -> None:
         super().__init__(reader, share, **stream)
         self.masking = masking
         self.barcode_targets = barcode_targets
+        self.taxon_labels = taxon_labels
 
     def __getitem__(self, step: int) -> list[MaskedBatch]:
         barcodes, skipped, generator = self.draw(step)
@@ -185,11 +188,14 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         ]
 
     def with_targets(self, batch: MaskedBatch, barcodes: NDArray[np.int64]) -> MaskedBatch:
-        """Add the vectors of the batch's barcodes (M,), if there are any."""
-        if self.barcode_targets is None:
-            return batch
-        vectors = self.barcode_targets[barcodes].astype(np.float32)  # (M, D)
-        return dataclasses.replace(batch, barcode_targets=torch.from_numpy(vectors))
+        """Add the vectors and taxa of the batch's barcodes (M,), if there are any."""
+        if self.barcode_targets is not None:
+            vectors = self.barcode_targets[barcodes].astype(np.float32)  # (M, D)
+            batch = dataclasses.replace(batch, barcode_targets=torch.from_numpy(vectors))
+        if self.taxon_labels is not None:
+            taxa = torch.from_numpy(self.taxon_labels[barcodes])  # (M,)
+            batch = dataclasses.replace(batch, taxon_labels=taxa)
+        return batch
 
 
 def masked_batch(

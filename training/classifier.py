@@ -9,22 +9,33 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import BertModel
+from transformers import AutoModel, PreTrainedModel
 
 from barcodemae.errors import CheckpointError, DataError, SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
-from barcodemae.training.export import check_fit, load_model_folder, model_type
+from barcodemae.training.export import (
+    NATIVE_TYPES,
+    check_fit,
+    load_model_folder,
+    model_type,
+)
 from barcodemae.training.finetune_settings import FinetuneConfig
 from barcodemae.training.labelled import LabelledBarcodes
 
 
-# Fields of a stock BERT that describe the encoder in our configuration too.
+# Fields of a stock encoder that describe the encoder in our configuration too.
 ENCODER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings",
     "initializer_range", "layer_norm_eps",
 )  # fmt: skip
+NAMES_IN_MODERN_BERT = {
+    "hidden_act": "hidden_activation",
+    "hidden_dropout_prob": "mlp_dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "layer_norm_eps": "norm_eps",
+}
 
 
 def build_classifier(
@@ -77,13 +88,15 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
     Raises:
         CheckpointError: It is neither, or damaged.
     """
-    if model_type(directory) != "bert":
+    kind = model_type(directory)
+    if kind not in NATIVE_TYPES:
         model, tokenizer = load_model_folder(directory)
         return model.base_model.encoder, model.config, tokenizer  # type: ignore[return-value]
+    options = {"add_pooling_layer": False} if kind == "bert" else {}
     try:
         tower, report = cast(
-            "tuple[BertModel, dict[str, set[str]]]",
-            BertModel.from_pretrained(directory, add_pooling_layer=False, output_loading_info=True),
+            "tuple[PreTrainedModel, dict[str, set[str]]]",
+            AutoModel.from_pretrained(directory, output_loading_info=True, **options),
         )
         tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
     except Exception as error:  # transformers raises a dozen kinds for a damaged folder
@@ -91,7 +104,11 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
         raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
     if report["missing_keys"]:
         raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
-    fields: dict[str, Any] = {name: getattr(tower.config, name) for name in ENCODER_FIELDS}
+    names = NAMES_IN_MODERN_BERT if kind == "modernbert" else {}
+    fields: dict[str, Any] = {
+        name: getattr(tower.config, names.get(name, name)) for name in ENCODER_FIELDS
+    }
+    fields["tower_type"] = kind
     # The decoder it was trained with does not matter: a classifier has none.
     fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
     return tower, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer

@@ -2,6 +2,7 @@
 
 In: a model on the CPU. Out: the same model, whose layers and loss in training are the compiled
 functions of `cpu_layers.py`; the last decoder layer computes only the rows that are predicted.
+Layers that are not BERT's stay as they are, for torch.compile alone (`training_run.py`).
 Evaluation, parameters, their names and the saved folder stay what they are.
 Guarded by tests/training/test_cpu_compile.py, measured by benchmarks/pretrain.py.
 
@@ -156,7 +157,8 @@ def compile_on_cpu(model: PreTrainedModel) -> list[nn.Module]:
         model.register_forward_pre_hook(asked.note, with_kwargs=True)
         model.score = FastScore(model).score  # type: ignore[method-assign]
         if model.decoder is not None:
-            asked_layer = [m for m in model.decoder.modules() if isinstance(m, BertLayer)][-1]
+            decoder_layers = [m for m in model.decoder.modules() if isinstance(m, BertLayer)]
+            asked_layer = decoder_layers[-1] if decoder_layers else None
     layers = [module for module in model.modules() if can_be_fast(module)]
     for layer in layers:
         fast = FastLayer(layer, asked if layer is asked_layer else None)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Write a trained model as the two folders that people open.
 
     OUT/           the full model: encoder, decoder, heads, and the code that reads them
-    OUT/encoder/   the encoder as a plain `bert` checkpoint: no custom code at all, unless barcodes
-                   are brought into a frame, which takes the tokenizer's code
+    OUT/encoder/   the encoder as a plain `bert` or `modernbert` checkpoint: no custom code at all,
+                   unless barcodes are brought into a frame, which takes the tokenizer's code
 
 In: a model and its tokenizer. Out: folders for `from_pretrained`, sentence-transformers and
 `pipeline`, weights in safetensors. A folder appears whole or not at all. Guarded by
@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from transformers import BertConfig, BertModel
+from transformers import PreTrainedModel
 
 from barcodemae.errors import CheckpointError
 from barcodemae.modeling_barcodemae import (
@@ -38,6 +38,7 @@ from barcodemae.training.stored_readout import copy_readout, drop_readout
 
 ENCODER_FOLDER = "encoder"
 TOKENIZER_FILE = "tokenizer.json"
+NATIVE_TYPES = ("bert", "modernbert")
 MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
     model_class.__name__: model_class
     for model_class in (
@@ -49,6 +50,7 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
 }
 # Entries of the full config that the native encoder's keeps under `barcodemae`.
 TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
+TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # if it was
 # What an Inference Endpoint installs on top of its image, which brings torch.
 ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
 # The names that every release of sentence-transformers reads, and text-embeddings-inference too.
@@ -118,7 +120,7 @@ def export_native(
     dtype: torch.dtype | None = None,
     force: bool = False,
 ) -> None:
-    """Write the encoder alone as a stock BERT, with sentence-transformers' files.
+    """Write the encoder alone as a stock model, with sentence-transformers' files.
 
     Args and errors: see `export`.
     """
@@ -129,23 +131,24 @@ def export_native(
         write_sentence_transformers_files(staging, model.config, tokenizer)
 
 
-def native_encoder(model: BarcodeMAEPreTrainedModel) -> BertModel:
-    """Copy the encoder into a `BertModel` on the CPU."""
-    encoder = cast("BertModel", cast("BarcodeMAEModel", model.base_model).encoder)
-    config = BertConfig.from_dict(encoder.config.to_dict())
+def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
+    """Copy the encoder into a stock model on the CPU."""
+    encoder = cast("BarcodeMAEModel", model.base_model).encoder
+    config = type(encoder.config).from_dict(encoder.config.to_dict())
     # Readers outside transformers want a number. The embedding it names, [UNK], is a trained one;
     # `from_pretrained` loads it as it is.
     config.pad_token_id = model.config.unk_token_id
-    # What the encoder alone cannot tell: how it was trained. `BertConfig` keeps unknown entries.
-    config.barcodemae = {name: getattr(model.config, name) for name in TRAINED_WITH}
-    native: BertModel = BertModel(config)
+    # What the encoder alone cannot tell: how it was trained. Configs keep unknown entries.
+    names = TRAINED_WITH + (TRAINED_WITH_LABELS if model.config.num_taxa else ())
+    config.barcodemae = {name: getattr(model.config, name) for name in names}
+    native: PreTrainedModel = type(encoder)(config)
     weights = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
     # BERT was trained without a pooler. Left out, `AutoModel` would report it missing and invent
     # random weights; as zeros, a mistaken `pooler_output` is all zero instead of noise.
-    width = config.hidden_size
     pooler = {
-        "pooler.dense.weight": torch.zeros(width, width),
-        "pooler.dense.bias": torch.zeros(width),
+        name: torch.zeros_like(value)
+        for name, value in native.state_dict().items()
+        if name.startswith("pooler.")
     }
     native.to(encoder.dtype).load_state_dict(weights | pooler)  # type: ignore[arg-type]
     native.eval()
@@ -270,7 +273,7 @@ def refuse_foreign(directory: Path, *, force: bool) -> None:
         raise CheckpointError(f"{directory}: is a file, not a folder")
     if force or not directory.is_dir() or not any(directory.iterdir()):
         return
-    is_native = model_type(directory) == "bert" and (directory / "1_Pooling").is_dir()
+    is_native = model_type(directory) in NATIVE_TYPES and (directory / "1_Pooling").is_dir()
     if model_type(directory) != BarcodeMAEConfig.model_type and not is_native:
         raise CheckpointError(
             f"{directory}: is not empty and holds no BarcodeMAE model; "

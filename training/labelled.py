@@ -1,8 +1,9 @@
 """Barcodes with a taxon: reading, classes, and the batches of fine-tuning.
 
 In: a data set, a split and a rank. Out: class numbers beside a `BarcodeReader`, and batches that
-are a function of (seed, step) exactly as in pre-training. Guarded by
-tests/training/test_finetune.py.
+are a function of (seed, step) exactly as in pre-training, which takes the numbers of its own
+barcodes from here too if it is to name taxa. Guarded by tests/training/test_finetune.py and
+test_taxon_loss.py.
 
 Shapes: N = barcodes, M = barcodes per micro-batch, L = tokens.
 """
@@ -31,6 +32,42 @@ from barcodemae.training.reader import BarcodeReader
 
 
 NO_CLASS = -100  # label of a taxon that training has not seen, ignored by the loss
+
+
+def number_names(names: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Number taxa by their place in `classes`, `NO_CLASS` for others and for none, (N,)."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array(
+        [NO_CLASS if name is None else numbers.get(name, NO_CLASS) for name in names],
+        dtype=np.int64,
+    )
+
+
+@dataclass(frozen=True)
+class Taxa:
+    """The taxa of some partitions, with a number for every row, labelled or not.
+
+    Attributes:
+        classes: Names, sorted.
+        numbers: Of each row in stored order, `NO_CLASS` where there is no name, (N,).
+    """
+
+    classes: list[str]
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, data: Path, splits: Sequence[str], rank: str) -> Self:
+        """Read the column of a rank.
+
+        Raises:
+            DataError: Fewer than two taxa have a name.
+        """
+        names: list[str | None] = read_splits(data, splits, (rank,))[rank].to_pylist()
+        classes = sorted({name for name in names if name is not None})
+        if len(classes) < 2:
+            found = f"only one {rank}" if classes else f"no {rank}"
+            raise DataError(data, f"splits {', '.join(splits)} name {found}")
+        return cls(classes, number_names(names, classes))
 
 
 @dataclass(frozen=True)
@@ -68,8 +105,7 @@ class LabelledBarcodes:
 
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Number the taxa by their place in `classes`, `NO_CLASS` for others, (N,)."""
-        numbers = {name: number for number, name in enumerate(classes)}
-        return np.array([numbers.get(name, NO_CLASS) for name in self.names], dtype=np.int64)
+        return number_names(self.names, classes)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Masking:
         window_fraction: Share of the barcodes of which only one window is shown, as if it were a
             fragment, from `MIN_WINDOW` of its k-mers to all; everything outside is hidden, and
             of the k-mers there at most `ratio` or `scored_ratio` are predicted.
+        span_length: Hidden k-mers stand in runs of this many, or of several such runs that meet;
+            ends of a barcode, [UNK] and the exact count cut some short. 1 draws each on its own.
 
     Raises:
         SettingsError: A share is outside its range.
@@ -57,6 +59,7 @@ class Masking:
     random_fraction: float = 0.0
     kept_fraction: float = 0.0
     window_fraction: float = 0.0
+    span_length: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
@@ -66,12 +69,6 @@ class Masking:
                 f"scored_ratio must be above 0 and at most mask_ratio={self.ratio}, "
                 f"got {self.scored_ratio}"
             )
-        if not 0 <= self.window_fraction <= 1:
-            raise SettingsError(
-                f"window_fraction must lie between 0 and 1, got {self.window_fraction}"
-            )
-        if self.window_fraction > 0 and not self.exact:
-            raise SettingsError("window_fraction needs exact_masks")
         if min(self.random_fraction, self.kept_fraction) < 0:
             raise SettingsError("random_fraction and kept_fraction must not be negative")
         if self.random_fraction + self.kept_fraction > 1:
@@ -79,6 +76,19 @@ class Masking:
                 "random_fraction and kept_fraction must not add up to more than 1, got "
                 f"{self.random_fraction} + {self.kept_fraction}"
             )
+        self._check_runs()
+
+    def _check_runs(self) -> None:
+        if not 0 <= self.window_fraction <= 1:
+            raise SettingsError(
+                f"window_fraction must lie between 0 and 1, got {self.window_fraction}"
+            )
+        if self.window_fraction > 0 and not self.exact:
+            raise SettingsError("window_fraction needs exact_masks")
+        if self.span_length < 1:
+            raise SettingsError(f"span_length must be at least 1, got {self.span_length}")
+        if self.span_length > 1 and not self.exact:
+            raise SettingsError("span_length above 1 needs exact_masks")
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,8 @@ class MaskedBatch:
         target_positions: Predicted positions, ascending, -1 for fill-up, (B, T).
         barcode_targets: What the mean of the visible tokens is to predict about the whole
             barcode (`training.barcode_targets`), (B, D); None for nothing.
+        taxon_labels: Number of each barcode's taxon, -100 where it is not known, (B,); None if
+            taxa are not to be named.
     """
 
     input_ids: Tensor
@@ -101,6 +113,7 @@ class MaskedBatch:
     visible_positions: Tensor
     target_positions: Tensor
     barcode_targets: Tensor | None = None
+    taxon_labels: Tensor | None = None
 
     @property
     def num_targets(self) -> int:
@@ -143,12 +156,15 @@ class MaskingNoise:
         kmers: Token ids of random k-mers, (B, L); None if all stand-ins are [MASK].
         windows: Uniform numbers for whether a row is shown as a window, how long and where, (B, 3);
             None if none is.
+        spans: Uniform numbers for where the runs of a row begin and that rank them, (B, L + 1);
+            None if k-mers are not hidden in runs.
     """
 
     order: NDArray[np.float32]
     dice: NDArray[np.float32] | None = None
     kmers: NDArray[np.int64] | None = None
     windows: NDArray[np.float32] | None = None
+    spans: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(
@@ -160,13 +176,15 @@ class MaskingNoise:
     ) -> Self:
         """Draw the numbers for a batch of `shape` (B, L) from one generator."""
         order = generator.random(shape, dtype=np.float32)
-        dice = kmers = windows = None
+        dice = kmers = windows = spans = None
         if masking.random_fraction > 0 or masking.kept_fraction > 0:
             dice = generator.random(shape, dtype=np.float32)
             kmers = generator.integers(num_kmers, size=shape) + NUM_SPECIAL_TOKENS
         if masking.window_fraction > 0:
             windows = generator.random((shape[0], 3), dtype=np.float32)
-        return cls(order, dice, kmers, windows)
+        if masking.span_length > 1:
+            spans = generator.random((shape[0], shape[1] + 1), dtype=np.float32)
+        return cls(order, dice, kmers, windows, spans)
 
     def rows(self, rows: slice) -> "MaskingNoise":
         """The numbers of some rows."""
@@ -195,18 +213,17 @@ def mask_kmers(
     is_token = tokens_of(ids, lengths)
     is_maskable = is_token & (ids >= NUM_SPECIAL_TOKENS)
     is_outside, is_window = outside_windows(is_token, masking, noise)  # (B, L), (B, 1)
-    order = noise.order - is_outside  # what lies outside a window comes first
-    is_chosen = choose(is_maskable, masking.ratio, order, exact=masking.exact)
-    is_target = is_chosen
-    if masking.scored_ratio is not None:  # the first of the chosen, in the same random order
-        is_target = choose(is_maskable, masking.scored_ratio, order, exact=masking.exact)
+    is_chosen = choose(is_maskable, masking.ratio, span_order(masking, noise), exact=masking.exact)
     is_chosen = np.where(is_window, is_outside, is_chosen)
+    scored_ratio = masking.scored_ratio or masking.ratio
+    order = noise.order + ~is_chosen  # what is chosen comes first
+    is_target = choose(is_maskable, scored_ratio, order, exact=masking.exact)
     is_target &= is_chosen & is_maskable
     shown = np.where(is_chosen, stand_ins(ids, masking, noise), ids)
     shown[is_outside] = MASK_ID
     is_visible = is_token & (shown != MASK_ID)
     num_chosen = round(masking.ratio * ids.shape[1])
-    num_targets = round((masking.scored_ratio or masking.ratio) * ids.shape[1])
+    num_targets = round(scored_ratio * ids.shape[1])
     return MaskedBatch(
         input_ids=torch.from_numpy(shown),
         attention_mask=torch.from_numpy(is_token.astype(np.int64)),
@@ -236,6 +253,16 @@ def outside_windows(
     nth = is_token.cumsum(axis=1) - 1  # (B, L): number of the token in its barcode
     is_inside = (nth >= first) & (nth < first + length)
     return is_window & is_token & ~is_inside, is_window
+
+
+def span_order(masking: Masking, noise: MaskingNoise) -> NDArray[np.float32]:
+    """Rank the k-mers of a row, run by run: all of a run have one number, (B, L)."""
+    if noise.spans is None:
+        return noise.order
+    begins, ranks = noise.spans[:, :1], noise.spans[:, 1:]  # (B, 1), (B, L)
+    shift = np.floor(begins * masking.span_length).astype(np.int64)
+    run = (np.arange(ranks.shape[1]) + shift) // masking.span_length  # (B, L)
+    return np.take_along_axis(ranks, run, axis=1)
 
 
 def choose(

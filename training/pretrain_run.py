@@ -24,6 +24,7 @@ from barcodemae.training.batches import Share, StepBatches, ValidationBatches, p
 from barcodemae.training.code_cache import cache_folder, open_codes, write_codes
 from barcodemae.training.export import load_model_folder
 from barcodemae.training.frame import blocks, estimate_frame, placed
+from barcodemae.training.labelled import Taxa
 from barcodemae.training.masking import tokens_of
 from barcodemae.training.reader import BarcodeReader
 from barcodemae.training.settings import PretrainConfig
@@ -38,13 +39,17 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     accelerator = start_accelerator(config, resume=resume)
     share = share_of(config, accelerator)
     reader = open_reader(config, accelerator)
-    model = build_model(config)  # before the frame: it tells what is wrong with initial weights
+    taxa = read_taxa(config)
+    num_taxa = 0 if taxa is None else len(taxa.classes)
+    model = build_model(
+        config, num_taxa
+    )  # before the frame: it tells what is wrong with initial weights
     frame = choose_frame(config, reader)
     return assemble(
         config,
         accelerator,
         model,
-        build_train_batches(config, share, accelerator, placed(reader, frame), model),
+        build_train_batches(config, share, accelerator, placed(reader, frame), model, taxa),
         resume=resume,
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
@@ -75,15 +80,26 @@ def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame 
     return estimate_frame(reader) if config.frame else None
 
 
-def build_model(config: PretrainConfig) -> BarcodeMAEForPreTraining:
+def read_taxa(config: PretrainConfig) -> Taxa | None:
+    """Read the labels of the training barcodes, if the settings ask for that loss."""
+    if config.taxon_loss_weight == 0:
+        return None
+    return Taxa.read(config.data, config.train_splits, config.taxon_rank)
+
+
+def build_model(config: PretrainConfig, num_taxa: int = 0) -> BarcodeMAEForPreTraining:
     """Initialise the model from the seed, or from the weights of another run.
+
+    Args:
+        config: The settings.
+        num_taxa: Classes of the head that names taxa; 0 for no such head.
 
     Raises:
         SettingsError: The initial weights are those of another network.
         CheckpointError: The initial weights cannot be loaded.
     """
     torch.manual_seed(config.seed)
-    model = BarcodeMAEForPreTraining(config.model_config())
+    model = BarcodeMAEForPreTraining(config.model_config(num_taxa))
     if config.initial_weights is not None:
         load_initial_weights(model, resolve_model(config.initial_weights))
     return model
@@ -108,6 +124,7 @@ def build_train_batches(
     accelerator: Accelerator,
     reader: BarcodeReader,
     model: BarcodeMAEForPreTraining,
+    taxa: Taxa | None = None,
 ) -> StepBatches:
     """Make this process's share of the training batches.
 
@@ -117,6 +134,7 @@ def build_train_batches(
         accelerator: Processes.
         reader: The training barcodes.
         model: Before its first step; initial weights decide how targets are turned.
+        taxa: Of the training barcodes, if they are to be named.
     """
     return StepBatches(
         reader,
@@ -126,6 +144,7 @@ def build_train_batches(
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
         barcode_targets=build_barcode_targets(config, reader, accelerator, model),
+        taxon_labels=None if taxa is None else taxa.numbers,
     )
 
 

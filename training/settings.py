@@ -7,7 +7,7 @@ What it shares with fine-tuning (`--data`, `--batch-size`, recipes, checks) is i
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from huggingface_hub.errors import StrictDataclassError
 
@@ -16,12 +16,14 @@ from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig
 from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
 from barcodemae.training.barcode_targets import TargetSettings
+from barcodemae.training.finetune_settings import Rank
 from barcodemae.training.masking import Masking
 from barcodemae.training.run_settings import RunSettings, load_recipe, recipe_names
 
 
 __all__ = ["PretrainConfig", "load_recipe", "recipe_names"]
 
+TowerType = Literal["bert", "modernbert"]
 MIN_POSITIONS = 512  # as published; inputs of more k-mers get more
 
 
@@ -49,6 +51,9 @@ class PretrainConfig(RunSettings):
     frame: Annotated[
         bool, "Bring barcodes into a common frame, so that k-mers stand where they belong."
     ] = False
+    tower_type: Annotated[
+        TowerType, "What encoder and decoder are made of; modernbert has rotary positions."
+    ] = "bert"
     hidden_size: Annotated[int, "Encoder width."] = 768
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
     num_attention_heads: Annotated[int, "Encoder attention heads."] = 6
@@ -64,6 +69,7 @@ class PretrainConfig(RunSettings):
     scored_ratio: Annotated[
         float | None, "Share of k-mers that are predicted, if fewer than are hidden."
     ] = None
+    span_length: Annotated[int, "Hide k-mers in runs of this many; 1 for each on its own."] = 1
     exact_masks: Annotated[bool, "The same count in every barcode, or Bernoulli."] = True
     random_fraction: Annotated[float, "Share of predicted k-mers shown as random ones."] = 0.0
     kept_fraction: Annotated[float, "Share of predicted k-mers shown as they are."] = 0.0
@@ -84,6 +90,13 @@ class PretrainConfig(RunSettings):
     barcode_relatives_whitening: Annotated[
         float, "Scale what differs between close relatives by its variance ** -X."
     ] = 0.0
+
+    taxon_loss_weight: Annotated[
+        float,
+        "Weight of naming the taxon from the mean; reads labels: no longer self-supervised. "
+        "0 for none.",
+    ] = 0.0
+    taxon_rank: Annotated[Rank, "Rank of the taxa that --taxon-loss-weight has named."] = "genus"
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (*RunSettings.AT_LEAST_ONE, "max_val_barcodes")
 
@@ -138,6 +151,7 @@ class PretrainConfig(RunSettings):
             random_fraction=self.random_fraction,
             kept_fraction=self.kept_fraction,
             window_fraction=self.window_fraction,
+            span_length=self.span_length,
         )
 
     def barcode_target_settings(self) -> TargetSettings:
@@ -149,13 +163,15 @@ class PretrainConfig(RunSettings):
             relatives_whitening=self.barcode_relatives_whitening,
         )
 
-    def model_config(self) -> BarcodeMAEConfig:
-        """The model these settings describe."""
+    def model_config(self, num_taxa: int = 0) -> BarcodeMAEConfig:
+        """The model these settings describe, with a head for so many taxa."""
         same_name = {field.name for field in dataclasses.fields(self)} & {
             field.name for field in dataclasses.fields(BarcodeMAEConfig)
         }
+        values = {name: getattr(self, name) for name in same_name}
+        values |= {"num_taxa": num_taxa, "taxon_rank": self.taxon_rank if num_taxa else None}
         return BarcodeMAEConfig(
-            **{name: getattr(self, name) for name in same_name},
+            **values,
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
             max_position_embeddings=max(MIN_POSITIONS, self.max_length_bp // self.k),

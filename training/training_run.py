@@ -300,7 +300,9 @@ def make_ready(model: BarcodeMAEPreTrainedModel, config: RunSettings, device: to
         use_cpu_kernels(model)
     model.train()
     if config.precision == "bf16-weights":
-        model.to(torch.bfloat16)  # type: ignore[arg-type]
+        for parameter in model.parameters():
+            # Not the buffers: rotary positions would be off by up to a fifth of a radian.
+            parameter.data = parameter.data.to(torch.bfloat16)
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:

@@ -9,7 +9,8 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import KmerCounts
 from barcodemae.eval.clustering import ClusteringProtocol
 from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.probe_data import read_labelled
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.probe_data import CachedEmbedder, read_labelled
 from barcodemae.eval.probing import choose_probes, probe_nearest, run_probes
 from barcodemae.eval.scores import harmonic_mean
 from barcodemae.eval.subjects import ProbeSettings, Subject, architecture_of, open_subject
@@ -135,6 +136,12 @@ def test_a_record_names_the_number_format(encoder_folder, settings, dtype):
     subject = open_subject(str(encoder_folder), dtype=dtype)
     record = run_probes(subject, settings, choose_probes("1nn"))[0]
     assert record.protocol["dtype"] == dtype
+
+
+def test_a_network_read_at_several_offsets_is_still_that_network(model_folder, settings):
+    embedder = OffsetEmbedder(load_embedder(model_folder), 3)
+    record = probe_nearest(Subject("tiny", CachedEmbedder(embedder)), settings)[0]
+    assert (record.architecture, record.protocol["dtype"]) == ("encoder-decoder", "float32")
 
 
 def test_a_record_without_a_network_names_no_number_format(settings):

@@ -13,7 +13,11 @@ import pytest
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from barcodemae import BarcodeMAEForSequenceClassification, BarcodeMAEModel
+from barcodemae import (
+    BarcodeMAEForPreTraining,
+    BarcodeMAEForSequenceClassification,
+    BarcodeMAEModel,
+)
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError, SettingsError
 from barcodemae.eval.records import ResultRecord, write_records
@@ -223,3 +227,19 @@ def test_a_figure_that_is_no_png_is_refused_and_no_card_is_written(exported, tmp
 def test_the_native_folder_alone_is_refused(exported, capsys):
     assert main(["card", str(exported / "encoder")]) == 2
     assert "give the folder above it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
+def test_cards_say_that_a_model_was_trained_with_labels(
+    make_config, tokenizer, tmp_path, tower_type
+):
+    config = make_config(
+        num_taxa=9, taxon_rank="genus", taxon_loss_weight=0.1, tower_type=tower_type
+    )
+    export(BarcodeMAEForPreTraining(config), tokenizer, tmp_path / "model")
+    folder = str(tmp_path / "model")
+    assert main(["card", folder, "--repo-id", FULL, "--native", NATIVE]) == 0
+    for folder in ("model", "model/encoder"):
+        text = (tmp_path / folder / "README.md").read_text()
+        assert "Not self-supervised: beside the k-mers, training named the genus" in text
+    assert ("plain ModernBERT" in text) == (tower_type == "modernbert")

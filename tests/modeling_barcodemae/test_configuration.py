@@ -4,7 +4,7 @@ import json
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, BertConfig
+from transformers import AutoConfig, BertConfig, ModernBertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 
@@ -39,6 +39,7 @@ def test_defaults_are_the_published_model():
         ({"decoder_projection": False}, "decoder_projection"),
         ({"encoder_sees_mask": "yes"}, "'encoder_sees_mask'"),
         ({"hidden_act": "gelux"}, "hidden_act"),
+        ({"tower_type": "gpt"}, "tower_type"),
         ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob"),
         ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob"),
         ({"classifier_dropout": 1}, "classifier_dropout"),
@@ -104,6 +105,24 @@ def test_towers_are_described_as_stock_bert(make_config):
     for tower in (encoder, decoder):
         assert (tower.layer_norm_eps, tower.hidden_act) == (1e-6, "relu")
         assert tower.max_position_embeddings == 256
+
+
+def test_modern_towers_attend_to_everything_and_need_no_biases(make_config):
+    config = make_config(tower_type="modernbert", layer_norm_eps=1e-6, hidden_dropout_prob=0.3)
+    encoder, decoder = config.encoder_config(), config.decoder_config()
+    assert isinstance(encoder, ModernBertConfig)
+    assert (encoder.vocab_size, encoder.hidden_size, encoder.num_hidden_layers) == (66, 32, 2)
+    assert (decoder.vocab_size, decoder.hidden_size, decoder.num_hidden_layers) == (1, 16, 1)
+    for tower in (encoder, decoder):
+        assert set(tower.layer_types) == {"full_attention"}
+        assert tower.rope_parameters["full_attention"]["rope_theta"] == 10_000
+        assert (tower.norm_eps, tower.mlp_dropout, tower.embedding_dropout) == (1e-6, 0.3, 0.3)
+        assert not any((tower.attention_bias, tower.mlp_bias, tower.norm_bias))
+
+
+def test_files_are_what_they_were_unless_something_younger_is_used(make_config):
+    assert "tower_type" not in make_config().to_dict()
+    assert make_config(tower_type="modernbert").to_dict()["tower_type"] == "modernbert"
 
 
 def test_number_of_labels_and_problem_type_are_kept(make_config, tmp_path):

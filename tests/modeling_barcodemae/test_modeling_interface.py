@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from transformers import pipeline
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from barcodemae import (
     BarcodeMAEForMaskedLM,
@@ -24,8 +25,11 @@ def folder(tiny_model, tmp_path):
     return tmp_path
 
 
-def test_eager_and_sdpa_attention_agree(folder, tiny_model):
-    eager = BarcodeMAEForPreTraining.from_pretrained(folder, attn_implementation="eager")
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
+def test_eager_and_sdpa_attention_agree(make_config, tmp_path, tower_type):
+    tiny_model = BarcodeMAEForPreTraining(make_config(tower_type=tower_type)).eval()
+    tiny_model.save_pretrained(tmp_path)
+    eager = BarcodeMAEForPreTraining.from_pretrained(tmp_path, attn_implementation="eager")
     towers = (eager.barcodemae.encoder, eager.decoder)
     assert [tower.config._attn_implementation for tower in towers] == ["eager", "eager"]
     torch.testing.assert_close(
@@ -41,7 +45,9 @@ def test_the_attention_back_end_can_be_changed_later_in_both_towers(tiny_model):
     torch.testing.assert_close(tiny_model(IDS, ATTENTION).logits, before, atol=1e-5, rtol=0)
 
 
-def test_attentions_and_hidden_states_cover_the_visible_tokens(tiny_model):
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
+def test_attentions_and_hidden_states_cover_the_visible_tokens(make_config, tower_type):
+    tiny_model = BarcodeMAEForPreTraining(make_config(tower_type=tower_type)).eval()
     tiny_model.set_attn_implementation("eager")
     output = tiny_model(IDS, ATTENTION, output_attentions=True, output_hidden_states=True)
     assert [tuple(states.shape) for states in output.hidden_states] == [(3, 4, 32)] * 3
@@ -77,9 +83,10 @@ def test_tuples_hold_the_same_as_named_outputs(model_class, tiny_config):
         assert all(torch.equal(a, b) for a, b in zip(output, named.to_tuple(), strict=True))
 
 
-def test_activation_checkpointing_changes_memory_not_gradients(make_config):
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
+def test_activation_checkpointing_changes_memory_not_gradients(make_config, tower_type):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    model = BarcodeMAEForPreTraining(make_config(**rates)).train()
+    model = BarcodeMAEForPreTraining(make_config(tower_type=tower_type, **rates)).train()
     labels = torch.where(IDS == 0, 40, -100)
     model(IDS, ATTENTION, labels=labels).loss.backward()
     plain = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
@@ -87,8 +94,9 @@ def test_activation_checkpointing_changes_memory_not_gradients(make_config):
     # The older name is deprecated in newer releases of transformers.
     enable = getattr(model, "activation_checkpointing_enable", None)
     (enable or model.gradient_checkpointing_enable)()
-    assert all(layer.gradient_checkpointing for layer in model.barcodemae.encoder.encoder.layer)
-    assert all(layer.gradient_checkpointing for layer in model.decoder.encoder.layer)
+    layers = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+    assert len(layers) == 3
+    assert all(layer.gradient_checkpointing for layer in layers)
     model(IDS, ATTENTION, labels=labels).loss.backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, plain[name], atol=1e-7, rtol=1e-5)

@@ -12,10 +12,11 @@ from barcodemae.modeling_barcodemae.modeling_barcodemae import NO_POSITION, tabl
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
 
-@pytest.fixture
-def model(make_config):
+@pytest.fixture(params=["bert", "modernbert"])
+def model(make_config, request):
     torch.manual_seed(4)
-    return BarcodeMAEForPreTraining(make_config(initializer_range=0.1)).eval()
+    config = make_config(tower_type=request.param, initializer_range=0.1)
+    return BarcodeMAEForPreTraining(config).eval()
 
 
 @pytest.fixture
@@ -72,11 +73,23 @@ def test_bert_does_read_the_mask_embedding(make_config, ids):
 
 
 def test_visible_tokens_keep_their_true_positions(model, ids):
-    late, early = ids.clone(), ids.clone()
-    late[:, :12] = model.config.mask_token_id
+    late, early, apart = (torch.full_like(ids, model.config.mask_token_id) for _ in range(3))
+    late[:, 12:] = ids[:, 12:]
     early[:, :12] = ids[:, 12:]
-    early[:, 12:] = model.config.mask_token_id
-    assert not torch.allclose(embed(model, late), embed(model, early), atol=1e-3)
+    apart[:, ::2] = ids[:, 12:]
+    assert not torch.allclose(embed(model, apart), embed(model, early), atol=1e-3)
+    # Rotary positions tell distances only.
+    is_same = torch.allclose(embed(model, late), embed(model, early), atol=1e-3)
+    assert is_same == (model.config.tower_type == "modernbert")
+
+
+def test_whole_barcodes_give_what_the_encoder_alone_gives(model, ids):
+    attention_mask = torch.ones_like(ids)
+    attention_mask[1, 20:] = 0
+    encoder = model.barcodemae.encoder
+    with torch.no_grad():
+        ours = model.barcodemae(ids, attention_mask).last_hidden_state
+        assert torch.equal(ours, encoder(ids, attention_mask=attention_mask).last_hidden_state)
 
 
 def test_padding_changes_no_embedding(model, ids):
@@ -141,19 +154,31 @@ def test_table_of_positions_lists_each_rows_positions_in_order(table):
         assert found == expected + [NO_POSITION] * (width - len(expected))
 
 
+CUT_AT_TWO = 0.8796  # standard deviation of a normal number that is drawn anew beyond +-2
+
+
 def expected_statistics(name, config):
     """(mean, standard deviation) that the initialisation promises for a parameter."""
-    if "LayerNorm.weight" in name:
+    if "norm.weight" in name.lower():
         return 1.0, 0.0
     if name.endswith("bias"):
         return 0.0, 0.0
-    return 0.0, config.initializer_range
+    if config.tower_type == "bert" or name.startswith(("head.", "projection.")):
+        return 0.0, config.initializer_range
+    deviation = config.initializer_range * CUT_AT_TWO
+    if ".Wo." in name:  # what is added to the residual stream
+        is_decoder = name.startswith("decoder.")
+        layers = config.decoder_num_hidden_layers if is_decoder else config.num_hidden_layers
+        deviation /= (2 * layers) ** 0.5
+    return 0.0, deviation
 
 
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
 @pytest.mark.parametrize("sees_mask", [False, True])
-def test_every_parameter_starts_as_promised(sees_mask):
+def test_every_parameter_starts_as_promised(sees_mask, tower_type):
     torch.manual_seed(7)
     config = BarcodeMAEConfig(
+        tower_type=tower_type,
         k=4,
         hidden_size=128,
         num_hidden_layers=2,

@@ -47,11 +47,12 @@ def warnings_of_transformers():
     logger.removeHandler(handler)
 
 
+@pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
 @pytest.mark.parametrize("model_class", CLASSES)
 def test_saved_and_loaded_models_are_the_same_bit_for_bit(
-    model_class, tiny_config, tmp_path, warnings_of_transformers
+    model_class, tower_type, make_config, tmp_path, warnings_of_transformers
 ):
-    model = model_class(tiny_config).eval()
+    model = model_class(make_config(tower_type=tower_type)).eval()
     model.save_pretrained(tmp_path)
     loaded = model_class.from_pretrained(tmp_path)
     assert warnings_of_transformers == []

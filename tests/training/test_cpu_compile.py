@@ -80,6 +80,18 @@ def test_evaluation_and_calls_without_labels_are_the_stock_model(make_config):
     torch.testing.assert_close(changed.eval()(**batch).loss, stock.eval()(**batch).loss)
 
 
+def test_layers_that_are_not_berts_stay_as_they_are(make_config):
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = make_config(tower_type="modernbert", **rates)
+    stock = BarcodeMAEForPreTraining(config).train()
+    changed = BarcodeMAEForPreTraining(config).train()
+    changed.load_state_dict(stock.state_dict())
+    assert compile_on_cpu(changed) == []
+    batch = make_batch(config)
+    losses = [model(**batch).loss for model in (changed, stock)]
+    torch.testing.assert_close(*losses, atol=1e-6, rtol=1e-5)
+
+
 def test_a_batch_without_targets_keeps_a_gradient(make_config):
     config = make_config()
     model = BarcodeMAEForPreTraining(config).train()

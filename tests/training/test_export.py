@@ -4,13 +4,14 @@ import json
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
-from transformers import AutoModel, AutoTokenizer, BertModel, pipeline
+from transformers import AutoModel, AutoTokenizer, BertModel, ModernBertModel, pipeline
 
 from barcodemae import (
     BarcodeKmerTokenizer,
@@ -21,6 +22,8 @@ from barcodemae import (
 )
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.training.classifier import load_encoder
 from barcodemae.training.export import export, export_native, load_model_folder
 
 
@@ -94,6 +97,29 @@ def test_the_native_encoder_gives_the_same_states_bit_for_bit(exported, tiny_mod
         expected = tiny_model.barcodemae(**batch).last_hidden_state
         assert torch.equal(native(**batch).last_hidden_state, expected)
         assert not native(**batch).pooler_output.any()
+
+
+def test_modern_towers_make_a_plain_modernbert_folder_that_embeds_alike(
+    make_config, tokenizer, barcodes, tmp_path
+):
+    torch.manual_seed(0)
+    model = BarcodeMAEForPreTraining(make_config(tower_type="modernbert", initializer_range=0.1))
+    export(model.eval(), tokenizer, tmp_path / "model")
+    folder = tmp_path / "model" / "encoder"
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["model_type"], config["pad_token_id"]) == ("modernbert", 1)
+    assert type(AutoModel.from_pretrained(folder)) is ModernBertModel
+    embedders = [load_embedder(place) for place in (folder, tmp_path / "model")]
+    assert [embedder.packed for embedder in embedders] == [None, None]
+    native, full = (embedder.embed(barcodes) for embedder in embedders)
+    np.testing.assert_array_equal(native, full)
+    batch = tokenizer(barcodes, padding=True, return_tensors="pt")
+    expected = embed(model.barcodemae, batch)
+    torch.testing.assert_close(torch.from_numpy(native), expected, atol=1e-5, rtol=0)
+    export(model, tokenizer, folder.parent)  # onto itself: recognised as ours
+    tower, rebuilt, _ = load_encoder(folder)
+    assert rebuilt.encoder_config().to_diff_dict() == model.config.encoder_config().to_diff_dict()
+    assert tower.state_dict().keys() == model.barcodemae.encoder.state_dict().keys()
 
 
 def test_sentence_transformers_gives_the_masked_mean(exported, tiny_model, tokenizer, barcodes):

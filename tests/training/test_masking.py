@@ -330,3 +330,96 @@ def test_windows_take_their_numbers_after_all_others(stand_ins):
 def test_impossible_windows_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         Masking(**values)
+
+
+SPANS = st.integers(2, 12)
+
+
+def num_runs(is_hidden):
+    """Maximal runs of True in each row, (B,)."""
+    begins = np.diff(is_hidden.astype(int), axis=1, prepend=0) == 1
+    return begins.sum(axis=1)
+
+
+@given(batches(), RATIOS, SPANS, st.floats(0.1, 1))
+def test_runs_hide_exactly_as_many_kmers_and_no_special_token(batch, ratio, span_length, share):
+    ids, lengths, seed = batch
+    scored = {"scored_ratio": ratio * share}
+    runs = masked(ids, lengths, Masking(ratio=ratio, span_length=span_length, **scored), seed)
+    single = masked(ids, lengths, Masking(ratio=ratio, **scored), seed)
+    for name in ("input_ids", "labels"):
+        hides_or_ignores = {"input_ids": MASK_ID, "labels": -100}[name]
+        counts = [(getattr(r, name) == hides_or_ignores).sum(dim=1) for r in (runs, single)]
+        assert torch.equal(*counts)
+    assert runs.visible_positions.shape == single.visible_positions.shape
+    can_hide = maskable(ids, lengths)
+    is_hidden = (runs.input_ids == MASK_ID).numpy()
+    is_target = (runs.labels != -100).numpy()
+    assert not (is_hidden & ~can_hide).any()
+    assert not (is_target & ~is_hidden).any()
+    np.testing.assert_array_equal(runs.input_ids.numpy()[~is_hidden], ids[~is_hidden])
+
+
+@given(st.integers(2, 60), RATIOS, SPANS, st.integers(0, 1000))
+def test_hidden_kmers_stand_in_runs(num_tokens, ratio, span_length, seed):
+    ids, lengths = np.full((6, num_tokens), 7), np.full(6, num_tokens)
+    result = masked(ids, lengths, Masking(ratio=ratio, span_length=span_length), seed)
+    is_hidden = (result.input_ids == MASK_ID).numpy()
+    # One is cut short by the count, and one by either end.
+    most = np.ceil(is_hidden.sum(axis=1) / span_length) + 2
+    assert (num_runs(is_hidden) <= most).all()
+
+
+def test_runs_begin_and_end_anywhere():
+    ids, lengths = np.full((4000, 110), 7), np.full(4000, 110)
+    result = masked(ids, lengths, Masking(ratio=0.6, span_length=4, scored_ratio=0.1), 1)
+    # The run that the count cuts short leaves the ends of a barcode a little less or more.
+    for is_chosen, share in ((result.input_ids == MASK_ID, 0.6), (result.labels != -100, 0.1)):
+        by_place = is_chosen.float().mean(dim=0)
+        assert by_place.mean() == pytest.approx(share)
+        assert (by_place - share).abs().max() < 0.04
+
+
+def test_in_a_frame_runs_leave_the_lead_and_windows_alone():
+    ids, lengths = framed_rows(50)
+    result = masked(ids, lengths, Masking(ratio=0.5, span_length=5), 0)
+    assert (result.labels[:, :LEAD] == -100).all()
+    num_kmers = maskable(ids, lengths)[0].sum()
+    assert (result.labels != -100).sum(dim=1).tolist() == [round(0.5 * num_kmers)] * 50
+    windows = [
+        masked(ids, lengths, Masking(span_length=length, window_fraction=1.0), 0)
+        for length in (1, 5)
+    ]
+    assert torch.equal(windows[0].input_ids, windows[1].input_ids)
+    assert torch.equal(windows[0].labels, windows[1].labels)
+
+
+@given(batches(), RATIOS, SPANS, st.data())
+def test_a_slice_of_runs_is_masked_as_within_the_whole(batch, ratio, span_length, data):
+    masking = Masking(ratio=ratio, span_length=span_length, window_fraction=0.3)
+    assert_slices_are_masked_as_within_the_whole(batch, masking, data)
+
+
+def test_runs_take_their_numbers_after_all_others():
+    others = {"window_fraction": 0.5, "kept_fraction": 0.1}
+    streams = [np.random.default_rng(5) for _ in range(2)]
+    without, within = (
+        MaskingNoise.draw(stream, (7, 9), Masking(span_length=length, **others), NUM_KMERS)
+        for stream, length in zip(streams, (1, 4), strict=True)
+    )
+    assert without.spans is None
+    for name in ("order", "dice", "kmers", "windows"):
+        np.testing.assert_array_equal(getattr(without, name), getattr(within, name))
+    np.testing.assert_array_equal(streams[0].random((7, 10), dtype=np.float32), within.spans)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"span_length": 0}, "span_length must be at least 1, got 0"),
+        ({"span_length": 3, "exact": False}, "span_length above 1 needs exact_masks"),
+    ],
+)
+def test_impossible_runs_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        Masking(**values)
