@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import KmerCounts
@@ -112,7 +113,11 @@ def identify_stream(
         if threads < 1:
             raise SettingsError(f"at least one thread is needed, got {threads}")
         skip_done(records, digest, sink.progress.records, sink.progress.digest)
-        with one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        with (
+            one_thread_each(),
+            threadpool_limits(limits=1, user_api="blas"),
+            ThreadPoolExecutor(threads) as pool,
+        ):
             units = submit(pool, identifier, records, form, digest)
             for unit in in_order(units, UNITS_PER_THREAD * threads):
                 sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)

@@ -1,7 +1,7 @@
 """Let this process keep the memory it frees, for the next tensor of that size.
 
 glibc gives every large block back to the system at once and asks for it anew; the system clears it
-page by page, which costs a training step on a CPU time (docs/log.md). Other C libraries
+page by page, which costs training and identification on a CPU time (docs/log.md). Other C libraries
 are left alone. Guarded by tests/test_cpu_memory.py, measured by benchmarks/pretrain.py.
 """
 

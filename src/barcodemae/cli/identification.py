@@ -163,6 +163,7 @@ def identify(
     resume: bool = typer.Option(False, "--resume", help="Go on where a killed run stopped."),
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
+    from barcodemae.cpu_memory import reuse_freed_memory
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embedding import load_embedder
     from barcodemae.eval.identification import Identifier, IdentifyOptions
@@ -195,6 +196,7 @@ def identify(
         "format": output_format,
     }
     sink = open_sink(output, form.header, settings, resume=resume)
+    reuse_freed_memory()
     with counting("Identifying") as show:
         identify_stream(
             identifier,
