@@ -42,8 +42,8 @@ from barcodemae.eval.foreign_checkpoint import (
     SAFETENSORS,
     OpenedSystem,
     read_settings,
-    set_number_format,
 )
+from barcodemae.eval.number_format import set_number_format
 from barcodemae.eval.screening import clean, find_unusable
 
 

@@ -213,20 +213,6 @@ def load_encoder(model: nn.Module, folder: Path, *, prefix: str, unused: tuple[s
     return fill(model, select(read_weights(folder), prefix), unused=unused, source=folder)
 
 
-def set_number_format(model: nn.Module, dtype: torch.dtype) -> None:
-    """Change the number format of a network's weights, in place.
-
-    Buffers (rotary frequencies, time axes) stay in float32, where half of the digits would move
-    positions, and so do modules that say so by an attribute `keeps_float32`.
-    """
-    if getattr(model, "keeps_float32", False):
-        return
-    for parameter in model.parameters(recurse=False):
-        parameter.data = parameter.data.to(dtype)
-    for child in model.children():
-        set_number_format(child, dtype)
-
-
 def complain(source: Path, what: str, names: list[str]) -> None:
     """Raise a CheckpointError that names the weights, if there are any."""
     if names:

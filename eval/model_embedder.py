@@ -35,7 +35,7 @@ from barcodemae.eval.embedder import (
     positions_after,
     split_leads,
 )
-from barcodemae.eval.number_format import DTYPES
+from barcodemae.eval.number_format import DTYPES, set_number_format
 from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
 from barcodemae.eval.threads import work_on_threads
@@ -256,7 +256,7 @@ def load_auto_embedder(
             f"{model}: the tokenizer makes k-mers of {k} ({4**k + 2} tokens), "
             f"the weights are for {network.config.vocab_size} tokens"
         )
-    network = network.to(device=device, dtype=DTYPES[dtype]).eval()
+    set_number_format(network.to(device).eval(), DTYPES[dtype])
     return AutoModelEmbedder(
         name=model,
         fingerprint=hash_weights(folder),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from barcodemae.errors import SettingsError
 
@@ -49,3 +50,17 @@ def choose_dtype(wanted: str, device: str) -> str:
     if wanted not in DTYPES:
         raise SettingsError(f"dtype {wanted!r} is not one of {', '.join([AUTO, *DTYPES])}")
     return wanted
+
+
+def set_number_format(model: nn.Module, dtype: torch.dtype) -> None:
+    """Change the number format of a network's weights, in place.
+
+    Buffers (rotary frequencies, time axes) stay in float32, where half of the digits would move
+    positions, and so do modules that say so by an attribute `keeps_float32`.
+    """
+    if getattr(model, "keeps_float32", False):
+        return
+    for parameter in model.parameters(recurse=False):
+        parameter.data = parameter.data.to(dtype)
+    for child in model.children():
+        set_number_format(child, dtype)

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval import number_format
-from barcodemae.eval.number_format import choose_dtype, computes_bfloat16
+from barcodemae.eval.number_format import choose_dtype, computes_bfloat16, set_number_format
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,11 @@ def test_graphics_cards_compute_bfloat16_from_ampere_on(monkeypatch, generation,
 def test_an_unknown_format_is_refused():
     with pytest.raises(SettingsError, match="dtype 'int8' is not one of auto, float32"):
         choose_dtype("int8", "cpu")
+
+
+def test_weights_change_their_format_and_buffers_keep_theirs():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+    model[1].register_buffer("frequencies", torch.tensor([1 / 3]))
+    set_number_format(model, torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert torch.equal(model[1].frequencies, torch.tensor([1 / 3]))
