@@ -8,7 +8,6 @@ the number of threads changes nothing. Guarded by tests/eval/test_identify_strea
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,6 +20,7 @@ from barcodemae.eval.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identification_formats import Format
 from barcodemae.eval.model_embedder import AutoModelEmbedder
 from barcodemae.eval.resumable import RecordDigest, ResultSink
+from barcodemae.eval.threads import one_thread_each
 from barcodemae.fasta import SequenceRecord
 
 
@@ -49,17 +49,6 @@ def can_share(embedder: Embedder) -> bool:
     """Whether several threads may use an embedder at once."""
     inner = getattr(embedder, "embedder", embedder)
     return isinstance(inner, AutoModelEmbedder | KmerCounts)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let torch compute on the calling thread alone; sums then do not depend on its helpers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def skip_done(

@@ -1,7 +1,8 @@
 """Embed with a model that `AutoModel` and `AutoTokenizer` open: a folder or a Hub name.
 
 Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
-batch holds rows of equal token count, so padding never enters. A tokenizer with a frame marks the
+batch holds rows of equal token count, or of any where the packed encoder of a CPU takes them one
+after the other: padding never enters. A tokenizer with a frame marks the
 k-mers before a barcode's first by [UNK]: they are left out, and the others keep their positions.
 Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by
 tests/eval/test_embedding.py and tests/eval/test_framed_folders.py.
@@ -27,7 +28,7 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.cpu_encoder import CpuEncoder, pack
+from barcodemae.eval.cpu_encoder import CpuEncoder, Piece, pack
 from barcodemae.eval.embedder import (
     UnusableSequencesError,
     equal_length_batches,
@@ -37,6 +38,7 @@ from barcodemae.eval.embedder import (
 from barcodemae.eval.number_format import DTYPES
 from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
+from barcodemae.eval.threads import work_on_threads
 from barcodemae.model_files import hash_weights
 
 
@@ -55,7 +57,7 @@ class AutoModelEmbedder:
         folder: Where its files are on this machine.
         tokenizer: From `AutoTokenizer`.
         model: From `AutoModel`, in eval mode, on its device.
-        batch_size: Rows per forward pass.
+        batch_size: Most rows per forward pass.
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer is this project's, else None.
         readout: What follows the masked mean.
@@ -117,28 +119,42 @@ class AutoModelEmbedder:
         """
         tokens, leads = split_leads(self.tokenize(sequences), self.tokenizer)
         pooled = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
-        for rows in self.batches([len(row) for row in tokens], progress=progress):
+
+        def fill(rows: NDArray[np.int64]) -> None:
             pooled[rows] = self.pool([tokens[row] for row in rows], leads[rows])
+
+        batches = self.batches(tokens)
+        done = map(fill, batches) if self.packed is None else work_on_threads(fill, batches)
+        console = Console(stderr=True, quiet=not progress)
+        for _ in track(done, "Embedding", total=len(batches), console=console):
+            pass
         return self.readout(pooled)
 
-    def batches(self, lengths: list[int], *, progress: bool) -> Iterator[NDArray[np.int64]]:
-        """Yield the rows of one batch after the other, with a bar on stderr if asked for."""
-        batches = equal_length_batches(lengths, self.batch_size)
-        console = Console(stderr=True, quiet=not progress)
-        return iter(track(batches, description="Embedding", console=console))
+    def batches(self, tokens: list[list[int]]) -> list[NDArray[np.int64]]:
+        """Share rows of ids out among batches, those that cannot be packed by their length."""
+        lengths = np.array([len(row) for row in tokens], np.int64)
+        is_packed = np.array([self.can_pack(row) for row in tokens], bool)
+        packed, others = np.flatnonzero(is_packed), np.flatnonzero(~is_packed)
+        pieces = self.packed.share_out(lengths[packed], self.batch_size) if self.packed else []
+        batches = equal_length_batches(lengths[others], self.batch_size)
+        return [packed[rows] for rows in pieces] + [others[rows] for rows in batches]
+
+    def can_pack(self, tokens: list[int]) -> bool:
+        """Whether the packed encoder may read a row: it would not leave out a hidden token."""
+        return self.packed is not None and self.hidden_id not in tokens
 
     @torch.inference_mode()
     def pool(self, tokens: list[list[int]], leads: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Embed rows of equal token count, (B, L) to (B, D), before the readout.
+        """Embed the rows of a batch to (B, D), before the readout.
 
         Args:
-            tokens: Ids of each row, its lead left out.
+            tokens: Ids of each row, its lead left out; as many in each unless all can be packed.
             leads: Positions before the first token of each row, (B,).
         """
+        if self.packed is not None and all(map(self.can_pack, tokens)):
+            return self.packed.mean(Piece.of(tokens, leads)).numpy()
         input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
         positions = positions_after(leads, input_ids)  # (B, L)
-        if self.packed is not None and bool((input_ids != self.hidden_id).all()):
-            return masked_mean(self.packed(input_ids, positions).float()).numpy()
         # Published systems opened this way may not take positions, and have no lead.
         places = {"position_ids": positions} if leads.any() else {}
         outputs = self.model(input_ids=input_ids, **places)

@@ -1,10 +1,21 @@
+import random
+
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, BertConfig, BertModel
 
-from barcodemae.eval.cpu_encoder import CpuEncoder, can_pack, pack
+from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.eval.cpu_encoder import (
+    ROW_STEP,
+    TOKENS_PER_PIECE,
+    CpuEncoder,
+    Piece,
+    can_pack,
+    pack,
+)
 from barcodemae.eval.embedding import load_embedder
+from barcodemae.training.export import export_native
 
 
 pytestmark = pytest.mark.skipif(
@@ -34,28 +45,25 @@ def places(ids):
     return torch.arange(ids.shape[1]).expand_as(ids)
 
 
+def encode(model, ids, positions):
+    """Packed states of rows of equal length, (B, L, D)."""
+    (states,) = CpuEncoder(model)(Piece(ids.flatten(), positions.flatten(), [tuple(ids.shape)]))
+    return states
+
+
 @torch.inference_mode()
-@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (300, 11)])  # the last comes in two pieces
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (300, 11)])  # the last takes many products
 def test_packed_states_are_as_near_to_fp32_as_the_stock_model_in_bf16(shape):
     model = make_bert()
     ids = torch.randint(66, shape)
     exact = model(input_ids=ids).last_hidden_state
     half = model.bfloat16()
     stock = half(input_ids=ids).last_hidden_state.float()
-    packed = CpuEncoder(half)(ids, places(ids)).float()
+    packed = encode(half, ids, places(ids)).float()
     assert packed.shape == exact.shape
     error, allowed = (packed - exact).norm(), (stock - exact).norm()
     assert 0 < allowed < 0.05 * exact.norm()
     assert error < 1.3 * allowed
-
-
-@torch.inference_mode()
-def test_rows_do_not_depend_on_the_pieces_they_come_in():
-    encoder = CpuEncoder(make_bert().bfloat16())
-    ids = torch.randint(66, (300, 11))
-    positions = torch.randint(512, ids.shape)
-    whole, ends = encoder(ids, positions), encoder(ids[[0, 299]], positions[[0, 299]])
-    torch.testing.assert_close(whole[[0, 299]], ends, atol=0.05, rtol=0.05)
 
 
 @torch.inference_mode()
@@ -64,7 +72,7 @@ def test_packed_states_in_fp32_are_those_of_the_stock_model():
     ids = torch.randint(66, (300, 11))
     for positions in (places(ids), torch.randint(512, ids.shape)):
         expected = model(input_ids=ids, position_ids=positions).last_hidden_state
-        packed = CpuEncoder(model)(ids, positions)
+        packed = encode(model, ids, positions)
         torch.testing.assert_close(packed, expected, atol=2e-5, rtol=1e-5)
 
 
@@ -103,3 +111,116 @@ def test_hidden_tokens_are_left_to_the_full_model(model_folder):
     expected = states.float().mean(dim=1)
     pooled = embedder.pool(ids, np.zeros(2, np.int64))
     torch.testing.assert_close(torch.from_numpy(pooled), expected)
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def wide_folder(request, tmp_path_factory):
+    """An encoder as wide as the bundled one: oneDNN treats small products all alike."""
+    torch.manual_seed(0)
+    config = BarcodeMAEConfig(
+        k=3,
+        hidden_size=512,
+        num_hidden_layers=1,
+        num_attention_heads=8,
+        intermediate_size=2048,
+        decoder_num_hidden_layers=1,
+        decoder_hidden_size=32,
+        decoder_num_attention_heads=4,
+    )
+    folder = tmp_path_factory.mktemp("wide") / "encoder"
+    export_native(BarcodeMAEForPreTraining(config), BarcodeKmerTokenizer(k=3), folder)
+    return folder, request.param
+
+
+def mixture():
+    """Sequences of many lengths, some alike, in more than one piece."""
+    generator = random.Random(0)
+    lengths = [330] * 24 + [generator.randrange(3, 330) for _ in range(24)]
+    generator.shuffle(lengths)
+    return ["".join(generator.choices("ACGT", k=length)) for length in lengths]
+
+
+def test_a_vector_is_the_same_bit_by_bit_alone_and_in_any_mixture(wide_folder):
+    folder, dtype = wide_folder
+    sequences = mixture()
+    embedder = load_embedder(folder, dtype=dtype)
+    assert len(embedder.batches(embedder.tokenize(sequences))) > 1
+    whole = embedder.embed(sequences)
+    alone = np.concatenate([embedder.embed([text]) for text in sequences])
+    np.testing.assert_array_equal(alone, whole)
+    np.testing.assert_array_equal(embedder.embed(sequences[::-1]), whole[::-1])
+    np.testing.assert_array_equal(embedder.embed(sequences[7:20]), whole[7:20])
+    few = load_embedder(folder, dtype=dtype, batch_size=3)
+    np.testing.assert_array_equal(few.embed(sequences), whole)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_vector_is_the_same_bit_by_bit_on_any_number_of_threads(wide_folder, threads):
+    folder, dtype = wide_folder
+    embedder = load_embedder(folder, dtype=dtype)
+    sequences = mixture()
+    expected = embedder.embed(sequences)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        vectors, alone = embedder.embed(sequences), embedder.embed(sequences[:1])
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(vectors, expected)
+    np.testing.assert_array_equal(alone, expected[:1])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_vectors_of_a_mixture_are_as_near_to_fp32_as_those_of_the_stock_model(dtype):
+    model = make_bert()
+    tokens = [torch.randint(66, (length,)).tolist() for length in (90, 90, 41, 7, 7, 7, 1)]
+    leads = np.array([0, 3, 12, 0, 400, 5, 9])
+
+    def stock():
+        rows = [
+            model(input_ids=torch.tensor([ids]), position_ids=lead + torch.arange(len(ids))[None])
+            for ids, lead in zip(tokens, leads.tolist(), strict=True)
+        ]
+        return torch.cat([row.last_hidden_state.float().mean(dim=1) for row in rows])
+
+    exact = stock()
+    model = model.to(dtype)
+    packed = CpuEncoder(model).mean(Piece.of(tokens, leads))
+    assert (packed - exact).norm() < max(1.3 * (stock() - exact).norm(), 1e-5 * exact.norm())
+
+
+def test_attention_survives_scores_that_no_exponential_would():
+    model = make_bert().bfloat16()
+    with torch.no_grad():
+        for layer in model.encoder.layer:
+            layer.attention.self.query.weight *= 1000
+    ids = torch.randint(66, (3, 20))
+    with torch.inference_mode():
+        assert encode(model, ids, places(ids)).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_sequence_is_in_one_piece_and_few_rows_are_spare(dtype):
+    encoder = CpuEncoder(make_bert().to(dtype))
+    lengths = np.random.default_rng(0).choice([20, 97, 108, 109], size=500, p=[0.1, 0.1, 0.1, 0.7])
+    pieces = encoder.share_out(lengths, 64)
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(500))
+    assert (np.diff(lengths[np.concatenate(pieces)]) <= 0).all()
+    tokens = np.array([lengths[piece].sum() for piece in pieces])
+    assert tokens.max() <= TOKENS_PER_PIECE
+    assert (-tokens % ROW_STEP[dtype]).sum() < 0.03 * tokens.sum()
+    assert max(map(len, encoder.share_out(np.full(50, 2), 8))) == 8
+    pieces = encoder.share_out(np.array([5000, 9000]), 8)
+    assert [piece.tolist() for piece in pieces] == [[1], [0]]
+    assert encoder.share_out(np.zeros(0, np.int64), 8) == []
+
+
+def test_a_hidden_token_changes_nothing_for_its_neighbours(model_folder, barcodes):
+    embedder = load_embedder(model_folder, dtype="bfloat16")
+    masked = barcodes[0][:3] + "[MASK]" + barcodes[0][6:]
+    embedder.find_invalid = lambda sequences: {}
+    whole = embedder.embed([*barcodes, masked])
+    np.testing.assert_array_equal(whole[:-1], embedder.embed(barcodes))
+    np.testing.assert_array_equal(whole[-1:], embedder.embed([masked]))
