@@ -40,6 +40,7 @@ from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
 from barcodemae.eval.threads import work_on_threads
 from barcodemae.model_files import hash_weights
+from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
 
 
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
@@ -105,6 +106,8 @@ class AutoModelEmbedder:
         if not sequences:
             return []
         with self.tokenizing:
+            if isinstance(self.tokenizer, BarcodeKmerTokenizer):
+                return self.tokenizer.kmer_ids(sequences, self.max_tokens)
             encoding = self.tokenizer(
                 list(sequences), padding=False, truncation=True, max_length=self.max_tokens
             )
