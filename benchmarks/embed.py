@@ -2,7 +2,7 @@
 
 Times, in turn, on random full-length barcodes and random weights of the published architecture:
 - `ours`: `load_embedder` on an exported encoder folder as `barcodemae embed --dtype bfloat16`
-  uses it, batches of equal length;
+  uses it;
 - `ours fp32`: the same in single precision, the default of `barcodemae embed`;
 - `reference-style`: as the original code embeds (`representations_from_df`): one sequence at a
   time, fp32, padded to 110 tokens, all hidden states kept;

@@ -6,9 +6,10 @@ stand one after the other in a piece that fits into the cache: only attention an
 where one ends. The stock model, which transformers runs, is left as it is, and what this gives
 equals its output within rounding.
 
-oneDNN adds up in an order that depends on how many rows a product has and on the number of threads.
-So products always have the same number of rows, on one thread, and threads take a piece each: a
-vector is the same, bit by bit, whatever else is embedded with it.
+oneDNN adds up in an order that depends on how many rows a product in bf16 has, and on the number of
+threads; each new number of rows also costs it some milliseconds. So all products in bf16 have the
+same number of rows, and threads take a piece each: a vector is the same, bit by bit, whatever else
+is embedded with it.
 
 In: a model from `AutoModel`, token ids without padding. Out: the mean of the last hidden states of
 each sequence. Guarded by tests/eval/test_cpu_encoder.py, measured by benchmarks/embed.py.
@@ -32,9 +33,11 @@ from barcodemae import masked_mean
 
 
 TOKENS_PER_PIECE = 2048  # at width 768 the widest tensor of a piece then takes 9 MB
-# What is widened for GELU stays in the second cache. Few, because a barcode alone pays for all of
-# them; products of half as many take a tenth longer.
-ROWS_PER_PRODUCT = 256
+# The rows of a piece are a multiple of this. Few, because a barcode alone pays for all of them. In
+# bf16 no product has more: half as many take a sixth longer, and twice as many, widened for GELU,
+# leave the second-level cache. In fp32 a product takes a whole piece, since its sums do not depend
+# on the multiple.
+ROW_STEP = {torch.float32: 128, torch.bfloat16: 256}
 EXACT_GELU = "gelu"
 # Arguments of torch.ops.mkldnn._linear_pointwise: what follows a product, and which kind of it.
 NOTHING: tuple[Any, ...] = ("none", [], "")
@@ -70,10 +73,15 @@ class Piece:
             [(len(list(same)), length) for length, same in groupby(map(len, tokens))],
         )
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all sequences."""
+        return len(self.input_ids)
+
     def split(self, rows: Tensor) -> list[Tensor]:
         """Part what there is of every token, (N, _), by groups: (B, L, _) of each."""
         counts = [count * length for count, length in self.groups]
-        parts = rows[: sum(counts)].split(counts)
+        parts = rows[: self.num_tokens].split(counts)
         return [part.unflatten(0, group) for part, group in zip(parts, self.groups, strict=True)]
 
 
@@ -96,7 +104,7 @@ class PackedLinear:
             torch.cat([part.get_parameter(name).detach() for part in parts])
             for name in ("weight", "bias")
         )
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS_PER_PRODUCT)
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), TOKENS_PER_PIECE)
         return cls(packed, bias)
 
     def __call__(self, rows: Tensor, then: tuple[Any, ...] = NOTHING) -> Tensor:
@@ -131,9 +139,10 @@ class PackedLayer:
         self.output_norm: nn.LayerNorm = layer.output.LayerNorm
 
     def __call__(self, blocks: Sequence[Tensor], piece: Piece) -> list[Tensor]:
-        """Blocks of rows, (rows of a product, D) each, in, such blocks out."""
-        parts = torch.cat([self.projections(block) for block in blocks])  # (N, 3 * D)
-        attended = parts.new_zeros(len(parts), blocks[0].shape[1])  # (N, D)
+        """Rows (N, D) in, rows out, each by blocks: the rows of one product."""
+        parts = join([self.projections(block) for block in blocks])  # (N, 3 * D)
+        attended = parts.new_empty(len(parts), blocks[0].shape[1])  # (N, D)
+        attended[piece.num_tokens :] = 0
         for taken, given in zip(piece.split(parts), piece.split(attended), strict=True):
             self.attend(taken, given)
         pairs = zip(blocks, attended.split(len(blocks[0])), strict=True)
@@ -157,6 +166,11 @@ class PackedLayer:
         return normed
 
 
+def join(blocks: Sequence[Tensor]) -> Tensor:
+    """Put blocks of rows one below the other, without a copy if there is one block."""
+    return blocks[0] if len(blocks) == 1 else torch.cat(list(blocks))
+
+
 def softmax(scores: Tensor) -> Tensor:
     """Softmax of the last axis; in bf16 by oneDNN, in half the time and rounded as often."""
     if scores.dtype == torch.float32:
@@ -178,13 +192,40 @@ class CpuEncoder:
         self.positions: Tensor = embeddings.position_embeddings.weight.detach()
         self.norm: nn.LayerNorm = embeddings.LayerNorm
         self.layers = [PackedLayer(layer) for layer in bert.encoder.layer]
+        self.row_step = ROW_STEP[self.words.dtype]
+
+    def share_out(self, lengths: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+        """Share sequences out among pieces, longest first.
+
+        Args:
+            lengths: Token count of each.
+            most: Sequences in a piece.
+
+        Returns:
+            Which sequences are in each piece; every one is in exactly one. A piece ends where the
+            fewest rows are spare.
+        """
+        order = np.argsort(-lengths, kind="stable")
+        pieces = []
+        while len(order):
+            tokens = np.cumsum(lengths[order[:most]])  # of pieces that end with each
+            fits = max(int((tokens <= TOKENS_PER_PIECE).sum()), 1)
+            share_used = tokens / (-(-tokens // self.row_step) * self.row_step)
+            least = fits // 2
+            best = least + 1 + int(share_used[least:fits].argmax())
+            count = fits if fits == len(order) else best
+            pieces.append(order[:count])
+            order = order[count:]
+        return pieces
 
     def __call__(self, piece: Piece) -> list[Tensor]:
-        """Last hidden states of the sequences of a piece, (B, L, D) for every group."""
-        blocks = self.embed(piece).split(ROWS_PER_PRODUCT)
+        """Give the last hidden states of a piece's sequences, (B, L, D) for every group."""
+        rows = self.embed(piece)  # (N, D)
+        is_exact = rows.dtype == torch.float32
+        blocks: Sequence[Tensor] = [rows] if is_exact else rows.split(self.row_step)
         for layer in self.layers:
             blocks = layer(blocks, piece)
-        return piece.split(torch.cat(list(blocks)))
+        return piece.split(join(blocks))
 
     def mean(self, piece: Piece) -> Tensor:
         """Mean of the last hidden states of each sequence, in fp32, (sequences, D)."""
@@ -192,37 +233,11 @@ class CpuEncoder:
 
     def embed(self, piece: Piece) -> Tensor:
         """What the first layer reads of every token, (N, D)."""
-        spare = (0, -len(piece.input_ids) % ROWS_PER_PRODUCT)
+        spare = (0, -piece.num_tokens % self.row_step)
         words = F.embedding(F.pad(piece.input_ids, spare), self.words)  # (N, D)
         positions = F.embedding(F.pad(piece.position_ids, spare), self.positions)  # (N, D)
         embedded: Tensor = self.norm(words.add_(positions))
         return embedded
-
-
-def cut_pieces(lengths: NDArray[np.int64], max_sequences: int) -> list[NDArray[np.int64]]:
-    """Share sequences out among pieces, longest first.
-
-    Args:
-        lengths: Token count of each.
-        max_sequences: Most in a piece.
-
-    Returns:
-        Which sequences are in each piece; every one is in exactly one. A piece ends where the rows
-        of its products are used best.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    pieces = []
-    while len(order):
-        tokens = np.cumsum(lengths[order[:max_sequences]])  # of pieces that end with each
-        fits = max(int((tokens <= TOKENS_PER_PIECE).sum()), 1)
-        share_used = tokens / (-(-tokens // ROWS_PER_PRODUCT) * ROWS_PER_PRODUCT)
-        shortest = fits // 2
-        count = (
-            fits if fits == len(order) else 1 + shortest + int(share_used[shortest:fits].argmax())
-        )
-        pieces.append(order[:count])
-        order = order[count:]
-    return pieces
 
 
 def bert_inside(model: Any) -> Any | None:

@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.cpu_encoder import CpuEncoder, Piece, cut_pieces, pack
+from barcodemae.eval.cpu_encoder import CpuEncoder, Piece, pack
 from barcodemae.eval.embedder import (
     UnusableSequencesError,
     equal_length_batches,
@@ -40,6 +40,7 @@ from barcodemae.eval.readout import Readout, load_readout
 from barcodemae.eval.screening import find_empty, find_unusable
 from barcodemae.eval.threads import work_on_threads
 from barcodemae.model_files import hash_weights
+from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
 
 
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
@@ -57,7 +58,7 @@ class AutoModelEmbedder:
         folder: Where its files are on this machine.
         tokenizer: From `AutoTokenizer`.
         model: From `AutoModel`, in eval mode, on its device.
-        batch_size: Rows per forward pass.
+        batch_size: Most rows per forward pass.
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer is this project's, else None.
         readout: What follows the masked mean.
@@ -105,6 +106,8 @@ class AutoModelEmbedder:
         if not sequences:
             return []
         with self.tokenizing:
+            if isinstance(self.tokenizer, BarcodeKmerTokenizer):
+                return self.tokenizer.kmer_ids(sequences, self.max_tokens)
             encoding = self.tokenizer(
                 list(sequences), padding=False, truncation=True, max_length=self.max_tokens
             )
@@ -133,9 +136,9 @@ class AutoModelEmbedder:
     def batches(self, tokens: list[list[int]]) -> list[NDArray[np.int64]]:
         """Share rows of ids out among batches, those that cannot be packed by their length."""
         lengths = np.array([len(row) for row in tokens], np.int64)
-        can_pack = np.array([self.can_pack(row) for row in tokens], bool)
-        packed, others = np.flatnonzero(can_pack), np.flatnonzero(~can_pack)
-        pieces = cut_pieces(lengths[packed], self.batch_size)
+        is_packed = np.array([self.can_pack(row) for row in tokens], bool)
+        packed, others = np.flatnonzero(is_packed), np.flatnonzero(~is_packed)
+        pieces = self.packed.share_out(lengths[packed], self.batch_size) if self.packed else []
         batches = equal_length_batches(lengths[others], self.batch_size)
         return [packed[rows] for rows in pieces] + [others[rows] for rows in batches]
 

@@ -7,12 +7,11 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.eval.cpu_encoder import (
-    ROWS_PER_PRODUCT,
+    ROW_STEP,
     TOKENS_PER_PIECE,
     CpuEncoder,
     Piece,
     can_pack,
-    cut_pieces,
     pack,
 )
 from barcodemae.eval.embedding import load_embedder
@@ -202,18 +201,20 @@ def test_attention_survives_scores_that_no_exponential_would():
         assert encode(model, ids, places(ids)).isfinite().all()
 
 
-def test_every_sequence_is_in_one_piece_and_the_rows_of_products_are_used():
-    generator = np.random.default_rng(0)
-    lengths = generator.choice([20, 97, 108, 109], size=500, p=[0.1, 0.1, 0.1, 0.7])
-    pieces = cut_pieces(lengths, 64)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_sequence_is_in_one_piece_and_few_rows_are_spare(dtype):
+    encoder = CpuEncoder(make_bert().to(dtype))
+    lengths = np.random.default_rng(0).choice([20, 97, 108, 109], size=500, p=[0.1, 0.1, 0.1, 0.7])
+    pieces = encoder.share_out(lengths, 64)
     assert sorted(np.concatenate(pieces).tolist()) == list(range(500))
     assert (np.diff(lengths[np.concatenate(pieces)]) <= 0).all()
     tokens = np.array([lengths[piece].sum() for piece in pieces])
     assert tokens.max() <= TOKENS_PER_PIECE
-    assert tokens.sum() > 0.97 * (-(-tokens // ROWS_PER_PRODUCT) * ROWS_PER_PRODUCT).sum()
-    assert max(map(len, cut_pieces(np.full(50, 2), 8))) == 8
-    assert [piece.tolist() for piece in cut_pieces(np.array([5000, 9000]), 8)] == [[1], [0]]
-    assert cut_pieces(np.zeros(0, np.int64), 8) == []
+    assert (-tokens % ROW_STEP[dtype]).sum() < 0.03 * tokens.sum()
+    assert max(map(len, encoder.share_out(np.full(50, 2), 8))) == 8
+    pieces = encoder.share_out(np.array([5000, 9000]), 8)
+    assert [piece.tolist() for piece in pieces] == [[1], [0]]
+    assert encoder.share_out(np.zeros(0, np.int64), 8) == []
 
 
 def test_a_hidden_token_changes_nothing_for_its_neighbours(model_folder, barcodes):
