@@ -32,7 +32,7 @@ NO_LIMIT = 10**9  # tokens; only the letters are looked at
 WITHOUT_BASES = str.maketrans("", "", "ACGT")
 AMBIGUOUS_ABOVE = 0.01  # share of letters other than A, C, G, T
 NOVEL_FROM = 0.5  # probability
-# On `val` and `val_unseen`: the most species right among thresholds with at most one name in
+# On `val` and `val_unseen`: nearly the most species right among thresholds with at most one name in
 # twenty wrong; `benchmarks/identify.py --splits val,val_unseen` gives the curve.
 DEFAULT_THRESHOLD = 0.7
 STRANDS = ("both", "plus")
