@@ -26,7 +26,7 @@ def read(path, content):
         FASTA.replace("\n", "\r\n"),
         FASTA.rstrip(),
         FASTA.replace("\n>", "\n\n>"),
-        gzip.compress(FASTA.encode()),
+        gzip.compress(FASTA.encode(), mtime=0),
     ],
     ids=["plain", "crlf", "no-last-line-end", "blank-lines", "gzip"],
 )
