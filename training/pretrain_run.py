@@ -41,9 +41,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     reader = open_reader(config, accelerator)
     taxa = read_taxa(config)
     num_taxa = 0 if taxa is None else len(taxa.classes)
-    model = build_model(
-        config, num_taxa
-    )  # before the frame: it tells what is wrong with initial weights
+    model = build_model(config, num_taxa)  # before the frame: it refuses wrong initial weights
     frame = choose_frame(config, reader)
     return assemble(
         config,
