@@ -1,27 +1,27 @@
 """Run a BERT encoder on a CPU as fast as its matrix products allow.
 
-oneDNN keeps weights in the order its kernels read them, adds bias and residual and applies GELU
-while a product is still in the cache; query, key and value are one product. Sequences of any length
-stand one after the other in a piece that fits into the cache: only attention and the mean know
-where one ends. The stock model, which transformers runs, is left as it is, and what this gives
-equals its output within rounding.
+What depends on a token and its position alone is computed once for all sequences that hold it.
+Sequences of any length then stand one after the other in pieces (`cpu_pieces.py`) that pass
+through packed layers (`cpu_layers.py`). The stock model, which transformers runs, is left as it
+is, and what this gives equals its output within rounding.
 
 oneDNN adds up in an order that depends on how many rows a product in bf16 has, and on the number of
 threads; each new number of rows also costs it some milliseconds. So all products in bf16 have the
-same number of rows, and threads take a piece each: a vector is the same, bit by bit, whatever else
-is embedded with it.
+same number of rows, attention has few shapes, chosen by the length of a sequence, and a share of
+the sequences is worked on by one thread: a vector is the same, bit by bit, whatever else is
+embedded with it.
 
 In: a model from `AutoModel`, token ids without padding. Out: the mean of the last hidden states of
 each sequence. Guarded by tests/eval/test_cpu_encoder.py, measured by benchmarks/embed.py.
 
 Shapes: B = sequences of equal length, L = tokens of each, N = tokens of a piece and the rows that
-fill up its last product, D = width, H = heads.
+fill up its last product, U = distinct tokens, D = width, H = heads.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Self
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,152 +30,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from barcodemae import masked_mean
+from barcodemae.eval.cpu_layers import PackedLayer, join
+from barcodemae.eval.cpu_pieces import TOKENS_PER_PIECE, Piece, runs_of, share_out, split_runs
 
 
-TOKENS_PER_PIECE = 2048  # at width 768 the widest tensor of a piece then takes 9 MB
 # The rows of a piece are a multiple of this. Few, because a barcode alone pays for all of them. In
 # bf16 no product has more: half as many take a sixth longer, and twice as many, widened for GELU,
 # leave the second-level cache. In fp32 a product takes a whole piece, since its sums do not depend
 # on the multiple.
 ROW_STEP = {torch.float32: 128, torch.bfloat16: 256}
 EXACT_GELU = "gelu"
-# Arguments of torch.ops.mkldnn._linear_pointwise: what follows a product, and which kind of it.
-NOTHING: tuple[Any, ...] = ("none", [], "")
-GELU: tuple[Any, ...] = ("gelu", [], "none")
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Sequences one after the other, without padding.
+class Words:
+    """What the first layer makes of every distinct token at a distinct position.
+
+    Barcodes in a common frame have most k-mers in common at a site: of the tokens of 256 barcodes
+    one in ten is distinct, so this part of the network costs a tenth.
 
     Attributes:
-        input_ids: Of all tokens.
-        position_ids: Of all tokens.
-        groups: How many sequences of which length, in this order: (B, L) of each.
+        embedded: What the layer reads, (U, D).
+        heads: Its query, key and value by head, (3 * H, U, head width).
     """
 
-    input_ids: Tensor
-    position_ids: Tensor
-    groups: list[tuple[int, int]]
-
-    @classmethod
-    def of(cls, tokens: Sequence[Sequence[int]], leads: NDArray[np.int64]) -> Self:
-        """Lay sequences one after the other; those of equal length are best neighbours.
-
-        Args:
-            tokens: Ids of each sequence.
-            leads: Positions before the first token of each.
-        """
-        places = [np.arange(lead, lead + len(row)) for row, lead in zip(tokens, leads, strict=True)]
-        return cls(
-            torch.tensor([token for row in tokens for token in row]),
-            torch.from_numpy(np.concatenate(places)),
-            [(len(list(same)), length) for length, same in groupby(map(len, tokens))],
-        )
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all sequences."""
-        return len(self.input_ids)
-
-    def split(self, rows: Tensor) -> list[Tensor]:
-        """Part what there is of every token, (N, _), by groups: (B, L, _) of each."""
-        counts = [count * length for count, length in self.groups]
-        parts = rows[: self.num_tokens].split(counts)
-        return [part.unflatten(0, group) for part, group in zip(parts, self.groups, strict=True)]
-
-
-@dataclass(frozen=True)
-class PackedLinear:
-    """A linear map whose weight is in oneDNN's own order.
-
-    Attributes:
-        weight: Packed.
-        bias: (out,).
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    @classmethod
-    def of(cls, *parts: nn.Module) -> Self:
-        """Pack linear layers that read the same input as one."""
-        weight, bias = (
-            torch.cat([part.get_parameter(name).detach() for part in parts])
-            for name in ("weight", "bias")
-        )
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), TOKENS_PER_PIECE)
-        return cls(packed, bias)
-
-    def __call__(self, rows: Tensor, then: tuple[Any, ...] = NOTHING) -> Tensor:
-        """Map rows (N, in) to (N, out)."""
-        mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, *then)
-        return mapped
-
-    def added_to(self, residual: Tensor, rows: Tensor) -> Tensor:
-        """Map rows and add the residual (N, out)."""
-        added: Tensor = torch.ops.mkldnn._linear_pointwise.binary(
-            rows, residual, self.weight, self.bias, "add"
-        )
-        return added
-
-
-class PackedLayer:
-    """A `BertLayer` with packed weights.
-
-    Args:
-        layer: The stock layer.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        attention = layer.attention.self
-        self.num_heads: int = attention.num_attention_heads
-        self.scaling: float = attention.scaling
-        self.projections = PackedLinear.of(attention.query, attention.key, attention.value)
-        self.attended = PackedLinear.of(layer.attention.output.dense)
-        self.attended_norm: nn.LayerNorm = layer.attention.output.LayerNorm
-        self.widen = PackedLinear.of(layer.intermediate.dense)
-        self.narrow = PackedLinear.of(layer.output.dense)
-        self.output_norm: nn.LayerNorm = layer.output.LayerNorm
-
-    def __call__(self, blocks: Sequence[Tensor], piece: Piece) -> list[Tensor]:
-        """Rows (N, D) in, rows out, each by blocks: the rows of one product."""
-        parts = join([self.projections(block) for block in blocks])  # (N, 3 * D)
-        attended = parts.new_empty(len(parts), blocks[0].shape[1])  # (N, D)
-        attended[piece.num_tokens :] = 0
-        for taken, given in zip(piece.split(parts), piece.split(attended), strict=True):
-            self.attend(taken, given)
-        pairs = zip(blocks, attended.split(len(blocks[0])), strict=True)
-        return [self.transform(*pair) for pair in pairs]
-
-    def attend(self, parts: Tensor, attended: Tensor) -> None:
-        """Attention of every token to all of its sequence, (B, L, 3 * D) into (B, L, D)."""
-        parts = parts.unflatten(2, (3, self.num_heads, -1))  # (B, L, 3, H, head width)
-        # Copied in this order first: a product copies a turned view of `parts` far more slowly.
-        parts = parts.permute(2, 0, 3, 1, 4).contiguous().flatten(1, 2)
-        query, key, value = parts  # (B * H, L, head width)
-        scores = query.new_empty(len(query), query.shape[1], query.shape[1])  # (B * H, L, L)
-        scores = torch.baddbmm(scores, query, key.transpose(1, 2), beta=0, alpha=self.scaling)
-        mixed = torch.bmm(softmax(scores), value).unflatten(0, (-1, self.num_heads))
-        attended.unflatten(2, (self.num_heads, -1)).copy_(mixed.transpose(1, 2))
-
-    def transform(self, rows: Tensor, attended: Tensor) -> Tensor:
-        """What follows attention in a layer, for rows and what they attended to, (_, D)."""
-        middle = self.attended_norm(self.attended.added_to(rows, attended))
-        normed: Tensor = self.output_norm(self.narrow.added_to(middle, self.widen(middle, GELU)))
-        return normed
-
-
-def join(blocks: Sequence[Tensor]) -> Tensor:
-    """Put blocks of rows one below the other, without a copy if there is one block."""
-    return blocks[0] if len(blocks) == 1 else torch.cat(list(blocks))
-
-
-def softmax(scores: Tensor) -> Tensor:
-    """Softmax of the last axis; in bf16 by oneDNN, in half the time and rounded as often."""
-    if scores.dtype == torch.float32:
-        return scores.softmax(dim=-1)
-    return scores.to_mkldnn().softmax(dim=-1).to_dense()
+    embedded: Tensor
+    heads: Tensor
 
 
 class CpuEncoder:
@@ -194,50 +74,58 @@ class CpuEncoder:
         self.layers = [PackedLayer(layer) for layer in bert.encoder.layer]
         self.row_step = ROW_STEP[self.words.dtype]
 
-    def share_out(self, lengths: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
-        """Share sequences out among pieces, longest first.
+    def __call__(self, words: Words, piece: Piece) -> list[Tensor]:
+        """Give the last hidden states of a piece's sequences, (B, L, D) of each run."""
+        blocks = self.blocks_of(words.embedded.index_select(0, piece.words))  # (N, D)
+        heads, in_heads = words.heads, piece.words
+        for number, layer in enumerate(self.layers):
+            if number > 0:
+                heads, in_heads = layer.heads_of(blocks), torch.arange(len(piece.words))
+            batches = [(in_heads[batch.rows], batch.runs) for batch in piece.batches]
+            blocks = layer(blocks, heads, batches)
+        states = join(blocks)[: sum(piece.lengths)]
+        return split_runs(states, runs_of(piece.lengths))
+
+    def blocks_of(self, rows: Tensor) -> Sequence[Tensor]:
+        """Part rows (N, D) by the products that they go into."""
+        most = TOKENS_PER_PIECE if rows.dtype == torch.float32 else self.row_step
+        blocks: Sequence[Tensor] = rows.split(most)
+        return blocks
+
+    def mean(self, tokens: Sequence[Sequence[int]], leads: NDArray[np.int64], most: int) -> Tensor:
+        """Mean of the last hidden states of each sequence, in fp32, (B, D).
 
         Args:
-            lengths: Token count of each.
+            tokens: Ids of each sequence, at least one.
+            leads: Positions before the first token of each, (B,).
             most: Sequences in a piece.
-
-        Returns:
-            Which sequences are in each piece; every one is in exactly one. A piece ends where the
-            fewest rows are spare.
         """
-        order = np.argsort(-lengths, kind="stable")
-        pieces = []
-        while len(order):
-            tokens = np.cumsum(lengths[order[:most]])  # of pieces that end with each
-            fits = max(int((tokens <= TOKENS_PER_PIECE).sum()), 1)
-            share_used = tokens / (-(-tokens // self.row_step) * self.row_step)
-            least = fits // 2
-            best = least + 1 + int(share_used[least:fits].argmax())
-            count = fits if fits == len(order) else best
-            pieces.append(order[:count])
-            order = order[count:]
-        return pieces
+        lengths = np.array([len(row) for row in tokens], np.int64)
+        ids = np.fromiter(chain.from_iterable(tokens), np.int64, lengths.sum())
+        places = [np.arange(lead, lead + num) for lead, num in zip(leads, lengths, strict=True)]
+        words, rows = self.read(ids, np.concatenate(places))
+        of_sequence = rows.split(lengths.tolist())
+        means = torch.empty(len(tokens), words.embedded.shape[1])
+        for chosen in share_out(lengths, most, self.row_step):
+            piece = Piece.of([of_sequence[row] for row in chosen], self.row_step)
+            runs = self(words, piece)
+            means[chosen] = torch.cat([masked_mean(states.float()) for states in runs])
+        return means
 
-    def __call__(self, piece: Piece) -> list[Tensor]:
-        """Give the last hidden states of a piece's sequences, (B, L, D) for every group."""
-        rows = self.embed(piece)  # (N, D)
-        is_exact = rows.dtype == torch.float32
-        blocks: Sequence[Tensor] = [rows] if is_exact else rows.split(self.row_step)
-        for layer in self.layers:
-            blocks = layer(blocks, piece)
-        return piece.split(join(blocks))
+    def read(self, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> tuple[Words, Tensor]:
+        """Embed and project distinct tokens; also tell the row among them of each token.
 
-    def mean(self, piece: Piece) -> Tensor:
-        """Mean of the last hidden states of each sequence, in fp32, (sequences, D)."""
-        return torch.cat([masked_mean(states.float()) for states in self(piece)])
-
-    def embed(self, piece: Piece) -> Tensor:
-        """What the first layer reads of every token, (N, D)."""
-        spare = (0, -piece.num_tokens % self.row_step)
-        words = F.embedding(F.pad(piece.input_ids, spare), self.words)  # (N, D)
-        positions = F.embedding(F.pad(piece.position_ids, spare), self.positions)  # (N, D)
-        embedded: Tensor = self.norm(words.add_(positions))
-        return embedded
+        Args:
+            ids: Of tokens.
+            positions: Of the same.
+        """
+        num_positions = int(positions.max()) + 1
+        pairs, rows = np.unique(ids * num_positions + positions, return_inverse=True)
+        pairs = np.pad(pairs, (0, -len(pairs) % self.row_step))
+        which, where = map(torch.from_numpy, divmod(pairs, num_positions))
+        embedded = self.norm(F.embedding(which, self.words) + F.embedding(where, self.positions))
+        heads = self.layers[0].heads_of(self.blocks_of(embedded)).contiguous()
+        return Words(embedded, heads), torch.from_numpy(rows)
 
 
 def bert_inside(model: Any) -> Any | None:

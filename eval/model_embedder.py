@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.cpu_encoder import CpuEncoder, Piece, pack
+from barcodemae.eval.cpu_encoder import CpuEncoder, pack
 from barcodemae.eval.embedder import (
     UnusableSequencesError,
     equal_length_batches,
@@ -45,6 +45,7 @@ from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
 
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
 UNUSED_PARTS = ("pooler.", "contact_head.")
+PACKED_ROWS = 256  # that share their distinct tokens; more would hardly have fewer, in more memory
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
 
 
@@ -138,9 +139,10 @@ class AutoModelEmbedder:
         lengths = np.array([len(row) for row in tokens], np.int64)
         is_packed = np.array([self.can_pack(row) for row in tokens], bool)
         packed, others = np.flatnonzero(is_packed), np.flatnonzero(~is_packed)
-        pieces = self.packed.share_out(lengths[packed], self.batch_size) if self.packed else []
+        share = min(PACKED_ROWS, -(-len(packed) // torch.get_num_threads())) or 1
+        shares = [packed[first : first + share] for first in range(0, len(packed), share)]
         batches = equal_length_batches(lengths[others], self.batch_size)
-        return [packed[rows] for rows in pieces] + [others[rows] for rows in batches]
+        return shares + [others[rows] for rows in batches]
 
     def can_pack(self, tokens: list[int]) -> bool:
         """Whether the packed encoder may read a row: it would not leave out a hidden token."""
@@ -155,7 +157,7 @@ class AutoModelEmbedder:
             leads: Positions before the first token of each row, (B,).
         """
         if self.packed is not None and all(map(self.can_pack, tokens)):
-            return self.packed.mean(Piece.of(tokens, leads)).numpy()
+            return self.packed.mean(tokens, leads, self.batch_size).numpy()
         input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
         positions = positions_after(leads, input_ids)  # (B, L)
         # Published systems opened this way may not take positions, and have no lead.

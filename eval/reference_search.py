@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.cpu_encoder import NOTHING
+from barcodemae.eval.cpu_layers import NOTHING
 from barcodemae.eval.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
 
 

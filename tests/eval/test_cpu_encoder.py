@@ -6,14 +6,8 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
-from barcodemae.eval.cpu_encoder import (
-    ROW_STEP,
-    TOKENS_PER_PIECE,
-    CpuEncoder,
-    Piece,
-    can_pack,
-    pack,
-)
+from barcodemae.eval.cpu_encoder import CpuEncoder, can_pack, pack
+from barcodemae.eval.cpu_pieces import Piece
 from barcodemae.eval.embedding import load_embedder
 from barcodemae.training.export import export_native
 
@@ -47,7 +41,9 @@ def places(ids):
 
 def encode(model, ids, positions):
     """Packed states of rows of equal length, (B, L, D)."""
-    (states,) = CpuEncoder(model)(Piece(ids.flatten(), positions.flatten(), [tuple(ids.shape)]))
+    encoder = CpuEncoder(model)
+    words, rows = encoder.read(ids.flatten().numpy(), positions.flatten().numpy())
+    (states,) = encoder(words, Piece.of(rows.split(ids.shape[1]), encoder.row_step))
     return states
 
 
@@ -144,7 +140,6 @@ def test_a_vector_is_the_same_bit_by_bit_alone_and_in_any_mixture(wide_folder):
     folder, dtype = wide_folder
     sequences = mixture()
     embedder = load_embedder(folder, dtype=dtype)
-    assert len(embedder.batches(embedder.tokenize(sequences))) > 1
     whole = embedder.embed(sequences)
     alone = np.concatenate([embedder.embed([text]) for text in sequences])
     np.testing.assert_array_equal(alone, whole)
@@ -187,7 +182,7 @@ def test_packed_vectors_of_a_mixture_are_as_near_to_fp32_as_those_of_the_stock_m
 
     exact = stock()
     model = model.to(dtype)
-    packed = CpuEncoder(model).mean(Piece.of(tokens, leads))
+    packed = CpuEncoder(model).mean(tokens, leads, 64)
     assert (packed - exact).norm() < max(1.3 * (stock() - exact).norm(), 1e-5 * exact.norm())
 
 
@@ -201,20 +196,16 @@ def test_attention_survives_scores_that_no_exponential_would():
         assert encode(model, ids, places(ids)).isfinite().all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_every_sequence_is_in_one_piece_and_few_rows_are_spare(dtype):
-    encoder = CpuEncoder(make_bert().to(dtype))
-    lengths = np.random.default_rng(0).choice([20, 97, 108, 109], size=500, p=[0.1, 0.1, 0.1, 0.7])
-    pieces = encoder.share_out(lengths, 64)
-    assert sorted(np.concatenate(pieces).tolist()) == list(range(500))
-    assert (np.diff(lengths[np.concatenate(pieces)]) <= 0).all()
-    tokens = np.array([lengths[piece].sum() for piece in pieces])
-    assert tokens.max() <= TOKENS_PER_PIECE
-    assert (-tokens % ROW_STEP[dtype]).sum() < 0.03 * tokens.sum()
-    assert max(map(len, encoder.share_out(np.full(50, 2), 8))) == 8
-    pieces = encoder.share_out(np.array([5000, 9000]), 8)
-    assert [piece.tolist() for piece in pieces] == [[1], [0]]
-    assert encoder.share_out(np.zeros(0, np.int64), 8) == []
+@torch.inference_mode()
+def test_tokens_that_sequences_have_in_common_are_embedded_once():
+    encoder = CpuEncoder(make_bert())
+    ids, positions = np.array([5, 9, 5, 5, 9, 9]), np.array([0, 1, 2, 0, 1, 3])
+    words, rows = encoder.read(ids, positions)
+    assert rows.tolist() == [0, 2, 1, 0, 2, 3]
+    embedded = encoder.norm(encoder.words[ids] + encoder.positions[positions])
+    torch.testing.assert_close(words.embedded[rows], embedded)
+    with pytest.raises(IndexError):
+        encoder.read(ids, positions + 512)
 
 
 def test_a_hidden_token_changes_nothing_for_its_neighbours(model_folder, barcodes):
