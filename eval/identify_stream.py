@@ -8,6 +8,7 @@ the number of threads changes nothing. Guarded by tests/eval/test_identify_strea
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,6 +21,8 @@ from barcodemae.eval.embedder import Embedder
 from barcodemae.eval.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identification_formats import Format
 from barcodemae.eval.model_embedder import AutoModelEmbedder
+from barcodemae.eval.offsets import dtype_of
+from barcodemae.eval.reference_search import coarse_products
 from barcodemae.eval.resumable import RecordDigest, ResultSink
 from barcodemae.eval.threads import one_thread_each
 from barcodemae.fasta import SequenceRecord
@@ -115,6 +118,8 @@ def identify_stream(
         skip_done(records, digest, sink.progress.records, sink.progress.digest)
         with (
             one_thread_each(),
+            # The model's products are in float32, and to stay so, unless it is in bfloat16.
+            coarse_products() if dtype_of(identifier.embedder) == "bfloat16" else nullcontext(),
             threadpool_limits(limits=1, user_api="blas"),
             ThreadPoolExecutor(threads) as pool,
         ):

@@ -1,21 +1,25 @@
 """The nearest references of every query, exactly: blocked, in memory that does not grow with them.
 
 In: unit vectors of references (R, D), possibly memory-mapped, and queries (Q, D). Out: rows and
-cosines, nearest first, ties to the lowest row. A float32 product picks candidates; the float64 sum
-of `nearest.py` decides among them, so block sizes, threads and BLAS change nothing. Where ties may
-reach beyond the candidates, that query is searched again without a limit. faiss, if asked for,
-only picks the candidates. Guarded by tests/eval/test_reference_search.py.
+cosines, nearest first, ties to the lowest row. A fast product picks candidates: every reference
+that may be among the nearest, given by how much the product can be off. The float64 sum of
+`nearest.py` decides among them, so block sizes, threads, BLAS and the precision of the product
+change nothing. faiss, if asked for, only picks the candidates. Guarded by
+tests/eval/identify/test_reference_search.py.
 
-Shapes: R = references, Q = queries, D = width, K = neighbours, C = candidates.
+Shapes: R = references, Q = queries, D = width, K = neighbours, C = candidates, G = groups.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.cpu_layers import NOTHING
@@ -26,7 +30,10 @@ REFERENCE_BLOCK = 16_384
 QUERY_BLOCK = 256  # with REFERENCE_BLOCK, a 16 MB score matrix at a time
 CANDIDATE_BLOCK = 2048
 GROUP_SIZE = 16  # references of which the best score alone is looked at first
-SPARE = 16  # candidates beyond K, so that float32 rounding rarely matters
+SPARE = 16  # candidates that faiss is asked for beyond K
+PRODUCTS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # its settings
+# Most that rounding a factor of a product changes it, by torch's name of the precision.
+FACTOR_ROUNDING = {"bf16": 2.0**-8, "tf32": 2.0**-11}
 NONE = -1  # row of a neighbour that does not exist
 
 # (rows of queries, slice of references) -> whether a reference may not answer a query, (Q, R)
@@ -78,30 +85,58 @@ def products(queries: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     return multiplied
 
 
-def find_highest(scores: torch.Tensor, limit: int) -> torch.Tensor:
-    """Return the columns of the highest scores in no order, (Q, R) to (Q, limit), or all columns.
+@contextmanager
+def coarse_products() -> Iterator[None]:
+    """Let torch round the factors of float32 products to bfloat16, where that is less work.
 
-    The highest scores lie in the groups of columns with the highest maxima, so of most groups only
-    the maximum is looked at. Of equal scores any is taken.
+    For the whole process: not while anything is computed that float32 products are part of.
     """
-    num_columns = scores.shape[1]
-    num_groups = num_columns // GROUP_SIZE
-    if num_groups <= limit:
-        return scores.topk(min(limit, num_columns), dim=1).indices
-    grouped = scores[:, : GROUP_SIZE * num_groups].unflatten(1, (GROUP_SIZE, num_groups))
-    groups = highest_columns(grouped.amax(1), limit)  # (Q, limit)
-    members = (groups[:, :, None] + num_groups * torch.arange(GROUP_SIZE)).flatten(1)
-    rest = torch.arange(GROUP_SIZE * num_groups, num_columns).expand(len(scores), -1)
-    members = torch.cat([members, rest], dim=1)
-    return members.gather(1, highest_columns(scores.gather(1, members), limit))
+    before = PRODUCTS.fp32_precision
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        PRODUCTS.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        PRODUCTS.fp32_precision = before
 
 
-def highest_columns(scores: torch.Tensor, limit: int) -> torch.Tensor:
-    """Return the columns of the highest scores in no order, (Q, R) to (Q, limit), limit < R.
+def largest_error(width: int) -> float:
+    """Most that a product of unit vectors is off, at the precision torch is set to."""
+    factors = 2 * FACTOR_ROUNDING.get(PRODUCTS.fp32_precision, 0.0)
+    # Several times the rounding error of a float32 sum of D products of unit vectors.
+    return factors * (1 + factors) + 4 * float(np.finfo(np.float32).eps) * float(np.sqrt(width))
 
-    By NumPy, whose partition is several times faster than torch's topk.
-    """
-    return torch.from_numpy(np.argpartition(scores.numpy(), -limit, axis=1)[:, -limit:])
+
+@dataclass(frozen=True)
+class Candidates:
+    """References that may be among the nearest: query, row and fast cosine of each, (C,)."""
+
+    queries: torch.Tensor
+    rows: torch.Tensor
+    scores: torch.Tensor
+
+    @classmethod
+    def above(cls, scores: torch.Tensor, highest: torch.Tensor, least: torch.Tensor) -> Self:
+        """Find the scores that reach what their query asks for.
+
+        Args:
+            scores: By group, (Q, GROUP_SIZE, G).
+            highest: Of each group, (Q, G); groups that do not reach it are not looked at.
+            least: What is asked for, (Q,).
+        """
+        query, group = (highest >= least[:, None]).nonzero(as_tuple=True)
+        members = scores[query, :, group]  # (_, GROUP_SIZE)
+        found, place = (members >= least[query, None]).nonzero(as_tuple=True)
+        rows = place * highest.shape[1] + group[found]
+        return cls(query[found], rows, members[found, place])
+
+    def by_query(self, least: torch.Tensor) -> list[NDArray[np.int64]]:
+        """Rows of every query whose scores reach what it asks for, (Q,)."""
+        keep = self.scores >= least[self.queries]
+        queries, order = self.queries[keep].sort(stable=True)
+        counts = queries.bincount(minlength=len(least))
+        rows = self.rows[keep][order].split(counts.tolist())
+        return [of_query.numpy() for of_query in rows]
 
 
 class ExactSearch:
@@ -117,8 +152,6 @@ class ExactSearch:
             raise SettingsError("no references to search")
         self.references = np.asarray(references)  # every look at a part of a `memmap` costs more
         self.excluded = excluded
-        # Several times the rounding error of a float32 sum of D products of unit vectors.
-        self.slack = 4 * float(np.finfo(np.float32).eps) * np.sqrt(references.shape[1])
 
     def search(self, queries: NDArray[np.float32], num_neighbors: int) -> Neighborhood:
         """Return the K nearest references of every query, (Q, D) to (Q, K).
@@ -132,10 +165,11 @@ class ExactSearch:
             )
         check_finite(queries, "query")
         queries = unit_length(queries)
-        found = [
-            self._search_block(queries, np.arange(block.start, block.stop), num_neighbors)
-            for block in blocks_of(len(queries), QUERY_BLOCK)
-        ]
+        found = []
+        for block in blocks_of(len(queries), QUERY_BLOCK):
+            which = np.arange(block.start, block.stop)
+            candidates = self._candidates(queries, which, num_neighbors)
+            found.append(decide(self.references, queries[block], candidates, num_neighbors))
         if not found:
             return Neighborhood(
                 np.empty((0, num_neighbors), np.int64), np.empty((0, num_neighbors))
@@ -144,23 +178,6 @@ class ExactSearch:
             np.concatenate([part.rows for part in found]),
             np.concatenate([part.similarity for part in found]),
         )
-
-    def _search_block(
-        self, queries: NDArray[np.float32], which: NDArray[np.int64], num_neighbors: int
-    ) -> Neighborhood:
-        score, rows = self._candidates(queries, which, num_neighbors + SPARE)  # (Q, C) each
-        is_filled = rows[:, -1] >= 0
-        # Exact cosines differ less than this; what is farther off is no neighbour.
-        rows[score < score[:, num_neighbors - 1 : num_neighbors] - 2 * self.slack] = NONE
-        found = decide(self.references, queries[which], rows, num_neighbors)
-        # A reference left out scored at most what the last candidate did.
-        in_doubt = score[:, -1] >= found.similarity[:, -1] - self.slack
-        for place in np.flatnonzero(in_doubt & is_filled):
-            threshold = found.similarity[place, -1] - self.slack
-            near = self._all_above(queries, which[place : place + 1], threshold)[None]
-            again = decide(self.references, queries[which[place : place + 1]], near, num_neighbors)
-            found.rows[place], found.similarity[place] = again.rows[0], again.similarity[0]
-        return found
 
     def _scores(
         self, queries: NDArray[np.float32], which: NDArray[np.int64], block: slice
@@ -173,36 +190,44 @@ class ExactSearch:
         return scores
 
     def _candidates(
-        self, queries: NDArray[np.float32], which: NDArray[np.int64], limit: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Best references by fast cosines, best first: scores and rows, (Q, limit)."""
-        best = torch.full((len(which), limit), -torch.inf)
-        rows = torch.full((len(which), limit), NONE)
+        self, queries: NDArray[np.float32], which: NDArray[np.int64], num_neighbors: int
+    ) -> list[NDArray[np.int64]]:
+        """Every reference that may be among the K nearest of some queries, by query."""
+        error = largest_error(self.references.shape[1])
+        # The best of as many groups: K references are at least as near as the last of them.
+        best = torch.full((len(which), num_neighbors), -torch.inf)  # (Q, K)
+        least = torch.empty(len(which))  # (Q,)
+        parts = []
         for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK):
             scores = self._scores(queries, which, block)
-            highest = find_highest(scores, limit)
-            best, order = torch.cat([best, scores.gather(1, highest)], dim=1).topk(limit, dim=1)
-            rows = torch.cat([rows, highest + block.start], dim=1).gather(1, order)
-        rows[best == -torch.inf] = NONE
-        return best.numpy(), rows.numpy()
-
-    def _all_above(
-        self, queries: NDArray[np.float32], which: NDArray[np.int64], threshold: float
-    ) -> NDArray[np.int64]:
-        """Every reference whose fast cosine with one query reaches a threshold."""
-        return np.concatenate(
-            [
-                np.flatnonzero(self._scores(queries, which, block)[0].numpy() >= threshold)
-                + block.start
-                for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK)
-            ]
+            spare = -scores.shape[1] % GROUP_SIZE
+            scores = F.pad(scores, (0, spare), value=-torch.inf) if spare else scores
+            scores = scores.unflatten(1, (GROUP_SIZE, -1))  # (Q, GROUP_SIZE, G)
+            highest = scores.amax(1)  # (Q, G)
+            best = largest(torch.cat([best, highest], dim=1), num_neighbors)
+            # Both scores may be off; what is excluded is below every finite number.
+            least = (best.amin(1) - 2 * error).clamp(min=torch.finfo(torch.float32).min)
+            found = Candidates.above(scores, highest, least)
+            parts.append(dataclasses.replace(found, rows=found.rows + block.start))
+        columns = (
+            torch.cat([getattr(part, field.name) for part in parts])
+            for field in dataclasses.fields(Candidates)
         )
+        return Candidates(*columns).by_query(least)
+
+
+def largest(scores: torch.Tensor, limit: int) -> torch.Tensor:
+    """Return the highest scores in no order, (Q, _) to (Q, limit).
+
+    By NumPy, whose partition is several times faster than torch's topk.
+    """
+    return torch.from_numpy(np.partition(scores.numpy(), -limit, axis=1)[:, -limit:])
 
 
 def decide(
     references: NDArray[np.float32],
     queries: NDArray[np.float32],
-    candidates: NDArray[np.int64],
+    candidates: Sequence[NDArray[np.int64]],
     num_neighbors: int,
 ) -> Neighborhood:
     """Order candidates by exact cosines and keep the best.
@@ -210,22 +235,20 @@ def decide(
     Args:
         references: (R, D).
         queries: (Q, D).
-        candidates: Rows of references, (Q, C); -1 for none.
+        candidates: Rows of references, for each query.
         num_neighbors: K.
     """
-    exact = np.full(candidates.shape, -np.inf)
+    rows = np.full((len(queries), num_neighbors), NONE)
+    similarity = np.full(rows.shape, -np.inf)
     for query, unit in enumerate(unit_rows(queries, slice(None))):
-        places = np.flatnonzero(candidates[query] >= 0)
-        for block in blocks_of(len(places), CANDIDATE_BLOCK):
-            near = unit_rows(references, candidates[query, places[block]])  # (C, D)
-            exact[query, places[block]] = np.einsum("cd,d->c", near, unit).round(TIE_DECIMALS)
-    order = np.lexsort((candidates, -exact), axis=1)[:, :num_neighbors]
-    rows = np.take_along_axis(candidates, order, axis=1)
-    similarity = np.take_along_axis(exact, order, axis=1)
-    missing = num_neighbors - rows.shape[1]
-    rows = np.pad(rows, ((0, 0), (0, missing)), constant_values=NONE)
-    similarity = np.pad(similarity, ((0, 0), (0, missing)), constant_values=-np.inf)
-    return Neighborhood(rows, np.where(rows < 0, -np.inf, similarity))
+        near = candidates[query]
+        exact = np.empty(len(near))
+        for block in blocks_of(len(near), CANDIDATE_BLOCK):
+            exact[block] = np.einsum("cd,d->c", unit_rows(references, near[block]), unit)
+        exact = exact.round(TIE_DECIMALS)
+        order = np.lexsort((near, -exact))[:num_neighbors]
+        rows[query, : len(order)], similarity[query, : len(order)] = near[order], exact[order]
+    return Neighborhood(rows, similarity)
 
 
 def import_faiss() -> Any:
@@ -288,4 +311,5 @@ class FaissSearch:
         check_finite(queries, "query")
         queries = unit_length(queries)
         _, rows = self.index.search(queries, num_neighbors + SPARE)
-        return decide(self.references, queries, rows.astype(np.int64), num_neighbors)
+        candidates = [near[near >= 0].astype(np.int64) for near in rows]
+        return decide(self.references, queries, candidates, num_neighbors)

@@ -1,7 +1,9 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barcodemae.errors import SettingsError
@@ -10,7 +12,9 @@ from barcodemae.eval.reference_search import (
     ExactSearch,
     FaissSearch,
     build_faiss,
-    find_highest,
+    coarse_products,
+    largest_error,
+    products,
     unit_length,
 )
 
@@ -29,7 +33,7 @@ def brute_force(references, queries, num_neighbors):
 
 
 @pytest.mark.parametrize("block", [3, 7, 1000])
-def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch):
+def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch, precision):
     monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", block)
     monkeypatch.setattr(reference_search, "QUERY_BLOCK", block)
     references, queries = random_units(100, 0), random_units(20, 1)
@@ -39,7 +43,7 @@ def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch):
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
 
 
-def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monkeypatch):
+def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monkeypatch, precision):
     monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 700)
     references, queries = random_units(1500, 0), random_units(20, 1)
     found = ExactSearch(references).search(queries, 5)
@@ -48,20 +52,44 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monk
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 400), st.booleans())
-def test_the_highest_scores_are_found_with_and_without_ties(seed, limit, num_columns, has_ties):
-    scores = np.random.default_rng(seed).normal(size=(3, num_columns)).astype(np.float32)
-    scores = torch.from_numpy(scores.round() if has_ties else scores)
-    found = find_highest(scores, limit)
-    kept = min(limit, num_columns)
-    assert all(len(set(line)) == kept for line in found.tolist())
-    highest = scores.sort(dim=1, descending=True).values[:, :kept]
-    torch.testing.assert_close(
-        scores.gather(1, found).sort(dim=1, descending=True).values, highest, rtol=0, atol=0
+@pytest.fixture(params=["exact products", "coarse products"])
+def precision(request):
+    with coarse_products() if request.param == "coarse products" else nullcontext():
+        yield request.param
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 700))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit, num_references):
+    generator = np.random.default_rng(seed)
+    centre = random_units(1, seed, width=32)
+    near = unit_length(
+        (centre + 0.02 * generator.normal(size=(num_references, 32))).astype(np.float32)
     )
+    references = near[generator.integers(num_references, size=num_references)]  # some are alike
+    found = ExactSearch(references).search(near[:3], limit)
+    rows, cosines = brute_force(references, near[:3], limit)
+    np.testing.assert_array_equal(found.rows[:, : rows.shape[1]], rows)
+    np.testing.assert_allclose(found.similarity[:, : rows.shape[1]], cosines, atol=1e-12)
 
 
-def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly():
+def test_products_are_off_by_no_more_than_allowed(precision):
+    references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
+    fast = products(torch.from_numpy(queries), torch.from_numpy(references)).numpy()
+    error = np.abs(fast - queries.astype(np.float64) @ references.T.astype(np.float64)).max()
+    assert error <= largest_error(64)
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert (error > 1e-5) == (precision == "coarse products")
+
+
+def test_coarse_products_end_with_their_block():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with pytest.raises(KeyError), coarse_products():
+        raise KeyError
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly(precision):
     """Candidates hardly behind the last neighbour are not given up for their fast cosines."""
     noise = np.random.default_rng(0).normal(size=(20, 256)).astype(np.float32)
     references = unit_length(random_units(1, 1, width=256) + 1e-4 * noise)
@@ -70,7 +98,7 @@ def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly():
     np.testing.assert_array_equal(found.rows, rows)
 
 
-def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch):
+def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch, precision):
     monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 16)
     same = np.repeat(random_units(1, 0), 80, axis=0)
     references = np.concatenate([random_units(30, 1), same])
@@ -78,7 +106,7 @@ def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch):
     np.testing.assert_array_equal(found.rows, [[30, 31, 32, 33]])
 
 
-def test_excluded_references_never_answer():
+def test_excluded_references_never_answer(precision):
     references = random_units(10, 0)
     search = ExactSearch(references, lambda which, block: np.eye(10, dtype=bool)[which, block])
     found = search.search(references, 9)
