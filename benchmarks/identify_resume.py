@@ -5,8 +5,8 @@ library holds some of the references. What is tested does not depend on the mode
 4-mers will do where an hour of embedding is too long (`--model kmer:4`). `identify` runs once
 without interruption, and once killed (SIGKILL, so nothing can be tidied up) after a third and
 after two thirds of the records and continued with `--resume`. Compared are the hashes of both
-outputs and both lists of rejected records; the resident memory of every run is sampled over its
-whole time.
+outputs and both lists of rejected records; the memory of every run, its worker processes with it,
+is sampled over its whole time.
 """
 
 import hashlib
@@ -17,13 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
+from measure import memory_of
 
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
@@ -32,7 +35,7 @@ from barcodemae.eval.resumable import report_of
 
 CHANGED = 0.03  # share of bases
 UNUSABLE_EVERY = 1000  # records
-SECONDS_BETWEEN_SAMPLES = 0.25
+SECONDS_BETWEEN_SAMPLES = 0.5
 PIECE = 10_000
 HELD_OUT = ("val", "val_unseen")
 
@@ -65,14 +68,6 @@ def write_references(data: Path, folder: Path, number: int) -> Path:
     return folder
 
 
-def resident_mib(process: subprocess.Popen[bytes]) -> float:
-    """Resident memory of a process, MiB; 0 if it is gone."""
-    try:
-        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
-    except (OSError, IndexError):
-        return 0.0
-
-
 def records_done(output: Path) -> int:
     """Records that an unfinished run has noted as done."""
     note = output.with_name(output.name + ".progress.json")
@@ -86,10 +81,11 @@ def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any
         SystemExit: It failed, or ended before it could be killed.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
+    process = psutil.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
     samples = []
     while process.poll() is None:
-        samples.append(resident_mib(process))
+        with suppress(psutil.Error):
+            samples.append(memory_of(process) / 2**20)
         if kill_at is not None and records_done(output) >= kill_at:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -117,7 +113,7 @@ def main(
     num_queries: Annotated[int, typer.Option(help="Queries.")] = 1_000_000,
     length: Annotated[int, typer.Option(help="Of the queries, bp.")] = 100,
     references: Annotated[int, typer.Option(help="Size of the library.")] = 1000,
-    threads: Annotated[int, typer.Option(help="Of `identify`.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of `identify`.")] = 2,
     json_file: Annotated[Path, typer.Option("--json", help="Write the outcome.")] = Path(
         "results/identify/resume.json"
     ),

@@ -5,22 +5,20 @@ turn, A B A B ..., in one process, and compares the fastest rounds: what else ru
 can only slow a round down.
 """
 
-import re
 import shlex
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
-
-
-HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")  # in /proc/PID/status: peak memory so far
 
 
 def synchronize(device: torch.device) -> None:
@@ -116,21 +114,27 @@ class PeakMemory:
 
 
 def measured(command: str) -> tuple[float, int]:
-    """Run a command; return seconds and peak memory in bytes.
+    """Run a command; return seconds and peak memory in bytes, with that of processes it starts.
 
     Raises:
         SystemExit: It failed.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
+    process = psutil.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        found = HIGH_WATER.search(Path(f"/proc/{process.pid}/status").read_text())
-        peak = int(found[1]) * 1024 if found else peak
-        time.sleep(0.02)
+        with suppress(psutil.Error):
+            peak = max(peak, memory_of(process))
+        time.sleep(0.05)
     if process.returncode != 0:
         raise SystemExit(f"failed: {command}")
     return time.perf_counter() - started, peak
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Memory of a process and those it started, in bytes; what they share is counted once."""
+    family = [process, *process.children(recursive=True)]
+    return sum(int(member.memory_full_info().pss) for member in family)
 
 
 def show(rows: list[dict[str, Any]], title: str) -> None:

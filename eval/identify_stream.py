@@ -1,15 +1,17 @@
-"""Identify a file of any size: in units of records, on several threads, in constant memory.
+"""Identify a file of any size: in units of records, several at once, in constant memory.
 
 In: records, an `Identifier`, a sink. Out: one line per record, in order, or a line of the rejected
-ones; never neither. A unit is worked on by one thread, whose numerical libraries use no other, so
-the number of threads changes nothing. Guarded by tests/eval/test_identify_stream.py.
+ones; never neither. A unit is worked on by one thread, or one copy of this process, whose numerical
+libraries use no other, so how many there are changes nothing. Guarded by
+tests/eval/identify/test_identify_stream.py.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
@@ -18,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import KmerCounts
 from barcodemae.eval.embedder import Embedder
+from barcodemae.eval.forks import Forks, can_fork
 from barcodemae.eval.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identification_formats import Format
 from barcodemae.eval.model_embedder import AutoModelEmbedder
@@ -30,6 +33,19 @@ from barcodemae.fasta import SequenceRecord
 
 UNIT = 256  # records; fixed, so that no setting decides which are computed together
 UNITS_PER_THREAD = 3  # waiting or done: memory does not grow with the file
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Some records.
+
+    Attributes:
+        records: In order.
+        digest: Of all records up to the last of them.
+    """
+
+    records: list[SequenceRecord]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,12 @@ def can_share(embedder: Embedder) -> bool:
     return isinstance(inner, AutoModelEmbedder | KmerCounts)
 
 
+def can_copy(embedder: Embedder) -> bool:
+    """Whether copies of this process may use an embedder: not one whose model is on a GPU."""
+    model = getattr(getattr(embedder, "embedder", embedder), "model", None)
+    return can_fork() and (model is None or model.device.type == "cpu")
+
+
 def skip_done(
     records: Iterator[SequenceRecord], digest: RecordDigest, done: int, expected: str
 ) -> None:
@@ -73,18 +95,25 @@ def skip_done(
         )
 
 
-def render(
-    identifier: Identifier, records: list[SequenceRecord], form: Format, digest: str
-) -> FinishedUnit:
+def render(identifier: Identifier, form: Format, unit: Unit) -> FinishedUnit:
     """Identify one unit and write it as text."""
     lines, rejected = [], []
     with torch.inference_mode():
-        for found in identifier.identify(records):
+        for found in identifier.identify(unit.records):
             if isinstance(found, Rejection):
                 rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
             elif isinstance(found, Identification):
                 lines.append(form.line(found))
-    return FinishedUnit(lines, rejected, len(records), digest)
+    return FinishedUnit(lines, rejected, len(unit.records), unit.digest)
+
+
+@contextmanager
+def single_threaded(embedder: Embedder) -> Iterator[None]:
+    """Let the numerical libraries compute on the calling thread alone, as fast as they may."""
+    # A model in float32 has products in float32 itself, which are to stay so.
+    coarse = coarse_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
+    with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), coarse:
+        yield
 
 
 def identify_stream(
@@ -94,6 +123,7 @@ def identify_stream(
     sink: ResultSink,
     *,
     threads: int = 1,
+    forks: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> None:
     """Identify all records and finish the sink.
@@ -104,6 +134,8 @@ def identify_stream(
         form: Text format.
         sink: Where results go; it knows how many records are done already.
         threads: Units worked on at the same time.
+        forks: Whether each of several threads may have a copy of this process to work on, which is
+            faster; not if the caller has threads that hold locks.
         on_progress: Called with the number of records done.
 
     Raises:
@@ -116,14 +148,14 @@ def identify_stream(
         if threads < 1:
             raise SettingsError(f"at least one thread is needed, got {threads}")
         skip_done(records, digest, sink.progress.records, sink.progress.digest)
+        work = partial(render, identifier, form)
+        forks = forks and threads > 1 and can_copy(identifier.embedder)
         with (
-            one_thread_each(),
-            # The model's products are in float32, and to stay so, unless it is in bfloat16.
-            coarse_products() if dtype_of(identifier.embedder) == "bfloat16" else nullcontext(),
-            threadpool_limits(limits=1, user_api="blas"),
+            single_threaded(identifier.embedder),
+            Forks(work, threads) if forks else nullcontext(work) as work_on,
             ThreadPoolExecutor(threads) as pool,
         ):
-            units = submit(pool, identifier, records, form, digest)
+            units = (pool.submit(work_on, unit) for unit in cut(records, digest))
             for unit in in_order(units, UNITS_PER_THREAD * threads):
                 sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)
                 if on_progress is not None:
@@ -133,18 +165,12 @@ def identify_stream(
         sink.close()
 
 
-def submit(
-    pool: ThreadPoolExecutor,
-    identifier: Identifier,
-    records: Iterator[SequenceRecord],
-    form: Format,
-    digest: RecordDigest,
-) -> Iterator[Future[FinishedUnit]]:
-    """Cut the records into units and set threads to work on them."""
+def cut(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Unit]:
+    """Cut the records into units."""
     while unit := list(islice(records, UNIT)):
         for record in unit:
             digest.add(record)
-        yield pool.submit(render, identifier, unit, form, digest.value())
+        yield Unit(unit, digest.value())
 
 
 def in_order(units: Iterator[Future[FinishedUnit]], limit: int) -> Iterator[FinishedUnit]:

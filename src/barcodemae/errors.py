@@ -36,3 +36,7 @@ class CheckpointError(BarcodeMAEError):
 
 class TrainingError(BarcodeMAEError):
     """A run that cannot go on, such as a loss that is no longer a number."""
+
+
+class WorkerError(BarcodeMAEError):
+    """A process that worked for this one and ended before it was done."""

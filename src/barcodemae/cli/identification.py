@@ -204,6 +204,7 @@ def identify(
             form,
             sink,
             threads=threads or default_threads(),
+            forks=True,
             on_progress=show,
         )
     done = sink.progress

@@ -1,7 +1,9 @@
 import gzip
 import random
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +11,7 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval import identify_stream as stream_module
 from barcodemae.eval import resumable
 from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.forks import Forks, can_fork
 from barcodemae.eval.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identification_formats import FORMATS
 from barcodemae.eval.identify_stream import identify_stream
@@ -40,10 +43,10 @@ def queries(tmp_path, rows):
     return path
 
 
-def run(identifier, queries, output, *, resume=False, threads=1):
+def run(identifier, queries, output, *, resume=False, threads=1, forks=False):
     sink = FileSink(output, FORMATS["tsv"].header, SETTINGS, resume=resume)
     records = read_any_records(queries)
-    identify_stream(identifier, records, FORMATS["tsv"], sink, threads=threads)
+    identify_stream(identifier, records, FORMATS["tsv"], sink, threads=threads, forks=forks)
     return output.read_bytes(), output.with_name(output.stem + ".rejected.tsv").read_bytes()
 
 
@@ -69,11 +72,12 @@ def test_batch_size_and_threads_change_nothing(
     embedder = OffsetEmbedder(load_embedder(folder, dtype=dtype), 1)
     build_library(reference_data, lib, embedder, LibraryPlan())
     outcomes = set()
-    for batch_size, threads in ((64, 1), (3, 1), (64, 4), (1, 2)):
+    for batch_size, threads, forks in ((64, 1, 0), (3, 1, 0), (64, 4, 0), (1, 2, 0), (9, 3, 1)):
         model = load_embedder(folder, batch_size=batch_size, dtype=dtype)
         options = IdentifyOptions(threshold=0.1)
         identifier = Identifier(ReferenceLibrary(lib), OffsetEmbedder(model, 1), options)
-        outcomes.add(run(identifier, queries, tmp_path / "out.tsv", threads=threads))
+        output = tmp_path / "out.tsv"
+        outcomes.add(run(identifier, queries, output, threads=threads, forks=bool(forks)))
     assert len(outcomes) == 1
 
 
@@ -104,6 +108,21 @@ def test_a_run_killed_anywhere_and_continued_gives_the_same(
         monkeypatch.setattr(stream_module, "UNIT", 5)
         monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
         assert run(identifier, queries, output, resume=True) == expected
+
+
+def test_copies_of_the_process_work_unless_the_model_is_on_a_gpu(
+    identifier, queries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "UNIT", 7)
+    expected = run(identifier, queries, tmp_path / "out.tsv")
+    processes = []
+    monkeypatch.setattr(
+        stream_module, "Forks", lambda work, count: processes.append(count) or Forks(work, count)
+    )
+    assert run(identifier, queries, tmp_path / "out.tsv", threads=2, forks=True) == expected
+    assert processes == ([2] if can_fork() else [])
+    on_gpu = SimpleNamespace(model=SimpleNamespace(device=torch.device("cuda")))
+    assert not stream_module.can_copy(on_gpu)
 
 
 def test_other_records_are_not_continued(identifier, queries, tmp_path, monkeypatch):
