@@ -269,7 +269,7 @@ def main(
 SHOWN = (
     "species_accuracy", "genus_accuracy", "family_accuracy", "unseen_genus_named_right",
     "unseen_genus_best_guess", "species_over_classified", "species_under_classified",
-    "genus_over_classified", "genus_under_classified",
+    "new_genus_over_classified", "genus_under_classified",
     "species_calibration_error", "genus_calibration_error", "family_calibration_error",
     "new_species_auroc", "new_genus_auroc", "queries_per_second", "peak_memory_gib",
 )  # fmt: skip

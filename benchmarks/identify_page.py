@@ -28,7 +28,7 @@ PERCENT_SCORES = {
     "unseen_genus_best_guess": "genus of unseen species, best guess right",
     "species_over_classified": "species, over-classified",
     "species_under_classified": "species, under-classified",
-    "genus_over_classified": "genus, over-classified",
+    "new_genus_over_classified": "new genera, over-classified",
     "genus_under_classified": "genus, under-classified",
     "new_species_auroc": "AUROC, new species",
     "new_genus_auroc": "AUROC, new genus",
@@ -140,10 +140,9 @@ def scale(rows: Content) -> str:
     """Speed by the size of the library."""
     columns = {
         "queries_per_second": ("queries per second", 1),
-        "search_milliseconds": ("search (ms)", 2),
-        "embedding_milliseconds": ("embedding (ms)", 2),
-        "aligning_milliseconds": ("aligning (ms)", 2),
-        "nearest_found": ("nearest found (%)", 1),
+        "start_up_seconds": ("start-up (s)", 1),
+        "peak_memory_gib": ("peak memory (GiB)", 1),
+        "same_nearest": ("nearest as by exact search (%)", 1),
     }
     cells = [
         [
@@ -153,7 +152,12 @@ def scale(rows: Content) -> str:
         ]
         for row in rows
     ]
-    return table(["references", "engine", *(label for label, _ in columns.values())], cells)
+    header = ["references", "engine", *(label for label, _ in columns.values())]
+    first = rows[0]
+    return (
+        f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
+        f"{table(header, cells)}"
+    )
 
 
 def resumed(content: dict[str, Any]) -> str:

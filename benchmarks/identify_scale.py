@@ -1,114 +1,201 @@
-"""How search speed falls as the library grows (`python benchmarks/identify_scale.py --data DATA`).
+"""Speed by size of the library: python benchmarks/identify_scale.py --data DIR.
 
-Libraries of 34 thousand, 140 thousand and 2.4 million references: real barcodes, and beyond them
-mutated copies; their vectors are real vectors with as much noise. Measured on them: this project's
-exact search and, if installed, faiss with its recall of the true nearest reference; VSEARCH's
-search of the same barcodes up to `--vsearch-limit` references. Embedding a query and aligning its
-candidates cost the same whatever the library, so they are measured once and added.
+Libraries of 34 thousand, 140 thousand and 2.4 million references: one made by `barcodemae index`,
+the others of it and its copies with changed bases; a copy's vector is the original's with as much
+noise. Timed are command lines, `identify` with exact search and with faiss, and VSEARCH's search of
+the same barcodes up to `--vsearch-limit` references: on the same file and number of threads, the
+same command on one query subtracted, the faster of two rounds (of one with millions of references).
+What faiss misses is counted by the nearest reference that each query is given.
 """
 
+import csv
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
+import pyarrow as pa
 import typer
-from measure import HIGH_WATER, measured, show
+from measure import measured, show
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from barcodemae.dataset import SPLITS, read_splits
-from barcodemae.eval.alignment import align_neighbors
+from barcodemae.dataset import read_splits
 from barcodemae.eval.baselines import write_fasta
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.heldout import NUM_NEIGHBORS
-from barcodemae.eval.reference_search import (
-    ExactSearch,
-    FaissSearch,
-    SearchEngine,
-    build_faiss,
-    unit_length,
+from barcodemae.eval.library import (
+    CALIBRATION,
+    DESCRIPTION,
+    ENGINES,
+    FAISS_FILE,
+    HASHES,
+    LINEAGE,
+    STRAND,
+    VECTORS,
+    hash_barcode,
 )
+from barcodemae.eval.reference_search import build_faiss, import_faiss, unit_length
 
 
-NOISE = 0.02  # share of bases changed in copies
-NUM_EMBEDDED = 20_000  # real vectors that the others are copied from
+CHANGED = 0.02  # share of bases changed in copies
 BLOCK = 50_000
+LARGE = 1_000_000
+PROGRAM = f"{sys.executable} -m barcodemae"
+LETTERS = np.frombuffer(b"ACGT", np.uint8)
 
 
-def grow_vectors(real: NDArray[np.float32], size: int, path: Path) -> NDArray[np.float32]:
-    """Write unit vectors of a size: the real ones with noise, block by block."""
-    vectors = open_memmap(path, "w+", np.float32, (size, real.shape[1]))
+def change_bases(barcodes: list[str], generator: np.random.Generator) -> list[str]:
+    """Copy barcodes with some bases changed."""
+    changed = []
+    for barcode in barcodes:
+        text = np.frombuffer(barcode.encode(), np.uint8).copy()
+        places = np.flatnonzero(generator.random(len(text)) < CHANGED)
+        text[places] = LETTERS[generator.integers(4, size=len(places))]
+        changed.append(text.tobytes().decode())
+    return changed
+
+
+def copies(library: Path, size: int) -> Iterator[tuple[slice, pa.RecordBatch, NDArray[np.float32]]]:
+    """Give the references of a larger library: the real ones, then changed copies of them.
+
+    Yields:
+        Their rows, lineages with barcodes, and vectors, block by block.
+    """
     generator = np.random.default_rng(0)
-    scale = np.float32(np.sqrt(2 * NOISE / real.shape[1]))
+    vectors = np.load(library / VECTORS)
+    with pa.ipc.open_file(library / LINEAGE) as reader:
+        lineage = reader.read_all().combine_chunks()
+    scale = np.float32(np.sqrt(2 * CHANGED / vectors.shape[1]))
     for start in range(0, size, BLOCK):
-        rows = generator.integers(len(real), size=min(BLOCK, size - start))
-        noise = generator.standard_normal((len(rows), real.shape[1]), np.float32) * scale
-        vectors[start : start + len(rows)] = unit_length(real[rows] + noise)
-    vectors.flush()
-    found: NDArray[np.float32] = np.load(path, mmap_mode="c")
-    return found
-
-
-def grow_fasta(real: list[str], size: int, path: Path) -> None:
-    """Write barcodes of a number: the real ones, then copies with changed bases."""
-    generator = np.random.default_rng(0)
-    letters = np.frombuffer(b"ACGT", np.uint8)
-    with path.open("wb") as stream:
-        for row in range(size):
-            text = np.frombuffer(real[row % len(real)].encode(), np.uint8).copy()
-            if row >= len(real):
-                places = generator.random(len(text)) < NOISE
-                text[places] = letters[generator.integers(4, size=int(places.sum()))]
-            stream.write(b">%d\n%s\n" % (row, text.tobytes()))
-
-
-def time_search(engine: SearchEngine, queries: NDArray[np.float32]) -> tuple[float, Any]:
-    """Seconds per query, after a warm-up, and what was found."""
-    engine.search(queries[:8], NUM_NEIGHBORS)
-    started = time.perf_counter()
-    found = engine.search(queries, NUM_NEIGHBORS)
-    return (time.perf_counter() - started) / len(queries), found
-
-
-def time_alignment(
-    real: NDArray[np.float32], queries: NDArray[np.float32], texts: list[str], wanted: list[str]
-) -> float:
-    """Seconds per query of aligning as many candidates as there can be, all of other species."""
-    found = ExactSearch(real).search(queries, NUM_NEIGHBORS)
-    species = np.arange(len(real), dtype=np.int32)
-    started = time.perf_counter()
-    align_neighbors(wanted, found, species, texts.__getitem__)
-    return (time.perf_counter() - started) / len(wanted)
-
-
-def vsearch_rate(
-    barcodes: list[str], queries: list[str], size: int, threads: int
-) -> dict[str, Any]:
-    """Queries per second of VSEARCH, its start-up (loading the library) subtracted."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        grow_fasta(barcodes, size, folder / "references.fa")
-        write_fasta(folder / "many.fa", queries)
-        write_fasta(folder / "one.fa", queries[:1])
-        command = (
-            f"vsearch --usearch_global QUERIES --db {folder / 'references.fa'} --id 0.6 "
-            f"--maxaccepts 4 --maxrejects 32 --blast6out {folder / 'out'} --strand plus --quiet "
-            f"--threads {threads}"
+        rows = np.arange(start, min(start + BLOCK, size))
+        of = rows % len(vectors)
+        is_copy = rows >= len(vectors)
+        table = lineage.take(of)
+        texts = table["barcode"].to_pylist()
+        kept = int((~is_copy).sum())  # the first of a block
+        texts[kept:] = change_bases(texts[kept:], generator)
+        barcodes = pa.array(texts, table["barcode"].type)
+        table = table.set_column(table.column_names.index("barcode"), "barcode", barcodes)
+        ids = pa.array(
+            [f"{name}.{row}" for name, row in zip(table["id"].to_pylist(), rows, strict=True)],
+            table["id"].type,
         )
-        start_up, _ = measured(command.replace("QUERIES", str(folder / "one.fa")))
-        seconds, peak = measured(command.replace("QUERIES", str(folder / "many.fa")))
-    rate = (len(queries) - 1) / max(seconds - start_up, 1e-9)
-    return {"engine": "vsearch", "queries_per_second": rate, "peak_memory_gib": peak / 2**30}
+        table = table.set_column(table.column_names.index("id"), "id", ids)
+        noise = generator.standard_normal((len(rows), vectors.shape[1]), np.float32) * scale
+        found = vectors[of] + noise * is_copy[:, None]
+        yield (
+            slice(start, start + len(rows)),
+            table.combine_chunks().to_batches()[0],
+            unit_length(found),
+        )
 
 
-def own_peak() -> float:
-    """Peak memory of this process so far, GiB."""
-    found = HIGH_WATER.search(Path("/proc/self/status").read_text())
-    return int(found[1]) / 2**20 if found else float("nan")
+def grow(library: Path, size: int, folder: Path, fasta: Path) -> None:
+    """Write a library of so many references, and its barcodes as FASTA.
+
+    Args:
+        library: What it grows from.
+        size: References.
+        folder: Where it goes.
+        fasta: Where the barcodes go.
+    """
+    folder.mkdir()
+    for name in (CALIBRATION, STRAND):
+        shutil.copy(library / name, folder / name)
+    description = json.loads((library / DESCRIPTION).read_text()) | {"references": size}
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    hashes = np.zeros(size, np.uint64)
+    vectors = open_memmap(folder / VECTORS, "w+", np.float32, (size, description["dimensions"]))
+    with pa.ipc.open_file(library / LINEAGE) as reader:
+        schema = reader.schema
+    with (
+        fasta.open("w") as stream,
+        pa.OSFile(str(folder / LINEAGE), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for rows, batch, found in copies(library, size):
+            writer.write_batch(batch)
+            vectors[rows] = found
+            barcodes = batch["barcode"].to_pylist()
+            hashes[rows] = [hash_barcode(text) for text in barcodes]
+            stream.writelines(
+                f">{row}\n{text}\n"
+                for row, text in zip(range(rows.start, rows.stop), barcodes, strict=True)
+            )
+            typer.echo(f"  {rows.stop} of {size} references", err=True)
+    vectors.flush()
+    np.save(folder / HASHES, hashes)
+
+
+def add_faiss(folder: Path) -> None:
+    """Let a library be searched by faiss too."""
+    index = build_faiss(np.load(folder / VECTORS, mmap_mode="r"))
+    import_faiss().write_index(index, str(folder / FAISS_FILE))
+    description = json.loads((folder / DESCRIPTION).read_text())
+    (folder / DESCRIPTION).write_text(json.dumps(description | {"engine": "faiss"}))
+
+
+def timed(command: str, queries: dict[str, Path], count: int, size: int) -> dict[str, float]:
+    """Time a command on many queries and on one.
+
+    Args:
+        command: With QUERIES for their file.
+        queries: Files of `many` and of `one`.
+        count: How many there are.
+        size: References; of millions, loading takes so long that there is one round.
+    """
+    start_up, whole, peak = np.inf, np.inf, 0
+    for _ in range(1 if size > LARGE else 2):
+        typer.echo(f"timing {size} references: {command.split()[-1]} ...", err=True)
+        start_up = min(start_up, measured(command.replace("QUERIES", str(queries["one"])))[0])
+        seconds, used = measured(command.replace("QUERIES", str(queries["many"])))
+        whole, peak = min(whole, seconds), max(peak, used)
+    return {
+        "queries_per_second": (count - 1) / max(whole - start_up, 1e-9),
+        "start_up_seconds": start_up,
+        "peak_memory_gib": peak / 2**30,
+    }
+
+
+def nearest(output: Path) -> NDArray[np.str_]:
+    """The nearest reference of each query in an output of `identify`."""
+    with output.open() as stream:
+        rows = csv.DictReader(stream, delimiter="\t")
+        return np.array([row["nearest_reference"] for row in rows])
+
+
+def time_library(
+    library: Path, model: str, queries: dict[str, Path], count: int, threads: int
+) -> Iterator[dict[str, Any]]:
+    """Time `identify` with each engine; yield a record for each."""
+    size = json.loads((library / DESCRIPTION).read_text())["references"]
+    found: dict[str, NDArray[np.str_]] = {}
+    for engine in ENGINES:
+        output = library.with_name(f"{engine}.tsv")
+        command = (
+            f"{PROGRAM} identify QUERIES --reference {library} --model {model} --engine {engine} "
+            f"--threads {threads} -o {output}"
+        )
+        record = {"references": size, "engine": engine, **timed(command, queries, count, size)}
+        found[engine] = nearest(output)
+        same = 100 * float((found[engine] == found["exact"]).mean())
+        yield record | {"same_nearest": same}
+
+
+def time_vsearch(
+    fasta: Path, size: int, queries: dict[str, Path], count: int, threads: int
+) -> dict[str, Any]:
+    """Time VSEARCH's search for the best hit."""
+    command = (
+        f"vsearch --usearch_global QUERIES --db {fasta} --id 0.6 --maxaccepts 4 --maxrejects 32 "
+        f"--blast6out {fasta.with_name('hits')} --strand plus --quiet --threads {threads}"
+    )
+    return {"references": size, "engine": "vsearch", **timed(command, queries, count, size)}
 
 
 def main(
@@ -117,44 +204,42 @@ def main(
         str, typer.Option(help="Model folder, Hub name, kmer:K, default.")
     ] = "default",
     sizes: Annotated[str, typer.Option(help="References.")] = "33730,140000,2400000",
-    num_queries: Annotated[int, typer.Option(help="Queries.")] = 256,
+    num_queries: Annotated[int, typer.Option(help="Queries.")] = 2048,
     threads: Annotated[int, typer.Option(help="Of every engine.")] = 2,
-    vsearch_limit: Annotated[int, typer.Option(help="VSEARCH's largest library.")] = 140_000,
+    vsearch_limit: Annotated[int, typer.Option(help="VSEARCH's largest library.")] = 2_400_000,
     json_file: Annotated[Path, typer.Option("--json", help="Write the records.")] = Path(
         "results/identify/scale.json"
     ),
 ) -> None:
-    """Measure search speed by size of the library."""
-    torch.set_num_threads(threads)
-    table = read_splits(data, SPLITS, ("dna_barcode", "split"))
-    texts = table.filter(np.array(table["split"]) != "test")["dna_barcode"].to_pylist()
-    wanted = read_splits(data, ("val",), ("dna_barcode",))["dna_barcode"].to_pylist()[:num_queries]
-    embedder = load_embedder(model, dtype="auto")
-    real = unit_length(embedder.embed(texts[:NUM_EMBEDDED], progress=True))
-    started = time.perf_counter()
-    queries = embedder.embed(wanted)
-    embedding = (time.perf_counter() - started) / len(wanted)
-    aligning = time_alignment(real, queries, texts, wanted)
-    rows: list[dict[str, Any]] = []
-    for size in (int(part) for part in sizes.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            references = grow_vectors(real, size, Path(folder) / "vectors.npy")
-            seconds, exact = time_search(ExactSearch(references), queries)
-            found = {"exact": (seconds, 100.0)}
-            seconds, near = time_search(FaissSearch(references, build_faiss(references)), queries)
-            found["faiss"] = (seconds, 100 * float((near.rows[:, 0] == exact.rows[:, 0]).mean()))
-            for engine, (seconds, recall) in found.items():
-                row = {"references": size, "engine": engine}
-                row |= {"queries_per_second": 1 / (seconds + embedding + aligning)}
-                row |= {"search_milliseconds": 1000 * seconds}
-                row |= {"embedding_milliseconds": 1000 * embedding}
-                row |= {"aligning_milliseconds": 1000 * aligning, "nearest_found": recall}
-                rows.append({**row, "peak_memory_gib": own_peak()})
-        if size <= vsearch_limit:
-            rows.append({"references": size, **vsearch_rate(texts, wanted, size, threads)})
-    show([{key: row.get(key, float("nan")) for key in rows[0]} for row in rows], "search by size")
+    """Measure the speed of identification by size of the library."""
+    barcodes = read_splits(data, ("test", "test_unseen"), ("dna_barcode",))["dna_barcode"]
+    chosen = np.random.default_rng(0).permutation(len(barcodes))[:num_queries]
+    wanted = barcodes.take(chosen).to_pylist()
+    command = (
+        f"python benchmarks/identify_scale.py --data {data.resolve().name} "
+        f"--model {Path(model).name} --sizes {sizes} --num-queries {num_queries} "
+        f"--threads {threads} --vsearch-limit {vsearch_limit}"
+    )
+    shared = {"queries": len(wanted), "threads": threads, "command": command}
+    records: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        queries = {"many": folder / "many.fa", "one": folder / "one.fa"}
+        write_fasta(queries["many"], wanted)
+        write_fasta(queries["one"], wanted[:1])
+        indexing = f"{PROGRAM} index {data} -o {folder / 'real'} --model {model}"
+        subprocess.run(shlex.split(indexing), check=True)
+        for size in map(int, sizes.split(",")):
+            library, fasta = folder / "library", folder / "references.fa"
+            grow(folder / "real", size, library, fasta)
+            add_faiss(library)
+            records += time_library(library, model, queries, len(wanted), threads)
+            shutil.rmtree(library)
+            if size <= vsearch_limit:
+                records.append(time_vsearch(fasta, size, queries, len(wanted), threads))
+    show([{key: row.get(key, float("nan")) for key in records[0]} for row in records], "by size")
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(rows, indent=1) + "\n")
+    json_file.write_text(json.dumps([record | shared for record in records], indent=1) + "\n")
 
 
 if __name__ == "__main__":
