@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.baselines import KmerCounts
 from barcodemae.eval.embedder import Embedder
@@ -32,6 +32,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 UNIT = 256  # records; fixed, so that no setting decides which are computed together
+UNITS_PER_TRIM = 32  # after so many, freed memory is given back; oftener takes time
 UNITS_PER_THREAD = 3  # waiting or done: memory does not grow with the file
 
 
@@ -95,16 +96,32 @@ def skip_done(
         )
 
 
-def render(identifier: Identifier, form: Format, unit: Unit) -> FinishedUnit:
-    """Identify one unit and write it as text."""
-    lines, rejected = [], []
-    with torch.inference_mode():
-        for found in identifier.identify(unit.records):
-            if isinstance(found, Rejection):
-                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
-            elif isinstance(found, Identification):
-                lines.append(form.line(found))
-    return FinishedUnit(lines, rejected, len(unit.records), unit.digest)
+class Worker:
+    """Identifies units and writes them as text.
+
+    Args:
+        identifier: Library, model and options.
+        form: Text format.
+    """
+
+    def __init__(self, identifier: Identifier, form: Format) -> None:
+        self.identifier = identifier
+        self.form = form
+        self.num_done = 0
+
+    def __call__(self, unit: Unit) -> FinishedUnit:
+        """Identify one unit."""
+        lines, rejected = [], []
+        with torch.inference_mode():
+            for found in self.identifier.identify(unit.records):
+                if isinstance(found, Rejection):
+                    rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
+                elif isinstance(found, Identification):
+                    lines.append(self.form.line(found))
+        self.num_done += 1
+        if self.num_done % UNITS_PER_TRIM == 0:
+            return_freed_memory()
+        return FinishedUnit(lines, rejected, len(unit.records), unit.digest)
 
 
 @contextmanager
@@ -148,7 +165,7 @@ def identify_stream(
         if threads < 1:
             raise SettingsError(f"at least one thread is needed, got {threads}")
         skip_done(records, digest, sink.progress.records, sink.progress.digest)
-        work = partial(render, identifier, form)
+        work = Worker(identifier, form)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with (
             single_threaded(identifier.embedder),

@@ -1,8 +1,9 @@
 """Let this process keep the memory it frees, for the next tensor of that size.
 
 glibc gives every large block back to the system at once and asks for it anew; the system clears it
-page by page, which costs training and identification on a CPU time (docs/log.md). Other C libraries
-are left alone. Guarded by tests/test_cpu_memory.py, measured by benchmarks/pretrain.py.
+page by page, which costs training and identification on a CPU time (docs/log.md). What is kept is
+cut into pieces over hours, so a process that runs long gives it back now and then. Other C
+libraries are left alone. Guarded by tests/test_cpu_memory.py, measured by benchmarks/pretrain.py.
 """
 
 import ctypes
@@ -28,3 +29,18 @@ def reuse_freed_memory() -> bool:
         return False
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, UNLIMITED), (M_TOP_PAD, STEP))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def return_freed_memory() -> bool:
+    """Give the system back the pages that no block is in.
+
+    Returns:
+        Whether the C library could be told.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is None:
+        return False
+    malloc_trim(0)
+    return True
