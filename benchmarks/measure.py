@@ -21,6 +21,9 @@ from rich.table import Table
 from torch.nn import functional as F
 
 
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was given."""
     if device.type == "cuda":
@@ -123,9 +126,11 @@ def measured(command: str) -> tuple[float, int]:
     process = psutil.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
+        # Seldom: looking at the memory of a process holds it up.
         with suppress(psutil.Error):
             peak = max(peak, memory_of(process))
-        time.sleep(0.05)
+        with suppress(psutil.TimeoutExpired):
+            process.wait(SECONDS_BETWEEN_LOOKS)
     if process.returncode != 0:
         raise SystemExit(f"failed: {command}")
     return time.perf_counter() - started, peak

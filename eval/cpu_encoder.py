@@ -1,8 +1,8 @@
 """Run a BERT encoder on a CPU as fast as its matrix products allow.
 
 What depends on a token and its position alone is computed once for all sequences that hold it.
-Sequences of any length then stand one after the other in pieces (`cpu_pieces.py`) that pass
-through packed layers (`cpu_layers.py`). The stock model, which transformers runs, is left as it
+Sequences of any length then stand one after the other in pieces (`token_pieces.py`) that pass
+through packed layers (`packed_layers.py`). The stock model, which transformers runs, is left as it
 is, and what this gives equals its output within rounding.
 
 oneDNN adds up in an order that depends on how many rows a product in bf16 has, and on the number of
@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from barcodemae import masked_mean
-from barcodemae.eval.cpu_layers import PackedLayer, join
-from barcodemae.eval.cpu_pieces import TOKENS_PER_PIECE, Piece, runs_of, share_out, split_runs
+from barcodemae.eval.packed_layers import PackedLayer, join
+from barcodemae.eval.token_pieces import TOKENS_PER_PIECE, Piece, runs_of, share_out, split_runs
 
 
 # The rows of a piece are a multiple of this. Few, because a barcode alone pays for all of them. In

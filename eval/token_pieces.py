@@ -2,7 +2,7 @@
 
 A piece fits into the cache. Products take its rows as they come, only attention knows where a
 sequence ends. In: token counts. Out: which sequences are in which piece, and how their attention is
-batched. Guarded by tests/eval/test_cpu_pieces.py.
+batched. Guarded by tests/eval/test_token_pieces.py.
 
 Shapes: B = sequences, L = tokens of each, filled up to one width, N = tokens of a piece and the
 rows that fill up its last product.

@@ -16,7 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from barcodemae.eval.cpu_pieces import TOKENS_PER_PIECE, split_runs
+from barcodemae.eval.token_pieces import TOKENS_PER_PIECE, split_runs
 
 
 # Arguments of torch.ops.mkldnn._linear_pointwise: what follows a product, and which kind of it.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from barcodemae.eval.cpu_pieces import (
+from barcodemae.eval.token_pieces import (
     LENGTH_STEP,
     TOKENS_PER_PIECE,
     AttentionBatch,
