@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.packed_layers import NOTHING
 from barcodemae.eval.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
+from barcodemae.eval.packed_layers import NOTHING
 
 
 REFERENCE_BLOCK = 16_384

@@ -7,8 +7,8 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.eval.cpu_encoder import CpuEncoder, can_pack, pack
-from barcodemae.eval.token_pieces import Piece
 from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.token_pieces import Piece
 from barcodemae.training.export import export_native
 
 
