@@ -160,6 +160,19 @@ def scale(rows: Content) -> str:
     )
 
 
+def mixed(rows: Content) -> str:
+    """What libraries calibrated for several mixtures give the same queries."""
+    columns = {
+        "species_accuracy": "species, accuracy",
+        "genus_accuracy": "genus, accuracy",
+        "genus_under_classified": "known genera left unassigned",
+        "new_genus_over_classified": "new genera named",
+        "new_genus_auroc": "AUROC, new genus",
+    }
+    cells = [[row["mixture"], *(shown(row[name], 1) for name in columns)] for row in rows]
+    return f"`{rows[0]['command']}`\n\n{table(['mixture', *columns.values()], cells)}"
+
+
 def resumed(content: dict[str, Any]) -> str:
     """What a killed and continued run gave, and its memory."""
     runs = content["runs"]
@@ -190,6 +203,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "thresholds": thresholds,
     "treatments": treatments,
     "scale": scale,
+    "mixed": mixed,
     "resumed": resumed,
 }
 COMMANDS = {
@@ -197,6 +211,7 @@ COMMANDS = {
     "thresholds": "python benchmarks/identify.py --data DATA --splits val,val_unseen --json FILE",
     "treatments": "python benchmarks/fragments.py --data DATA",
     "scale": "python benchmarks/identify_scale.py --data DATA",
+    "mixed": "python benchmarks/mixtures.py --data DATA",
     "resumed": "python benchmarks/identify_resume.py --data DATA",
 }
 

@@ -75,7 +75,15 @@ def test_treatments_sizes_and_continued_runs_are_listed(tmp_path):
     one = record("default 1 offset", "genus_best_guess", 80.0, treatment="100 bp", queries="a,b")
     assert "| 100 bp | 1 offset | 80.0 | - |" in filled(tmp_path, "treatments", [one])
     row = {"references": 34000, "engine": "exact", "queries_per_second": 500.0}
-    assert "| 34,000 | exact | 500.0 | - |" in filled(tmp_path, "scale", [row])
+    row |= {"queries": 2048, "threads": 2, "command": "c"}
+    text = filled(tmp_path, "scale", [row])
+    assert "2,048 queries, 2 threads: `c`." in text
+    assert "| 34,000 | exact | 500.0 | - |" in text
+    scores = ("species_accuracy", "genus_accuracy", "genus_under_classified")
+    scores += ("new_genus_over_classified", "new_genus_auroc")
+    row = {"mixture": "65,30,5", "command": "c", **dict.fromkeys(scores, 12.34)}
+    text = filled(tmp_path, "mixed", [row])
+    assert f"| 65,30,5 |{' 12.3 |' * len(scores)}" in text
     run = {"killed_at": 300, "seconds": 9.0, "memory_mib_by_tenth_of_time": list(range(10))}
     outcome = {
         "is_same": True,

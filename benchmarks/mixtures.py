@@ -1,0 +1,87 @@
+"""What `index --mixture` does: python benchmarks/mixtures.py --data DIR.
+
+A library is calibrated for a sample of which so many are of species that it holds, of new species
+and of new genera. The references without a third of the queries' genera are indexed for several
+such samples, and the same queries identified. Wanted: few new genera given the name of an old one,
+and few genera that the library holds left unassigned. Prints a table and writes it.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from identify import SHARE_OUT, identify_all, without_genera
+from measure import show
+from queries import Queries
+
+from barcodemae.dataset import RANKS
+from barcodemae.eval.embedding import load_embedder
+from barcodemae.eval.heldout import Mixture
+from barcodemae.eval.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identification_scores import score_novelty, score_rank
+from barcodemae.eval.library import ReferenceLibrary
+from barcodemae.eval.library_build import LibraryPlan, build_library
+from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.probe_data import CachedEmbedder
+
+
+def measure_mixture(
+    mixture: str, data: Path, folder: Path, embedder: CachedEmbedder, queries: Queries
+) -> dict[str, Any]:
+    """Index for a mixture and identify the queries."""
+    folder.mkdir()
+    plan = LibraryPlan(mixture=Mixture.parse(mixture))
+    model = OffsetEmbedder(embedder, 1)
+    build_library(data, folder, model, plan)
+    identifier = Identifier(ReferenceLibrary(folder), model, IdentifyOptions())
+    found = identify_all(identifier, queries)
+    truth = queries.truth(identifier.library)
+    species, genus = (score_rank(found, truth, RANKS.index(rank)) for rank in ("species", "genus"))
+    return {
+        "mixture": mixture,
+        "species_accuracy": species["accuracy"],
+        "genus_accuracy": genus["accuracy"],
+        "genus_under_classified": genus["under_classified"],
+        "new_genus_over_classified": genus["over_classified"],
+        "new_genus_auroc": score_novelty(found, truth, "genus"),
+    }
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of a prepared data set.")],
+    mixtures: Annotated[
+        str, typer.Option(help="Shares of known species, new species, new genera.")
+    ] = "65,30,5 60,25,15 50,20,30",
+    model: Annotated[str, typer.Option(help="Model folder, Hub name, default.")] = "default",
+    splits: Annotated[str, typer.Option(help="Queries.")] = "test,test_unseen",
+    json_file: Annotated[Path, typer.Option("--json", help="Write the rows.")] = Path(
+        "results/identify/mixtures.json"
+    ),
+) -> None:
+    """Identify the same queries with libraries calibrated for several mixtures."""
+    seen, unseen = splits.split(",")
+    queries = Queries.read(data, (seen, unseen))
+    embedder = CachedEmbedder(load_embedder(model, dtype="auto"))
+    genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
+    out = np.random.default_rng(0).permutation(genera)[: len(genera) // SHARE_OUT].tolist()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        less = without_genera(data, set(out), folder / "fewer_genera")
+        rows = [
+            measure_mixture(mixture, less, folder / mixture, embedder, queries)
+            for mixture in mixtures.split()
+        ]
+    show(rows, f"mixtures, {len(queries.ids)} queries")
+    command = (
+        f'python benchmarks/mixtures.py --data {data.resolve().name} --mixtures "{mixtures}" '
+        f"--model {Path(model).name} --splits {splits}"
+    )
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps([row | {"command": command} for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
