@@ -29,6 +29,8 @@ from barcodemae.eval.packed_layers import NOTHING
 REFERENCE_BLOCK = 16_384
 QUERY_BLOCK = 256  # with REFERENCE_BLOCK, a 16 MB score matrix at a time
 CANDIDATE_BLOCK = 2048
+# More, as where many references are alike, are decided among at once: 80 MB of memory.
+MOST_CANDIDATES = 4_000_000
 GROUP_SIZE = 16  # references of which the best score alone is looked at first
 SPARE = 16  # candidates that faiss is asked for beyond K
 PRODUCTS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # its settings
@@ -130,6 +132,19 @@ class Candidates:
         rows = place * highest.shape[1] + group[found]
         return cls(query[found], rows, members[found, place])
 
+    @classmethod
+    def of_all(cls, parts: Sequence[Self]) -> Self:
+        """Put candidates together."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    @classmethod
+    def decided(cls, nearest: Neighborhood) -> Self:
+        """Candidates that are the nearest so far, and stay candidates whatever is asked for."""
+        query, place = np.nonzero(nearest.rows != NONE)
+        rows = torch.from_numpy(nearest.rows[query, place])
+        return cls(torch.from_numpy(query), rows, torch.full((len(rows),), torch.inf))
+
     def by_query(self, least: torch.Tensor) -> list[NDArray[np.int64]]:
         """Rows of every query whose scores reach what it asks for, (Q,)."""
         keep = self.scores >= least[self.queries]
@@ -209,11 +224,11 @@ class ExactSearch:
             least = (best.amin(1) - 2 * error).clamp(min=torch.finfo(torch.float32).min)
             found = Candidates.above(scores, highest, least)
             parts.append(dataclasses.replace(found, rows=found.rows + block.start))
-        columns = (
-            torch.cat([getattr(part, field.name) for part in parts])
-            for field in dataclasses.fields(Candidates)
-        )
-        return Candidates(*columns).by_query(least)
+            if sum(len(part.rows) for part in parts) > MOST_CANDIDATES:
+                near = Candidates.of_all(parts).by_query(least)
+                nearest = decide(self.references, queries[which], near, num_neighbors)
+                parts = [Candidates.decided(nearest)]
+        return Candidates.of_all(parts).by_query(least)
 
 
 def largest(scores: torch.Tensor, limit: int) -> torch.Tensor:

@@ -106,6 +106,18 @@ def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch, precision)
     np.testing.assert_array_equal(found.rows, [[30, 31, 32, 33]])
 
 
+@pytest.mark.parametrize("most", [0, 40])
+def test_candidates_in_great_number_are_decided_among_on_the_way(monkeypatch, precision, most):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 48)
+    monkeypatch.setattr(reference_search, "MOST_CANDIDATES", most)
+    same = np.repeat(random_units(4, 0), 50, axis=0)
+    references = np.concatenate([random_units(60, 1), same])
+    found = ExactSearch(references).search(same[::20], 7)
+    rows, cosines = brute_force(references, same[::20], 7)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
 def test_excluded_references_never_answer(precision):
     references = random_units(10, 0)
     search = ExactSearch(references, lambda which, block: np.eye(10, dtype=bool)[which, block])
