@@ -8,6 +8,7 @@ libraries are left alone. Guarded by tests/test_cpu_memory.py, measured by bench
 
 import ctypes
 import sys
+from typing import Any
 
 
 # Parameters of mallopt(3) in glibc's malloc.h.
@@ -16,15 +17,20 @@ UNLIMITED = 2**31 - 1
 STEP = 64 * 2**20  # bytes asked for at once
 
 
+def c_function(name: str) -> Any | None:
+    """Find a function of glibc; None on other systems or in other C libraries."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), name, None)
+
+
 def reuse_freed_memory() -> bool:
-    """Keep freed blocks in the process, which from now on never shrinks.
+    """Keep freed blocks in the process, which from now on never shrinks by itself.
 
     Returns:
         Whether the C library could be told.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = c_function("mallopt")
     if mallopt is None:
         return False
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, UNLIMITED), (M_TOP_PAD, STEP))
@@ -37,9 +43,7 @@ def return_freed_memory() -> bool:
     Returns:
         Whether the C library could be told.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    malloc_trim = c_function("malloc_trim")
     if malloc_trim is None:
         return False
     malloc_trim(0)
