@@ -72,12 +72,13 @@ def test_batch_size_and_threads_change_nothing(
     embedder = OffsetEmbedder(load_embedder(folder, dtype=dtype), 1)
     build_library(reference_data, lib, embedder, LibraryPlan())
     outcomes = set()
-    for batch_size, threads, forks in ((64, 1, 0), (3, 1, 0), (64, 4, 0), (1, 2, 0), (9, 3, 1)):
+    in_threads = [(64, 1, False), (3, 1, False), (64, 4, False), (1, 2, False)]
+    for batch_size, threads, forks in [*in_threads, (9, 3, True)]:
         model = load_embedder(folder, batch_size=batch_size, dtype=dtype)
         options = IdentifyOptions(threshold=0.1)
         identifier = Identifier(ReferenceLibrary(lib), OffsetEmbedder(model, 1), options)
         output = tmp_path / "out.tsv"
-        outcomes.add(run(identifier, queries, output, threads=threads, forks=bool(forks)))
+        outcomes.add(run(identifier, queries, output, threads=threads, forks=forks))
     assert len(outcomes) == 1
 
 
