@@ -311,7 +311,12 @@ def make_ready(model: BarcodeMAEPreTrainedModel, config: RunSettings, device: to
 
 
 def compile_layers(model: BarcodeMAEPreTrainedModel, *, on_cpu: bool) -> None:
-    """Compile layer by layer: they share one compiled graph, so start-up stays short."""
+    """Compile layer by layer: they share one compiled graph, so start-up stays short.
+
+    The graphs of models that this process trained before go first: they would count against the
+    number of graphs from which on torch computes uncompiled, with no more than a warning.
+    """
+    torch.compiler.reset()
     done = set(compile_on_cpu(model)) if on_cpu else set()
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer) and module not in done:

@@ -1,4 +1,5 @@
 import itertools
+from functools import cache
 
 import pytest
 import torch
@@ -119,6 +120,18 @@ def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
     tolerance = 1e-4 if precision == "fp32" else 0.05
     assert compiled == pytest.approx(plain, abs=tolerance)
     assert compiled[-1] < compiled[0]
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own tracing
+def test_a_process_that_trains_many_models_compiles_the_last_as_the_first(settings, monkeypatch):
+    captured = cache(lambda function: torch.compile(function, dynamic=False, backend="eager"))
+    monkeypatch.setattr(cpu_compile, "compiled", captured)
+    # Graphs of one run: a layer of the encoder, the decoder's, which is its last.
+    limits = {"recompile_limit": 2, "fail_on_recompile_limit_hit": True}
+    with torch._dynamo.config.patch(limits):
+        for width in (16, 32):
+            sizes = {"hidden_size": width, "decoder_hidden_size": width, "compile": True}
+            pretrain(settings(f"width{width}", max_steps=1, **sizes))
 
 
 def test_a_compiled_run_that_was_cut_off_continues_bitwise(settings, monkeypatch):
