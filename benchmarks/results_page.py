@@ -6,20 +6,24 @@ A page says where a table comes from, and this program writes it there:
     ...
     <!-- end -->
 
-`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `changes` is one line per
-model with its 1-NN accuracy, in the order of the file, a mean if there are several seeds; `masks`
-is a masking study, one line per model and mode. `--check` writes nothing and fails if a page is not
-what its files say; the tests run it. `--figures` also draws the pictures of docs/ from the same
-files. In: pages and results files. Out: the pages. Guarded by tests/test_results_page.py.
+`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `stages` is one line per
+model with its 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per
+model and mode; `ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if
+a page is not what its files say; the tests run it. `--figures` also draws the pictures of docs/
+from the same files. In: pages and results files. Out: the pages. Guarded by
+tests/test_results_page.py.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from ablation_table import ablation_table
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.leaderboard import average, build_table
@@ -36,38 +40,45 @@ PAGES = ("README.md", "docs/results.md")
 MAIN_TABLE = (
     "results/bundled*.json results/coi_1nn_*.json results/coi_zsc_*.json results/systems.yaml"
 )
+SPEED_FOLDER = "speed"  # below results/
 BLOCK = re.compile(
     r"(?P<start><!-- (?P<kind>\w+): (?P<files>.+?) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
 
 
-def leaderboard(records: Sequence[ResultRecord], systems: Systems) -> str:
+@dataclass(frozen=True)
+class Sources:
+    """What the files of a table hold.
+
+    Attributes:
+        records: Of all results files.
+        systems: Of the YAML file, if there is one.
+        speed: Rows of the files in `speed/`.
+    """
+
+    records: list[ResultRecord]
+    systems: Systems = NO_SYSTEMS
+    speed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def leaderboard(sources: Sources) -> str:
     """The published table."""
-    return render_table(build_table(records, systems), "markdown")
+    return render_table(build_table(sources.records, sources.systems), "markdown")
 
 
-def changes(records: Sequence[ResultRecord], _: Systems) -> str:
-    """One line per model: its 1-NN accuracy, the mean over training seeds."""
-    lines = [
-        "| model | 1-NN accuracy (%) | steps | barcodes seen |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    own = [record for record in records if (record.probe, record.metric) == ("1nn", "accuracy")]
+def stages(sources: Sources) -> str:
+    """One line per model: its 1-NN accuracy."""
+    lines = ["| model | 1-NN accuracy (%) |", "| --- | ---: |"]
+    own = [r for r in sources.records if (r.probe, r.metric) == ("1nn", "accuracy")]
     for model in dict.fromkeys(record.model for record in own):
-        repeats = [record for record in own if record.model == model]
-        cell = average(repeats)
-        value = f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
-        facts = {"step": 0, "barcodes_seen": 0, **repeats[0].protocol, **repeats[0].counts}
-        steps, seen = facts.get("training_steps", facts["step"]), facts["barcodes_seen"]
-        lines.append(f"| {model} | {value} | {steps:,} | {seen:,} |")
-    seeds = len({record.training_seed for record in own})
-    means = f"\nMeans over {seeds} training seeds, and of their intervals.\n" if seeds > 1 else ""
-    return "\n".join(lines) + "\n" + means
+        cell = average([record for record in own if record.model == model])
+        lines.append(f"| {model} | {cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f}) |")
+    return "\n".join(lines) + "\n"
 
 
-def masks(records: Sequence[ResultRecord], _: Systems) -> str:
+def masks(sources: Sources) -> str:
     """One line per model and mode, one column per share of tokens taken away; means over seeds."""
-    own = [record for record in records if record.probe == "mask-study"]
+    own = [record for record in sources.records if record.probe == "mask-study"]
     rates = sorted({record.protocol["rate"] for record in own})
     lines = [
         "| model | tokens | " + " | ".join(f"{rate:.0%}" for rate in rates) + " |",
@@ -81,6 +92,11 @@ def masks(records: Sequence[ResultRecord], _: Systems) -> str:
             if found:
                 lines.append(f"| {model} | {LABELS[mode]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\n{describe_study(own)}\n"
+
+
+def ablation(sources: Sources) -> str:
+    """What each change to a recipe is worth."""
+    return ablation_table(sources.records, sources.speed) + "\n"
 
 
 def describe_study(records: Sequence[ResultRecord]) -> str:
@@ -100,22 +116,30 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
     if len(shared) != 1:
         raise SettingsError(f"a masking study of {len(shared)} protocols: make as many tables")
     seeds = len({record.seed for record in records})
-    return f"1-NN accuracy (%): {shared.pop()}; {seeds} seed(s) of positions"
+    trained = len({record.training_seed for record in records} - {None})
+    repeats = f"{seeds} seed(s) of positions" + (f", {trained} training seed(s)" * bool(trained))
+    return f"1-NN accuracy (%): {shared.pop()}; {repeats}"
 
 
-KINDS: dict[str, Callable[[Sequence[ResultRecord], Systems], str]] = {
+KINDS: dict[str, Callable[[Sources], str]] = {
     "table": leaderboard,
-    "changes": changes,
+    "stages": stages,
     "masks": masks,
+    "ablation": ablation,
 }
 
 
-def read_block(files: str, root: Path) -> tuple[list[ResultRecord], Systems]:
-    """Read what a block names: results files, and at most one YAML file of systems."""
+def read_block(files: str, root: Path) -> Sources:
+    """Read what a block names: results files, timings, and at most one YAML file of systems."""
     paths = [path for name in files.split() for path in sorted(root.glob(name))]
     systems = [read_systems(path) for path in paths if path.suffix == ".yaml"]
-    records = read_all_records([path for path in paths if path.suffix != ".yaml"])
-    return records, systems[0] if systems else NO_SYSTEMS
+    timings = [path for path in paths if path.parent.name == SPEED_FOLDER]
+    others = [path for path in paths if path.suffix != ".yaml" and path not in timings]
+    return Sources(
+        read_all_records(others),
+        systems[0] if systems else NO_SYSTEMS,
+        [row for path in timings for row in json.loads(path.read_text())],
+    )
 
 
 def fill(page: str, root: Path = ROOT) -> str:
@@ -130,7 +154,7 @@ def fill(page: str, root: Path = ROOT) -> str:
     """
 
     def written(block: re.Match[str]) -> str:
-        text = KINDS[block["kind"]](*read_block(block["files"], root))
+        text = KINDS[block["kind"]](read_block(block["files"], root))
         return f"{block['start']}\n{text}\n{block['end']}"
 
     return BLOCK.sub(written, page)
@@ -138,9 +162,10 @@ def fill(page: str, root: Path = ROOT) -> str:
 
 def draw_figures() -> None:
     """Draw every picture that comes from results files."""
-    plot_mask_study(read_block("results/mask_study_*.json", ROOT)[0], ROOT / "docs/mask_study.png")
-    records, systems = read_block(MAIN_TABLE, ROOT)
-    plot_table(build_table(records, systems), ROOT / "docs/table.png")
+    study = read_block("results/mask_study.json", ROOT)
+    plot_mask_study(study.records, ROOT / "docs/mask_study.png")
+    sources = read_block(MAIN_TABLE, ROOT)
+    plot_table(build_table(sources.records, sources.systems), ROOT / "docs/table.png")
 
 
 def main(

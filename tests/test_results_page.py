@@ -76,6 +76,11 @@ def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
     assert "| M | masked, [MASK] outputs | - | 9.0 |" in filled
     assert "rank genus, references train, queries q, dtype float32; 1,000 references, " in filled
     assert "9 queries, 2 of a label without references; 2 seed(s) of positions" in filled
+    for record in records:
+        record["training_seed"] = record["seed"]
+    (tmp_path / "m.json").write_text(json.dumps(records))
+    filled = fill("<!-- masks: m.json -->\n<!-- end -->\n", tmp_path)
+    assert "2 seed(s) of positions, 2 training seed(s)" in filled
     records[0]["protocol"] |= {"queries": "others"}
     (tmp_path / "m.json").write_text(json.dumps(records))
     with pytest.raises(SettingsError, match="of 2 protocols"):
@@ -85,8 +90,7 @@ def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
 def test_tables_follow_their_files(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([RECORD]))
     page = (
-        "before\n<!-- table: a.json -->\nold\n<!-- end -->\n"
-        "<!-- changes: *.json -->\n<!-- end -->\n"
+        "before\n<!-- table: a.json -->\nold\n<!-- end -->\n<!-- stages: *.json -->\n<!-- end -->\n"
     )
     filled = fill(page, tmp_path)
     assert "old" not in filled
@@ -94,15 +98,3 @@ def test_tables_follow_their_files(tmp_path):
     assert "81.2 (80.0-82.5)" in filled
     assert "| M | 81.2 (80.0-82.5) |" in filled
     assert fill(filled, tmp_path) == filled
-
-
-def test_a_list_of_changes_has_one_line_per_model_whatever_the_number_of_seeds(tmp_path):
-    records = [
-        RECORD | {"training_seed": seed, "value": value, "counts": {"training_steps": 7}}
-        for seed, value in ((0, 80.0), (1, 82.0))
-    ]
-    (tmp_path / "a.json").write_text(json.dumps(records))
-    filled = fill("<!-- changes: a.json -->\n<!-- end -->\n", tmp_path)
-    assert filled.count("| M |") == 1
-    assert "| M | 81.0 (80.0-82.5) | 7 | 0 |" in filled
-    assert "Means over 2 training seeds" in filled

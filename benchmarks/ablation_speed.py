@@ -1,0 +1,81 @@
+"""Training speed of the recipe's variants: python benchmarks/ablation_speed.py --data D --json F.
+
+Times optimiser steps of every variant of `ablation.py` and of the recipe in turn, as training takes
+them (compiled layers, bfloat16 weights), and writes the fastest round of each: barcodes/s, and the
+ratio to the recipe beside it, which is what means something on a shared machine. What is read out
+in another way trains as fast. Loading batches counts, preparing them once does not.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from ablation import CHANGES, RECIPE
+from measure import time_in_turn
+
+from barcodemae.training.loop import load_batches, train_step
+from barcodemae.training.pretrain_run import prepare_pretraining
+from barcodemae.training.settings import PretrainConfig
+
+
+STEPS_PER_ROUND = 10
+MAX_STEPS = 100_000  # never reached
+FEW = "train"  # the smaller split: a step takes as long, preparing does not
+
+
+def rounds_of(change: str, data: Path, folder: Path) -> Callable[[], object]:
+    """Prepare a run; each call of what is returned takes some steps of it."""
+    config = PretrainConfig.resolve(
+        RECIPE | CHANGES[change],
+        data=data,
+        train_splits=FEW,
+        output=folder / change.replace(" ", "-"),
+        max_steps=MAX_STEPS,
+    )
+    run = prepare_pretraining(config)
+    batches = load_batches(run)
+
+    def take_steps() -> None:
+        for _ in range(STEPS_PER_ROUND):
+            train_step(run, next(batches), wants_accuracy=False)
+
+    return take_steps
+
+
+def compare(change: str, data: Path, repeats: int) -> dict[str, Any]:
+    """Time a variant against the recipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = {
+            name: rounds_of(name, data, Path(folder)) for name in dict.fromkeys(["recipe", change])
+        }
+        seconds = time_in_turn(contestants, torch.device("cpu"), repeats)
+    return {
+        "change": change,
+        "barcodes_per_second": STEPS_PER_ROUND * RECIPE["batch_size"] / seconds[change],
+        "of_recipe": seconds["recipe"] / seconds[change],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Prepared data set.")],
+    json_file: Annotated[Path, typer.Option("--json", help="Where the rates go.")],
+    repeats: Annotated[int, typer.Option(help="Counted rounds of each.")] = 5,
+    only: Annotated[list[str] | None, typer.Option(help="A variant; again for more.")] = None,
+) -> None:
+    """Time every variant."""
+    torch.set_num_threads(1)
+    rates = []
+    for change in only or CHANGES:
+        rates.append(compare(change, data, repeats))
+        json_file.write_text(json.dumps(rates, indent=1) + "\n")
+        rate = rates[-1]
+        typer.echo(f"{change}: {rate['barcodes_per_second']:.0f}/s, {rate['of_recipe']:.2f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,143 @@
+"""The table of an ablation: what each change is worth, how fast it trains, and a verdict.
+
+In: the records that `ablation.py` writes and the rates of `ablation_speed.py`. Out: Markdown, which
+`results_page.py` puts into docs/results.md. Guarded by tests/test_ablation_table.py.
+
+A change and the recipe with the same training seed are a pair. How far such differences spread
+around their mean over seeds is taken from all rows together, since one row has few seeds; a mean
+that is two standard errors or more from zero is called a difference. That is about chance in
+training; all models answer the same queries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.leaderboard import average
+from barcodemae.eval.records import ResultRecord
+
+
+RECIPE = "recipe"
+PROBES = {"1nn": "accuracy", "zsc": "ami"}  # probe -> the metric that is shown
+HEADER = (
+    ["change", "1-NN (%)", "points", "ZSC AMI (%)", "points", "steps", "barcodes/s", "verdict"],
+    ["---", "---:", "---:", "---:", "---:", "---:", "---:", "---"],
+)
+STANDARD_ERRORS = 2.0
+VERDICTS = {  # (1-NN, clustering), each -1, 0 or 1 -> words
+    (1, 1): "better",
+    (1, 0): "better",
+    (1, -1): "names better, clusters worse",
+    (0, 1): "clusters better",
+    (0, 0): "no difference seen",
+    (0, -1): "clusters worse",
+    (-1, 1): "names worse, clusters better",
+    (-1, 0): "worse",
+    (-1, -1): "worse",
+}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What changes do to one metric, in points.
+
+    Attributes:
+        means: Row -> mean over seeds of row less recipe.
+        error: Standard error of such a mean, one for all rows.
+    """
+
+    means: dict[str, float]
+    error: float
+
+    @classmethod
+    def of(cls, values: dict[str, dict[int, float]]) -> "Differences":
+        """Compare rows, given as row -> training seed -> value, with the recipe, seed by seed.
+
+        Raises:
+            SettingsError: Rows of different seeds, or of one seed only.
+        """
+        seeds = sorted(values[RECIPE])
+        if len(seeds) < 2 or any(sorted(row) != seeds for row in values.values()):
+            raise SettingsError("an ablation needs the same two or more seeds of every row")
+        recipe = np.array([values[RECIPE][seed] for seed in seeds])
+        pairs = {
+            name: np.array([row[seed] for seed in seeds]) - recipe for name, row in values.items()
+        }
+        changed = [pair for name, pair in pairs.items() if name != RECIPE]
+        variance = fmean(float(np.var(pair, ddof=1)) for pair in changed)
+        means = {name: float(np.mean(pair)) for name, pair in pairs.items()}
+        return cls(means, float(np.sqrt(variance / len(seeds))))
+
+    def sign(self, row: str) -> int:
+        """Whether a change lowers (-1) or raises (1) the metric; 0 if that cannot be seen."""
+        mean = self.means[row]
+        return 0 if abs(mean) < STANDARD_ERRORS * self.error else int(np.sign(mean))
+
+
+def values_of(records: Sequence[ResultRecord]) -> dict[str, dict[int, float]]:
+    """Arrange the records of one metric as row -> training seed -> value."""
+    values: dict[str, dict[int, float]] = {}
+    for record in records:
+        if record.training_seed is not None:
+            values.setdefault(record.model, {})[record.training_seed] = record.value
+    return values
+
+
+def rate_of(row: str, rates: dict[str, dict[str, Any]]) -> str:
+    """Write how fast a row trains; one that is only read out in another way has its run's rate."""
+    change = row if row in rates else row.rpartition(", ")[0]
+    if change not in rates:
+        return "-"
+    rate = rates[change]
+    return f"{rate['barcodes_per_second']:.0f} ({rate['of_recipe']:.2f})"
+
+
+def ablation_table(records: Sequence[ResultRecord], speed: Sequence[dict[str, Any]]) -> str:
+    """Write the table, in the order of the records.
+
+    Args:
+        records: Of both probes, for every row and seed.
+        speed: Rows of `ablation_speed.py`.
+
+    Raises:
+        SettingsError: Seeds are missing.
+    """
+    rates = {rate["change"]: rate for rate in speed}
+    own = {
+        probe: [r for r in records if (r.probe, r.metric) == (probe, metric)]
+        for probe, metric in PROBES.items()
+    }
+    differences = {probe: Differences.of(values_of(found)) for probe, found in own.items()}
+    lines = [*HEADER]
+    for row in dict.fromkeys(record.model for record in own["1nn"]):
+        steps = next(r.counts["training_steps"] for r in own["1nn"] if r.model == row)
+        cells = [cell for probe in PROBES for cell in measured(row, own[probe], differences[probe])]
+        signs = [differences[probe].sign(row) for probe in PROBES]
+        verdict = "" if row == RECIPE else VERDICTS[signs[0], signs[1]]
+        lines.append([row, *cells, f"{steps:,}", rate_of(row, rates), verdict])
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([*table, "", describe(own, differences)])
+
+
+def measured(row: str, found: Sequence[ResultRecord], differences: Differences) -> tuple[str, str]:
+    """Write a row's mean of a metric with its interval, and its distance to the recipe."""
+    cell = average([record for record in found if record.model == row])
+    points = "" if row == RECIPE else f"{differences.means[row]:+.1f}"
+    return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})", points
+
+
+def describe(own: dict[str, list[ResultRecord]], differences: dict[str, Differences]) -> str:
+    """Say in a line how the table was measured."""
+    seeds = len({record.training_seed for record in own["1nn"]})
+    nearest, clustered = own["1nn"][0], own["zsc"][0]
+    errors = " and ".join(f"{found.error:.1f}" for found in differences.values())
+    return (
+        f"Means over {seeds} training seeds, and of their intervals; {nearest.dataset} "
+        f"({nearest.dataset_hash}); 1-NN: references {nearest.protocol['references']}, queries "
+        f"{nearest.protocol['queries']}; clustering: {' + '.join(clustered.protocol['splits'])}. "
+        f"Points: less the recipe; their standard error over training seeds is {errors}."
+    )
