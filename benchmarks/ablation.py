@@ -31,7 +31,7 @@ from barcodemae.eval.whitening import WhiteningSettings, whiten_folder
 from barcodemae.training.settings import PretrainConfig
 
 
-PROBES = ("1nn", "zsc")
+PROBES = "1nn,zsc"
 CLUSTERING = dataclasses.replace(PROTOCOLS["barcodemae"], splits=("val", "val_unseen"))
 RECIPE: dict[str, Any] = BASE | {
     "mask_ratio": 0.6,
@@ -90,9 +90,10 @@ class Row:
         """How the row is called."""
         return f"{self.change}, {self.readout}" if self.readout else self.change
 
-    def file(self, probe: str) -> str:
-        """Where the records of a probe are kept, in the run's folder."""
-        return "-".join([probe, *self.readout.split()]) + ".json"
+    @property
+    def file(self) -> str:
+        """Where its records are kept, in the run's folder."""
+        return "-".join(["row", *self.readout.split()]) + ".json"
 
 
 def all_rows() -> Iterator[Row]:
@@ -128,34 +129,25 @@ def open_row(row: Row, encoder: Path, data: Path) -> Subject:
     return open_subject(f"{row.name}={encoder}", dtype=dtype)
 
 
-def probe(
-    row: Row, plan: Plan, encoder: Path, settings: ProbeSettings, probe_name: str
-) -> list[ResultRecord]:
+def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[ResultRecord]:
     """Measure one row; how it is read out goes into the records' protocol."""
-    subject = open_row(row, encoder, settings.dataset)
+    records = measure(plan, open_row(row, encoder, settings.dataset), settings, PROBES)
     choice = {
         **({"offsets": OFFSETS[row.readout]} if row.readout in OFFSETS else {}),
         **({"whitening": POWERS[row.readout]} if row.readout in POWERS else {}),
     }
-    return [
-        dataclasses.replace(record, protocol={**record.protocol, **choice})
-        for record in measure(plan, subject, settings, probe_name)
-    ]
+    return [dataclasses.replace(r, protocol={**r.protocol, **choice}) for r in records]
 
 
 def train_and_probe(
     row: Row, plan: Plan, config: PretrainConfig, settings: ProbeSettings
 ) -> list[ResultRecord]:
-    """Train a variant and measure one row of it, as far as that is not there."""
-    records = []
-    for probe_name in PROBES:
-        kept = config.output / row.file(probe_name)
-        if not kept.is_file():
-            encoder = train_or_open(plan, config)
-            write_records(kept, probe(row, plan, encoder, settings, probe_name))
-        # What was measured in an earlier call is what this one gives as well.
-        records += [dataclasses.replace(r, command=settings.command) for r in read_records(kept)]
-    return records
+    """Train a variant, unless it is there, and measure one row of it."""
+    kept = config.output / row.file
+    if not kept.is_file():
+        write_records(kept, probe(row, plan, train_or_open(plan, config), settings))
+    # What was measured in an earlier call is what this one gives as well.
+    return [dataclasses.replace(r, command=settings.command) for r in read_records(kept)]
 
 
 def choose_rows(only: list[str]) -> list[Row]:
