@@ -21,14 +21,14 @@ import typer
 from comparison import BASE, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
 
-from barcodemae.eval.clustering import PROTOCOLS
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.offsets import OffsetEmbedder
-from barcodemae.eval.probe_data import CachedEmbedder
-from barcodemae.eval.records import ResultRecord, read_records, write_records
-from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
-from barcodemae.eval.whitening import WhiteningSettings, whiten_folder
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.embed.whitening import WhiteningSettings, whiten_folder
+from barcodemae.eval.probe.clustering import PROTOCOLS
+from barcodemae.eval.probe.probe_data import CachedEmbedder
+from barcodemae.eval.probe.subjects import ProbeSettings, Subject, open_subject
+from barcodemae.eval.report.records import ResultRecord, read_records, write_records
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 PROBES = "1nn,zsc"

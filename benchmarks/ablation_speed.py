@@ -17,9 +17,9 @@ import typer
 from ablation import CHANGES, RECIPE
 from measure import time_in_turn
 
-from barcodemae.training.loop import load_batches, train_step
-from barcodemae.training.pretrain_run import prepare_pretraining
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.run.loop import load_batches, train_step
+from barcodemae.training.run.pretrain_run import prepare_pretraining
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 STEPS_PER_ROUND = 10

@@ -1,7 +1,7 @@
 """The table of an ablation: what each change is worth, how fast it trains, and a verdict.
 
 In: the records that `ablation.py` writes and the rates of `ablation_speed.py`. Out: Markdown, which
-`results_page.py` puts into docs/results.md. Guarded by tests/test_ablation_table.py.
+`results_page.py` puts into docs/results.md. Guarded by tests/benchmarks/test_ablation_table.py.
 
 A change and the recipe with the same training seed are a pair. How far such differences spread
 around their mean over seeds is taken from all rows together, since one row has few seeds; a mean
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.leaderboard import average
-from barcodemae.eval.records import ResultRecord
+from barcodemae.eval.report.leaderboard import average
+from barcodemae.eval.report.records import ResultRecord
 
 
 RECIPE = "recipe"

@@ -1,7 +1,7 @@
 """What the mean is trained to predict, taken as an embedding: python benchmarks/barcode_targets.py.
 
-The target of `training/barcode_targets.py` is itself a vector per barcode. Its 1-NN genus accuracy
-on unseen species says which target is worth learning, without training anything:
+The target of `training/batches/barcode_targets.py` is itself a vector per barcode. Its 1-NN genus
+accuracy on unseen species says which target is worth learning, without training anything:
 - `val_unseen` asked of `train`;
 - `held-out species`: one barcode of every seventh species of `train` that shares its genus with
   another, asked of all other species of `train`: more species than `val_unseen`, so less chance.
@@ -19,17 +19,17 @@ import typer
 from numpy.typing import NDArray
 
 from barcodemae.dataset import dataset_hash, read_splits
-from barcodemae.eval.nearest import nearest_neighbors
-from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.scores import score_predictions
+from barcodemae.eval.probe.scores import score_predictions
+from barcodemae.eval.report.records import ResultRecord, write_records
+from barcodemae.eval.search.nearest import nearest_neighbors
 from barcodemae.tokenization import BarcodeFrame
-from barcodemae.training.barcode_targets import (
+from barcodemae.training.batches.barcode_targets import (
     Components,
     TargetSettings,
     estimate_components,
 )
-from barcodemae.training.frame import estimate_frame, find_starts, placed_letters, sample
-from barcodemae.training.reader import BarcodeReader
+from barcodemae.training.batches.frame import estimate_frame, find_starts, placed_letters, sample
+from barcodemae.training.batches.reader import BarcodeReader
 
 
 K = 6

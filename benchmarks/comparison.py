@@ -23,14 +23,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer
-from barcodemae.eval.probing import choose_probes, run_probes
-from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.subjects import ProbeSettings, Subject, open_subject
-from barcodemae.training.batches import Share
-from barcodemae.training.export import ENCODER_FOLDER, export
+from barcodemae.eval.probe.probing import choose_probes, run_probes
+from barcodemae.eval.probe.subjects import ProbeSettings, Subject, open_subject
+from barcodemae.eval.report.records import ResultRecord, write_records
+from barcodemae.training.batches.step_batches import Share
+from barcodemae.training.export.folders import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.pretrain_run import build_model, build_train_batches, open_reader
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.run.pretrain_run import build_model, build_train_batches, open_reader
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 BASE: dict[str, Any] = {

@@ -14,9 +14,9 @@ import typer
 from comparison import Plan
 from transformers.utils.logging import disable_progress_bar
 
-from barcodemae.eval.mask_study import MaskStudy, run_mask_study
-from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.training.export import ENCODER_FOLDER
+from barcodemae.eval.probe.mask_study import MaskStudy, run_mask_study
+from barcodemae.eval.report.records import ResultRecord, write_records
+from barcodemae.training.export.folders import ENCODER_FOLDER
 
 
 MODELS = ("BarcodeBERT", "BarcodeMAE w/MASK", "BarcodeMAE")

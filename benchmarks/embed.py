@@ -39,8 +39,8 @@ from barcodemae import (
     BarcodeMAEForPreTraining,
     masked_mean,
 )
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.training.export import export_native
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.training.export.folders import export_native
 
 
 K = 6

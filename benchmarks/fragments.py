@@ -19,16 +19,16 @@ from measure import show
 from queries import Queries, collect
 
 from barcodemae.dataset import RANKS, dataset_hash
-from barcodemae.eval.calibrating import FRAGMENT_LENGTHS, trim
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.figures import COLORS, MARKERS, new_figure, save_figure
-from barcodemae.eval.identification import Identification, Identifier, IdentifyOptions
-from barcodemae.eval.identification_scores import score_rank
-from barcodemae.eval.library import ReferenceLibrary
-from barcodemae.eval.library_build import LibraryPlan, build_library
-from barcodemae.eval.offsets import OffsetEmbedder
-from barcodemae.eval.orientation import reverse_complement
-from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.identification import Identification, Identifier, IdentifyOptions
+from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, trim
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.scores import score_rank
+from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
+from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.fasta import SequenceRecord
 
 

@@ -28,26 +28,26 @@ from numpy.typing import NDArray
 from queries import Queries, collect
 
 from barcodemae.dataset import COLUMNS, RANKS, dataset_hash, read_splits
-from barcodemae.eval.alignment_identification import (
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.by_alignment import (
     identify_by_sintax,
     identify_by_top_hit,
     write_sintax_references,
 )
-from barcodemae.eval.baselines import Blastn, Vsearch, write_fasta
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.identification import Identifier, IdentifyOptions
-from barcodemae.eval.identification_scores import (
+from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.scores import (
     Predictions,
     Truth,
     score_novelty,
     score_rank,
     score_thresholds,
 )
-from barcodemae.eval.library import ReferenceLibrary
-from barcodemae.eval.library_build import LibraryPlan, build_library
-from barcodemae.eval.offsets import OffsetEmbedder
-from barcodemae.eval.probe_data import CachedEmbedder
-from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.probe.probe_data import CachedEmbedder
+from barcodemae.eval.report.records import ResultRecord, write_records
+from barcodemae.eval.search.programs import Blastn, Vsearch, write_fasta
 from barcodemae.fasta import SequenceRecord
 
 

@@ -4,7 +4,7 @@ A part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end 
 from that file alone, so no number is typed by hand; where the file is not there yet, the command
 that makes it is named. `--check` writes nothing and fails if the page is not what the files say;
 the tests run it. In: the page and results files. Out: the page. Guarded by
-tests/test_identify_page.py.
+tests/docs/test_identify_page.py.
 """
 
 import json

@@ -30,7 +30,7 @@ from measure import memory_of
 
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
-from barcodemae.eval.resumable import report_of
+from barcodemae.eval.identify.resumable import report_of
 
 
 CHANGED = 0.03  # share of bases

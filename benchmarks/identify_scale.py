@@ -27,8 +27,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from barcodemae.dataset import read_splits
-from barcodemae.eval.baselines import write_fasta
-from barcodemae.eval.library import (
+from barcodemae.eval.identify.reference.library import (
     CALIBRATION,
     DESCRIPTION,
     ENGINES,
@@ -39,7 +38,8 @@ from barcodemae.eval.library import (
     VECTORS,
     hash_barcode,
 )
-from barcodemae.eval.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.eval.search.programs import write_fasta
+from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
 
 
 CHANGED = 0.02  # share of bases changed in copies

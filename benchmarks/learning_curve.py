@@ -20,14 +20,14 @@ from safetensors.torch import load_file
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
-from barcodemae.eval.probing import probe_nearest
-from barcodemae.eval.records import ResultRecord, read_records, write_records
-from barcodemae.eval.subjects import ProbeSettings, open_subject
-from barcodemae.training.checkpoints import STATE_FILE, checkpoint_folders
-from barcodemae.training.export import export_native
-from barcodemae.training.history import History
-from barcodemae.training.pretrain_run import build_model
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.eval.probe.probing import probe_nearest
+from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
+from barcodemae.eval.report.records import ResultRecord, read_records, write_records
+from barcodemae.training.export.folders import export_native
+from barcodemae.training.run.checkpoints import STATE_FILE, checkpoint_folders
+from barcodemae.training.run.history import History
+from barcodemae.training.run.pretrain_run import build_model
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 @dataclass

@@ -18,14 +18,14 @@ from measure import show
 from queries import Queries
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.heldout import Mixture
-from barcodemae.eval.identification import Identifier, IdentifyOptions
-from barcodemae.eval.identification_scores import score_novelty, score_rank
-from barcodemae.eval.library import ReferenceLibrary
-from barcodemae.eval.library_build import LibraryPlan, build_library
-from barcodemae.eval.offsets import OffsetEmbedder
-from barcodemae.eval.probe_data import CachedEmbedder
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+from barcodemae.eval.identify.reference.heldout import Mixture
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.scores import score_novelty, score_rank
+from barcodemae.eval.probe.probe_data import CachedEmbedder
 
 
 def measure_mixture(

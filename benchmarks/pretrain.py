@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from transformers import BertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
-from barcodemae.training.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
-from barcodemae.training.optimisation import build_optimizer
-from barcodemae.training.settings import PretrainConfig
-from barcodemae.training.training_run import make_ready
+from barcodemae.training.batches.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
+from barcodemae.training.run.optimisation import build_optimizer
+from barcodemae.training.run.pretrain_settings import PretrainConfig
+from barcodemae.training.run.training_run import make_ready
 
 
 K = 6
@@ -87,7 +87,7 @@ def train_flop(config: BarcodeMAEConfig, num_tokens: int) -> int:
 
 
 def our_step(config: BarcodeMAEConfig, case: Case, device: torch.device) -> Step:
-    """One step of this package, as `training.loop` takes it."""
+    """One step of this package, as `training.run.loop` takes it."""
     settings = PretrainConfig(
         data=Path(), output=Path(), precision="bf16-weights", compile=case.compile
     )

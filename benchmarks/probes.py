@@ -18,8 +18,8 @@ import typer
 from measure import PeakMemory, seconds, show
 from numpy.typing import NDArray
 
-from barcodemae.eval.clustering import PROTOCOLS, zero_shot_clusters
-from barcodemae.eval.nearest import nearest_neighbors
+from barcodemae.eval.probe.clustering import PROTOCOLS, zero_shot_clusters
+from barcodemae.eval.search.nearest import nearest_neighbors
 
 
 WIDTH = 768

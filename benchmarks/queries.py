@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from barcodemae.dataset import RANKS, read_splits
-from barcodemae.eval.identification import Identification
-from barcodemae.eval.identification_scores import Predictions, Truth
-from barcodemae.eval.library import ReferenceLibrary
+from barcodemae.eval.identify.identification import Identification
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.scores import Predictions, Truth
 
 
 @dataclass(frozen=True)

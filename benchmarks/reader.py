@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from barcodemae.tokenization import BarcodeKmerTokenizer
-from barcodemae.training.reader import BarcodeReader
+from barcodemae.training.batches.reader import BarcodeReader
 
 
 BARCODE_BP = 658

@@ -11,7 +11,7 @@ model with its 1-NN accuracy, in the order of the file; `masks` is a masking stu
 model and mode; `ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if
 a page is not what its files say; the tests run it. `--figures` also draws the pictures of docs/
 from the same files. In: pages and results files. Out: the pages. Guarded by
-tests/test_results_page.py.
+tests/docs/test_results_page.py.
 """
 
 import json
@@ -26,13 +26,13 @@ import typer
 from ablation_table import ablation_table
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.leaderboard import average, build_table
-from barcodemae.eval.masked_embedder import MODES
-from barcodemae.eval.records import ResultRecord, read_all_records
-from barcodemae.eval.study_plot import LABELS, plot_mask_study
-from barcodemae.eval.systems import NO_SYSTEMS, Systems, read_systems
-from barcodemae.eval.table_plot import plot_table
-from barcodemae.eval.table_text import render_table
+from barcodemae.eval.embed.masked_embedder import MODES
+from barcodemae.eval.report.leaderboard import average, build_table
+from barcodemae.eval.report.records import ResultRecord, read_all_records
+from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
+from barcodemae.eval.report.systems import NO_SYSTEMS, Systems, read_systems
+from barcodemae.eval.report.table_plot import plot_table
+from barcodemae.eval.report.table_text import render_table
 
 
 ROOT = Path(__file__).parents[1]

@@ -31,7 +31,7 @@ METRICS = {
     "ami": "AMI (%)",
     "harmonic_mean": "harmonic mean",
 }
-# Entries of a protocol that differ between fair rivals; the same as in eval/leaderboard.py.
+# Entries of a protocol that differ between fair rivals; the same as in eval/report/leaderboard.py.
 DESCRIPTIVE = ("similarity", "search", "dtype", "converged")
 TEXT_FIELDS = ("model", "dataset", "probe", "metric")
 

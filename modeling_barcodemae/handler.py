@@ -3,7 +3,8 @@
 The endpoint calls `EndpointHandler(folder)` once and the object for every request. A folder with
 a classification head answers with labels, any other with embeddings, those of the pipeline
 `dna-embedding`: the folder's readout is applied. This file goes to the Hub verbatim, beside the
-weights. Guarded by tests/modeling_barcodemae/test_handler.py and tests/eval/test_whitening.py.
+weights. Guarded by tests/modeling_barcodemae/test_handler.py and
+tests/eval/embed/test_whitening.py.
 
 In: `{"inputs": ..., "parameters": {...}}`; inputs are a sequence, a list of sequences or of
 `{"id", "sequence"}`, or FASTA as text or bytes. Out: one object per record, in order, with `id`

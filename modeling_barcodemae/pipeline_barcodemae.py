@@ -8,7 +8,7 @@ An embedding is the mean over tokens, then the readout that the folder stores, i
 that `modules.json` lists, as sentence-transformers applies them. The folder's `config.json` names
 this class in `custom_pipelines`. This file goes to the Hub verbatim: it imports only torch,
 transformers, safetensors and its neighbour. Guarded by tests/modeling_barcodemae/test_pipelines.py
-and tests/eval/test_whitening.py.
+and tests/eval/embed/test_whitening.py.
 """
 
 import json

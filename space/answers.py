@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from barcodemae.cli import main
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.identification import (
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.embed.screening import clean
+from barcodemae.eval.identify.identification import (
     Identification,
     Identifier,
     IdentifyOptions,
     Rejection,
 )
-from barcodemae.eval.library import DESCRIPTION, ReferenceLibrary
-from barcodemae.eval.offsets import OffsetEmbedder
-from barcodemae.eval.orientation import reverse_complement
-from barcodemae.eval.reference_search import ExactSearch, unit_length
-from barcodemae.eval.screening import clean
+from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.identify.reference.library import DESCRIPTION, ReferenceLibrary
+from barcodemae.eval.search.reference_search import ExactSearch, unit_length
 from barcodemae.fasta import SequenceRecord
 
 

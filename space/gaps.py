@@ -11,7 +11,7 @@ from transformers import pipeline
 
 from barcodemae.default_model import resolve_model
 from barcodemae.errors import BarcodeMAEError, CheckpointError
-from barcodemae.eval.screening import reason_unusable
+from barcodemae.eval.embed.screening import reason_unusable
 from barcodemae.model_cards.model_folder import ModelFolder
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.dataset import RANKS
-from barcodemae.training.simulate import simulate_barcodes
+from barcodemae.training.data.simulate import simulate_barcodes
 
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from answers import Answer, Library
 from numpy.typing import NDArray
 from plotly import graph_objects
 
-from barcodemae.eval.map_plot import color_of, group_taxa
+from barcodemae.eval.probe.map_plot import color_of, group_taxa
 
 
 QUERY_COLOR = "#111111"

@@ -10,8 +10,8 @@ from answers import Answer, Match
 from gaps import Gap
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identification import Identification
-from barcodemae.eval.identification_formats import FORMATS
+from barcodemae.eval.identify.formats import FORMATS
+from barcodemae.eval.identify.identification import Identification
 
 
 def answers_table(answers: Sequence[Answer], threshold: float) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.tokenization import BarcodeFrame
-from barcodemae.training.export import export
+from barcodemae.training.export.folders import export
 
 
 TINY = {

@@ -7,7 +7,7 @@ classifier that `pipeline("text-classification")` opens, its classes named in th
 `test.json` with the accuracy on the test partition; and, as after pre-training, `best/`,
 `checkpoints/`, `settings.json`, `history.json`, `loss.png`. The weights reported and saved are
 those with the highest accuracy on the validation partition. Guarded by
-tests/training/test_finetune.py.
+tests/training/run/test_finetune.py.
 """
 
 import json
@@ -18,13 +18,13 @@ from torch import Tensor
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEForSequenceClassification
-from barcodemae.training.classifier import build_classifier
-from barcodemae.training.command_line import command_from_settings, run_as_script
-from barcodemae.training.export import load_model_folder
-from barcodemae.training.finetune_settings import FinetuneConfig
-from barcodemae.training.labelled import LabelledBarcodes, LabelledInOrder, LabelledSteps
-from barcodemae.training.loop import BEST_FOLDER, TrainingResult, evaluate, finish, train
-from barcodemae.training.training_run import TrainingRun, assemble, share_of, start_accelerator
+from barcodemae.training.batches.labelled import LabelledBarcodes, LabelledInOrder, LabelledSteps
+from barcodemae.training.export.folders import load_model_folder
+from barcodemae.training.run.classifier import build_classifier
+from barcodemae.training.run.command_line import command_from_settings, run_as_script
+from barcodemae.training.run.finetune_settings import FinetuneConfig
+from barcodemae.training.run.loop import BEST_FOLDER, TrainingResult, evaluate, finish, train
+from barcodemae.training.run.training_run import TrainingRun, assemble, share_of, start_accelerator
 
 
 TEST_FILE = "test.json"

@@ -5,14 +5,14 @@
 In: a data set and settings (`PretrainConfig`). Out, in OUT: the model (full folder), `encoder/`
 (plain BERT), `best/`, `checkpoints/`, `settings.json`, `history.json`, `loss.png`. The same script
 runs on a laptop and, through `accelerate launch`, on many devices; `--resume` continues a killed
-run to the same weights. The loop itself is `training.loop`. Guarded by
+run to the same weights. The loop itself is `training.run.loop`. Guarded by
 tests/training/test_pretrain*.py.
 """
 
-from barcodemae.training.command_line import command_from_settings, run_as_script
-from barcodemae.training.loop import TrainingResult, finish, train
-from barcodemae.training.pretrain_run import prepare_pretraining
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.run.command_line import command_from_settings, run_as_script
+from barcodemae.training.run.loop import TrainingResult, finish, train
+from barcodemae.training.run.pretrain_run import prepare_pretraining
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 def pretrain(config: PretrainConfig, resume: bool = False) -> TrainingResult:

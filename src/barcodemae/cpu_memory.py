@@ -3,7 +3,8 @@
 glibc gives every large block back to the system at once and asks for it anew; the system clears it
 page by page, which costs training and identification on a CPU time (docs/log.md). What is kept is
 cut into pieces over hours, so a process that runs long gives it back now and then. Other C
-libraries are left alone. Guarded by tests/test_cpu_memory.py, measured by benchmarks/pretrain.py.
+libraries are left alone. Guarded by tests/barcodemae/test_cpu_memory.py, measured by
+benchmarks/pretrain.py.
 """
 
 import ctypes

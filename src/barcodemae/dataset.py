@@ -4,7 +4,7 @@
                     dna_bin, dna_barcode, split   (text; an unknown taxon is null)
     DIR/dataset.json  where it came from and what was filtered (written by `barcodemae prepare`)
 
-Training and probes read data through this file only. Guarded by tests/test_dataset.py.
+Training and probes read data through this file only. Guarded by tests/barcodemae/test_dataset.py.
 """
 
 import hashlib

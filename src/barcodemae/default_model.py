@@ -9,7 +9,7 @@ In: what a user gave as `--model`. Out: a folder or Hub name that `from_pretrain
     default/second_stage/  of the one that went on from it, and whose weights the last began with
     default/results/       results files of `barcodemae probe` on exactly these weights
 
-Guarded by tests/test_default_model.py.
+Guarded by tests/barcodemae/test_default_model.py.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Needs no data and no network. In: an output folder. Out, in it: `data/`, `model/` (full folder, with
 the plain encoder in `model/encoder/`), `untrained/` and `results.json`. Orchestration only: every
-step is one call a user can make too. Guarded by tests/test_demo.py.
+step is one call a user can make too. Guarded by tests/barcodemae/test_demo.py.
 """
 
 import json
@@ -18,16 +18,16 @@ from rich.table import Table
 
 from barcodemae.dataset import read_splits
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.probing import probe_nearest
-from barcodemae.eval.records import ResultRecord, write_records
-from barcodemae.eval.subjects import ProbeSettings, open_subject
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.probe.probing import probe_nearest
+from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
+from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.tokenization import BarcodeKmerTokenizer
-from barcodemae.training.export import ENCODER_FOLDER, export
+from barcodemae.training.data.simulate import write_simulated
+from barcodemae.training.export.folders import ENCODER_FOLDER, export
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.pretrain_run import build_model
-from barcodemae.training.settings import PretrainConfig, load_recipe
-from barcodemae.training.simulate import write_simulated
+from barcodemae.training.run.pretrain_run import build_model
+from barcodemae.training.run.pretrain_settings import PretrainConfig, load_recipe
 
 
 BASELINE = "kmer:6"

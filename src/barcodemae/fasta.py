@@ -1,7 +1,7 @@
 """Read barcodes from FASTA and FASTQ files, plain or compressed, or from standard input.
 
 In: a path or `-`. Out: records with the header verbatim. Reading is dnaio's; this file adds only
-the front door and errors that name file and line. Guarded by tests/test_fasta.py.
+the front door and errors that name file and line. Guarded by tests/barcodemae/test_fasta.py.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """What every room has to know about the files of a model folder: weights, frame and readout.
 
 In: a folder. Out: one fingerprint of all that decides an embedding, and the modules that
-`modules.json` puts after the mean; `barcodemae.eval.readout` reads and writes them. Guarded by
-tests/eval/test_whitening.py and tests/model_cards/test_model_folder.py.
+`modules.json` puts after the mean; `barcodemae.eval.embed.readout` reads and writes them. Guarded
+by tests/eval/embed/test_whitening.py and tests/model_cards/test_model_folder.py.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ that are no text, proteins, nothing at all; the caller says what is wrong with t
 itself breaks has `problem` set: a FASTQ entry that is not four lines or whose qualities do not
 match its letters (reading goes on at the next entry), and the entry at which a compressed file is
 cut off or damaged (reading ends there). What stands before the first FASTA header is a record too,
-without id. Guarded by tests/test_raw_fasta.py.
+without id. Guarded by tests/barcodemae/test_raw_fasta.py.
 """
 
 import gzip

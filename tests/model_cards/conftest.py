@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from barcodemae.cli import main
-from barcodemae.training.export import export
+from barcodemae.training.export.folders import export
 
 
 FULL, NATIVE = "lab/tiny", "lab/tiny-encoder"

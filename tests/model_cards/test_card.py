@@ -20,12 +20,12 @@ from barcodemae import (
 )
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.model_cards.card import CardSettings, write_cards
 from barcodemae.model_cards.model_folder import ModelFolder
 from barcodemae.model_cards.run_record import RunRecord
-from barcodemae.training.export import export
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.export.folders import export
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cards"

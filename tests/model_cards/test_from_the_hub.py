@@ -16,9 +16,9 @@ from safetensors.torch import load, save
 
 from barcodemae import BarcodeMAEModel, masked_mean
 from barcodemae.cli import main
-from barcodemae.eval.embedding import load_embedder
-from barcodemae.eval.readout import save_readout
-from barcodemae.eval.whitening import fit_whitening
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.readout import save_readout
+from barcodemae.eval.embed.whitening import fit_whitening
 
 
 PROGRAM = Path(__file__).with_name("open_from_hub.py")

@@ -11,9 +11,9 @@ import torch
 
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.model_embedder import hash_weights
-from barcodemae.eval.readout import save_readout
-from barcodemae.eval.whitening import fit_whitening
+from barcodemae.eval.embed.model_embedder import hash_weights
+from barcodemae.eval.embed.readout import save_readout
+from barcodemae.eval.embed.whitening import fit_whitening
 from barcodemae.model_cards.model_folder import ModelFolder
 from barcodemae.model_cards.push import plan_push
 

@@ -8,7 +8,7 @@ import torch
 from barcodemae.cli import main
 from barcodemae.model_cards.model_folder import ModelFolder
 from barcodemae.model_cards.push import NUM_ATTEMPTS, PushError, check_published, plan_push, push
-from barcodemae.training.export import export
+from barcodemae.training.export.folders import export
 
 
 # huggingface_hub hands httpx a file in a way that httpx warns about.

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from barcodemae.errors import DataError
-from barcodemae.eval.records import ResultRecord, write_records
+from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.model_cards.results import Measurement, read_results, tabulate
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from barcodemae.errors import DataError
 from barcodemae.model_cards.run_record import SHOWN_SETTINGS, RunRecord, draw_loss, read_run
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from barcodemae import BarcodeMAEForSequenceClassification, masked_mean
-from barcodemae.training.export import export
+from barcodemae.training.export.folders import export
 
 
 def load_handler(folder):

@@ -9,7 +9,7 @@ from transformers import pipeline
 from barcodemae import BarcodeMAEForSequenceClassification, masked_mean
 from barcodemae.model_cards.card import widget_examples
 from barcodemae.model_cards.model_folder import ModelFolder
-from barcodemae.training.export import export
+from barcodemae.training.export.folders import export
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from tables import answers_table, gaps_table, state
 
 from barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEModel
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.identification import Identification
-from barcodemae.training.export import export
+from barcodemae.eval.identify.identification import Identification
+from barcodemae.training.export.folders import export
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from barcodemae.training import loop
+from barcodemae.training.data.simulate import write_simulated
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.settings import PretrainConfig
-from barcodemae.training.simulate import write_simulated
+from barcodemae.training.run import loop
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 TINY_RUN = {

@@ -3,7 +3,7 @@
     evaluate.load("eval/metrics/balanced_accuracy").compute(predictions=[...], references=[...])
 
 Labels are text or integers; the value is a fraction, as everywhere in `evaluate`. Computed by
-scikit-learn. Guarded by tests/eval/test_metric_modules.py.
+scikit-learn. Guarded by tests/eval/metrics/test_metric_modules.py.
 """
 
 from typing import Any

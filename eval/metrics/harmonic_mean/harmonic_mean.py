@@ -3,7 +3,7 @@
     evaluate.load("eval/metrics/harmonic_mean").compute(values=[69.0, 80.3])
 
 The published table's last column is that of 1-NN accuracy and clustering AMI. Zero as soon as one
-score is not positive. Guarded by tests/eval/test_metric_modules.py.
+score is not positive. Guarded by tests/eval/metrics/test_metric_modules.py.
 """
 
 from statistics import harmonic_mean

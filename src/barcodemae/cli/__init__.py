@@ -6,13 +6,11 @@ it runs, so that `--help` stays quick. Data goes to stdout or to
 machine that cannot (disk full, file missing), said in one line. Guarded by tests/cli/.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 import typer
-from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import __version__
 from barcodemae.cli import (
@@ -25,7 +23,7 @@ from barcodemae.cli import (
     publishing,
     training,
 )
-from barcodemae.errors import BarcodeMAEError
+from barcodemae.exit_codes import run_app
 
 
 app = typer.Typer(
@@ -63,32 +61,6 @@ def options(
     ),
 ) -> None:
     """Options that come before the command."""
-
-
-def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
-    """Run one command of `app` and turn what happens into an exit code.
-
-    Args:
-        app: The commands.
-        argv: Arguments without the program name; `sys.argv[1:]` if None.
-
-    Returns:
-        The exit code.
-    """
-    # transformers draws a bar for every file it reads or writes; commands show their own.
-    disable_progress_bar()
-    try:
-        app(args=list(sys.argv[1:] if argv is None else argv))
-    except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage
-        return int(stop.code or 0)
-    except BrokenPipeError:
-        # The reader of our output left (`| head`); closing quietly is what Unix tools do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (BarcodeMAEError, OSError) as error:
-        typer.echo(f"barcodemae: error: {error}", err=True)
-        return 2
-    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """`barcodemae prepare` and `barcodemae describe`: make a data set, and look at one.
 
-Guarded by tests/cli/test_data_commands.py.
+Guarded by tests/barcodemae/cli/test_data_commands.py.
 """
 
 import json
@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 
 if TYPE_CHECKING:
-    from barcodemae.training.prepare import OnProgress
-    from barcodemae.training.sources import Source
+    from barcodemae.training.data.prepare import OnProgress
+    from barcodemae.training.data.sources.recognition import Source
 
 STAGES = {
     "read": "reading",
@@ -83,11 +83,11 @@ def prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set.")] = False,
 ) -> None:
     """Turn metadata dumps and FASTA files into one clean, partitioned data set."""
-    from barcodemae.training.cleaning import CleaningRules
-    from barcodemae.training.partitions import PartitionPlan
-    from barcodemae.training.prepare import PrepareOptions
-    from barcodemae.training.prepare import prepare as prepare_dataset
-    from barcodemae.training.sources import SourceOptions
+    from barcodemae.training.data.cleaning import CleaningRules
+    from barcodemae.training.data.partitions import PartitionPlan
+    from barcodemae.training.data.prepare import PrepareOptions
+    from barcodemae.training.data.prepare import prepare as prepare_dataset
+    from barcodemae.training.data.sources.recognition import SourceOptions
 
     options = PrepareOptions(
         source=SourceOptions(
@@ -176,7 +176,7 @@ def describe(
     top: Annotated[int, typer.Option(min=1, help="How many orders to list.")] = 10,
 ) -> None:
     """Count barcodes by partition, rank, length and order; draw them with --plot."""
-    from barcodemae.training.describe import describe_dataset, text_report
+    from barcodemae.training.data.describe import describe_dataset, text_report
 
     description = describe_dataset(directory)
     if as_json:
@@ -184,7 +184,7 @@ def describe(
     else:
         typer.echo(text_report(description, top), nl=False)
     if plot is not None:
-        from barcodemae.training.describe_plot import draw_dataset
+        from barcodemae.training.data.describe_plot import draw_dataset
 
         draw_dataset(description, plot)
         typer.echo(f"wrote {plot}", err=True)

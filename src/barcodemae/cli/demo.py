@@ -1,4 +1,7 @@
-"""`barcodemae demo`: everything once, without data or network. Guarded by tests/test_demo.py."""
+"""`barcodemae demo`: everything once, without data or network.
+
+Guarded by tests/barcodemae/test_demo.py.
+"""
 
 from pathlib import Path
 

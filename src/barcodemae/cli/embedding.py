@@ -1,4 +1,7 @@
-"""`barcodemae embed`: sequences to vectors. Guarded by tests/cli/test_embed_command.py."""
+"""`barcodemae embed`: sequences to vectors.
+
+Guarded by tests/barcodemae/cli/test_embed_command.py.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from barcodemae.default_model import DEFAULT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from barcodemae.eval.embedder import Embedder
-    from barcodemae.eval.vector_files import VectorWriter
+    from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.embed.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
 
 DTYPE_HELP = "float32, bfloat16, float16, or auto: bfloat16 where the device has it."
@@ -44,8 +47,8 @@ def embed(
     strict: bool = typer.Option(False, help="Stop at the first record that cannot be embedded."),
 ) -> None:
     """Embed every barcode of a file, in input order, ids verbatim."""
-    from barcodemae.eval.embedding import load_embedder
-    from barcodemae.eval.vector_files import check_output, open_vectors
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.vector_files import check_output, open_vectors
     from barcodemae.fasta import read_records
 
     check_output(output)
@@ -122,7 +125,7 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from barcodemae.eval.embedder import find_invalid
+    from barcodemae.eval.embed.embedder import find_invalid
 
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -1,6 +1,6 @@
 """`barcodemae index`, `identify` and `cluster`: from barcodes to names, and to units without.
 
-Guarded by tests/cli/test_identification_commands.py.
+Guarded by tests/barcodemae/cli/test_identification_commands.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from barcodemae.cli.embedding import DTYPE_HELP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from barcodemae.eval.embedder import Embedder
-    from barcodemae.eval.resumable import ResultSink
+    from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.identify.resumable import ResultSink
 
 MODEL_HELP = "Model folder, Hub name, kmer:K or `default`, the bundled model."
 DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
@@ -76,13 +76,13 @@ def index(
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
     from barcodemae.cli.data import progress_bars
     from barcodemae.dataset import SPLITS
-    from barcodemae.eval.embedding import load_embedder
-    from barcodemae.eval.heldout import Mixture
-    from barcodemae.eval.library import DESCRIPTION
-    from barcodemae.eval.library_build import LibraryPlan, build_library
-    from barcodemae.eval.offsets import OffsetEmbedder
-    from barcodemae.training.sources import SourceOptions
-    from barcodemae.training.staging import staged_directory
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+    from barcodemae.eval.identify.reference.heldout import Mixture
+    from barcodemae.eval.identify.reference.library import DESCRIPTION
+    from barcodemae.training.data.sources.recognition import SourceOptions
+    from barcodemae.training.data.staging import staged_directory
 
     expected = Mixture.parse(mixture)
     embedder = load_embedder(
@@ -114,8 +114,8 @@ def index(
 @contextmanager
 def prepared(sources: list[str], options: Any) -> Iterator[tuple[Path, bool]]:
     """Give a prepared data set: the source itself if it is one, else a temporary one."""
-    from barcodemae.training.prepare import PrepareOptions, prepare
-    from barcodemae.training.sources import SIMULATE
+    from barcodemae.training.data.prepare import PrepareOptions, prepare
+    from barcodemae.training.data.sources.recognition import SIMULATE
 
     first = Path(sources[0])
     if len(sources) == 1 and first.is_dir() and sources[0] != SIMULATE:
@@ -165,12 +165,12 @@ def identify(
     """Name every barcode of a file down to the rank that the evidence supports."""
     from barcodemae.cpu_memory import reuse_freed_memory
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.embedding import load_embedder
-    from barcodemae.eval.identification import Identifier, IdentifyOptions
-    from barcodemae.eval.identification_formats import FORMATS
-    from barcodemae.eval.identify_stream import identify_stream
-    from barcodemae.eval.library import ReferenceLibrary
-    from barcodemae.eval.offsets import OffsetEmbedder
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.identify.formats import FORMATS
+    from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+    from barcodemae.eval.identify.reference.library import ReferenceLibrary
+    from barcodemae.eval.identify.stream import identify_stream
     from barcodemae.raw_fasta import read_any_records
 
     if output_format not in FORMATS:
@@ -223,7 +223,7 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
         SettingsError: Standard output cannot be resumed.
     """
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.resumable import FileSink, StandardSink
+    from barcodemae.eval.identify.resumable import FileSink, StandardSink
 
     if output != "-":
         return FileSink(Path(output), header, settings, resume=resume)
@@ -260,11 +260,11 @@ def cluster(
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.cli.embedding import RejectedRecords
-    from barcodemae.eval.embedder import find_invalid
-    from barcodemae.eval.embedding import load_embedder
-    from barcodemae.eval.map_plot import check_map_file
-    from barcodemae.eval.screening import clean
-    from barcodemae.eval.units import UnitSettings, draw_units, find_units, write_units
+    from barcodemae.eval.embed.embedder import find_invalid
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.screening import clean
+    from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
+    from barcodemae.eval.probe.map_plot import check_map_file
     from barcodemae.raw_fasta import read_any_records
 
     settings = UnitSettings(method=method, identity=identity)

@@ -1,7 +1,7 @@
 """Commands that make or change model folders: `export`, `convert` and `whiten`.
 
-Guarded by tests/training/test_export.py, tests/training/test_convert.py and
-tests/eval/test_whitening.py.
+Guarded by tests/training/export/test_folders.py, tests/training/export/test_convert.py and
+tests/eval/embed/test_whitening.py.
 """
 
 from enum import StrEnum
@@ -39,8 +39,8 @@ def export(
 
     from barcodemae.default_model import resolve_model
     from barcodemae.errors import SettingsError
-    from barcodemae.training.export import ENCODER_FOLDER, load_model_folder
-    from barcodemae.training.export import export as write_artefacts
+    from barcodemae.training.export.folders import ENCODER_FOLDER, load_model_folder
+    from barcodemae.training.export.folders import export as write_artefacts
 
     if (model_folder is None) == (model is None):
         raise SettingsError("name one model to export: either MODEL_DIR or --model")
@@ -67,8 +67,8 @@ def convert(
     The file is read without running anything in it; only weights and plain settings are accepted.
     """
     from barcodemae.modeling_barcodemae import BarcodeMAEModel
-    from barcodemae.training.convert import convert as convert_checkpoint
-    from barcodemae.training.export import ENCODER_FOLDER
+    from barcodemae.training.export.convert import convert as convert_checkpoint
+    from barcodemae.training.export.folders import ENCODER_FOLDER
 
     model = convert_checkpoint(original, out, force=force)
     name = "BarcodeMAE encoder" if isinstance(model, BarcodeMAEModel) else "BarcodeBERT"
@@ -104,7 +104,7 @@ def whiten(
     `embed`, probes, `dna-embedding` and sentence-transformers apply it from then on, also in
     MODEL_DIR/encoder. A readout that is there already is replaced.
     """
-    from barcodemae.eval.whitening import WhiteningSettings, whiten_folder
+    from barcodemae.eval.embed.whitening import WhiteningSettings, whiten_folder
 
     settings = WhiteningSettings(
         dataset=data,

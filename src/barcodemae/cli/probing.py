@@ -1,6 +1,7 @@
 """`barcodemae probe`, `mask-study`, `leaderboard` and `plot-map`.
 
-Guarded by tests/cli/test_probe_command.py and tests/cli/test_table_commands.py.
+Guarded by tests/barcodemae/cli/test_probe_command.py and
+tests/barcodemae/cli/test_table_commands.py.
 """
 
 from pathlib import Path
@@ -10,8 +11,8 @@ import typer
 
 
 if TYPE_CHECKING:
-    from barcodemae.eval.clustering import ClusteringProtocol
-    from barcodemae.eval.records import ResultRecord
+    from barcodemae.eval.probe.clustering import ClusteringProtocol
+    from barcodemae.eval.report.records import ResultRecord
 
 MODEL_HELP = "Folder, Hub name, kmer:K, vsearch or blastn; LABEL=... names it in tables."
 DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
@@ -58,7 +59,7 @@ def clustering_protocol(
     from dataclasses import replace
 
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.clustering import PROTOCOLS
+    from barcodemae.eval.probe.clustering import PROTOCOLS
 
     if variant not in PROTOCOLS:
         raise SettingsError(f"--zsc-variant {variant!r} is not one of {', '.join(PROTOCOLS)}")
@@ -101,9 +102,9 @@ def probe(
     """Measure models and baselines on a prepared data set."""
     from dataclasses import replace
 
-    from barcodemae.eval.probing import choose_probes, run_probes
-    from barcodemae.eval.records import records_to_json, write_records
-    from barcodemae.eval.subjects import ProbeSettings, open_subject
+    from barcodemae.eval.probe.probing import choose_probes, run_probes
+    from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
+    from barcodemae.eval.report.records import records_to_json, write_records
 
     chosen = choose_probes(probes)
     settings = ProbeSettings(
@@ -170,9 +171,9 @@ def mask_study(
     revision: str = typer.Option("", help=REVISION_HELP),
 ) -> None:
     """Take tokens away from the input, or mask them, and see what becomes of 1-NN accuracy."""
-    from barcodemae.eval.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
-    from barcodemae.eval.records import write_records
-    from barcodemae.eval.study_plot import plot_mask_study
+    from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
+    from barcodemae.eval.report.records import write_records
+    from barcodemae.eval.report.study_plot import plot_mask_study
 
     study = MaskStudy(
         dataset=data,
@@ -227,11 +228,11 @@ def leaderboard(
     ),
 ) -> None:
     """Compile results files into the published table."""
-    from barcodemae.eval.leaderboard import build_table
-    from barcodemae.eval.records import read_all_records
-    from barcodemae.eval.systems import NO_SYSTEMS, read_systems
-    from barcodemae.eval.table_plot import plot_table
-    from barcodemae.eval.table_text import render_table
+    from barcodemae.eval.report.leaderboard import build_table
+    from barcodemae.eval.report.records import read_all_records
+    from barcodemae.eval.report.systems import NO_SYSTEMS, read_systems
+    from barcodemae.eval.report.table_plot import plot_table
+    from barcodemae.eval.report.table_text import render_table
 
     listed = NO_SYSTEMS if systems is None else read_systems(systems)
     table = build_table(read_all_records(results), listed)
@@ -259,8 +260,8 @@ def plot_map(
     revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
 ) -> None:
     """Draw an interactive map of embeddings (UMAP, two dimensions)."""
-    from barcodemae.eval.embedding import load_embedder
-    from barcodemae.eval.map_plot import MapSettings, draw_map
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.probe.map_plot import MapSettings, draw_map
 
     embedder = load_embedder(
         model, device=device or None, batch_size=batch_size, revision=revision or None

@@ -1,14 +1,14 @@
 """`barcodemae pretrain` and `barcodemae finetune`: the programs in `training/` as commands.
 
 For several devices start the programs themselves: `accelerate launch training/pretrain.py`.
-Guarded by tests/cli/test_training_commands.py.
+Guarded by tests/barcodemae/cli/test_training_commands.py.
 """
 
 import typer
 
-from barcodemae.training.command_line import command_from_settings
-from barcodemae.training.finetune_settings import FinetuneConfig
-from barcodemae.training.settings import PretrainConfig
+from barcodemae.training.run.command_line import command_from_settings
+from barcodemae.training.run.finetune_settings import FinetuneConfig
+from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
 def pretrain(config: PretrainConfig, resume: bool) -> None:

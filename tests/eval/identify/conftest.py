@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from barcodemae.eval.baselines import KmerCounts
-from barcodemae.eval.library import ReferenceLibrary
-from barcodemae.eval.library_build import LibraryPlan, build_library
-from barcodemae.eval.offsets import OffsetEmbedder
+from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
 
 
 LENGTH = 200

@@ -3,13 +3,13 @@ import pytest
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
-from barcodemae.eval.identification import (
+from barcodemae.eval.identify.identification import (
     Identification,
     Identifier,
     IdentifyOptions,
     Rejection,
 )
-from barcodemae.eval.orientation import reverse_complement
+from barcodemae.eval.identify.judge.orientation import reverse_complement
 from barcodemae.fasta import SequenceRecord
 
 

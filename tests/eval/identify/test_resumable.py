@@ -3,8 +3,8 @@ import gzip
 import pytest
 
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval import resumable
-from barcodemae.eval.resumable import FileSink, RecordDigest
+from barcodemae.eval.identify import resumable
+from barcodemae.eval.identify.resumable import FileSink, RecordDigest
 from barcodemae.fasta import SequenceRecord
 
 

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval import units as units_module
-from barcodemae.eval.baselines import KmerCounts
-from barcodemae.eval.reference_search import unit_length
-from barcodemae.eval.units import (
+from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.identify import units as units_module
+from barcodemae.eval.identify.units import (
     UnitSettings,
     cosine_of_identity,
     draw_units,
@@ -13,6 +12,7 @@ from barcodemae.eval.units import (
     join_near,
     write_units,
 )
+from barcodemae.eval.search.reference_search import unit_length
 
 
 @pytest.fixture

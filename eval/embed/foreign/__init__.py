@@ -1,0 +1,1 @@
+"""Published systems that `AutoModel` cannot open, one file each."""

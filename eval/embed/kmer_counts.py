@@ -1,0 +1,85 @@
+"""K-mer counts as an embedding: what a sceptic asks for first, under the same protocol.
+
+In: sequences. Out: for `kmer:K` vectors of counts (N, 4**K), as of any embedder. Guarded by
+tests/eval/embed/test_kmer_counts.py.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse  # type: ignore[import-untyped]
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.screening import clean
+
+
+KMER_PREFIX = "kmer:"
+MAX_COUNTED_K = 7  # 4**7 = 16,384 columns
+BASE_CODES = np.full(256, -1, np.int16)  # wide enough for the number of any k-mer
+BASE_CODES[[ord(base) for base in "ACGT"]] = range(4)
+
+
+class KmerCounts:
+    """Counts of all overlapping k-mers of A, C, G, T; k-mers with another letter are skipped.
+
+    Args:
+        k: Length in bp, 1 to 7.
+
+    Raises:
+        SettingsError: k is out of range.
+    """
+
+    def __init__(self, k: int) -> None:
+        if not 1 <= k <= MAX_COUNTED_K:
+            raise SettingsError(f"kmer:{k}: k must be between 1 and {MAX_COUNTED_K}")
+        self.k = k
+        self.name = self.fingerprint = f"{KMER_PREFIX}{k}"
+
+    def kmer_codes(self, sequence: str) -> NDArray[np.int64]:
+        """Number the k-mers of a sequence in `product("ACGT")` order, in place."""
+        bases = BASE_CODES[np.frombuffer(clean(sequence).encode("ascii", "replace"), np.uint8)]
+        num_kmers = max(len(bases) - self.k + 1, 0)
+        codes = np.zeros(num_kmers, np.int16)
+        for offset in range(self.k):
+            codes = 4 * codes + bases[offset : offset + num_kmers]
+        is_unknown = bases < 0
+        if is_unknown.any():
+            num_unknown = np.concatenate([[0], is_unknown.cumsum()])  # before each base
+            codes = codes[num_unknown[self.k :] == num_unknown[:num_kmers]]
+        return codes.astype(np.int64)
+
+    def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
+        """Count k-mers, (N, 4**k) sparse."""
+        pairs = [np.unique(self.kmer_codes(text), return_counts=True) for text in sequences]
+        starts = [0, *accumulate(len(codes) for codes, _ in pairs)]
+        columns = np.concatenate([codes for codes, _ in pairs])
+        values = np.concatenate([count for _, count in pairs]).astype(np.float32)
+        return sparse.csr_array((values, columns, starts), shape=(len(pairs), 4**self.k))
+
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Count k-mers, (N, 4**k) dense."""
+        return self.counts(sequences).toarray()  # type: ignore[no-any-return]
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for sequences without any countable k-mer."""
+        return {
+            row: f"no k-mer of {self.k} bases without an ambiguous letter"
+            for row, text in enumerate(sequences)
+            if len(self.kmer_codes(text)) == 0
+        }
+
+
+def load_kmer_counts(model: str) -> KmerCounts | None:
+    """Return the k-mer counter named `kmer:K`, or None if `model` is another name.
+
+    Raises:
+        SettingsError: K is not a number or out of range.
+    """
+    if not model.startswith(KMER_PREFIX):
+        return None
+    digits = model.removeprefix(KMER_PREFIX)
+    if not digits.isdigit():
+        raise SettingsError(f"{model}: K must be a number, e.g. kmer:5")
+    return KmerCounts(int(digits))

@@ -1,0 +1,103 @@
+"""Sequences in, one vector per sequence out: the one embedding of this project.
+
+`load_embedder` takes a folder, a Hub name, `kmer:K` or a published system and returns something
+with `embed(sequences) -> (N, D)`; what that is, `embedder.py` says. Guarded by
+tests/eval/embed/test_loading.py.
+"""
+
+from pathlib import Path
+
+import torch
+
+from barcodemae.default_model import DEFAULT_MODEL, resolve_model
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.embedder import Embedder
+from barcodemae.eval.embed.foreign.loading import load_foreign
+from barcodemae.eval.embed.kmer_counts import load_kmer_counts
+from barcodemae.eval.embed.model_embedder import load_auto_embedder
+from barcodemae.eval.embed.number_format import DTYPES, choose_dtype
+from barcodemae.eval.search.programs import SEARCHERS
+
+
+def check_device(device: str) -> None:
+    """Put nothing on a device, to see whether it is there.
+
+    Raises:
+        SettingsError: torch does not know it, or this machine has none.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).strip().split("\n", maxsplit=1)[0]
+        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+
+
+def check_revision(model: str | Path, revision: str | None) -> None:
+    """Refuse a revision of what has none: only models on the Hub have.
+
+    Raises:
+        SettingsError: The model is on this machine, or no model at all.
+    """
+    if revision is None:
+        return
+    if str(model) == DEFAULT_MODEL:
+        kind = "comes with the package"
+    elif Path(model).exists():
+        kind = "is on this machine"
+    elif str(model).startswith("kmer:") or str(model) in SEARCHERS:
+        kind = "is no model"
+    else:
+        return
+    raise SettingsError(
+        f"{model} {kind}, so it has no revision {revision!r}; only models on the Hub have"
+    )
+
+
+def load_embedder(
+    model: str | Path,
+    *,
+    device: str | None = None,
+    batch_size: int = 64,
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Embedder:
+    """Open a model by folder, Hub name or baseline name.
+
+    Args:
+        model: A model folder, a Hub name, a published system's folder or name, `kmer:K`, or
+            `default` for the bundled model.
+        device: Where to compute; a GPU if there is one, else the CPU.
+        batch_size: Rows per forward pass; it changes speed, not results.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 where the device has it.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Run Python files that come with the model.
+
+    Raises:
+        CheckpointError: The model cannot be opened.
+        SettingsError: An unknown dtype, a device that is not here, a batch size below 1, or a
+            revision of what is not on the Hub.
+    """
+    if batch_size < 1:
+        raise SettingsError(f"batch size must be at least 1, got {batch_size}")
+    check_revision(model, revision)
+    model = resolve_model(model)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
+    dtype = choose_dtype(dtype, device)
+    counter = load_kmer_counts(model)
+    if counter is not None:
+        return counter
+    foreign = load_foreign(
+        model, device=device, batch_size=batch_size, dtype=DTYPES[dtype], revision=revision
+    )
+    if foreign is not None:
+        return foreign
+    return load_auto_embedder(
+        model,
+        device=device,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )

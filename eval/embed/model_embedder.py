@@ -1,0 +1,276 @@
+"""Embed with a model that `AutoModel` and `AutoTokenizer` open: a folder or a Hub name.
+
+Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
+batch holds rows of equal token count, or of any where the packed encoder of a CPU takes them one
+after the other: padding never enters. A tokenizer with a frame marks the
+k-mers before a barcode's first by [UNK]: they are left out, and the others keep their positions.
+Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by
+tests/eval/embed/test_loading.py and tests/eval/embed/test_framed_folders.py.
+
+Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+from barcodemae import masked_mean
+from barcodemae.errors import CheckpointError
+from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
+from barcodemae.eval.embed.embedder import (
+    UnusableSequencesError,
+    equal_length_batches,
+    positions_after,
+    split_leads,
+)
+from barcodemae.eval.embed.number_format import DTYPES, set_number_format
+from barcodemae.eval.embed.readout import Readout, load_readout
+from barcodemae.eval.embed.screening import find_empty, find_unusable
+from barcodemae.eval.embed.threads import work_on_threads
+from barcodemae.model_files import hash_weights
+from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
+
+
+# Parts that no token vector passes through; a checkpoint without them still embeds truly.
+UNUSED_PARTS = ("pooler.", "contact_head.")
+PACKED_ROWS = 256  # that share their distinct tokens; more would hardly have fewer, in more memory
+MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
+
+
+@dataclass
+class AutoModelEmbedder:
+    """A transformers model with its tokenizer.
+
+    Attributes:
+        name: The model as the user gave it.
+        fingerprint: First 16 hex digits of the SHA-256 of weights and readout.
+        folder: Where its files are on this machine.
+        tokenizer: From `AutoTokenizer`.
+        model: From `AutoModel`, in eval mode, on its device.
+        batch_size: Most rows per forward pass.
+        max_tokens: Longest input; the rest of a sequence is cut off.
+        k: Length of a k-mer if the tokenizer is this project's, else None.
+        readout: What follows the masked mean.
+        packed: The same encoder as a CPU likes it best, if it does; see `cpu/encoder.py`.
+    """
+
+    name: str
+    fingerprint: str
+    folder: Path
+    tokenizer: Any
+    model: Any
+    batch_size: int
+    max_tokens: int
+    k: int | None
+    readout: Readout = field(default_factory=Readout)
+    packed: CpuEncoder | None = field(default=None, repr=False)
+    # A fast tokenizer must not be set up by two threads at once.
+    tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, one of `DTYPES`."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def hidden_id(self) -> int:
+        """Id of the token that a BarcodeMAE's encoder leaves out; -1 if there is none."""
+        return int(getattr(self.model.config, "mask_token_id", None) or 0) if self.k else -1
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for the sequences that cannot be embedded."""
+        if self.k is None:
+            return find_empty(sequences)
+        return find_unusable(sequences, self.k, self.max_tokens)
+
+    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding.
+
+        Raises:
+            UnusableSequencesError: Some sequences have no usable token.
+        """
+        reasons = self.find_invalid(sequences)
+        if reasons:
+            raise UnusableSequencesError(reasons)
+        if not sequences:
+            return []
+        with self.tokenizing:
+            if isinstance(self.tokenizer, BarcodeKmerTokenizer):
+                return self.tokenizer.kmer_ids(sequences, self.max_tokens)
+            encoding = self.tokenizer(
+                list(sequences), padding=False, truncation=True, max_length=self.max_tokens
+            )
+        rows: list[list[int]] = encoding["input_ids"]
+        return rows
+
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Return one vector per sequence, (N, D), in input order.
+
+        Raises:
+            UnusableSequencesError: Some sequences have no usable token.
+        """
+        tokens, leads = split_leads(self.tokenize(sequences), self.tokenizer)
+        pooled = np.empty((len(tokens), self.model.config.hidden_size), np.float32)  # (N, D)
+
+        def fill(rows: NDArray[np.int64]) -> None:
+            pooled[rows] = self.pool([tokens[row] for row in rows], leads[rows])
+
+        batches = self.batches(tokens)
+        done = map(fill, batches) if self.packed is None else work_on_threads(fill, batches)
+        console = Console(stderr=True, quiet=not progress)
+        for _ in track(done, "Embedding", total=len(batches), console=console):
+            pass
+        return self.readout(pooled)
+
+    def batches(self, tokens: list[list[int]]) -> list[NDArray[np.int64]]:
+        """Share rows of ids out among batches, those that cannot be packed by their length."""
+        lengths = np.array([len(row) for row in tokens], np.int64)
+        is_packed = np.array([self.can_pack(row) for row in tokens], bool)
+        packed, others = np.flatnonzero(is_packed), np.flatnonzero(~is_packed)
+        share = min(PACKED_ROWS, -(-len(packed) // torch.get_num_threads())) or 1
+        shares = [packed[first : first + share] for first in range(0, len(packed), share)]
+        batches = equal_length_batches(lengths[others], self.batch_size)
+        return shares + [others[rows] for rows in batches]
+
+    def can_pack(self, tokens: list[int]) -> bool:
+        """Whether the packed encoder may read a row: it would not leave out a hidden token."""
+        return self.packed is not None and self.hidden_id not in tokens
+
+    @torch.inference_mode()
+    def pool(self, tokens: list[list[int]], leads: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embed the rows of a batch to (B, D), before the readout.
+
+        Args:
+            tokens: Ids of each row, its lead left out; as many in each unless all can be packed.
+            leads: Positions before the first token of each row, (B,).
+        """
+        if self.packed is not None and all(map(self.can_pack, tokens)):
+            return self.packed.mean(tokens, leads, self.batch_size).numpy()
+        input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
+        positions = positions_after(leads, input_ids)  # (B, L)
+        # Published systems opened this way may not take positions, and have no lead.
+        places = {"position_ids": positions} if leads.any() else {}
+        outputs = self.model(input_ids=input_ids, **places)
+        hidden_states = outputs.last_hidden_state.float()  # (B, L, D)
+        vectors = masked_mean(hidden_states, outputs.get("attention_mask"))  # (B, D)
+        return vectors.cpu().numpy()
+
+
+def kmer_length(tokenizer: Any) -> int | None:
+    """Return k if a tokenizer's vocabulary is all k-mers and two special tokens, else None."""
+    vocabulary = tokenizer.get_vocab()
+    return next(
+        (k for k in range(1, 11) if "A" * k in vocabulary and len(vocabulary) == 4**k + 2), None
+    )
+
+
+def longest_input(tokenizer: Any, config: Any) -> int:
+    """Return how many tokens a model reads: its tokenizer's limit or its position table's."""
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return int(min(tokenizer.model_max_length, positions))
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' loading report, which `load_auto` replaces by an error."""
+    verbosity = logging.get_verbosity()
+    bar_was_on = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar_was_on:
+            logging.enable_progress_bar()
+
+
+def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Open tokenizer and model and insist that every weight in use was in the files.
+
+    Raises:
+        CheckpointError: Missing, damaged, unsafe or incomplete.
+    """
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+            network, report = AutoModel.from_pretrained(
+                folder,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        first_line = str(error).strip().split("\n", maxsplit=1)[0]
+        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+    missing = sorted(
+        name for name in report["missing_keys"] if not any(part in name for part in UNUSED_PARTS)
+    )
+    if missing:
+        raise CheckpointError(
+            f"{folder}: {len(missing)} weights are not in its files (first: {missing[0]}); "
+            "they would be random numbers"
+        )
+    return tokenizer, network
+
+
+def model_folder(model: str, revision: str | None) -> Path:
+    """Find a model on this machine: a folder, or the Hub cache (downloading what is missing).
+
+    Raises:
+        CheckpointError: Neither a folder nor a Hub name that can be reached.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n", maxsplit=1)[0]
+        raise CheckpointError(
+            f"{model}: no such folder, and not available from the Hub: {first_line}"
+        ) from error
+
+
+def load_auto_embedder(
+    model: str,
+    *,
+    device: str,
+    batch_size: int,
+    dtype: str,
+    revision: str | None,
+    trust_remote_code: bool,
+) -> AutoModelEmbedder:
+    """Open a folder or Hub name that `AutoModel` reads."""
+    folder = model_folder(model, revision)
+    tokenizer, network = load_auto(folder, trust_remote_code=trust_remote_code)
+    k = kmer_length(tokenizer)
+    if k is not None and network.config.vocab_size != 4**k + 2:
+        raise CheckpointError(
+            f"{model}: the tokenizer makes k-mers of {k} ({4**k + 2} tokens), "
+            f"the weights are for {network.config.vocab_size} tokens"
+        )
+    set_number_format(network.to(device).eval(), DTYPES[dtype])
+    return AutoModelEmbedder(
+        name=model,
+        fingerprint=hash_weights(folder),
+        folder=folder,
+        tokenizer=tokenizer,
+        model=network,
+        batch_size=batch_size,
+        max_tokens=longest_input(tokenizer, network.config),
+        k=k,
+        readout=load_readout(folder),
+        packed=pack(network),
+    )

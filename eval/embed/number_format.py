@@ -1,0 +1,66 @@
+"""Which number format a model computes in: bfloat16 where the device has instructions for it.
+
+In: a device, and what the user asked for. Out: one of `DTYPES`. bfloat16 halves the time of a
+forward pass on such devices, and is slower than float32 on others. Guarded by
+tests/eval/embed/test_number_format.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from barcodemae.errors import SettingsError
+
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+AUTO = "auto"
+# Of `torch.cpu.get_capabilities()`: x86 (4th-generation Xeon, Zen 4 and later), then ARM.
+NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
+AMPERE = (8, 0)  # first NVIDIA generation that multiplies bfloat16
+
+
+def cpu_capabilities() -> Mapping[str, Any]:
+    """Instruction sets of this processor; none with a torch that cannot tell."""
+    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Whether a device multiplies bfloat16 numbers itself, rather than by way of float32."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= AMPERE
+    return kind == "cpu" and any(cpu_capabilities().get(name) for name in NATIVE_BFLOAT16)
+
+
+def choose_dtype(wanted: str, device: str) -> str:
+    """Return the number format to compute in.
+
+    Args:
+        wanted: One of `DTYPES`, or `auto`: bfloat16 if the device has it, else float32.
+        device: Where to compute.
+
+    Raises:
+        SettingsError: An unknown format.
+    """
+    if wanted == AUTO:
+        return "bfloat16" if computes_bfloat16(device) else "float32"
+    if wanted not in DTYPES:
+        raise SettingsError(f"dtype {wanted!r} is not one of {', '.join([AUTO, *DTYPES])}")
+    return wanted
+
+
+def set_number_format(model: nn.Module, dtype: torch.dtype) -> None:
+    """Change the number format of a network's weights, in place.
+
+    Buffers (rotary frequencies, time axes) stay in float32, where half of the digits would move
+    positions, and so do modules that say so by an attribute `keeps_float32`.
+    """
+    if getattr(model, "keeps_float32", False):
+        return
+    for parameter in model.parameters(recurse=False):
+        parameter.data = parameter.data.to(dtype)
+    for child in model.children():
+        set_number_format(child, dtype)

@@ -1,0 +1,63 @@
+"""Average embeddings over reading offsets, so that where a barcode begins matters less.
+
+In: an embedder whose k-mers do not overlap. Out: an embedder that reads each sequence from its
+first, second, ... base and returns the mean of the unit vectors. It costs as many passes. Guarded
+by tests/eval/test_offsets.py.
+
+Shapes: N = sequences, D = width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.search.reference_search import unit_length
+
+
+def dtype_of(embedder: Embedder) -> str:
+    """Number format that an embedder computes in; counts have no choice."""
+    inner = getattr(embedder, "embedder", embedder)  # of one that only keeps what it computed
+    return str(getattr(inner, "dtype", "float32"))
+
+
+class OffsetEmbedder:
+    """Mean of the embeddings at several offsets.
+
+    Args:
+        embedder: What embeds.
+        num_offsets: Offsets 0, 1, ..., in bases; 1 leaves the embedder as it is.
+
+    Raises:
+        SettingsError: Not at least one offset.
+    """
+
+    def __init__(self, embedder: Embedder, num_offsets: int) -> None:
+        if num_offsets < 1:
+            raise SettingsError(f"at least one offset is needed, got {num_offsets}")
+        self.embedder = embedder
+        self.num_offsets = num_offsets
+        self.name = embedder.name
+        self.fingerprint = embedder.fingerprint
+        self.dtype = dtype_of(embedder)
+
+    def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
+        """Return one vector per sequence, (N, D)."""
+        if self.num_offsets == 1:
+            return self.embedder.embed(sequences, progress=progress)
+        shifted = [
+            unit_length(self.embedder.embed([text[offset:] for text in sequences]))
+            for offset in range(self.num_offsets)
+        ]
+        mean: NDArray[np.float32] = np.mean(shifted, axis=0)
+        return mean
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for sequences that cannot be read at every offset."""
+        reasons: dict[int, str] = {}
+        for offset in range(self.num_offsets):
+            found = find_invalid(self.embedder, [text[offset:] for text in sequences])
+            reasons = found | reasons
+        return reasons

@@ -1,0 +1,236 @@
+"""What happens to a pooled vector before anybody sees it, as stored in the model folder.
+
+In: a model folder, possibly with sentence-transformers' `modules.json`. Out: a function of the
+pooled vectors. Without the file, or with mean pooling alone, the readout is the identity; `Dense`
+layers (e.g. whitening) and `Normalize` are applied in the order written, so that `embed`, every
+probe, the pipeline and sentence-transformers return the same numbers. `save_readout` writes what
+`load_readout` reads. Guarded by tests/eval/embed/test_readout.py and
+tests/eval/embed/test_whitening.py.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from barcodemae.errors import CheckpointError
+from barcodemae.model_files import (
+    DENSE_FOLDER,
+    FITTED_ON_FILE,
+    MODULES_FILE,
+    POOLING_FOLDER,
+    read_modules,
+)
+
+
+IDENTITY_ACTIVATION = "torch.nn.modules.linear.Identity"
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A linear layer, y = x W' + b.
+
+    Attributes:
+        weight: (out, in).
+        bias: (out,).
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Apply to vectors (N, in), giving (N, out)."""
+        # einsum, not a matrix product: its sums do not depend on how many rows there are.
+        projected: NDArray[np.float32] = np.einsum("nd,ed->ne", vectors, self.weight)
+        return projected + self.bias
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """Scale every vector to length 1."""
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Apply to vectors (N, D)."""
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        scaled: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+        return scaled
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The steps between the masked mean and the embedding; none by default."""
+
+    steps: tuple[Dense | Normalize, ...] = ()
+
+    def __call__(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn pooled vectors (N, D) into embeddings (N, E)."""
+        for step in self.steps:
+            pooled = step(pooled)
+        return pooled
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a model folder.
+
+    Raises:
+        CheckpointError: Missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+
+
+def load_dense(folder: Path) -> Dense:
+    """Read a sentence-transformers `Dense` module without an activation function."""
+    settings = read_json(folder / "config.json")
+    if settings.get("activation_function", IDENTITY_ACTIVATION) != IDENTITY_ACTIVATION:
+        raise CheckpointError(
+            f"{folder}: only linear Dense layers are read, not {settings['activation_function']}"
+        )
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise CheckpointError(f"{folder}: no model.safetensors in it")
+    tensors = load_file(weights)
+    weight = tensors["linear.weight"].astype(np.float32)
+    bias = tensors.get("linear.bias", np.zeros(len(weight))).astype(np.float32)
+    return Dense(weight, bias)
+
+
+def load_readout(folder: Path) -> Readout:
+    """Read the readout of a model folder.
+
+    Raises:
+        CheckpointError: `modules.json` asks for another pooling than the mean, or for a module
+            that is not read here; guessing would give another embedding than the model's own.
+    """
+    steps: list[Dense | Normalize] = []
+    for kind, path in read_modules(folder):
+        if kind == "Pooling":
+            check_mean_pooling(folder / path)
+        elif kind == "Dense":
+            steps.append(load_dense(folder / path))
+        elif kind == "Normalize":
+            steps.append(Normalize())
+        elif kind != "Transformer":
+            raise CheckpointError(f"{folder / MODULES_FILE}: module {kind} is not supported")
+    return Readout(tuple(steps))
+
+
+def check_mean_pooling(folder: Path) -> None:
+    """Insist that a `Pooling` module is the mean over tokens.
+
+    Raises:
+        CheckpointError: It is another pooling.
+    """
+    settings = read_json(folder / "config.json")
+    flags = {name for name, value in settings.items() if name.startswith("pooling_mode") and value}
+    if not flags <= {"pooling_mode_mean_tokens", "pooling_mode"} or (
+        settings.get("pooling_mode", "mean") != "mean"
+    ):
+        raise CheckpointError(f"{folder / 'config.json'}: pooling is not the mean over tokens")
+
+
+def save_readout(
+    folder: Path, dense: Dense, *, fitted_on: Mapping[str, object] | None = None
+) -> None:
+    """Store a linear layer as the readout of a model folder, in place of any other `Dense`.
+
+    `modules.json`, which makes the layer count, is written last: whoever is interrupted leaves
+    the folder as it was, or a readout that is refused because its weights are missing.
+
+    Args:
+        folder: A model folder: full, or the native encoder.
+        dense: The layer.
+        fitted_on: What it was fitted on, kept beside the weights.
+
+    Raises:
+        CheckpointError: The folder holds no model, or a pooling other than the mean.
+    """
+    width = int(read_json(folder / "config.json")["hidden_size"])
+    num_out, num_in = dense.weight.shape
+    if num_in != width:
+        raise CheckpointError(f"{folder}: is {width} wide, the readout is for {num_in}")
+    ensure_mean_pooling(folder, width)
+    settings = {
+        "in_features": num_in,
+        "out_features": num_out,
+        "bias": True,
+        "activation_function": IDENTITY_ACTIVATION,
+    }
+    staging = folder / f".{DENSE_FOLDER}.{os.getpid()}.tmp"
+    staging.mkdir()
+    try:
+        tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
+        save_file(
+            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
+            staging / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+        write_json(staging / "config.json", settings)
+        if fitted_on is not None:
+            write_json(staging / FITTED_ON_FILE, fitted_on)
+        swap_folder(staging, folder / DENSE_FOLDER)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    after = [module for module in read_modules(folder) if module[0] == "Normalize"]
+    write_modules(
+        folder,
+        [("Transformer", ""), ("Pooling", POOLING_FOLDER), ("Dense", DENSE_FOLDER), *after],
+    )
+
+
+def ensure_mean_pooling(folder: Path, width: int) -> None:
+    """Check the pooling of a folder, or write the mean where there is none."""
+    config = folder / POOLING_FOLDER / "config.json"
+    if config.is_file():
+        check_mean_pooling(config.parent)
+        return
+    config.parent.mkdir(exist_ok=True)
+    write_json(
+        config,
+        {
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_mean_tokens": True,
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        },
+    )
+
+
+def write_modules(folder: Path, modules: list[tuple[str, str]]) -> None:
+    """Write `modules.json` with names that every release of sentence-transformers reads."""
+    listing = [
+        {
+            "idx": index,
+            "name": str(index),
+            "path": path,
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for index, (kind, path) in enumerate(modules)
+    ]
+    write_json(folder / MODULES_FILE, listing)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON as transformers does; the file is whole or as before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def swap_folder(new: Path, target: Path) -> None:
+    """Rename `new` to `target`; what was there goes away."""
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

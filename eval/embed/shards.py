@@ -1,0 +1,194 @@
+"""Embed a sharded data set on as many processes as there are, restartably.
+
+    accelerate launch -m barcodemae.eval.embed DATASET -o OUTDIR --model MODEL
+
+In: a folder of Parquet files (the shards) with `processid` and `dna_barcode`. Out, per shard: a
+file of the same name with `id` and `embedding`, and NAME.rejected.tsv if some rows could not be
+embedded; `embedding.json` says by which model. A shard's file appears when it is complete, so a run
+that was cut off continues with the missing ones. A shard is computed by one process alone, in
+pieces of fixed size: the number of processes changes nothing. Guarded by
+tests/eval/embed/test_shards.py.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import typer
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import track
+
+from barcodemae import __version__
+from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
+from barcodemae.eval.probe.subjects import precision_of
+
+
+ROWS_PER_PIECE = 8192  # rows held at once: 8,192 x 768 float32 is 25 MB
+MANIFEST = "embedding.json"
+
+
+@dataclass(frozen=True)
+class EmbeddedShards:
+    """What one process did.
+
+    Attributes:
+        written: Shards embedded now.
+        skipped: Shards found complete.
+        num_rejected: Rows of the written shards that could not be embedded.
+    """
+
+    written: int
+    skipped: int
+    num_rejected: int
+
+
+def embed_shards(
+    dataset: Path,
+    output: Path,
+    embedder: Embedder,
+    state: Accelerator,
+    *,
+    revision: str | None = None,
+) -> EmbeddedShards:
+    """Embed this process's share of the shards that are not there yet.
+
+    Args:
+        dataset: The data set.
+        output: Folder for the results; made if missing.
+        embedder: The model.
+        state: Which process this is, of how many.
+        revision: Hub revision of the model, if one was asked for; noted beside the results.
+
+    Raises:
+        SettingsError: `output` holds embeddings of another model, number format or data set.
+        DataError: The data set cannot be read.
+    """
+    open_dataset(dataset)  # complains about missing columns before any time is spent
+    facts = {
+        "model": embedder.name,
+        "revision": revision,
+        "weights": embedder.fingerprint,
+        "dataset_hash": dataset_hash(dataset),
+        **precision_of(embedder),
+        "version": __version__,
+    }
+    claim_folder(output, facts, state)
+    missing = [shard for shard in parquet_files(dataset) if not (output / shard.name).exists()]
+    state.wait_for_everyone()  # or a quick process's results would shift another's share
+    mine = missing[state.process_index :: state.num_processes]
+    console = Console(stderr=True, quiet=not state.is_main_process)
+    rejected = [
+        embed_shard(shard, output / shard.name, embedder)
+        for shard in track(mine, description="Embedding shards", console=console)
+    ]
+    state.wait_for_everyone()
+    skipped = len(parquet_files(dataset)) - len(missing)
+    return EmbeddedShards(written=len(mine), skipped=skipped, num_rejected=sum(rejected))
+
+
+def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) -> None:
+    """Record model and data beside the results; refuse a folder with other ones."""
+    path = output / MANIFEST
+    if path.is_file():
+        theirs = json.loads(path.read_text())
+        for name in ("weights", "dataset_hash", "dtype"):
+            if theirs.get(name) != mine.get(name):
+                raise SettingsError(
+                    f"{output} holds embeddings with {name} {theirs.get(name)}, not "
+                    f"{mine.get(name)}: "
+                    "choose another folder"
+                )
+    state.wait_for_everyone()
+    if state.is_main_process and not path.is_file():
+        output.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{MANIFEST}.tmp")
+        temporary.write_text(json.dumps(mine, indent=2) + "\n")
+        temporary.replace(path)
+    state.wait_for_everyone()
+
+
+def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
+    """Embed one Parquet file into another.
+
+    Returns:
+        Number of rows that could not be embedded; they are listed beside the output.
+    """
+    rejected: list[str] = []
+    with open_vectors(str(output)) as writer:
+        # A file without a single vector still has its columns.
+        writer.write([], embedder.embed([]))
+        for ids, sequences in pieces(shard):
+            reasons = find_invalid(embedder, sequences)
+            rejected += [f"{ids[row]}\t{reason}\n" for row, reason in sorted(reasons.items())]
+            kept = [row for row in range(len(ids)) if row not in reasons]
+            write_rows(writer, embedder, [ids[row] for row in kept], [sequences[r] for r in kept])
+        report = output.with_suffix(".rejected.tsv")
+        report.unlink(missing_ok=True)
+        if rejected:
+            report.write_text("id\treason\n" + "".join(rejected))
+    return len(rejected)
+
+
+def write_rows(
+    writer: VectorWriter, embedder: Embedder, ids: Sequence[str], sequences: Sequence[str]
+) -> None:
+    """Embed some sequences and append them."""
+    if ids:
+        writer.write(ids, np.ascontiguousarray(embedder.embed(sequences)))
+
+
+def pieces(shard: Path) -> Iterator[tuple[list[str], list[str]]]:
+    """Stream ids and sequences of a file in pieces that do not depend on how it was written.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    ids: list[str] = []
+    sequences: list[str] = []
+    try:
+        with pq.ParquetFile(shard) as file:
+            for batch in file.iter_batches(ROWS_PER_PIECE, columns=["processid", "dna_barcode"]):
+                ids += batch["processid"].to_pylist()
+                sequences += [letters or "" for letters in batch["dna_barcode"].to_pylist()]
+                while len(ids) >= ROWS_PER_PIECE:
+                    yield ids[:ROWS_PER_PIECE], sequences[:ROWS_PER_PIECE]
+                    del ids[:ROWS_PER_PIECE], sequences[:ROWS_PER_PIECE]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(shard, f"is not readable as Parquet: {error}") from error
+    if ids:
+        yield ids, sequences
+
+
+def embed_dataset(
+    dataset: Path = typer.Argument(help="Data set: a folder of Parquet files, the shards."),
+    *,
+    output: Path = typer.Option(..., "-o", "--output", help="Folder for one file per shard."),
+    model: str = typer.Option(..., "-m", "--model", help="Model folder, Hub name or `kmer:K`."),
+    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
+    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
+) -> None:
+    """Embed every shard of a data set, each process its own; continue if cut off."""
+    # Without `cpu`, several processes on a machine without GPUs would not know of each other.
+    state = Accelerator(cpu=not torch.accelerator.is_available())
+    device = str(state.device)
+    embedder = load_embedder(
+        model, device=device, batch_size=batch_size, dtype=dtype, revision=revision or None
+    )
+    done = embed_shards(dataset, output, embedder, state, revision=revision or None)
+    typer.echo(
+        f"process {state.process_index}: {done.written} shard(s) written, {done.skipped} were "
+        f"there, {done.num_rejected} row(s) not embedded",
+        err=True,
+    )
+    state.end_training()

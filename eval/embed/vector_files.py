@@ -1,0 +1,154 @@
+"""Write embeddings as they come: Parquet, NumPy or TSV, whole or not at all.
+
+In: ids and vectors, chunk by chunk. Out: a file that appears under its name only when complete.
+
+    .parquet   columns id (text) and embedding (fixed_size_list<float>)
+    .npy       float32 matrix (N, D), and the ids one a line beside it in NAME.ids.txt
+    .tsv, -    id and D numbers, tab-separated
+
+Guarded by tests/eval/embed/test_vector_files.py.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from barcodemae.errors import SettingsError
+
+
+class VectorWriter(Protocol):
+    """Takes embeddings chunk by chunk."""
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Append vectors (N, D) and their ids."""
+
+    def close(self, *, complete: bool) -> None:
+        """Finish the file, or only let go of it if it will be thrown away."""
+
+
+class ParquetVectors:
+    """Parquet with one row per vector; constant memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer: Any = None
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Append vectors (N, D) and their ids."""
+        width = vectors.shape[1]
+        flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+        embedding = pa.FixedSizeListArray.from_arrays(flat, width)
+        table = pa.table({"id": pa.array(ids, pa.string()), "embedding": embedding})
+        if self.writer is None:
+            self.writer = pyarrow.parquet.ParquetWriter(self.path, table.schema)
+        self.writer.write_table(table)
+
+    def close(self, *, complete: bool) -> None:
+        """Write the footer."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+class NumpyVectors:
+    """A plain matrix; held in memory until closed, because its header states the row count."""
+
+    def __init__(self, path: Path, ids_path: Path) -> None:
+        self.path = path
+        self.ids_path = ids_path
+        self.ids: list[str] = []
+        self.chunks: list[NDArray[np.float32]] = []
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Append vectors (N, D) and their ids."""
+        self.ids += ids
+        self.chunks.append(vectors)
+
+    def close(self, *, complete: bool) -> None:
+        """Write the matrix and the ids."""
+        if not complete:
+            return
+        with self.path.open("wb") as stream:
+            np.save(stream, np.concatenate(self.chunks), allow_pickle=False)
+        self.ids_path.write_text("".join(f"{name}\n" for name in self.ids))
+
+
+class TextVectors:
+    """Tab-separated text, no header; nine digits bring every float32 back exactly."""
+
+    def __init__(self, stream: TextIO, *, owns_stream: bool) -> None:
+        self.stream = stream
+        self.owns_stream = owns_stream
+
+    def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Append vectors (N, D) and their ids."""
+        for name, vector in zip(ids, vectors, strict=True):
+            self.stream.write("\t".join([name, *(f"{value:.9g}" for value in vector)]) + "\n")
+
+    def close(self, *, complete: bool) -> None:
+        """Flush, and close what was opened here."""
+        self.stream.flush()
+        if self.owns_stream:
+            self.stream.close()
+
+
+def make_writer(path: Path, temporary: Path) -> VectorWriter:
+    """Choose the format by the suffix of `path`, writing to `temporary`."""
+    if path.suffix == ".parquet":
+        return ParquetVectors(temporary)
+    if path.suffix == ".npy":
+        return NumpyVectors(temporary, path.with_suffix(".ids.txt"))
+    return TextVectors(temporary.open("w"), owns_stream=True)
+
+
+def check_output(output: str) -> None:
+    """Refuse an output name that cannot work, before any time is spent.
+
+    Raises:
+        SettingsError: Unknown suffix or missing folder.
+    """
+    path = Path(output)
+    if output == "-":
+        return
+    if path.suffix not in (".parquet", ".npy", ".tsv"):
+        raise SettingsError(f"{output}: the suffix must be .parquet, .npy or .tsv (or `-`)")
+    if not path.parent.is_dir():
+        raise SettingsError(f"{output}: the folder {path.parent} does not exist")
+
+
+@contextmanager
+def open_vectors(output: str) -> Iterator[VectorWriter]:
+    """Open a file for embeddings; it takes its name only if the block ends well.
+
+    Args:
+        output: File name ending in .parquet, .npy or .tsv, or `-` for TSV on stdout.
+
+    Raises:
+        SettingsError: Unknown suffix or missing folder.
+    """
+    check_output(output)
+    if output == "-":
+        writer = TextVectors(sys.stdout, owns_stream=False)
+        yield writer
+        writer.close(complete=True)
+        return
+    path = Path(output)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        file_writer = make_writer(path, temporary)
+        try:
+            yield file_writer
+        except BaseException:
+            file_writer.close(complete=False)
+            raise
+        file_writer.close(complete=True)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Names for barcodes: identification, its formats and streams, and units without references."""

@@ -1,0 +1,1 @@
+"""From neighbours to probabilities: strands, alignments, evidence, calibration."""

@@ -1,0 +1,1 @@
+"""A reference library: made, calibrated, opened."""

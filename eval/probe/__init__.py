@@ -1,0 +1,1 @@
+"""What a model is worth: subjects, probes, scores and studies."""

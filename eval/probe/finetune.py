@@ -1,0 +1,183 @@
+"""The fine-tuning probe: all weights and a linear head trained on labels.
+
+In: a network (any embedder but counts and search programs), labelled barcodes. Out: labels of the
+queries. The head reads the same masked mean as every other probe, whatever classifier the
+network's own library would build. Recipe as published: AdamW and OneCycle, learning rate 1e-4 per
+64 barcodes. Guarded by tests/eval/probe/test_finetune.py.
+
+Shapes: B = batch, L = tokens, D = width, K = classes.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from barcodemae import masked_mean
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.embedder import (
+    Embedder,
+    equal_length_batches,
+    positions_after,
+    split_leads,
+)
+
+
+@runtime_checkable
+class NetworkEmbedder(Embedder, Protocol):
+    """An embedder with weights: a transformers model or the port of a published system."""
+
+    tokenizer: Any
+    model: Any
+    batch_size: int
+
+    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRecipe:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: Passes over the training rows.
+        batch_size: Barcodes per step.
+        learning_rate: Peak, for 64 barcodes per step; scaled linearly with the batch.
+        weight_decay: Of AdamW.
+        max_norm: Gradients are clipped to this norm.
+        freeze_encoder: Train the head alone.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    max_norm: float = 1.0
+    freeze_encoder: bool = False
+
+
+class PooledClassifier(nn.Module):
+    """A linear head on the masked mean of an encoder's last hidden state.
+
+    Args:
+        encoder: Called with ids and attention mask, it returns `last_hidden_state`.
+        num_labels: Classes.
+    """
+
+    def __init__(self, encoder: nn.Module, num_labels: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.hidden_size, num_labels)  # type: ignore[union-attr, arg-type]
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **places: Tensor
+    ) -> Tensor:
+        """Score the classes, (B, L) to (B, K)."""
+        masks = {} if attention_mask is None else {"attention_mask": attention_mask}
+        outputs = self.encoder(input_ids=input_ids, **masks, **places)
+        hidden_states = outputs.last_hidden_state  # (B, L, D)
+        logits: Tensor = self.head(masked_mean(hidden_states, attention_mask))
+        return logits
+
+
+def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> PooledClassifier:
+    """Copy an embedder's network in fp32 and give it a new head, seeded."""
+    torch.manual_seed(seed)
+    classifier = PooledClassifier(copy.deepcopy(embedder.model).float(), num_labels)
+    return classifier.to(embedder.model.device)
+
+
+def make_batch(tokens: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Tensor]:
+    """Make a rectangular batch: ids and attention mask (B, L), positions if rows have leads."""
+    rows, leads = split_leads(tokens, tokenizer)
+    width = max(len(row) for row in rows)
+    ids = [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    batch = {
+        "input_ids": torch.tensor(ids, device=device),
+        "attention_mask": torch.tensor(mask, device=device),
+    }
+    if leads.any():  # published systems may not take positions, and have no lead
+        positions = positions_after(leads, batch["input_ids"])
+        batch["position_ids"] = positions * batch["attention_mask"]  # padding has no place
+    return batch
+
+
+def train_classifier(
+    model: PooledClassifier,
+    tokens: list[list[int]],
+    codes: NDArray[np.int64],
+    tokenizer: Any,
+    recipe: FinetuneRecipe,
+    seed: int,
+) -> None:
+    """Train a classifier in place on token rows and class numbers."""
+    model.encoder.requires_grad_(not recipe.freeze_encoder)
+    generator = torch.Generator().manual_seed(seed)
+    steps = recipe.epochs * -(-len(tokens) // recipe.batch_size)
+    peak = recipe.learning_rate * recipe.batch_size / 64
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=peak, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps + 1)
+    device = model.head.weight.device
+    targets = torch.from_numpy(codes).to(device)
+    model.train()
+    for _ in range(recipe.epochs):
+        for rows in torch.randperm(len(tokens), generator=generator).split(recipe.batch_size):
+            batch = make_batch([tokens[row] for row in rows.tolist()], tokenizer, device)
+            loss = nn.functional.cross_entropy(model(**batch), targets[rows.to(device)])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, recipe.max_norm)
+            optimizer.step()
+            schedule.step()
+
+
+@torch.inference_mode()
+def classify(
+    model: PooledClassifier, tokens: list[list[int]], tokenizer: Any, batch_size: int
+) -> NDArray[np.int64]:
+    """Predict class numbers, (N,), in input order; no padding enters."""
+    model.eval()
+    classes = np.empty(len(tokens), np.int64)
+    read, _ = split_leads(tokens, tokenizer)
+    for rows in equal_length_batches([len(row) for row in read], batch_size):
+        batch = make_batch([tokens[row] for row in rows], tokenizer, model.head.weight.device)
+        logits = model(**batch)  # (B, K)
+        if not bool(logits.isfinite().all()):
+            raise SettingsError("fine-tuning diverged: scores are not finite")
+        classes[rows] = logits.argmax(dim=1).cpu().numpy()
+    return classes
+
+
+def predict_by_finetuning(
+    embedder: NetworkEmbedder,
+    sequences: Sequence[str],
+    labels: Sequence[str],
+    queries: Sequence[str],
+    *,
+    seed: int,
+    recipe: FinetuneRecipe | None = None,
+) -> list[str]:
+    """Fine-tune on labelled sequences and predict the labels of `queries`.
+
+    Raises:
+        DataError: One label only.
+        SettingsError: Training diverged.
+    """
+    recipe = recipe or FinetuneRecipe()
+    names, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if len(names) < 2:
+        raise DataError("training rows", f"all have the same label ({names[0]})")
+    with torch.random.fork_rng():  # the head's initialisation and dropout draw from global state
+        model = make_classifier(embedder, len(names), seed)
+        tokens = embedder.tokenize(sequences)
+        train_classifier(model, tokens, codes, embedder.tokenizer, recipe, seed)
+    tokens = embedder.tokenize(queries)
+    classes = classify(model, tokens, embedder.tokenizer, embedder.batch_size)
+    return [str(name) for name in names[classes]]

@@ -1,0 +1,50 @@
+"""How this project's figures look, and saving them whole or not at all.
+
+Colours are Okabe and Ito's, told apart with every common colour vision. Guarded by
+tests/eval/report/test_plots.py.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from barcodemae.errors import SettingsError
+
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Start a figure of a size in inches; no window system is involved."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.add_subplot()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure; the format follows the suffix.
+
+    Raises:
+        SettingsError: A suffix that is not .png, .svg or .pdf.
+    """
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise SettingsError(f"{path}: a figure must be .png, .svg or .pdf")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        with mpl.rc_context(STYLE):
+            figure.savefig(temporary, dpi=200, bbox_inches="tight")  # square axes lose a label
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

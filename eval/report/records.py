@@ -1,0 +1,119 @@
+"""Result records: one measured number with everything needed to trust or repeat it.
+
+In and out: a JSON file that is a list of records. Tables, cards and plots are compiled from these
+files and from nothing else. Guarded by tests/eval/report/test_records.py.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from barcodemae import __version__
+from barcodemae.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRecord:
+    """One measured number.
+
+    Attributes:
+        model: Display name of the model or baseline.
+        dataset: Name of the data set (its folder's name).
+        probe: `1nn`, `zsc`, `linear`, `finetune`, `mask-study`, ...
+        metric: `accuracy`, `balanced_accuracy`, `macro_f1`, `ami`, `harmonic_mean`.
+        value: In percent.
+        low: Lower end of the 95 % interval, percent; None if there is none.
+        high: Upper end.
+        architecture: `encoder-decoder`, `encoder-only`, `causal`, `k-mer counts`,
+            `alignment search`.
+        weights: Fingerprint of the weights, or `kmer:6` and the like.
+        revision: Hub revision, if one was asked for.
+        dataset_hash: Fingerprint of the data set's files.
+        protocol: Every choice that changes the number (splits, rank, n_neighbors, ...).
+        seed: Random seed of the probe; None where nothing is random.
+        training_seed: Seed the weights were trained with, where models are trained several times.
+        counts: Numbers of references, queries, dropped rows, ...
+        seconds: Wall time of the probe, embedding included.
+        command: The command that gives this record.
+        version: Version of this package.
+    """
+
+    model: str
+    dataset: str
+    probe: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    architecture: str = ""
+    weights: str = ""
+    revision: str | None = None
+    dataset_hash: str = ""
+    protocol: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    training_seed: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    command: str = ""
+    version: str = __version__
+
+
+REQUIRED_FIELDS = ("model", "dataset", "probe", "metric", "value")
+
+
+def records_to_json(records: Iterable[ResultRecord]) -> str:
+    """Write records as a JSON list, as text."""
+    return json.dumps([asdict(record) for record in records], indent=1, allow_nan=False)
+
+
+def write_records(path: Path | str, records: Iterable[ResultRecord]) -> None:
+    """Write records as a JSON list; the file appears whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(records_to_json(records) + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_records(path: Path | str) -> list[ResultRecord]:
+    """Read records; unknown fields of later versions are ignored.
+
+    Raises:
+        DataError: Not a JSON list of records; names the entry and the field.
+    """
+    try:
+        entries = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(path, f"is not JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise DataError(path, "is not a list of result records")
+    return [parse_record(path, number, entry) for number, entry in enumerate(entries, start=1)]
+
+
+def parse_record(path: Path | str, number: int, entry: Any) -> ResultRecord:
+    """Check one entry of a results file.
+
+    Raises:
+        DataError: Not an object, a required field is missing, or the value is not a number.
+    """
+    if not isinstance(entry, dict):
+        raise DataError(path, f"record {number} is not an object")
+    missing = [name for name in REQUIRED_FIELDS if name not in entry]
+    if missing:
+        raise DataError(path, f"record {number} lacks {', '.join(missing)}")
+    if not isinstance(entry["value"], int | float) or isinstance(entry["value"], bool):
+        raise DataError(path, f"record {number}: value {entry['value']!r} is not a number")
+    known = {item.name for item in fields(ResultRecord)}
+    return ResultRecord(**{name: value for name, value in entry.items() if name in known})
+
+
+def read_all_records(paths: Sequence[Path | str]) -> list[ResultRecord]:
+    """Read several results files, in the order given."""
+    return [record for path in paths for record in read_records(path)]

@@ -1,0 +1,88 @@
+"""The masking study as a picture: accuracy against the share of tokens taken away.
+
+In: records of `mask-study`. Out: a figure file, one panel per model, one line per mode; bands are
+the range over seeds. Guarded by tests/eval/report/test_plots.py.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.masked_embedder import MODES
+from barcodemae.eval.report.figures import COLORS, MARKERS, STYLE, save_figure
+from barcodemae.eval.report.records import ResultRecord
+
+
+WIDEST = 4  # from this many models on, panels stand in two columns
+LABELS = {
+    "drop": "removed",
+    "combined": "masked, all outputs",
+    "mask": "masked, [MASK] outputs",
+    "nonmask": "masked, visible outputs",
+}
+
+
+def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
+    """Draw the study.
+
+    Raises:
+        SettingsError: There is no record of it.
+    """
+    own = [record for record in records if record.probe == "mask-study"]
+    if not own:
+        raise SettingsError("the results hold no record of a masking study")
+    models = list(dict.fromkeys(record.model for record in own))
+    with mpl.rc_context(STYLE):
+        columns = len(models) if len(models) < WIDEST else 2
+        rows = -(-len(models) // columns)
+        size = (3.0 * columns + 1.9, 2.7 * rows + 0.3)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = [figure.add_subplot(rows, columns, place) for place in range(1, len(models) + 1)]
+        for axes, model in zip(panels, models, strict=True):
+            draw_panel(axes, [record for record in own if record.model == model])
+            axes.set_title(model, fontsize=9)
+            # One scale for all, so that models can be compared.
+            axes.set(xlim=(-3, 100), ylim=(0, 1.05 * max(record.value for record in own)))
+            axes.set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
+            axes.label_outer()
+        handles: dict[str, Artist] = {}
+        for axes in panels:
+            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside right center",
+            frameon=False,
+            fontsize=8,
+        )
+    save_figure(figure, path)
+
+
+def draw_panel(axes: Axes, records: Sequence[ResultRecord]) -> None:
+    """Draw one model: a line and a band over seeds per mode."""
+    for index, mode in enumerate(MODES):
+        values: dict[float, list[float]] = {}
+        for record in records:
+            if record.protocol["mode"] == mode:
+                values.setdefault(100 * record.protocol["rate"], []).append(record.value)
+        if not values:
+            continue
+        rates = sorted(values)
+        means = [sum(values[rate]) / len(values[rate]) for rate in rates]
+        axes.plot(
+            rates,
+            means,
+            color=COLORS[index],
+            marker=MARKERS[index],
+            markersize=4,
+            linewidth=1.2,
+            label=LABELS[mode],
+        )
+        lows, highs = [min(values[rate]) for rate in rates], [max(values[rate]) for rate in rates]
+        axes.fill_between(rates, lows, highs, color=COLORS[index], alpha=0.15, linewidth=0)
+    axes.set_xlabel("tokens taken away (%)")

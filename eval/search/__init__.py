@@ -1,0 +1,1 @@
+"""Nearest references: exactly by cosine, and by alignment programs."""

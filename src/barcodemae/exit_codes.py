@@ -1,0 +1,41 @@
+"""What happens in a program becomes an exit code; used by every command of this project.
+
+In: a typer application. Out: 0 done, 2 wrong usage, bad input or a machine that cannot (disk full,
+file missing), said in one line; anything else is a bug and keeps its traceback (exit code 1).
+Guarded by tests/barcodemae/test_exit_codes.py.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from transformers.utils.logging import disable_progress_bar
+
+from barcodemae.errors import BarcodeMAEError
+
+
+def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
+    """Run one command of `app` and turn what happens into an exit code.
+
+    Args:
+        app: The commands.
+        argv: Arguments without the program name; `sys.argv[1:]` if None.
+
+    Returns:
+        The exit code.
+    """
+    # transformers draws a bar for every file it reads or writes; commands show their own.
+    disable_progress_bar()
+    try:
+        app(args=list(sys.argv[1:] if argv is None else argv))
+    except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage
+        return int(stop.code or 0)
+    except BrokenPipeError:
+        # The reader of our output left (`| head`); closing quietly is what Unix tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (BarcodeMAEError, OSError) as error:
+        typer.echo(f"barcodemae: error: {error}", err=True)
+        return 2
+    return 0

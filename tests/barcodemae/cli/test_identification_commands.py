@@ -1,0 +1,200 @@
+import gzip
+import json
+import random
+
+import pytest
+
+from barcodemae import cli
+from barcodemae.eval.identify import units
+
+
+def mutate(sequence, rate, generator):
+    letters = [generator.choice("ACGT") if generator.random() < rate else b for b in sequence]
+    return "".join(letters)
+
+
+@pytest.fixture(scope="module")
+def lineages():
+    """Six genera of four species with four barcodes of 160 bp each."""
+    generator = random.Random(2)
+    rows = []
+    for genus in range(6):
+        root = "".join(generator.choices("ACGT", (20, 8, 17, 55), k=160))
+        for species in range(4):
+            parent = mutate(root, 0.1, generator)
+            lineage = f"k__Animalia; p__Arthropoda; c__Insecta; o__Order; f__Family{genus // 2}; "
+            lineage += f"g__Genus{genus}; s__Genus{genus} sp{species}"
+            rows += [
+                (f"R{genus}{species}{copy}", mutate(parent, 0.01, generator), lineage)
+                for copy in range(4)
+            ]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, lineages):
+    """FASTA and QIIME 2 taxonomy."""
+    folder = tmp_path_factory.mktemp("reference")
+    fasta, taxonomy = folder / "refs.fasta", folder / "taxonomy.tsv"
+    fasta.write_text("".join(f">{name}\n{text}\n" for name, text, _ in lineages))
+    lines = "".join(f"{name}\t{lineage}\n" for name, _, lineage in lineages)
+    taxonomy.write_text(f"Feature ID\tTaxon\n{lines}")
+    return fasta, taxonomy
+
+
+@pytest.fixture(scope="module")
+def lib(tmp_path_factory, reference):
+    """An indexed library."""
+    output = tmp_path_factory.mktemp("lib") / "lib"
+    fasta, taxonomy = reference
+    command = ["index", str(fasta), "--taxonomy", str(taxonomy), "-o", str(output), "-m", "kmer:4"]
+    assert cli.main(command) == 0
+    return output
+
+
+@pytest.fixture
+def queries(tmp_path, lineages):
+    """Every fourth reference, and two records that cannot be identified."""
+    path = tmp_path / "queries.fasta"
+    lines = [f">q{name} words\n{text}\n" for name, text, _ in lineages[::4]]
+    path.write_text("".join([*lines, ">protein\nMKLVEEFF\n", ">tiny\nACGT\n"]))
+    return path
+
+
+def identify(queries, lib, output, *more):
+    command = ["identify", str(queries), "-r", str(lib), "-o", str(output), "-m", "kmer:4", *more]
+    return cli.main(command)
+
+
+def test_a_source_is_prepared_indexed_and_calibrated_on_itself(lib, lineages):
+    assert {path.name for path in lib.iterdir()} == {
+        "vectors.npy",
+        "lineage.arrow",
+        "hashes.npy",
+        "strand.npy",
+        "calibration.json",
+        "library.json",
+    }
+    found = json.loads((lib / "library.json").read_text())
+    assert found["references"] == len({text for _, text, _ in lineages})
+    assert found["reference"]["name"] == "refs"
+    details = json.loads((lib / "calibration.json").read_text())["details"]
+    assert details["held_out"] == "references, left out"
+
+
+def test_every_query_is_a_row_or_a_rejected_one(queries, lib, tmp_path, capsys):
+    output = tmp_path / "out.tsv"
+    assert identify(queries, lib, output, "--threshold", "0.3") == 0
+    header, *lines = output.read_text().splitlines()
+    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert len(rows) == 24
+    assert all(row["flags"].split(",")[-1] == "exact_match" for row in rows)
+    assert all(row["id"] == f"q{row['nearest_reference']}" for row in rows)
+    assert sum(row["species"].startswith("Genus") for row in rows) > 20
+    rejected = (tmp_path / "out.rejected.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[1] for line in rejected] == ["protein", "tiny"]
+    assert "26 records: 24 identified, 2 rejected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "sintax", "qiime2"])
+def test_formats_go_to_stdout_and_to_compressed_files_alike(
+    queries, lib, tmp_path, output_format, capsys
+):
+    output = tmp_path / "out.gz"
+    assert identify(queries, lib, output, "--format", output_format) == 0
+    capsys.readouterr()
+    assert identify(queries, lib, "-", "--format", output_format) == 0
+    said = capsys.readouterr()
+    assert said.out == gzip.decompress(output.read_bytes()).decode()
+    assert "not identified: record 25\tprotein" in said.err
+
+
+def test_verified_rows_carry_identity(queries, lib, tmp_path):
+    output = tmp_path / "out.jsonl"
+    assert identify(queries, lib, output, "--verify", "--format", "jsonl") == 0
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert all(row["identity"] == row["coverage"] == 1.0 for row in rows)
+
+
+def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path):
+    output = tmp_path / "out.tsv"
+    assert identify(queries, lib, output, "--resume") == 0
+    first = output.read_bytes()
+    assert identify(queries, lib, output) == 0
+    assert output.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["-m", "kmer:3"], "was indexed with kmer:4"),
+        (["--format", "xml"], "format 'xml'"),
+        (["--threshold", "2"], "threshold is a probability"),
+        (["--strand", "minus"], "strand 'minus'"),
+        (["-o", "-", "--resume"], "--resume needs a file"),
+        (["--threads", "-1"], "at least one thread"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(queries, lib, tmp_path, more, words, capsys):
+    assert identify(queries, lib, tmp_path / "out.tsv", *more) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_the_default_threshold_is_that_of_the_library_code():
+    from inspect import signature
+
+    from barcodemae.cli.identification import identify as command
+    from barcodemae.eval.identify.identification import DEFAULT_THRESHOLD
+
+    assert signature(command).parameters["threshold"].default.default == DEFAULT_THRESHOLD
+
+
+def test_a_library_is_not_replaced_unasked(reference, lib, capsys):
+    command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
+    assert cli.main([*command, "-o", str(lib)]) == 2
+    assert "holds a library already; --overwrite replaces it" in capsys.readouterr().err
+
+
+def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(units, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    output, page = tmp_path / "units.tsv", tmp_path / "map.html"
+    command = ["cluster", str(reference[0]), "-o", str(output), "-m", "kmer:4"]
+    assert cli.main([*command, "--identity", "96", "--map", str(page)]) == 0
+    header, *lines = output.read_text().splitlines()
+    assert header.split("\t")[:4] == ["id", "unit", "size", "representative"]
+    assert len(lines) == 96
+    assert len({line.split("\t")[1] for line in lines}) in range(20, 29)  # 24 species
+    assert "R000" in page.read_text()
+    assert "96 barcodes in" in capsys.readouterr().err
+    assert cli.main([*command, "--map", str(tmp_path / "map.pdf")]) == 2
+
+
+def test_a_faiss_index_gives_the_same_names_on_a_small_library(reference, queries, lib, tmp_path):
+    pytest.importorskip("faiss")
+    fast = tmp_path / "fast"
+    command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
+    assert cli.main([*command, "-o", str(fast), "--engine", "faiss"]) == 0
+    exact, near = tmp_path / "exact.tsv", tmp_path / "near.tsv"
+    assert identify(queries, lib, exact) == 0
+    assert identify(queries, fast, near, "--engine", "faiss") == 0
+    assert near.read_bytes() == exact.read_bytes()
+
+
+def test_what_a_truncated_archive_holds_is_identified_and_the_cut_is_told(
+    queries, lib, tmp_path, capsys
+):
+    packed, output, whole = (tmp_path / name for name in ("q.fasta.gz", "out.tsv", "whole.tsv"))
+    # Members of one record each: the cut leaves 22 of them.
+    members = [gzip.compress(f">{part}".encode()) for part in queries.read_text().split(">")[1:]]
+    packed.write_bytes(b"".join(members[:22]) + members[22][:20])
+    assert identify(packed, lib, output) == 0
+    assert "1 rejected, see" in capsys.readouterr().err
+    assert identify(queries, lib, whole) == 0
+    lines = output.read_text().splitlines()
+    assert lines == whole.read_text().splitlines()[: len(lines)]
+    _, rejected = (tmp_path / "out.rejected.tsv").read_text().splitlines()
+    assert rejected.startswith("22\t")
+    assert "cut off or damaged" in rejected
+    assert len(lines) - 1 + 1 == 22

@@ -1,0 +1,83 @@
+"""The model that comes with the package: small, complete, and with a history that is its own."""
+
+import json
+
+import numpy as np
+import pytest
+
+from barcodemae.default_model import BUNDLED_FOLDER
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.identify.reference.library import SAME_VECTOR
+from barcodemae.eval.report.records import read_records
+from barcodemae.eval.search.reference_search import unit_length
+
+
+LARGEST_MB = 30
+BARCODE = "AACATTATATTTTATTTTTGGAGCTTGAGCAGGAATAGTAGGAACTTCTTTAAGTATTTTAATTCGTGCTGAATTAGGACATCC"
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_embedder("default")
+
+
+def test_it_is_small_and_in_safetensors():
+    files = [path for path in BUNDLED_FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < LARGEST_MB * 1e6
+    assert not [path for path in files if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
+
+
+def test_a_changed_letter_moves_an_embedding_less_than_another_barcode_does(default):
+    changed = BARCODE[:40] + "C" + BARCODE[41:]
+    other = "".join(reversed(BARCODE))
+    vectors = default.embed([BARCODE, changed, other])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def random_barcodes(number):
+    generator = np.random.default_rng(0)
+    return ["".join(generator.choice(list("ACGT"), 648 + 6 * (i % 3))) for i in range(number)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(dtype):
+    barcodes = random_barcodes(24)
+    expected = load_embedder("default", dtype=dtype, batch_size=1).embed(barcodes)
+    for batch_size in (3, 64):
+        found = load_embedder("default", dtype=dtype, batch_size=batch_size).embed(barcodes)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_number_format_changes_an_embedding_less_than_a_library_allows(default):
+    barcodes = random_barcodes(24)
+    exact, rounded = (
+        unit_length(embedder.embed(barcodes))
+        for embedder in (default, load_embedder("default", dtype="bfloat16"))
+    )
+    assert (1 - np.einsum("nd,nd->n", exact, rounded)).max() < SAME_VECTOR
+
+
+def test_its_records_were_measured_on_these_weights(default):
+    records = [
+        record
+        for path in (BUNDLED_FOLDER / "results").glob("*.json")
+        for record in read_records(path)
+    ]
+    own = [record for record in records if record.weights == default.fingerprint]
+    assert {(record.probe, record.metric) for record in own} >= {
+        ("1nn", "accuracy"),
+        ("zsc", "ami"),
+    }
+    assert all(
+        record.protocol["queries"] == "test_unseen" for record in own if record.probe == "1nn"
+    )
+
+
+def test_its_settings_and_history_belong_together_and_name_no_machine():
+    settings = json.loads((BUNDLED_FOLDER / "settings.json").read_text())
+    history = json.loads((BUNDLED_FOLDER / "history.json").read_text())
+    assert settings["recipe"] == "bundled"
+    assert "/" not in settings["data"] + settings["output"]
+    last = [record for record in history if "epoch" in record][-1]
+    assert last["epoch"] == pytest.approx(settings["epochs"], abs=0.01)

@@ -1,0 +1,58 @@
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.vector_files import open_vectors
+
+
+IDS = ["a;size=3", "b|c", "a;size=3"]
+VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+
+
+def write(path):
+    with open_vectors(str(path)) as writer:
+        writer.write(IDS[:2], VECTORS[:2])
+        writer.write(IDS[2:], VECTORS[2:])
+
+
+def test_parquet_holds_fixed_size_lists(tmp_path):
+    write(tmp_path / "v.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "v.parquet")
+    assert str(table.schema.field("embedding").type).startswith("fixed_size_list<element: float")
+    assert table["id"].to_pylist() == IDS
+    np.testing.assert_array_equal(np.array(table["embedding"].to_pylist(), np.float32), VECTORS)
+
+
+def test_numpy_has_its_ids_beside_it(tmp_path):
+    write(tmp_path / "v.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), VECTORS)
+    assert (tmp_path / "v.ids.txt").read_text().splitlines() == IDS
+
+
+def test_text_brings_every_float_back_exactly(tmp_path):
+    write(tmp_path / "v.tsv")
+    lines = [line.split("\t") for line in (tmp_path / "v.tsv").read_text().splitlines()]
+    assert [line[0] for line in lines] == IDS
+    np.testing.assert_array_equal(np.array([line[1:] for line in lines], np.float32), VECTORS)
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v.npy", "v.tsv"])
+def test_an_interrupted_run_leaves_the_old_file_and_nothing_else(tmp_path, name):
+    (tmp_path / name).write_text("old")
+
+    def fail():
+        with open_vectors(str(tmp_path / name)) as writer:
+            writer.write(IDS, VECTORS)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "old"
+
+
+@pytest.mark.parametrize(("name", "words"), [("v.txt", "suffix"), ("no/v.npy", "does not exist")])
+def test_names_that_cannot_work_are_refused_at_once(tmp_path, name, words):
+    with pytest.raises(SettingsError, match=words):
+        write(tmp_path / name)

@@ -1,0 +1,203 @@
+import random
+import re
+
+import edlib
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from barcodemae.eval.identify.judge.alignment import (
+    ANY_BASE,
+    Alignment,
+    align,
+    align_neighbors,
+    find_path,
+    one_per_species,
+    read_path,
+)
+from barcodemae.eval.identify.judge.ungapped import find_overlap
+from barcodemae.eval.search.reference_search import Neighborhood
+
+
+STEP = re.compile(r"(\d+)([=XID])")
+BARCODE = "".join(random.Random(5).choices("ACGT", k=120))
+
+
+def test_equal_sequences_agree_fully():
+    found = align(BARCODE, BARCODE)
+    assert (found.identity, found.coverage) == (1.0, 1.0)
+
+
+def test_substitutions_lower_identity_by_their_share():
+    changed = ["A" if i % 30 == 0 and b != "A" else b for i, b in enumerate(BARCODE)]
+    num_changed = sum(a != b for a, b in zip(changed, BARCODE, strict=True))
+    assert num_changed >= 2
+    assert align("".join(changed), BARCODE).identity == pytest.approx(1 - num_changed / 120)
+
+
+def test_a_part_is_identical_and_fully_covered():
+    found = align(BARCODE[30:90], BARCODE)
+    assert (found.identity, found.coverage) == (1.0, 1.0)
+
+
+def test_a_longer_query_is_covered_in_part():
+    found = align(BARCODE, BARCODE[30:90])
+    assert found.identity == 1.0
+    assert found.coverage == pytest.approx(0.5)
+
+
+def test_an_overhanging_end_is_not_an_error_but_lowers_coverage():
+    found = align("G" * 15 + BARCODE[:60], BARCODE)
+    assert found.identity > 0.97
+    assert found.coverage == pytest.approx(60 / 75, abs=0.03)
+
+
+def test_n_agrees_with_every_base():
+    assert align(BARCODE[:50] + "N" + BARCODE[51:], BARCODE).identity == 1.0
+
+
+def test_candidates_are_one_per_species_and_unnamed_ones_each_for_itself():
+    rows = np.array([[4, 5, 6, 7, -1]])
+    species = np.array([[0, 0, -1, -1, -1]], np.int32)
+    np.testing.assert_array_equal(one_per_species(rows, species, 4), [[0, 2, 3, -1]])
+    np.testing.assert_array_equal(one_per_species(rows, species, 2), [[0, 2]])
+
+
+@given(st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 2)), min_size=1, max_size=12))
+def test_the_first_of_each_species_is_chosen_in_order(pairs):
+    seen = {}
+    for place, (row, name) in enumerate(pairs):
+        if row >= 0:
+            seen.setdefault((name, row if name == -1 else None), place)
+    rows, species = (np.array([part]) for part in zip(*pairs, strict=True))
+    expected = (list(seen.values()) + [-1] * 4)[:4]
+    np.testing.assert_array_equal(one_per_species(rows, species, 4), [expected])
+
+
+def aligned(barcodes, cosines):
+    """Align the barcode with references of different species, and one that does not exist."""
+    rows = np.array([[*range(len(barcodes)), -1]])
+    found = Neighborhood(rows, np.array([[*cosines, -np.inf]]))
+    species = np.arange(len(barcodes), dtype=np.int32)
+    return align_neighbors([BARCODE], found, species, barcodes.__getitem__)
+
+
+def changed(place):
+    return BARCODE[:place] + ("A" if BARCODE[place] != "A" else "C") + BARCODE[place + 1 :]
+
+
+def test_candidates_are_ordered_by_alignment_and_absent_ones_come_last():
+    far = "".join(random.Random(6).choices("ACGT", k=120))
+    found = aligned([far, BARCODE], [0.9, 0.8])
+    np.testing.assert_array_equal(found.rows[0, :3], [1, 0, -1])
+    assert found.identity[0, 0] == 1.0
+    assert np.isneginf(found.score[0, 2])
+
+
+def test_a_short_overlap_does_not_win_by_its_identity():
+    found = aligned([BARCODE[:20], changed(60)], [0.9, 0.9])
+    np.testing.assert_array_equal(found.rows[0, :2], [1, 0])
+
+
+def test_of_equal_alignments_the_nearer_embedding_wins():
+    found = aligned([changed(30), changed(60)], [0.8, 0.9])
+    np.testing.assert_array_equal(found.rows[0, :2], [1, 0])
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_identity_and_coverage_are_those_of_the_columns(seed, is_swapped):
+    rng = np.random.default_rng(seed)
+    inside = [
+        rng.choice([base, "", rng.choice(list("ACGT")), base + "T"], p=[0.85, 0.05, 0.05, 0.05])
+        for base in BARCODE[20:90]
+    ]
+    shorter = BARCODE[10:20] + "".join(inside) + BARCODE[90:105]  # its ends do not hang over
+    query, reference = (BARCODE, shorter) if is_swapped else (shorter, BARCODE)
+    inner, outer = sorted((query, reference), key=len)
+    path = find_path(inner, outer, None)
+    columns = "".join(kind * int(length) for length, kind in STEP.findall(path["cigar"]))
+    found = read_path(path, query, is_swapped)
+    assert found.identity == columns.count("=") / len(columns)
+    in_query = len(columns) - columns.count("I" if is_swapped else "D")
+    assert found.coverage == in_query / len(query)
+
+
+def by_path_alone(query, reference):
+    """Align without a look at what lies on each other without gaps."""
+    inner, outer = sorted((query, reference), key=len)
+    is_swapped = len(query) > len(reference)
+    return read_path(find_path(inner, outer, None), query, is_swapped)
+
+
+def fewest_errors(inner, outer):
+    """Edit distance of `inner` to the nearest part of `outer`, by the whole table."""
+    above = [0] * (len(outer) + 1)
+    for number, letter in enumerate(inner, start=1):
+        line = [number]
+        for place, other in enumerate(outer, start=1):
+            pair = {letter, other}
+            agrees = len(pair) == 1 or ("N" in pair and pair & set("ACGT"))
+            line.append(min(above[place] + 1, line[-1] + 1, above[place - 1] + (not agrees)))
+        above = line
+    return min(above)
+
+
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from(["", "A", "N", "R", "CT", "NNN"])), max_size=6
+)
+
+
+@st.composite
+def related(draw):
+    """Two sequences that are changed parts of one, or have nothing in common."""
+    origin = draw(st.text("ACGT", min_size=1, max_size=70))
+    pair = []
+    for _ in range(2):
+        start = draw(st.integers(0, len(origin) - 1))
+        end = draw(st.integers(start + 1, len(origin)))
+        letters = list(draw(st.sampled_from([origin, origin[start:end], "TTAGC" + origin[start:]])))
+        for place, change in draw(CHANGES):
+            letters[int(place * (len(letters) - 1))] = change
+        pair.append("".join(letters) or "N")
+    return pair
+
+
+@settings(deadline=None, max_examples=300)
+@given(related())
+@example(["N", "ACGT"])
+@example(["ACGTACGTACGTR" + "N" * 20, "NNACGTACGTACGTN"])
+@example([BARCODE[:40] + "A" * 9 + BARCODE[40:], BARCODE])
+def test_alignments_are_those_of_the_path_but_for_ties(pair):
+    query, reference = pair
+    inner, outer = sorted(pair, key=len)
+    found, overlap = align(query, reference), find_overlap(inner, outer)
+    assert 0 <= found.identity <= 1
+    assert 0 <= found.coverage <= 1
+    fewest = fewest_errors(inner, outer)
+    assert (
+        edlib.align(inner, outer, mode="HW", additionalEqualities=ANY_BASE)["editDistance"]
+        == fewest
+    )
+    if overlap is not None and overlap.num_errors == fewest and inner not in outer:
+        identity = overlap.num_equal / overlap.num_columns
+        assert found == Alignment(identity, overlap.num_columns / len(query))
+    elif inner not in outer:
+        assert overlap is None or overlap.num_errors > fewest
+        assert found == by_path_alone(query, reference)
+
+
+def test_of_equally_good_alignments_the_one_without_gaps_is_preferred():
+    # Two substitutions, or a base lost and another gained: edlib takes the second.
+    query = BARCODE[:60] + "CA" + BARCODE[62:]
+    reference = BARCODE[:60] + "AG" + BARCODE[62:]
+    assert "I" in find_path(query, reference, None)["cigar"]
+    assert align(query, reference) == Alignment(118 / 120, 1.0)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_ends_that_hang_over_without_a_gap_are_cut_off(swap):
+    pair = (BARCODE[:100], BARCODE[15:115])
+    found = align(*(pair[::-1] if swap else pair))
+    assert found == Alignment(1.0, 0.85)

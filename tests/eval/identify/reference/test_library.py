@@ -1,0 +1,100 @@
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from barcodemae.dataset import RANKS, dataset_hash
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.eval.search.reference_search import unit_length
+
+
+def test_a_library_holds_the_references_in_order(library, rows, embedder):
+    train = [row for row in rows if row["split"] == "train"]
+    assert len(library) == len(train)
+    assert [library.ids[row] for row in range(len(library))] == [r["processid"] for r in train]
+    assert library.barcodes[7] == train[7]["dna_barcode"]
+    vectors = unit_length(embedder.embed([row["dna_barcode"] for row in train]))
+    np.testing.assert_array_equal(library.vectors, vectors)
+    genus = RANKS.index("genus")
+    names = [library.taxon(genus, code) for code in library.codes[:, genus]]
+    assert names == [row["genus"] for row in train]
+    assert library.taxon(RANKS.index("subfamily"), library.codes[0, 4]) is None
+
+
+def test_a_library_says_what_made_it(library, reference_data):
+    found = library.description
+    assert found["model"] == {"name": "kmer:4", "weights": "kmer:4", "dtype": "float32"}
+    assert found["reference"]["hash"] == dataset_hash(reference_data)
+    assert found["references"] == 120
+    assert found["dimensions"] == 256
+    assert found["is_coding"] is False  # simulated without regard to codons
+
+
+def test_another_model_is_refused(library):
+    with pytest.raises(SettingsError, match=r"indexed with kmer:4 .* not with kmer:3"):
+        library.check_model(OffsetEmbedder(KmerCounts(3), 1))
+
+
+def test_the_same_weights_with_other_vectors_are_refused(library):
+    class Reversed(KmerCounts):
+        def embed(self, sequences, *, progress=False):
+            return super().embed(sequences)[:, ::-1]
+
+    with pytest.raises(SettingsError, match="no longer gives the vectors"):
+        library.check_model(OffsetEmbedder(Reversed(4), 1))
+
+
+def test_an_identical_barcode_is_found_and_a_similar_one_is_not(library):
+    text = library.barcodes[11]
+    other = ("A" if text[0] != "A" else "C") + text[1:]
+    assert library.find_identical([other, text, "ACGT"]) == [None, 11, None]
+
+
+def test_a_folder_that_is_no_library_or_damaged_is_refused(tmp_path, library_folder):
+    with pytest.raises(DataError, match="is not a reference library"):
+        ReferenceLibrary(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(library_folder, copy)
+    (copy / "lineage.arrow").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="damaged library"):
+        ReferenceLibrary(copy)
+    shutil.copy(library_folder / "lineage.arrow", copy)
+    np.save(copy / "hashes.npy", np.zeros(3, np.uint64))
+    with pytest.raises(DataError, match="differ in length"):
+        ReferenceLibrary(copy)
+    description = json.loads((copy / "library.json").read_text())
+    (copy / "library.json").write_text(json.dumps(description | {"format_version": 0}))
+    with pytest.raises(DataError, match="another version"):
+        ReferenceLibrary(copy)
+
+
+def test_an_engine_the_library_was_not_made_for_is_refused(library):
+    pytest.importorskip("faiss")
+    with pytest.raises(SettingsError, match="index with --engine faiss"):
+        library.engine("faiss")
+    with pytest.raises(SettingsError, match="not one of exact, faiss"):
+        library.engine("annoy")
+
+
+def test_unreadable_and_unnamed_references_are_left_out_and_counted(tmp_path, embedder):
+    data = tmp_path / "data"
+    data.mkdir()
+    table = [("a", "ACGTACGT", "G"), ("b", "NNNN", "G"), ("c", "ACGTAAAA", None)]
+    columns = zip(*table, strict=True)
+    names = ("processid", "dna_barcode", "genus")
+    found = dict(zip(names, map(list, columns), strict=True)) | {"split": ["train"] * 3}
+    pyarrow.parquet.write_table(pa.table(found), data / "part.parquet")
+    description = write_library(data, tmp_path, embedder, splits=("train",))
+    assert description["references"] == 1
+    assert description["references_unreadable"] == 1
+    assert description["references_unnamed"] == 1
+    pyarrow.parquet.write_table(pa.table(found).slice(1), data / "part.parquet")
+    with pytest.raises(DataError, match="no reference can be used"):
+        write_library(data, tmp_path, embedder, splits=("train",))

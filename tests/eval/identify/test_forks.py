@@ -1,0 +1,95 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from barcodemae.errors import BarcodeMAEError, DataError, WorkerError
+from barcodemae.eval.identify.forks import Forks, can_fork
+
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are not copied here")
+
+
+def test_results_come_from_other_processes_and_as_many_as_asked_for():
+    with Forks(lambda item: (time.sleep(0.05), os.getpid(), item)[1:], 2) as work:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(work, range(8)))
+        assert [item for _, item in found] == list(range(8))
+        assert len({process for process, _ in found} - {os.getpid()}) == 2
+
+
+def test_a_copy_has_what_this_process_had_even_what_cannot_be_sent():
+    lock = threading.Lock()
+    with Forks(lambda item: (lock.locked(), item), 1) as work:
+        assert work("x") == (False, "x")
+
+
+class Strange(Exception):
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def fail(item):
+    if item == "data":
+        raise DataError("file", "no barcode", 7)
+    raise Strange("this", item)
+
+
+def test_what_is_raised_there_is_raised_here_and_the_copy_goes_on():
+    with Forks(fail, 1) as work:
+        with pytest.raises(BarcodeMAEError, match="file, line 7: no barcode"):
+            work("data")
+        with pytest.raises(RuntimeError, match="this and that"):  # cannot be sent as it is
+            work("that")
+
+
+def test_a_copy_that_is_killed_is_reported():
+    with (
+        Forks(lambda item: os.kill(os.getpid(), signal.SIGKILL), 1) as work,
+        pytest.raises(WorkerError, match="ended before it was done"),
+    ):
+        work(0)
+
+
+def test_copies_end_with_their_block():
+    with Forks(lambda _: os.getpid(), 3) as work:
+        processes = [work(0) for _ in range(3)]
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+PARENT = """
+import os, time
+from barcodemae.eval.identify.forks import Forks
+with Forks(lambda _: os.getpid(), 2) as work:
+    print(work(0), work(0), flush=True)
+    time.sleep(60)
+"""
+
+
+def is_running(process):
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_copies_end_with_a_parent_that_is_killed():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        copies = [int(process) for process in parent.stdout.readline().split()]
+        assert all(map(is_running, copies))
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, copies)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, copies))

@@ -1,0 +1,210 @@
+import gzip
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify import resumable
+from barcodemae.eval.identify import stream as stream_module
+from barcodemae.eval.identify.forks import Forks, can_fork
+from barcodemae.eval.identify.formats import FORMATS
+from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
+from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.resumable import FileSink
+from barcodemae.eval.identify.stream import identify_stream
+from barcodemae.raw_fasta import read_any_records
+
+
+SETTINGS = {"library": "x"}
+
+
+@pytest.fixture
+def identifier(library, embedder):
+    return Identifier(library, embedder, IdentifyOptions())
+
+
+@pytest.fixture
+def queries(tmp_path, rows):
+    """Sixty records, some of them unusable."""
+    generator = random.Random(0)
+    lines = []
+    for number in range(60):
+        text = generator.choice(rows)["dna_barcode"] if number % 7 else "PROTEIN"
+        lines.append(f">q{number};size=2 words\n{text}\n")
+    path = tmp_path / "queries.fasta"
+    path.write_text("".join(lines))
+    return path
+
+
+def run(identifier, queries, output, *, resume=False, threads=1, forks=False):
+    sink = FileSink(output, FORMATS["tsv"].header, SETTINGS, resume=resume)
+    records = read_any_records(queries)
+    identify_stream(identifier, records, FORMATS["tsv"], sink, threads=threads, forks=forks)
+    return output.read_bytes(), output.with_name(output.stem + ".rejected.tsv").read_bytes()
+
+
+def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream_module, "UNIT", 7)
+    table, rejected = run(identifier, queries, tmp_path / "out.tsv", threads=3)
+    ids = [line.split("\t")[0] for line in table.decode().splitlines()[1:]]
+    assert ids == [f"q{number};size=2" for number in range(60) if number % 7]
+    numbers = [line.split("\t")[0] for line in rejected.decode().splitlines()[1:]]
+    assert numbers == [str(number + 1) for number in range(60) if number % 7 == 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_batch_size_and_threads_change_nothing(
+    tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch, dtype
+):
+    monkeypatch.setattr(stream_module, "UNIT", 16)
+    folder = tmp_path / "model"
+    tiny_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    lib = tmp_path / "lib"
+    lib.mkdir()
+    embedder = OffsetEmbedder(load_embedder(folder, dtype=dtype), 1)
+    build_library(reference_data, lib, embedder, LibraryPlan())
+    outcomes = set()
+    in_threads = [(64, 1, False), (3, 1, False), (64, 4, False), (1, 2, False)]
+    for batch_size, threads, forks in [*in_threads, (9, 3, True)]:
+        model = load_embedder(folder, batch_size=batch_size, dtype=dtype)
+        options = IdentifyOptions(threshold=0.1)
+        identifier = Identifier(ReferenceLibrary(lib), OffsetEmbedder(model, 1), options)
+        output = tmp_path / "out.tsv"
+        outcomes.add(run(identifier, queries, output, threads=threads, forks=forks))
+    assert len(outcomes) == 1
+
+
+def test_a_run_killed_anywhere_and_continued_gives_the_same(
+    identifier, queries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "UNIT", 5)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    expected = run(identifier, queries, tmp_path / "whole.tsv")
+
+    class Killed(Exception):
+        pass
+
+    for survived in (0, 1, 6, 11):
+        output = tmp_path / f"killed{survived}.tsv"
+        units = [0]
+
+        def identify(records, units=units, survived=survived):
+            if units[0] == survived:
+                raise Killed
+            units[0] += 1
+            return Identifier.identify(identifier, records)
+
+        monkeypatch.setattr(identifier, "identify", identify)
+        with pytest.raises(Killed):
+            run(identifier, queries, output)
+        monkeypatch.undo()
+        monkeypatch.setattr(stream_module, "UNIT", 5)
+        monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+        assert run(identifier, queries, output, resume=True) == expected
+
+
+def test_copies_of_the_process_work_unless_the_model_is_on_a_gpu(
+    identifier, queries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "UNIT", 7)
+    expected = run(identifier, queries, tmp_path / "out.tsv")
+    processes = []
+    monkeypatch.setattr(
+        stream_module, "Forks", lambda work, count: processes.append(count) or Forks(work, count)
+    )
+    assert run(identifier, queries, tmp_path / "out.tsv", threads=2, forks=True) == expected
+    assert processes == ([2] if can_fork() else [])
+    on_gpu = SimpleNamespace(model=SimpleNamespace(device=torch.device("cuda")))
+    assert not stream_module.can_copy(on_gpu)
+
+
+def test_other_records_are_not_continued(identifier, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    output = tmp_path / "out.tsv"
+    sink = FileSink(output, "", SETTINGS, resume=False)
+    sink.append(["a line\n"], [], 3, "digest of other records")
+    sink.close()
+    with pytest.raises(SettingsError, match="first 3 records are not those"):
+        run(identifier, queries, output, resume=True)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=200),
+    st.text("ACGTN-acgtu", max_size=300).map(str.encode),
+    st.sampled_from([b"\r\n", b">", b"\n>", b"\n\n", b"\x00", b"ACGT" * 60, b">x\n", b"\xff\xfe"]),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(pieces=st.lists(PIECES, max_size=12))
+def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
+    content = b">first\n" + b"".join(pieces)
+    path = tmp_path / "fuzz.fasta"
+    path.write_bytes(content)
+    num_records = sum(line.startswith(b">") for line in content.split(b"\n"))
+    sink = FileSink(tmp_path / "out.tsv", "header\n", SETTINGS, resume=False)
+    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    rows = (tmp_path / "out.tsv").read_bytes().count(b"\n") - 1
+    report = tmp_path / "out.rejected.tsv"
+    rejected = report.read_bytes().count(b"\n") - 1 if report.exists() else 0
+    assert rows + rejected == num_records == sink.progress.records
+
+
+def rows_and_rejected(identifier, path, folder):
+    sink = FileSink(folder / "out.tsv", "header\n", SETTINGS, resume=False)
+    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    report = folder / "out.rejected.tsv"
+    rejected = report.read_bytes().split(b"\n")[1:-1] if report.exists() else []
+    return (folder / "out.tsv").read_bytes().split(b"\n")[1:-1], rejected, sink.progress.records
+
+
+FASTQ_PIECES = st.one_of(
+    st.binary(max_size=100),
+    st.sampled_from([b"@", b"+", b"\n", b"@x\n", b"+\n", b"ACGT" * 50, b"I" * 200, b"\n@\n+\n"]),
+    st.just(b"\n@w\n" + b"ACGT" * 50 + b"\n+\n" + b"I" * 200 + b"\n"),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(pieces=st.lists(FASTQ_PIECES, max_size=12), cut=st.floats(0.3, 1))
+def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(
+    identifier, tmp_path, pieces, cut
+):
+    content = b"@first\n" + b"ACGT" * 50 + b"\n+\n" + b"I" * 200 + b"\n" + b"".join(pieces)
+    (tmp_path / "fuzz.fq").write_bytes(content)
+    packed = gzip.compress(content)
+    (tmp_path / "fuzz.fq.gz").write_bytes(packed[: max(int(cut * len(packed)), 60)])
+    for name in ("fuzz.fq", "fuzz.fq.gz"):
+        path = tmp_path / name
+        try:
+            found = list(read_any_records(path))
+        except DataError:  # nothing at all could be unpacked
+            assert path.suffix == ".gz"
+            continue
+        lines, rejected, num_records = rows_and_rejected(identifier, path, tmp_path)
+        assert len(lines) + len(rejected) == num_records == len(found)
+        assert sum(bool(record.problem) for record in found) <= len(rejected)
+
+
+def test_a_cut_archive_gives_its_whole_records_and_one_rejected(identifier, rows, tmp_path):
+    text = "".join(f"@q{n}\n{r['dna_barcode']}\n+\n{'I' * 200}\n" for n, r in enumerate(rows))
+    packed = gzip.compress(text.encode())
+    path = tmp_path / "cut.fq.gz"
+    path.write_bytes(packed[: int(0.9 * len(packed))])
+    lines, rejected, num_records = rows_and_rejected(identifier, path, tmp_path)
+    assert len(lines) > len(rows) / 2
+    assert len(rejected) == 1
+    assert len(lines) + 1 == num_records
+    assert b"cut off or damaged" in rejected[0]

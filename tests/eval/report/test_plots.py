@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.probe.map_plot import OTHER, MapSettings, draw_map, group_taxa
+from barcodemae.eval.report.figures import new_figure, save_figure
+from barcodemae.eval.report.leaderboard import build_table
+from barcodemae.eval.report.records import ResultRecord
+from barcodemae.eval.report.study_plot import plot_mask_study
+from barcodemae.eval.report.systems import Systems
+from barcodemae.eval.report.table_plot import plot_table
+
+
+def record(model, probe, metric, value, **changes):
+    return ResultRecord(
+        model=model, dataset="d", probe=probe, metric=metric, value=value, **changes
+    )
+
+
+def text_of(path):
+    """What an SVG says, its letters kept as text."""
+    return path.read_text()
+
+
+def test_the_table_figure_names_models_and_curves(tmp_path):
+    records = [
+        record("first model", "1nn", "accuracy", 60.0, low=58.0, high=62.0),
+        record("first model", "zsc", "ami", 80.0),
+        record("half measured", "1nn", "accuracy", 50.0),
+    ]
+    plot_table(build_table(records), tmp_path / "t.svg")
+    text = text_of(tmp_path / "t.svg")
+    assert "first model" in text
+    assert "half measured" not in text
+    assert all(f">{mean}<" in text for mean in range(10, 100, 10))
+    with pytest.raises(SettingsError, match="no row has both"):
+        plot_table(build_table(records[2:]), tmp_path / "t.svg")
+
+
+def test_nothing_of_the_table_figure_is_cut_off(tmp_path):
+    records = [
+        record(name, probe, metric, 60.0)
+        for name in ("short", "a model with a rather long name, plain mean")
+        for probe, metric in (("1nn", "accuracy"), ("zsc", "ami"))
+    ]
+    plot_table(build_table(records, Systems(ours=("short",))), tmp_path / "t.svg")
+    assert "short (ours)" in text_of(tmp_path / "t.svg")
+    plot_table(build_table(records), tmp_path / "t.png")
+    with Image.open(tmp_path / "t.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    edges = [pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]]
+    assert all((edge > 250).all() for edge in edges)
+
+
+def test_the_study_figure_has_a_panel_per_model_and_a_line_per_mode(tmp_path):
+    records = [
+        record(model, "mask-study", "accuracy", 90 * (1 - rate),
+               protocol={"mode": mode, "rate": rate, "rank": "genus"}, seed=0)
+        for model, modes in (("left", ("drop", "combined")), ("right", ("drop",)))
+        for mode in modes
+        for rate in (0.0, 0.5)
+    ]  # fmt: skip
+    plot_mask_study(records, tmp_path / "s.svg")
+    text = text_of(tmp_path / "s.svg")
+    for words in ("left", "right", "removed", "masked, all outputs", "1-NN genus accuracy"):
+        assert words in text
+    assert "visible outputs" not in text
+    with pytest.raises(SettingsError, match="no record of a masking study"):
+        plot_mask_study([], tmp_path / "s.svg")
+
+
+def test_every_panel_of_the_study_figure_shows_the_best_model_whole(tmp_path, monkeypatch):
+    records = [
+        record(model, "mask-study", "accuracy", value, seed=0,
+               protocol={"mode": "drop", "rate": rate, "rank": "genus"})
+        for model, value in (("weak", 5.0), ("strong", 90.0))
+        for rate in (0.0, 0.5)
+    ]  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(
+        "barcodemae.eval.report.study_plot.save_figure", lambda figure, path: drawn.append(figure)
+    )
+    plot_mask_study(records, tmp_path / "s.svg")
+    for axes in drawn[0].axes:
+        low, high = axes.get_ylim()
+        assert low == 0
+        assert 90 < high < 100
+
+
+def test_figures_refuse_other_formats(tmp_path):
+    figure, _ = new_figure(1, 1)
+    with pytest.raises(SettingsError, match=r"must be \.png, \.svg or \.pdf"):
+        save_figure(figure, tmp_path / "f.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rare_and_unknown_taxa_share_one_group():
+    taxa = ["common"] * 9 + [f"taxon{i}" for i in range(30)] + [None]
+    groups = group_taxa(taxa)
+    assert groups[:9] == ["common"] * 9
+    assert groups[-1] == OTHER
+    assert len(set(groups)) == 13
+
+
+@pytest.mark.usefixtures("quick_layout")
+def test_the_map_is_a_page_that_needs_nothing_else_and_a_picture(dataset_folder, tmp_path):
+    pytest.importorskip("plotly")
+    settings = MapSettings(
+        dataset=dataset_folder, splits=("test",), color="genus", num_neighbors=5, title="six-mers"
+    )
+    draw_map(KmerCounts(3), settings, tmp_path / "map.html")
+    page = (tmp_path / "map.html").read_text()
+    assert "six-mers, 32 barcodes" in page
+    assert "Genus0 (4)" in page
+    assert "species: Genus0 species1" in page
+    assert 'src="http' not in page
+    with Image.open(tmp_path / "map.png") as picture:
+        colors = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+    assert len(colors) > 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "error", "words"),
+    [
+        ({}, "map.png", SettingsError, "must end in .html"),
+        ({}, "no/map.html", SettingsError, "does not exist"),
+        ({"color": "tribe"}, "map.html", SettingsError, "rank 'tribe'"),
+        ({"splits": ("nowhere",)}, "map.html", DataError, "no rows in split"),
+    ],
+)
+def test_maps_that_cannot_be_drawn_are_refused(
+    dataset_folder, tmp_path, changes, name, error, words
+):
+    settings = MapSettings(
+        **{"dataset": dataset_folder, "splits": ("test",), "color": "genus"} | changes
+    )
+    with pytest.raises(error, match=words):
+        draw_map(KmerCounts(3), settings, tmp_path / name)

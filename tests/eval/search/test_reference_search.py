@@ -1,0 +1,167 @@
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from barcodemae.errors import SettingsError
+from barcodemae.eval.search import reference_search
+from barcodemae.eval.search.reference_search import (
+    ExactSearch,
+    FaissSearch,
+    build_faiss,
+    coarse_products,
+    largest_error,
+    products,
+    unit_length,
+)
+
+
+def random_units(count, seed, width=8):
+    vectors = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    return unit_length(vectors)
+
+
+def brute_force(references, queries, num_neighbors):
+    left, right = (v.astype(np.float64) for v in (queries, references))
+    left, right = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (left, right))
+    cosines = np.einsum("qd,rd->qr", left, right).round(12)
+    order = np.lexsort((np.broadcast_to(np.arange(len(references)), cosines.shape), -cosines))
+    return order[:, :num_neighbors], np.take_along_axis(cosines, order, 1)[:, :num_neighbors]
+
+
+@pytest.mark.parametrize("block", [3, 7, 1000])
+def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch, precision):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", block)
+    monkeypatch.setattr(reference_search, "QUERY_BLOCK", block)
+    references, queries = random_units(100, 0), random_units(20, 1)
+    found = ExactSearch(references).search(queries, 5)
+    rows, cosines = brute_force(references, queries, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monkeypatch, precision):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 700)
+    references, queries = random_units(1500, 0), random_units(20, 1)
+    found = ExactSearch(references).search(queries, 5)
+    rows, cosines = brute_force(references, queries, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+@pytest.fixture(params=["exact products", "coarse products"])
+def precision(request):
+    with coarse_products() if request.param == "coarse products" else nullcontext():
+        yield request.param
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 700))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit, num_references):
+    generator = np.random.default_rng(seed)
+    centre = random_units(1, seed, width=32)
+    near = unit_length(
+        (centre + 0.02 * generator.normal(size=(num_references, 32))).astype(np.float32)
+    )
+    references = near[generator.integers(num_references, size=num_references)]  # some are alike
+    found = ExactSearch(references).search(near[:3], limit)
+    rows, cosines = brute_force(references, near[:3], limit)
+    np.testing.assert_array_equal(found.rows[:, : rows.shape[1]], rows)
+    np.testing.assert_allclose(found.similarity[:, : rows.shape[1]], cosines, atol=1e-12)
+
+
+def test_products_are_off_by_no_more_than_allowed(precision):
+    references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
+    fast = products(torch.from_numpy(queries), torch.from_numpy(references)).numpy()
+    error = np.abs(fast - queries.astype(np.float64) @ references.T.astype(np.float64)).max()
+    assert error <= largest_error(64)
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert (error > 1e-5) == (precision == "coarse products")
+
+
+def test_coarse_products_end_with_their_block():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with pytest.raises(KeyError), coarse_products():
+        raise KeyError
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly(precision):
+    """Candidates hardly behind the last neighbour are not given up for their fast cosines."""
+    noise = np.random.default_rng(0).normal(size=(20, 256)).astype(np.float32)
+    references = unit_length(random_units(1, 1, width=256) + 1e-4 * noise)
+    found = ExactSearch(references).search(references, 5)
+    rows, _ = brute_force(references, references, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+
+
+def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch, precision):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 16)
+    same = np.repeat(random_units(1, 0), 80, axis=0)
+    references = np.concatenate([random_units(30, 1), same])
+    found = ExactSearch(references).search(same[:1], 4)
+    np.testing.assert_array_equal(found.rows, [[30, 31, 32, 33]])
+
+
+@pytest.mark.parametrize("most", [0, 40])
+def test_candidates_in_great_number_are_decided_among_on_the_way(monkeypatch, precision, most):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 48)
+    monkeypatch.setattr(reference_search, "MOST_CANDIDATES", most)
+    same = np.repeat(random_units(4, 0), 50, axis=0)
+    references = np.concatenate([random_units(60, 1), same])
+    found = ExactSearch(references).search(same[::20], 7)
+    rows, cosines = brute_force(references, same[::20], 7)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+def test_excluded_references_never_answer(precision):
+    references = random_units(10, 0)
+    search = ExactSearch(references, lambda which, block: np.eye(10, dtype=bool)[which, block])
+    found = search.search(references, 9)
+    assert all(row not in line for row, line in enumerate(found.rows.tolist()))
+    assert (found.rows >= 0).all()
+
+
+def test_missing_neighbours_are_marked():
+    found = ExactSearch(random_units(2, 0)).search(random_units(1, 1), 4)
+    assert sorted(found.rows[0].tolist()) == [-1, -1, 0, 1]
+    assert np.isneginf(found.similarity[0, 2:]).all()
+
+
+def test_wrong_width_and_damaged_queries_are_refused():
+    search = ExactSearch(random_units(4, 0))
+    with pytest.raises(SettingsError, match="8 dimensions, queries 5"):
+        search.search(random_units(1, 0, width=5), 1)
+    with pytest.raises(SettingsError, match="NaN"):
+        search.search(np.full((1, 8), np.nan, np.float32), 1)
+
+
+@pytest.mark.parametrize("flat_below", [10, 100_000])
+def test_faiss_candidates_are_ordered_exactly(flat_below, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(reference_search, "FLAT_BELOW", flat_below)
+    monkeypatch.setattr(reference_search, "PROBED_SHARE", 1)
+    references, queries = random_units(2000, 0), random_units(10, 1)
+    found = FaissSearch(references, build_faiss(references)).search(queries, 3)
+    exact = ExactSearch(references).search(queries, 3)
+    np.testing.assert_array_equal(found.rows, exact.rows)
+    np.testing.assert_array_equal(found.similarity, exact.similarity)
+
+
+def test_without_faiss_its_absence_is_explained(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    with pytest.raises(SettingsError, match=r"pip install 'barcodemae\[faiss\]'"):
+        build_faiss(random_units(3, 0))
+
+
+def test_without_onednn_the_same_neighbours_are_found(monkeypatch):
+    references, queries = random_units(100, 0), random_units(20, 1)
+    usual = ExactSearch(references).search(queries, 5)
+    monkeypatch.setattr(reference_search.torch.backends.mkldnn, "is_available", lambda: False)
+    found = ExactSearch(references).search(queries, 5)
+    np.testing.assert_array_equal(found.rows, usual.rows)
+    np.testing.assert_array_equal(found.similarity, usual.similarity)

@@ -1,0 +1,138 @@
+"""Any source is opened by what it holds, not by its name."""
+
+import gzip
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.training.data.sources import recognition as sources
+from barcodemae.training.data.sources.recognition import SourceOptions, local_path, open_source
+
+
+TABLE = b"processid,dna_barcode\nA,ACGT\n"
+FASTA = b">A\nACGT\n"
+
+
+def write_parquet(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "family"),
+    [
+        *((TABLE, "table"), (FASTA, "fasta")),
+        *((b"@A\nACGT\n+\nIIII\n", "fasta"), (gzip.compress(FASTA, mtime=0), "fasta")),
+        (gzip.compress(TABLE, mtime=0), "table"),
+    ],
+)
+def test_the_first_bytes_decide(tmp_path, content, family):
+    (tmp_path / "data").write_bytes(content)
+    source = open_source(str(tmp_path / "data"), SourceOptions())
+    assert source.format == family
+    assert [row["processid"] for batch in source.batches() for row in batch.table.to_pylist()] == [
+        "A"
+    ]
+
+
+def test_parquet_is_read_under_any_of_the_names(tmp_path):
+    path = write_parquet(
+        tmp_path / "data", bin_uri=["BOLD:X", "None"], nucleotides=["AC", "GT"], genus=["G ", "NA"]
+    )
+    source = open_source(str(path), SourceOptions())
+    (batch,) = source.batches()
+    rows = batch.table.to_pylist()
+    assert source.format == "parquet"
+    assert [row["dna_barcode"] for row in rows] == ["AC", "GT"]
+    assert [row["dna_bin"] for row in rows] == ["BOLD:X", None]
+    assert [row["genus"] for row in rows] == ["G", None]
+    assert [row["processid"] for row in rows] == ["data:1", "data:2"]
+    assert batch.places.tolist() == [1, 2]
+
+
+def test_parquet_cut_at_any_byte_is_an_error(tmp_path):
+    whole = write_parquet(tmp_path / "w", processid=["A"], dna_barcode=["ACGT"]).read_bytes()
+    for size in range(4, len(whole)):
+        (tmp_path / "t").write_bytes(whole[:size])
+        with pytest.raises(DataError, match="is damaged"):
+            list(open_source(str(tmp_path / "t"), SourceOptions()).batches())
+
+
+def test_an_empty_parquet_is_an_error(tmp_path):
+    empty = pa.array([], pa.string())
+    path = write_parquet(tmp_path / "t", processid=empty, dna_barcode=empty)
+    with pytest.raises(DataError, match="holds no rows"):
+        list(open_source(str(path), SourceOptions()).batches())
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "problem"),
+    [
+        (FASTA, "bold", "is not bold: its first bytes are those of fasta"),
+        (TABLE, "fasta", "is not fasta: its first bytes are those of text"),
+        (TABLE, "canadian", "is not canadian: it looks like table"),
+        (b"", "auto", "is empty"),
+        (gzip.compress(b"", mtime=0), "auto", "is empty"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(tmp_path, content, wanted, problem):
+    (tmp_path / "data").write_bytes(content)
+    with pytest.raises(DataError, match=problem):
+        open_source(str(tmp_path / "data"), SourceOptions(format=wanted))
+
+
+def test_a_directory_and_a_missing_file_are_errors(tmp_path):
+    with pytest.raises(DataError, match="is a directory; name the files in it"):
+        open_source(str(tmp_path), SourceOptions())
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        open_source(str(tmp_path / "none"), SourceOptions())
+
+
+def test_an_unknown_format_is_an_error():
+    with pytest.raises(SettingsError, match="no format 'excel'; there are auto, bioscan5m"):
+        SourceOptions(format="excel")
+
+
+def test_the_table_in_a_zip_is_opened(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("readme.md", "words")
+        archive.writestr("folder/unseen.csv", "nucleotides,genus_index\nACGT,1\n")
+    source = open_source(str(tmp_path / "t.zip"), SourceOptions())
+    assert source.format == "reference"
+    assert source.has_splits  # by the name inside the archive
+
+
+def test_hub_sources_are_fetched_by_name_and_revision(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(repo, file, **options):
+        asked.append((repo, file, options))
+        return str(tmp_path / "t.csv")
+
+    monkeypatch.setattr(sources, "hf_hub_download", fetch)
+    source = "hf://datasets/bioscan-ml/CanadianInvertebrates-ML@a8cb2b5/CanInv_metadata.csv"
+    assert local_path(source) == str(tmp_path / "t.csv")
+    assert local_path("hf://datasets/a/b/x/y.zip::z.csv") == f"{tmp_path / 't.csv'}::z.csv"
+    options = {"repo_type": "dataset", "revision": "a8cb2b5"}
+    assert asked == [
+        ("bioscan-ml/CanadianInvertebrates-ML", "CanInv_metadata.csv", options),
+        ("a/b", "x/y.zip", options | {"revision": None}),
+    ]
+
+
+def test_a_hub_source_that_cannot_be_fetched_is_an_error():
+    with pytest.raises(DataError, match="cannot be fetched"):
+        local_path("hf://datasets/nobody/nothing/file.csv")
+    with pytest.raises(SettingsError, match="is not of the form"):
+        local_path("hf://nonsense")
+
+
+def test_simulated_barcodes_are_a_source_like_any_other():
+    source = open_source("simulate", SourceOptions(num_species=60, barcodes_per_species=4))
+    (batch,) = source.batches()
+    assert source.has_splits
+    assert batch.table.num_rows > 100
+    assert batch.table["dna_barcode"].null_count == 0

@@ -1,0 +1,109 @@
+"""FASTA headers of every kind give the same labels."""
+
+import pytest
+
+from barcodemae.errors import DataError
+from barcodemae.training.data.sources.sequences import SequenceSource, read_annotations, read_pipes
+
+
+def read(path, text, **options):
+    path.write_text(text)
+    source = SequenceSource(str(path), **options)
+    batches = list(source.batches())
+    rows = [
+        {name: value for name, value in row.items() if value is not None}
+        for batch in batches
+        for row in batch.table.to_pylist()
+    ]
+    return source, rows, [entry for batch in batches for entry in batch.rejected]
+
+
+def test_sintax_annotations_are_read():
+    header = "A1;tax=k:Animalia,p:Arthropoda,c:Insecta,o:Diptera,f:Culicidae,sf:Culicinae,"
+    header += "g:Aedes,s:Aedes_aegypti;size=3;bin=BOLD:AAA0001;split=validation;"
+    name, labels = read_annotations(header)
+    assert name == "A1"
+    assert labels == {
+        **{"phylum": "Arthropoda", "class": "Insecta", "order": "Diptera"},
+        **{"family": "Culicidae", "subfamily": "Culicinae", "genus": "Aedes"},
+        **{"species": "Aedes aegypti", "dna_bin": "BOLD:AAA0001", "split": "val"},
+    }
+
+
+def test_other_annotations_stay_in_the_name(tmp_path):
+    _, rows, _ = read(tmp_path / "t.fa", ">A1;size=3; note\nACGT\n")
+    assert rows == [{"processid": "A1;size=3;", "dna_barcode": "ACGT"}]
+
+
+@pytest.mark.parametrize(
+    ("header", "labels"),
+    [
+        (
+            "A1|Aedes aegypti|COI-5P|BOLD:AAA0001",
+            {
+                **{"genus": "Aedes", "species": "Aedes aegypti"},
+                **{"marker": "COI-5P", "dna_bin": "BOLD:AAA0001"},
+            },
+        ),
+        ("A1|Culicidae|COI-5P", {"family": "Culicidae", "marker": "COI-5P"}),
+        ("A1|Culicinae", {"subfamily": "Culicinae"}),
+        ("A1|Diptera|ITS2|AY123", {"marker": "ITS2"}),
+    ],
+)
+def test_bolds_pipes_are_read(header, labels):
+    assert read_pipes(header) == ("A1", labels)
+
+
+def test_records_of_other_markers_are_set_apart(tmp_path):
+    text = ">A|Aedes aegypti|COI-5P\nACGT\n>B|Aedes aegypti|16S\nACGT\n>C\nCCCC\n"
+    _, rows, rejected = read(tmp_path / "t.fa", text)
+    assert [row["processid"] for row in rows] == ["A", "C"]
+    assert [(entry.place, entry.processid, entry.kind) for entry in rejected] == [
+        (2, "B", "other_marker")
+    ]
+
+
+def test_a_qiime_taxonomy_gives_the_labels(tmp_path):
+    (tmp_path / "t.tsv").write_text(
+        "Feature ID\tTaxon\tConfidence\n"
+        "A\tk__Animalia; p__Arthropoda; g__Aedes; s__aegypti\t1\nB\tp__Arthropoda;g__;s__\t1\n"
+    )
+    source, rows, _ = read(
+        tmp_path / "t.fa", ">A x\nAC\nGT\n>B\nCC\n>C\nGG\n", taxonomy=tmp_path / "t.tsv"
+    )
+    assert rows == [
+        {
+            **{"processid": "A", "dna_barcode": "ACGT", "phylum": "Arthropoda"},
+            **{"genus": "Aedes", "species": "Aedes aegypti"},
+        },
+        {"processid": "B", "dna_barcode": "CC", "phylum": "Arthropoda"},
+        {"processid": "C", "dna_barcode": "GG"},
+    ]
+    assert "taxonomy file" in source.why
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("id,Taxon\nA,x\n", "line 1: is no QIIME 2 taxonomy"),
+        ("Feature ID\tTaxon\nA\tp__X\nB\n", "line 3: has no taxon"),
+        ("", "is empty"),
+    ],
+)
+def test_a_taxonomy_that_is_none_is_an_error(tmp_path, text, problem):
+    (tmp_path / "t.tsv").write_text(text)
+    with pytest.raises(DataError, match=problem):
+        read(tmp_path / "t.fa", ">A\nACGT\n", taxonomy=tmp_path / "t.tsv")
+
+
+def test_fastq_is_read_like_fasta(tmp_path):
+    _, rows, _ = read(tmp_path / "t.fq", "@A;tax=g:Aedes;\nACGT\n+\nIIII\n")
+    assert rows == [{"processid": "A", "genus": "Aedes", "dna_barcode": "ACGT"}]
+
+
+def test_partitions_in_the_headers_are_noticed(tmp_path):
+    source, rows, _ = read(tmp_path / "t.fa", ">A;split=train;\nACGT\n")
+    assert source.has_splits
+    assert rows[0]["split"] == "train"
+    source, _, _ = read(tmp_path / "u.fa", ">A;tax=g:Aedes;\nACGT\n")
+    assert not source.has_splits

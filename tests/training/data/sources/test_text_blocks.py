@@ -1,0 +1,139 @@
+"""Big tables are read in whole lines, and damage is reported with its line."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+
+import pytest
+
+from barcodemae.errors import DataError
+from barcodemae.training.data.sources.text_blocks import MAX_LINE_BYTES, TextFile
+
+
+LINES = [b"processid,dna_barcode\n", *(b"P%03d,ACGT\n" % row for row in range(400))]
+TEXT = b"".join(LINES)
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return TextFile(str(path))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 1 << 20])
+def test_blocks_of_any_size_join_to_the_file(tmp_path, size):
+    blocks = list(write(tmp_path / "t.csv", TEXT).blocks(size))
+    assert b"".join(block.text for block in blocks) == TEXT
+    assert all(block.text.endswith(b"\n") for block in blocks)
+    firsts = [block.first_line for block in blocks]
+    counts = [len(block.line_ends) for block in blocks]
+    assert firsts == [1 + sum(counts[:at]) for at in range(len(counts))]
+    assert sum(counts) == len(LINES)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("t.csv.gz", gzip.compress), ("t.bz2", bz2.compress), ("t.xz", lzma.compress)],
+)
+def test_packed_files_are_read_like_plain_ones(tmp_path, name, pack):
+    blocks = write(tmp_path / name, pack(TEXT)).blocks(1000)
+    assert b"".join(block.text for block in blocks) == TEXT
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path):
+    assert write(tmp_path / "t.csv", b"\xef\xbb\xbf" + TEXT).first_line() == "processid,dna_barcode"
+
+
+def test_the_last_line_needs_no_line_end(tmp_path):
+    blocks = list(write(tmp_path / "t.csv", b"a\nb").blocks())
+    assert blocks[-1].text == b"b"
+    assert blocks[-1].first_line == 2
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_file_cut_at_any_byte_is_an_error(tmp_path, pack):
+    packed = pack(TEXT)
+    ending = {gzip.compress: "gz", bz2.compress: "bz2", lzma.compress: "xz"}[pack]
+    for size in range(6, len(packed)):
+        file = write(tmp_path / f"t.{ending}", packed[:size])
+        with pytest.raises(DataError, match=r"cut off|damaged"):
+            list(file.blocks(100))
+
+
+def test_a_cut_reports_how_far_it_got(tmp_path):
+    import random
+
+    random.seed(0)
+    text = b"".join(b"%030x\n" % random.getrandbits(120) for _ in range(5000))
+    packed = gzip.compress(text)
+    file = write(tmp_path / "t.gz", packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"line \d+: is cut off") as caught:
+        list(file.blocks(100))
+    assert 1000 < caught.value.line < 5000
+
+
+def test_a_damaged_gzip_is_an_error(tmp_path):
+    packed = bytearray(gzip.compress(TEXT))
+    packed[-6] ^= 0xFF  # the checksum
+    with pytest.raises(DataError, match="is damaged"):
+        list(write(tmp_path / "t.gz", bytes(packed)).blocks())
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "problem"),
+    [
+        (b"", None, "is empty"),
+        (TEXT.decode().encode("utf-16"), 1, "is UTF-16 text"),
+        (b"a\nb\nc\xe9\nd\n", 3, "byte 0xe9 is not UTF-8"),
+        (b"a\nb\0\n", 2, "zero byte"),
+        (b"a\n" + b"A" * 10_000_000, 2, "longer than"),
+        (b"A" * 10_000_000, 1, "longer than"),
+        (b"a\nb\n" + b"A" * (MAX_LINE_BYTES + 1) + b"\nc\n", 3, "longer than"),
+    ],
+)
+def test_what_is_no_text_table_is_named_with_its_line(tmp_path, content, line, problem):
+    file = write(tmp_path / "t.csv", content)
+    with pytest.raises(DataError, match=problem) as caught:
+        list(file.blocks())
+    assert caught.value.line == line
+    assert "\n" not in str(caught.value)
+
+
+def test_a_directory_and_a_missing_file_are_errors(tmp_path):
+    for path in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(DataError, match="cannot be read"):
+            TextFile(str(path)).first_line()
+
+
+def make_zip(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+    return path
+
+
+def test_the_only_table_of_a_zip_is_read(tmp_path):
+    path = make_zip(tmp_path / "t.zip", readme__md=b"no", table__csv=TEXT)
+    assert b"".join(block.text for block in TextFile(str(path)).blocks()) == TEXT
+
+
+def test_one_of_several_tables_in_a_zip_must_be_named(tmp_path):
+    path = make_zip(tmp_path / "t.zip", a__csv=b"a\n", b__tsv=b"b\n")
+    with pytest.raises(DataError, match=r"name one table as t.zip::TABLE; it holds a.csv, b.tsv"):
+        TextFile(str(path)).first_line()
+    assert TextFile(f"{path}::b.tsv").first_line() == "b"
+
+
+def test_a_zip_cut_at_any_byte_is_an_error(tmp_path):
+    whole = make_zip(tmp_path / "w.zip", table__csv=TEXT).read_bytes()
+    for size in range(6, len(whole), 7):
+        with pytest.raises(DataError):
+            list(write(tmp_path / "t.zip", whole[:size]).blocks())
+
+
+def test_progress_reaches_the_size_of_the_file(tmp_path):
+    seen = []
+    (tmp_path / "t.csv").write_bytes(TEXT)
+    list(TextFile(str(tmp_path / "t.csv"), seen.append).blocks(1000))
+    assert seen == sorted(seen)
+    assert seen[-1] == len(TEXT)

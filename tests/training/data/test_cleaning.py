@@ -1,0 +1,91 @@
+"""Barcodes come out as the published protocol has them, and unusable ones are named."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barcodemae.errors import SettingsError
+from barcodemae.tokenization.tokenization_barcodemae import build_backend
+from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, refused
+
+
+def cleaned(*sequences):
+    return clean_barcodes(pa.array(sequences, pa.string())).to_arrow().to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("deposited", "clean"),
+    [
+        ("ACGTNNN", "ACGT"),
+        ("NNACGT", "NNACGT"),
+        ("acguRn", "ACGTR"),
+        ("A-C.G T\tA", "ACGTA"),
+        ("ACGTNN--N-", "ACGT"),
+        ("NNN", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_letters_are_normalised_and_the_end_stripped(deposited, clean):
+    assert cleaned(deposited) == [clean]
+
+
+@given(st.lists(st.text(alphabet="ACGTacgtuNn-. R*é", max_size=60), max_size=6))
+def test_cleaning_is_the_tokenizers_normalisation(sequences):
+    normalise = build_backend(6).normalizer.normalize_str
+    expected = [normalise(sequence) for sequence in sequences]
+    barcodes = clean_barcodes(pa.array(sequences, pa.string()))
+    assert barcodes.lengths().tolist() == [len(letters) for letters in expected]
+    is_ascii = [letters.isascii() for letters in expected]
+    for row in np.flatnonzero(is_ascii):
+        start, end = barcodes.offsets[row : row + 2]
+        # Letters other than a, c, g, t, u and n keep their case in the tokenizer, and are [UNK].
+        assert bytes(barcodes.letters[start:end]).decode() == expected[row].upper()
+
+
+@given(st.lists(st.text(alphabet="ACGTN-r", max_size=40), max_size=5))
+def test_cleaning_twice_changes_nothing(sequences):
+    once = cleaned(*sequences)
+    assert cleaned(*once) == once
+
+
+@pytest.mark.parametrize(
+    ("sequence", "kind", "reason"),
+    [
+        ("", "no_barcode", "none but N and gaps"),
+        ("NN--NN", "no_barcode", "none but N and gaps"),
+        ("MKVLAE*ACGTACGT", "foreign_letter", "first 'L'"),
+        ("ACGTACGTéACGT", "foreign_letter", "1 letter"),
+        ("ACGTACG", "too_short", "7 bp, fewer than 8"),
+        ("ACGT" * 6, "too_long", "24 bp, more than 20"),
+        ("NNNNNNNACGT", "too_many_unknown", "7 of 11 letters"),
+        ("RRRRRRRRRR", "too_many_unknown", "10 of 10 letters"),
+    ],
+)
+def test_unusable_barcodes_are_refused_with_the_reason(sequence, kind, reason):
+    barcodes = clean_barcodes(pa.array(["ACGTACGTACGT", sequence]))
+    found = refused(barcodes, CleaningRules(max_length=20))
+    assert list(found) == [1]
+    assert found[1][0] == kind
+    assert reason in found[1][1]
+
+
+def test_a_barcode_at_each_limit_is_kept():
+    barcodes = clean_barcodes(pa.array(["ACGTACGT", "ACGTACGTACGT", "NNNNACGT"]))
+    assert refused(barcodes, CleaningRules(min_length=8, max_length=12, max_unknown=0.5)) == {}
+
+
+def test_a_barcode_without_one_known_base_is_refused_whatever_the_limit():
+    barcodes = clean_barcodes(pa.array(["RYRYRYRY"]))
+    assert refused(barcodes, CleaningRules(max_unknown=1.0))[0][0] == "too_many_unknown"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"min_length": 7}, {"min_length": 100, "max_length": 99}, {"max_unknown": 1.5}],
+)
+def test_limits_that_make_no_sense_are_refused(limits):
+    with pytest.raises(SettingsError):
+        CleaningRules(**limits)

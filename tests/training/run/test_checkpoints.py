@@ -1,0 +1,113 @@
+"""Checkpoints appear whole or not at all, and old ones go only after new ones stand."""
+
+import json
+import resource
+import signal
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from barcodemae.errors import CheckpointError
+from barcodemae.training.run import checkpoints
+from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest, save_checkpoint
+
+
+@pytest.fixture
+def prepared():
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(cpu=True)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(300, 300)
+    model, _ = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+    return accelerator, model
+
+
+@pytest.fixture
+def small_files_only():
+    """Files over 200 kB cannot be written, which is how a full disk looks from here."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def names(output):
+    return [folder.name for folder in checkpoint_folders(output)]
+
+
+def test_what_is_saved_is_restored(prepared, tmp_path):
+    accelerator, model = prepared
+    weights = model.weight.detach().clone()
+    save_checkpoint(accelerator, tmp_path, 7, {"seconds": 1.5}, keep=2)
+    with torch.no_grad():
+        model.weight.zero_()
+    assert load_latest(accelerator, tmp_path) == {"step": 7, "seconds": 1.5}
+    assert torch.equal(model.weight, weights)
+
+
+def test_no_checkpoint_is_no_error(prepared, tmp_path):
+    assert load_latest(prepared[0], tmp_path) is None
+
+
+def test_the_newest_ones_are_kept(prepared, tmp_path):
+    for step in (5, 99_999_999, 100_000_000, 15):
+        save_checkpoint(prepared[0], tmp_path, step, {}, keep=2)
+    assert names(tmp_path) == ["step-99999999", "step-100000000"]
+    assert load_latest(prepared[0], tmp_path)["step"] == 100_000_000
+
+
+def test_a_full_disk_is_said_clearly_and_the_last_checkpoint_stays(
+    prepared, tmp_path, small_files_only
+):
+    accelerator, _ = prepared
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, resource.RLIM_INFINITY))
+    good = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+    before = {file.name: file.read_bytes() for file in good.iterdir()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    with pytest.raises(CheckpointError, match=r"cannot save checkpoint .*step-00000002: .*") as err:
+        save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
+    assert f"the last good one is {good}" in str(err.value)
+    assert {file.name: file.read_bytes() for file in good.iterdir()} == before
+    assert [folder.name for folder in good.parent.iterdir()] == [good.name]
+
+
+@pytest.mark.parametrize("moment", ["save_state", "_flush", "rename"])
+def test_a_kill_at_any_moment_leaves_only_whole_checkpoints(
+    prepared, tmp_path, monkeypatch, moment
+):
+    accelerator, _ = prepared
+    save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+
+    def die(*arguments, **options):
+        raise KeyboardInterrupt  # not caught by `save_checkpoint`, as a kill is not
+
+    with monkeypatch.context() as patch:
+        target = {"save_state": accelerator, "_flush": checkpoints, "rename": checkpoints.Path}
+        patch.setattr(target[moment], moment, die)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
+    assert names(tmp_path) == ["step-00000001"]
+    assert load_latest(accelerator, tmp_path)["step"] == 1
+    save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
+    left = [folder.name for folder in (tmp_path / "checkpoints").iterdir()]
+    assert left == ["step-00000002"]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin", "state.json"])
+def test_a_damaged_checkpoint_is_named(prepared, tmp_path, file):
+    accelerator, _ = prepared
+    folder = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+    (folder / file).write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=r"cannot resume from .*step-00000001"):
+        load_latest(accelerator, tmp_path)
+
+
+def test_nothing_in_a_checkpoint_needs_unpickling(prepared, tmp_path):
+    folder = save_checkpoint(prepared[0], tmp_path, 1, {}, keep=1)
+    assert json.loads((folder / "state.json").read_text()) == {"step": 1}
+    assert not list(folder.glob("custom_checkpoint*"))  # accelerate would unpickle those
+    torch.load(folder / "optimizer.bin", weights_only=True)

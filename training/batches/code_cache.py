@@ -1,0 +1,95 @@
+"""Base codes on disk: train on barcodes that do not fit in memory.
+
+    CACHE/KEY/codes.bin       one byte per base, all barcodes in a row, and some to spare
+    CACHE/KEY/offsets.npy     where each begins, (N + 1,)
+    CACHE/KEY/names.arrow     process ids
+
+In: a data set, streamed once. Out: a `BarcodeReader` over memory-mapped files, whose pages all
+processes of a machine share. KEY follows from the data set's content, so a cache is never stale; it
+appears whole or not at all. Guarded by tests/training/batches/test_code_cache.py.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from barcodemae.dataset import scan_splits
+from barcodemae.errors import DataError
+from barcodemae.training.batches.kmers import UNKNOWN_BASE, base_codes
+from barcodemae.training.batches.reader import BarcodeReader
+
+
+CODES, OFFSETS, NAMES = "codes.bin", "offsets.npy", "names.arrow"
+
+
+def cache_folder(cache: Path, data_hash: str, splits: Sequence[str], *, max_length_bp: int) -> Path:
+    """Where the codes of some partitions lie."""
+    text = json.dumps([data_hash, list(splits), max_length_bp])
+    return cache / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_bp: int) -> None:
+    """Stream the barcodes of some partitions into a new cache folder, unless it is there.
+
+    Memory holds one batch of the data set and eight bytes per barcode.
+
+    Raises:
+        DataError: As for `barcodemae.dataset.scan_splits`.
+        OSError: The disk is full or cannot be written; nothing is left behind.
+    """
+    if folder.is_dir():
+        return
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        stream_codes(temporary, data, splits, max_length_bp=max_length_bp)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def stream_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_bp: int) -> None:
+    """Write the three files, batch by batch."""
+    ends, num_codes = [np.zeros(1, dtype=np.int64)], 0
+    schema = pa.schema([("processid", pa.large_string())])
+    with (
+        (folder / CODES).open("wb") as codes_file,
+        pa.OSFile(str(folder / NAMES), "wb") as names_file,
+        pa.ipc.new_file(names_file, schema) as names_writer,
+    ):
+        for batch in scan_splits(data, splits, ("processid", "dna_barcode")):
+            codes, offsets = base_codes(batch["dna_barcode"])
+            codes_file.write(codes.data)
+            ends.append(offsets[1:] + num_codes)
+            num_codes += len(codes)
+            names = batch["processid"].cast(pa.large_string())
+            names_writer.write_batch(pa.record_batch([names], schema=schema))
+        codes_file.write(bytes([UNKNOWN_BASE]) * max_length_bp)  # the last barcode reads on
+    np.save(folder / OFFSETS, np.concatenate(ends), allow_pickle=False)
+
+
+def open_codes(folder: Path, *, k: int, max_length_bp: int) -> BarcodeReader:
+    """Open a cache folder as a reader; the codes stay on disk.
+
+    Raises:
+        DataError: The cache is damaged, or a barcode is shorter than k.
+    """
+    try:
+        offsets = np.load(folder / OFFSETS, allow_pickle=False)
+        codes = np.memmap(folder / CODES, dtype=np.uint8, mode="r")
+        with pa.memory_map(str(folder / NAMES)) as source:
+            names = pa.ipc.open_file(source).read_all()["processid"]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(folder, f"is a damaged cache, remove it: {error}") from error
+    if len(codes) != offsets[-1] + max_length_bp or len(names) != len(offsets) - 1:
+        raise DataError(folder, "is a damaged cache, remove it: its files do not fit together")
+    if (short := np.flatnonzero(np.diff(offsets) < k)).size:
+        name = names[int(short[0])].as_py()
+        raise DataError(folder, f"barcode {name} has fewer than k={k} bases")
+    return BarcodeReader(codes, offsets, k=k, max_length_bp=max_length_bp, processids=names)

@@ -1,0 +1,101 @@
+"""K-mer ids by arithmetic: letters -> base codes -> ids, without a tokenizer in the loop.
+
+    "ACGTACNGTACA"  ->  0 1 2 3 0 1  4 2 3 0 1 0  ->  [ACGTAC], [UNK]       (k = 6)
+
+In: barcodes as text. Out: the ids that `BarcodeKmerTokenizer` gives, but faster
+(benchmarks/reader.py measures both); tests/training/batches/test_kmers.py holds the two equal on
+arbitrary strings.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from barcodemae.tokenization import kmer_vocabulary
+from barcodemae.tokenization.barcode_frame import BASES, NO_BASE
+from barcodemae.tokenization.tokenization_barcodemae import (
+    MASK_TOKEN,
+    SPECIAL_TOKENS,
+    UNK_TOKEN,
+)
+from barcodemae.training.data.cleaning import clean_barcodes
+
+
+NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
+MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
+UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
+UNKNOWN_BASE = NO_BASE  # code of every letter that is not A, C, G or T
+ROWS_PER_BLOCK = 16_384  # bounds the working memory of `base_codes` to some tens of MB
+
+
+def _base_table() -> NDArray[np.uint8]:
+    table = np.full(256, UNKNOWN_BASE, dtype=np.uint8)
+    table[[ord(base) for base in BASES]] = np.arange(len(BASES))
+    return table
+
+
+BASE_TABLE = _base_table()
+
+
+def base_codes(
+    sequences: pa.Array | pa.ChunkedArray | Sequence[str],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Code barcodes as one byte per base, cleaned as the tokenizer cleans them.
+
+    Lower case and U are accepted, gaps and white space removed, N stripped from the 3' end.
+
+    Args:
+        sequences: N barcodes; a null counts as an empty one.
+
+    Returns:
+        codes: All bases in a row, A 0, C 1, G 2, T 3, anything else 4.
+        offsets: Row r is `codes[offsets[r]:offsets[r + 1]]`, shape (N + 1,).
+    """
+    if not isinstance(sequences, pa.Array | pa.ChunkedArray):
+        sequences = pa.array(sequences, pa.large_string())
+    chunks = sequences.chunks if isinstance(sequences, pa.ChunkedArray) else [sequences]
+    blocks = [
+        clean_barcodes(chunk.slice(start, ROWS_PER_BLOCK))
+        for chunk in chunks
+        for start in range(0, len(chunk), ROWS_PER_BLOCK)
+    ]
+    if not blocks:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    offsets = np.zeros(1 + sum(map(len, blocks)), dtype=np.int64)
+    np.cumsum(np.concatenate([block.lengths() for block in blocks]), out=offsets[1:])
+    return np.concatenate([BASE_TABLE[block.letters] for block in blocks]), offsets
+
+
+def kmer_ids(
+    codes: NDArray[np.uint8],
+    k: int,
+    num_special_tokens: int = NUM_SPECIAL_TOKENS,
+    unk_id: int = UNK_ID,
+) -> NDArray[np.int32]:
+    """Number the non-overlapping k-mers of one barcode; an incomplete last one is dropped.
+
+    Args:
+        codes: Base codes, shape (n,).
+        k: Length of a k-mer in bp.
+        num_special_tokens: Ids that come before the k-mers.
+        unk_id: Id of a k-mer with any letter but A, C, G, T.
+
+    Returns:
+        Ids, shape (n // k,).
+    """
+    num_kmers = len(codes) // k
+    digits = codes[: num_kmers * k].reshape(num_kmers, k).astype(np.int32)  # (L, k)
+    weights = 4 ** np.arange(k - 1, -1, -1, dtype=np.int32)
+    ids = digits @ weights + num_special_tokens  # (L,)
+    return np.where((digits == UNKNOWN_BASE).any(axis=1), unk_id, ids).astype(np.int32)
+
+
+def digit_values(k: int) -> NDArray[np.float32]:
+    """Value of each base code such that a k-mer with an unknown base sums to 4**k or more.
+
+    With weights 4**(k-1) .. 1 a known k-mer sums to at most 4**k - 1, which float32 holds exactly
+    for every k allowed; an unknown base is worth 4**k in any place.
+    """
+    return np.array([0, 1, 2, 3, len(kmer_vocabulary(k)) - NUM_SPECIAL_TOKENS], dtype=np.float32)

@@ -1,0 +1,201 @@
+"""Barcodes with a taxon: reading, classes, and the batches of fine-tuning.
+
+In: a data set, a split and a rank. Out: class numbers beside a `BarcodeReader`, and batches that
+are a function of (seed, step) exactly as in pre-training, which takes the numbers of its own
+barcodes from here too if it is to name taxa. Guarded by tests/training/run/test_finetune.py and
+test_taxon_loss.py.
+
+Shapes: N = barcodes, M = barcodes per micro-batch, L = tokens.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from barcodemae.dataset import read_splits
+from barcodemae.errors import DataError
+from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.batches.frame import placed
+from barcodemae.training.batches.kmers import base_codes
+from barcodemae.training.batches.masking import tokens_of
+from barcodemae.training.batches.reader import BarcodeReader
+from barcodemae.training.batches.step_batches import Share, StepStream, fixed_parts, padded_ids
+
+
+NO_CLASS = -100  # label of a taxon that training has not seen, ignored by the loss
+
+
+def number_names(names: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Number taxa by their place in `classes`, `NO_CLASS` for others and for none, (N,)."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array(
+        [NO_CLASS if name is None else numbers.get(name, NO_CLASS) for name in names],
+        dtype=np.int64,
+    )
+
+
+@dataclass(frozen=True)
+class Taxa:
+    """The taxa of some partitions, with a number for every row, labelled or not.
+
+    Attributes:
+        classes: Names, sorted.
+        numbers: Of each row in stored order, `NO_CLASS` where there is no name, (N,).
+    """
+
+    classes: list[str]
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, data: Path, splits: Sequence[str], rank: str) -> Self:
+        """Read the column of a rank.
+
+        Raises:
+            DataError: Fewer than two taxa have a name.
+        """
+        names: list[str | None] = read_splits(data, splits, (rank,))[rank].to_pylist()
+        classes = sorted({name for name in names if name is not None})
+        if len(classes) < 2:
+            found = f"only one {rank}" if classes else f"no {rank}"
+            raise DataError(data, f"splits {', '.join(splits)} name {found}")
+        return cls(classes, number_names(names, classes))
+
+
+@dataclass(frozen=True)
+class LabelledBarcodes:
+    """Barcodes that have a name at one rank.
+
+    Attributes:
+        reader: The barcodes.
+        names: Taxon of each, (N,).
+    """
+
+    reader: BarcodeReader
+    names: list[str]
+
+    @classmethod
+    def read(cls, data: Path, split: str, rank: str, tokenizer: BarcodeKmerTokenizer) -> Self:
+        """Read the rows of a split that have a name at `rank`, as a tokenizer would.
+
+        Raises:
+            DataError: There is none, or a barcode is shorter than k.
+        """
+        table = read_splits(data, [split], ("processid", "dna_barcode", rank))
+        table = table.filter(pc.is_valid(table[rank]))
+        if table.num_rows == 0:
+            raise DataError(data, f"no row of split {split} has a {rank}")
+        codes, offsets = base_codes(table["dna_barcode"])
+        k, max_length_bp = tokenizer.k, tokenizer.max_length_bp
+        if (short := np.flatnonzero(np.diff(offsets) < k)).size:
+            name = table["processid"][int(short[0])].as_py()
+            raise DataError(data, f"barcode {name} has fewer than k={k} bases")
+        reader = BarcodeReader(
+            codes, offsets, k=k, max_length_bp=max_length_bp, processids=table["processid"]
+        )
+        return cls(placed(reader, tokenizer.barcode_frame), table[rank].to_pylist())
+
+    def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
+        """Number the taxa by their place in `classes`, `NO_CLASS` for others, (N,)."""
+        return number_names(self.names, classes)
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """What the classifier is called with.
+
+    Attributes:
+        input_ids: (M, L).
+        attention_mask: 1 for tokens, 0 for padding, (M, L).
+        labels: Class numbers, `NO_CLASS` where there is none, (M,).
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+
+    @property
+    def num_targets(self) -> int:
+        """Barcodes whose class is known."""
+        return int((self.labels != NO_CLASS).sum())
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Keyword arguments of the model, on `device`."""
+        return {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+
+    def pin_memory(self) -> "LabelledBatch":
+        """Copy into page-locked memory (called by `DataLoader(pin_memory=True)`)."""
+        return LabelledBatch(**{name: value.pin_memory() for name, value in vars(self).items()})
+
+
+def labelled_batch(
+    reader: BarcodeReader,
+    labels: NDArray[np.int64],
+    barcodes: NDArray[np.int64],
+    skipped: NDArray[np.int64],
+) -> LabelledBatch:
+    """Read some barcodes and their labels."""
+    ids, lengths = padded_ids(reader, barcodes, skipped)
+    return LabelledBatch(
+        input_ids=torch.from_numpy(ids),
+        attention_mask=torch.from_numpy(tokens_of(ids, lengths).astype(np.int64)),
+        labels=torch.from_numpy(labels[barcodes]),
+    )
+
+
+class LabelledSteps(StepStream, Dataset[list[LabelledBatch]]):
+    """Item s is the list of micro-batches that this process fine-tunes on in step s.
+
+    Args:
+        reader: The training barcodes.
+        share: This process's part.
+        labels: Class numbers, (N,).
+        **stream: See `StepStream`.
+    """
+
+    def __init__(
+        self, reader: BarcodeReader, share: Share, labels: NDArray[np.int64], **stream: Any
+    ) -> None:
+        super().__init__(reader, share, **stream)
+        self.labels = labels
+
+    def __getitem__(self, step: int) -> list[LabelledBatch]:
+        barcodes, skipped, _ = self.draw(step)
+        return [
+            labelled_batch(self.reader, self.labels, barcodes[part], skipped[part])
+            for part in self.parts()
+        ]
+
+
+class LabelledInOrder(Dataset[list[LabelledBatch]]):
+    """Batches of a fixed order, no offset; a batch that only fills up has no labels.
+
+    Args:
+        reader: The barcodes.
+        labels: Class numbers, (N,).
+        share: This process takes every world-size-th batch of `micro_batch_size`.
+    """
+
+    def __init__(self, reader: BarcodeReader, labels: NDArray[np.int64], share: Share) -> None:
+        self.reader = reader
+        self.labels = labels
+        self._parts = fixed_parts(len(reader), share.micro_batch_size, share)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int) -> list[LabelledBatch]:
+        part, is_spare = self._parts[index]
+        barcodes = np.arange(part.start, part.stop)
+        batch = labelled_batch(self.reader, self.labels, barcodes, np.zeros_like(barcodes))
+        if is_spare:
+            batch = dataclasses.replace(batch, labels=torch.full_like(batch.labels, NO_CLASS))
+        return [batch]

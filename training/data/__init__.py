@@ -1,0 +1,1 @@
+"""A metadata dump becomes a clean, partitioned data set."""

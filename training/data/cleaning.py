@@ -1,0 +1,191 @@
+"""Clean barcodes as the published protocol does, and judge which are usable.
+
+    "acgu--RTNNN"  ->  "ACGTRT"
+
+In: barcodes as deposited. Out: upper-case letters with U read as T, gaps and white space removed
+and N stripped from the 3' end (N at the 5' end keeps its place in the reading frame), plus the
+reason why a barcode is refused, if it is. Work is done on whole blocks of bytes. The tokenizer
+cleans the same way. Guarded by tests/training/data/test_cleaning.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from barcodemae.errors import SettingsError
+from barcodemae.tokenization.barcode_frame import BASES
+from barcodemae.tokenization.tokenization_barcodemae import MAX_K
+
+
+NUCLEOTIDE_CODES = b"ACGTNRYSWKMBDHV"  # IUPAC, DNA
+_BASES = BASES.encode()
+_GAP, _N = ord("-"), ord("N")
+
+
+def _letter_table() -> bytes:
+    table = bytearray(range(256))
+    for letter in range(ord("a"), ord("z") + 1):
+        table[letter] = letter - 32
+    table[ord("u")] = table[ord("U")] = ord("T")
+    for gap in b"-. \t\n\v\f\r":
+        table[gap] = _GAP
+    table[0x80:0xC0] = bytes([_GAP]) * 0x40  # UTF-8 continuation: a foreign letter counts once
+    return bytes(table)
+
+
+LETTER_TABLE = _letter_table()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningRules:
+    """Which barcodes are kept.
+
+    Raises:
+        SettingsError: Limits that no barcode can meet.
+    """
+
+    min_length: int = MAX_K
+    """Shortest barcode in bp after clean-up; the default is what every k can tokenize."""
+    max_length: int = 2000
+    """Longest in bp; the default is above the whole COI gene (about 1,550 bp), so that only
+    genomes and run-together records are refused. Training reads the first 660 bp."""
+    max_unknown: float = 0.5
+    """Largest share of letters that are not A, C, G or T (0 to 1)."""
+
+    def __post_init__(self) -> None:
+        if not MAX_K <= self.min_length <= self.max_length:
+            raise SettingsError(
+                f"lengths must satisfy {MAX_K} <= min_length <= max_length, got "
+                f"{self.min_length} and {self.max_length} bp"
+            )
+        if not 0 <= self.max_unknown <= 1:
+            raise SettingsError(f"max_unknown is a share from 0 to 1, got {self.max_unknown}")
+
+
+@dataclass(frozen=True)
+class CleanBarcodes:
+    """Clean barcodes in one run of bytes.
+
+    Attributes:
+        letters: All letters, upper case.
+        offsets: Row r is `letters[offsets[r]:offsets[r + 1]]`, shape (N + 1,).
+    """
+
+    letters: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of each barcode in bp, shape (N,)."""
+        return np.diff(self.offsets)
+
+    def to_arrow(self) -> pa.Array:
+        """The same barcodes as an Arrow array, sharing the bytes."""
+        offsets = pa.py_buffer(self.offsets)
+        return pa.LargeStringArray.from_buffers(len(self), offsets, pa.py_buffer(self.letters))
+
+
+def letters_and_offsets(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """See the bytes of a string array and where each row begins; a null is an empty row."""
+    if block.null_count:
+        block = block.fill_null("")
+    if len(block) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    width = np.int64 if pa.types.is_large_string(block.type) else np.int32
+    _, starts, letters = block.buffers()
+    offsets = np.frombuffer(starts, dtype=width)[block.offset : block.offset + len(block) + 1]
+    if letters is None:
+        return np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int64)
+    view = np.frombuffer(letters, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return view, offsets.astype(np.int64) - offsets[0]
+
+
+def clean_barcodes(block: pa.Array) -> CleanBarcodes:
+    """Clean a block of barcodes.
+
+    Args:
+        block: N barcodes, `string` or `large_string`; a null counts as an empty one.
+
+    Returns:
+        N clean barcodes, some perhaps empty.
+    """
+    view, offsets = letters_and_offsets(block)
+    letters = bytearray(view.tobytes().translate(LETTER_TABLE))
+    has_gaps = _GAP in letters
+    codes = np.frombuffer(letters, dtype=np.uint8)
+    if has_gaps:
+        codes, offsets = _without_gaps(codes, offsets)
+    if _mark_trailing_n(codes, offsets):
+        codes, offsets = _without_gaps(codes, offsets)
+    return CleanBarcodes(codes, offsets)
+
+
+def _mark_trailing_n(letters: NDArray[np.uint8], offsets: NDArray[np.int64]) -> bool:
+    """Turn N at the 3' end into gaps, in place; say whether there was any."""
+    ends = offsets[1:].copy()
+    rows = np.flatnonzero(ends > offsets[:-1])
+    found = False
+    while (rows := rows[letters[ends[rows] - 1] == _N]).size:
+        ends[rows] -= 1
+        letters[ends[rows]] = _GAP
+        rows = rows[ends[rows] > offsets[rows]]
+        found = True
+    return found
+
+
+def _without_gaps(
+    letters: NDArray[np.uint8], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    gaps = np.flatnonzero(letters == _GAP)
+    return np.delete(letters, gaps), offsets - np.searchsorted(gaps, offsets)
+
+
+def count_outside(barcodes: CleanBarcodes, alphabet: bytes) -> NDArray[np.int64]:
+    """Count, for each barcode, the letters that are not in an alphabet, shape (N,)."""
+    if not barcodes.letters.tobytes().translate(None, delete=alphabet):
+        return np.zeros(len(barcodes), dtype=np.int64)
+    is_outside = np.ones(256, dtype=np.bool_)
+    is_outside[list(alphabet)] = False
+    positions = np.flatnonzero(is_outside[barcodes.letters])
+    return np.diff(np.searchsorted(positions, barcodes.offsets)).astype(np.int64)
+
+
+def refused(barcodes: CleanBarcodes, rules: CleaningRules) -> dict[int, tuple[str, str]]:
+    """Find the barcodes that cannot be used.
+
+    Returns:
+        Row -> (name of the filter, what is wrong with this barcode). The first that applies of:
+        no_barcode, foreign_letter, too_short, too_long, too_many_unknown.
+    """
+    lengths = barcodes.lengths()
+    foreign = count_outside(barcodes, NUCLEOTIDE_CODES)
+    unknown = count_outside(barcodes, _BASES)
+    too_many = (unknown == lengths) | (unknown > rules.max_unknown * lengths)
+    is_bad = (foreign > 0) | (lengths < rules.min_length) | (lengths > rules.max_length) | too_many
+    return {
+        int(row): _reason(barcodes, int(row), (int(foreign[row]), int(unknown[row])), rules)
+        for row in np.flatnonzero(is_bad)
+    }
+
+
+def _reason(
+    barcodes: CleanBarcodes, row: int, counts: tuple[int, int], rules: CleaningRules
+) -> tuple[str, str]:
+    foreign, unknown = counts
+    start, end = barcodes.offsets[row : row + 2]
+    length = int(end - start)
+    if length == 0:
+        return "no_barcode", "no barcode, or none but N and gaps"
+    if foreign:
+        letters = barcodes.letters[start:end].tobytes().translate(None, delete=NUCLEOTIDE_CODES)
+        shown = repr(letters[:1].decode("ascii", "replace"))
+        return "foreign_letter", f"{foreign} letter(s) that are no nucleotide code, first {shown}"
+    if length < rules.min_length:
+        return "too_short", f"{length} bp, fewer than {rules.min_length}"
+    if length > rules.max_length:
+        return "too_long", f"{length} bp, more than {rules.max_length}"
+    return "too_many_unknown", f"{unknown} of {length} letters are not A, C, G or T"

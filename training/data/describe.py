@@ -1,0 +1,228 @@
+"""Describe a data set in numbers: partitions, ranks, lengths, unknown letters, orders.
+
+In: a prepared data set. Out: a dictionary (what `barcodemae describe --json` prints) and its text.
+Rows are streamed. Guarded by tests/training/data/test_describe.py.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from barcodemae.dataset import RANKS, SPLITS, open_dataset
+from barcodemae.errors import DataError
+from barcodemae.tokenization.barcode_frame import BASES
+from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, letters_and_offsets
+
+
+LABELS = (*RANKS, "dna_bin")
+UNNAMED = "unnamed"
+# Upper bounds of the classes of unknown letters; the last class is open.
+UNKNOWN_BOUNDS = (0, 1, 5, 10, 50)
+
+
+class _Counts:
+    """What is counted while the rows pass by."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self.labelled: Counter[tuple[str, str]] = Counter()
+        self.distinct: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self.lengths: Counter[int] = Counter()
+        self.unknown: Counter[int] = Counter()
+        self.families: Counter[tuple[str, str]] = Counter()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        table = pa.table(batch)
+        for split in pc.unique(table["split"]).to_pylist():
+            rows = table.filter(pc.equal(table["split"], split))
+            self.rows[split] += rows.num_rows
+            for name in set(LABELS) & set(table.column_names):
+                known = rows[name].drop_null()
+                self.labelled[split, name] += len(known)
+                self.distinct[split, name].update(pc.unique(known).to_pylist())
+        self._add_letters(batch["dna_barcode"])
+        self._add_families(table)
+
+    def _add_letters(self, barcodes: pa.Array) -> None:
+        letters = CleanBarcodes(*letters_and_offsets(barcodes))
+        for counter, values in (
+            (self.lengths, letters.lengths()),
+            (self.unknown, count_outside(letters, BASES.encode())),
+        ):
+            found, counts = np.unique(values, return_counts=True)
+            counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+
+    def _add_families(self, table: pa.Table) -> None:
+        names = [
+            pc.fill_null(table[name], UNNAMED)
+            if name in table.column_names
+            else pa.array([UNNAMED] * table.num_rows)
+            for name in ("order", "family")
+        ]
+        pairs = pa.table(names, names=["order", "family"])
+        grouped = pairs.group_by(["order", "family"]).aggregate([([], "count_all")])
+        for row in grouped.to_pylist():
+            self.families[row["order"], row["family"]] += row["count_all"]
+
+
+def describe_dataset(directory: Path | str) -> dict[str, Any]:
+    """Count what a data set holds.
+
+    Args:
+        directory: A prepared data set.
+
+    Returns:
+        `num_barcodes`; `partitions` (barcodes, labelled and distinct by rank); `labels` (the same
+        over everything); `lengths` (bp -> barcodes); `unknown_letters` (class -> barcodes);
+        `orders` (order -> family -> barcodes, largest first).
+
+    Raises:
+        DataError: It cannot be read or is empty.
+    """
+    dataset = open_dataset(directory)
+    wanted = ["dna_barcode", "split", *(name for name in LABELS if name in dataset.schema.names)]
+    counts = _Counts()
+    try:
+        for batch in dataset.to_batches(columns=wanted):
+            if batch.num_rows:
+                counts.add(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(directory, f"is damaged: {str(error).splitlines()[0]}") from error
+    if not counts.rows:
+        raise DataError(directory, "holds no rows")
+    splits = [
+        *(name for name in SPLITS if name in counts.rows),
+        *sorted(set(counts.rows) - set(SPLITS)),
+    ]
+    return {
+        "directory": str(directory),
+        "num_barcodes": counts.rows.total(),
+        "partitions": {
+            split: {
+                "barcodes": counts.rows[split],
+                "labels": {
+                    name: {
+                        "labelled": counts.labelled[split, name],
+                        "distinct": len(counts.distinct[split, name]),
+                    }
+                    for name in LABELS
+                },
+            }
+            for split in splits
+        },
+        "labels": {
+            name: {
+                "labelled": sum(counts.labelled[split, name] for split in splits),
+                "distinct": len(set().union(*(counts.distinct[split, name] for split in splits))),
+            }
+            for name in LABELS
+        },
+        "lengths": dict(sorted(counts.lengths.items())),
+        "unknown_letters": _by_class(counts.unknown),
+        "orders": _nested(counts.families),
+    }
+
+
+def _by_class(unknown: Counter[int]) -> dict[str, int]:
+    """Group barcodes by how many letters are unknown: 0, 1, 2-5, 6-10, ..."""
+    bounds = np.array(UNKNOWN_BOUNDS)
+    names = []
+    for low, high in zip([-1, *UNKNOWN_BOUNDS], [*UNKNOWN_BOUNDS, None], strict=True):
+        first = low + 1
+        names.append(
+            f"> {low}" if high is None else f"{first}" if first == high else f"{first}-{high}"
+        )
+    classes = dict.fromkeys(names, 0)
+    for number, count in unknown.items():
+        classes[names[int(np.searchsorted(bounds, number))]] += count
+    return classes
+
+
+def _nested(families: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    orders: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (order, family), count in families.items():
+        orders[order][family] += count
+    by_size = sorted(orders.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {
+        order: dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        for order, counts in by_size
+    }
+
+
+def length_quantiles(lengths: dict[int, int]) -> dict[str, int]:
+    """Shortest, quartiles and longest, in bp."""
+    values = np.array(list(lengths))
+    ends = np.cumsum(list(lengths.values()))
+    shares = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
+    quantiles = {
+        name: int(values[np.searchsorted(ends, share * ends[-1], side="right")])
+        for name, share in shares.items()
+    }
+    return quantiles | {"longest": int(values[-1])}
+
+
+def text_report(description: dict[str, Any], top: int = 10) -> str:
+    """Say it in text.
+
+    Args:
+        description: From `describe_dataset`.
+        top: How many orders are listed.
+    """
+    return (
+        "\n\n".join(
+            "\n".join(part)
+            for part in (
+                _partition_lines(description),
+                _rank_lines(description),
+                _letter_lines(description),
+                _order_lines(description, top),
+            )
+        )
+        + "\n"
+    )
+
+
+def _partition_lines(description: dict[str, Any]) -> Iterator[str]:
+    yield f"{description['num_barcodes']:,} barcodes in {description['directory']}"
+    yield ""
+    yield f"{'partition':<14}{'barcodes':>12}{'with species':>14}{'species':>10}{'genera':>10}"
+    for name, part in description["partitions"].items():
+        species, genus = part["labels"]["species"], part["labels"]["genus"]
+        yield (
+            f"{name:<14}{part['barcodes']:>12,}{species['labelled']:>14,}"
+            f"{species['distinct']:>10,}{genus['distinct']:>10,}"
+        )
+
+
+def _rank_lines(description: dict[str, Any]) -> Iterator[str]:
+    yield f"{'rank':<14}{'distinct':>12}{'labelled':>14}{'share':>10}"
+    for name, counts in description["labels"].items():
+        share = counts["labelled"] / description["num_barcodes"]
+        yield f"{name:<14}{counts['distinct']:>12,}{counts['labelled']:>14,}{share:>10.1%}"
+
+
+def _letter_lines(description: dict[str, Any]) -> Iterator[str]:
+    quantiles = length_quantiles(description["lengths"])
+    yield "length (bp): " + ", ".join(f"{name} {value}" for name, value in quantiles.items())
+    classes = description["unknown_letters"].items()
+    yield "letters other than A, C, G, T: " + ", ".join(
+        f"{name} in {count:,}" for name, count in classes if count
+    )
+
+
+def _order_lines(description: dict[str, Any], top: int) -> Iterator[str]:
+    orders = description["orders"]
+    named = [name for name in orders if name != UNNAMED]
+    yield f"{'order':<24}{'barcodes':>12}{'share':>10}   largest family"
+    for name in [*named[:top], *([UNNAMED] if UNNAMED in orders else [])]:
+        families = orders[name]
+        count = sum(families.values())
+        largest = next((family for family in families if family != UNNAMED), "-")
+        yield f"{name:<24}{count:>12,}{count / description['num_barcodes']:>10.1%}   {largest}"
+    if len(named) > top:
+        yield f"and {len(named) - top} more orders"

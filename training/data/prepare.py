@@ -1,0 +1,321 @@
+"""Turn a metadata dump into one clean, partitioned data set that training and probes read.
+
+    barcodemae prepare SOURCE... --out DIR
+
+In: files of the field's formats. Out: the folder described in `dataset_writer.py`, all or nothing,
+and its description. Rows are streamed; memory holds a digest and label numbers for each barcode
+kept, not its letters. Guarded by tests/training/data/test_prepare.py, measured by
+benchmarks/prepare.py.
+"""
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+from numpy.typing import NDArray
+
+from barcodemae.dataset import RANKS, SPLITS, dataset_hash
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.training.data.cleaning import CleaningRules
+from barcodemae.training.data.dataset_writer import (
+    DESCRIPTION_FILE,
+    PartitionWriter,
+    RowList,
+    write_description,
+)
+from barcodemae.training.data.duplicates import COMPARED_LABELS, DEDUP_SCOPES
+from barcodemae.training.data.leakage import leakage_report
+from barcodemae.training.data.partitions import LabelledRows, PartitionPlan, make_partitions
+from barcodemae.training.data.row_filter import CONFLICT_COLUMNS, REJECTED_COLUMNS, RowFilter
+from barcodemae.training.data.sources.recognition import Source, SourceOptions, open_source
+from barcodemae.training.data.sources.tables import BATCH_SCHEMA
+from barcodemae.training.data.sources.text_blocks import split_member
+from barcodemae.training.data.staging import staged_directory
+
+
+SCHEMA_VERSION = 1
+PARTITION_ORIGINS = ("auto", "source", "make")
+_SPOOL_FILE = ".rows.arrow"
+_GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
+_BIN = COMPARED_LABELS.index("dna_bin")
+OnProgress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """What `prepare` does with the rows.
+
+    Raises:
+        SettingsError: Options that are unknown or contradict each other.
+    """
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+    rules: CleaningRules = field(default_factory=CleaningRules)
+    plan: PartitionPlan = field(default_factory=PartitionPlan)
+    dedup: str = "global"
+    """Where identical barcodes are dropped: "global" as published, "partition", or "none"."""
+    partitions: str = "auto"
+    """Whose partitions: "source", "make", or "auto", the source's where it has them."""
+    heldout: bool = True
+    """Whether `other_heldout`, part of the published pre-training set, is kept."""
+    leakage: bool = True
+    """Whether barcodes shared between partitions are counted at the end."""
+
+    def __post_init__(self) -> None:
+        if self.dedup not in DEDUP_SCOPES:
+            raise SettingsError(f"dedup is one of {', '.join(DEDUP_SCOPES)}, got {self.dedup!r}")
+        if self.partitions not in PARTITION_ORIGINS:
+            known = ", ".join(PARTITION_ORIGINS)
+            raise SettingsError(f"partitions is one of {known}, got {self.partitions!r}")
+
+
+def prepare(
+    sources: Sequence[str],
+    out: Path | str,
+    options: PrepareOptions,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+    on_source: Callable[[Source], None] | None = None,
+) -> dict[str, Any]:
+    """Prepare a data set.
+
+    Args:
+        sources: Files, see `training/data/sources/recognition.py`; rows keep their order.
+        out: Folder to make.
+        options: See `PrepareOptions`.
+        overwrite: Whether an existing data set may be replaced.
+        on_progress: Called with a stage, how far it is, and its end where that is known.
+        on_source: Called with each source once it has been recognised.
+
+    Returns:
+        What `dataset.json` holds.
+
+    Raises:
+        DataError: A source cannot be read, no row is usable, or the disk refuses.
+        SettingsError: `out` may not be replaced, or the options do not fit the sources.
+    """
+    if sum(source == "-" for source in sources) > 1:
+        raise SettingsError("standard input can be read only once")
+    opened = [open_source(source, options.source) for source in sources]
+    for source in opened:
+        if on_source is not None:
+            on_source(source)
+    is_made = _are_partitions_made(opened, options)
+    report = on_progress or (lambda stage, done, total: None)
+    out = Path(out)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        staged_directory(out, marker=DESCRIPTION_FILE, overwrite=overwrite) as staging,
+    ):
+        checksums = [pool.submit(_checksums, source.source) for source in opened]
+        description = _write(opened, staging, options, is_made=is_made, report=report)
+        description["sources"] = [
+            _describe_source(given, source, known)
+            for given, source, known in zip(sources, opened, checksums, strict=True)
+        ]
+        if options.leakage:
+            total = description["rows"]["kept"]
+            description["leakage"] = leakage_report(
+                staging, lambda done: report("leakage", done, total)
+            )
+        description["hash"] = dataset_hash(staging)
+        write_description(staging, description)
+    return description
+
+
+def _are_partitions_made(sources: Sequence[Source], options: PrepareOptions) -> bool:
+    with_splits = [source.source for source in sources if source.has_splits]
+    without = [source.source for source in sources if not source.has_splits]
+    if options.partitions == "source" and without:
+        raise SettingsError(f"{without[0]} has no partitions; --partitions make draws some")
+    if options.partitions == "auto" and with_splits and without:
+        raise SettingsError(
+            f"{with_splits[0]} has partitions and {without[0]} has none; "
+            "--partitions make draws them anew for all"
+        )
+    is_made = options.partitions == "make" or not with_splits
+    if is_made and options.dedup == "partition":
+        raise SettingsError("--dedup partition needs partitions in the source")
+    return is_made
+
+
+def _write(
+    sources: Sequence[Source],
+    staging: Path,
+    options: PrepareOptions,
+    *,
+    is_made: bool,
+    report: OnProgress,
+) -> dict[str, Any]:
+    """Write the rows and lists; describe what was done."""
+    with ExitStack() as stack:
+        row_filter = RowFilter(
+            options.rules,
+            options.dedup,
+            keep_splits=not is_made,
+            rejected=stack.enter_context(RowList(staging / "rejected.tsv", REJECTED_COLUMNS)),
+            conflicts=stack.enter_context(RowList(staging / "conflicts.tsv", CONFLICT_COLUMNS)),
+        )
+        writer = stack.enter_context(PartitionWriter(staging))
+        rows = _kept_rows(sources, row_filter, report)
+        if is_made:
+            rows = _with_made_partitions(rows, row_filter, options.plan, staging, report)
+        for table in rows:
+            writer.write(table if options.heldout else _without_heldout(table, row_filter))
+    num_kept = sum(writer.num_rows.values())
+    if num_kept == 0:
+        most = ", ".join(f"{name} {count:,}" for name, count in row_filter.dropped.most_common(3))
+        names = ", ".join(source.source for source in sources)
+        raise DataError(names, f"no usable barcode in {row_filter.num_read:,} rows ({most})")
+    if num_kept + row_filter.dropped.total() != row_filter.num_read:
+        raise AssertionError("rows kept and dropped do not add up to the rows read")
+    return _describe(row_filter, writer, options, is_made=is_made)
+
+
+def _kept_rows(
+    sources: Sequence[Source], row_filter: RowFilter, report: OnProgress
+) -> Iterator[pa.Table]:
+    sizes = [_size(source.source) for source in sources]
+    total = sum(size for size in sizes if size) if all(sizes) else None
+    done = 0
+    for source, size in zip(sources, sizes, strict=True):
+        before = done
+        source.on_bytes = lambda read, before=before: report("read", before + read, total)
+        for batch in source.batches():
+            yield row_filter.filter(source.source, batch)
+        done += size or 0
+        report("read", done, total)
+
+
+def _size(source: str) -> int | None:
+    path, _ = split_member(source)
+    return path.stat().st_size if path.is_file() else None
+
+
+def _with_made_partitions(
+    rows: Iterator[pa.Table],
+    row_filter: RowFilter,
+    plan: PartitionPlan,
+    staging: Path,
+    report: OnProgress,
+) -> Iterator[pa.Table]:
+    """Put the rows aside until all are known, draw partitions, and give the rows back."""
+    spool = staging / _SPOOL_FILE
+    schema = BATCH_SCHEMA.set(
+        BATCH_SCHEMA.get_field_index("dna_barcode"), pa.field("dna_barcode", pa.large_string())
+    )
+    options = pyarrow.ipc.IpcWriteOptions(emit_dictionary_deltas=False)
+    with spool.open("wb") as file, pyarrow.ipc.new_stream(file, schema, options=options) as stream:
+        for table in rows:
+            stream.write_table(table.cast(schema).unify_dictionaries())
+    codes = _draw(row_filter, plan)
+    names = pa.array(SPLITS, pa.string())
+    done = 0
+    with spool.open("rb") as spooled, pyarrow.ipc.open_stream(spooled) as stream:
+        for batch in stream:
+            here = pa.array(codes[done : done + batch.num_rows].astype(np.int32))
+            split = pa.DictionaryArray.from_arrays(here, names)
+            table = pa.table(batch)
+            yield table.set_column(table.num_columns - 1, "split", split)
+            done += batch.num_rows
+            report("partition", done, len(codes))
+    spool.unlink()
+
+
+def _draw(row_filter: RowFilter, plan: PartitionPlan) -> NDArray[np.uint8]:
+    labels = row_filter.duplicates.label_numbers()
+    registers = row_filter.duplicates.registers
+    rows = LabelledRows(
+        species=labels[:, _SPECIES],
+        genus=labels[:, _GENUS],
+        bins=labels[:, _BIN],
+        keys=row_filter.keys(),
+        species_names=registers["species"].names,
+        genus_names=registers["genus"].names,
+    )
+    codes = make_partitions(rows, plan)
+    # The description counts genera and species by the last column.
+    row_filter.duplicates.set_splits(codes, SPLITS)
+    return codes
+
+
+def _without_heldout(table: pa.Table, row_filter: RowFilter) -> pa.Table:
+    kept = table.filter(pa.compute.not_equal(table["split"].cast(pa.string()), "other_heldout"))
+    row_filter.dropped["other_heldout"] += table.num_rows - kept.num_rows
+    return kept
+
+
+def _describe(
+    row_filter: RowFilter, writer: PartitionWriter, options: PrepareOptions, *, is_made: bool
+) -> dict[str, Any]:
+    duplicates = row_filter.duplicates
+    labels = duplicates.label_numbers()
+    partitions = {}
+    for split in (name for name in SPLITS if name in writer.num_rows):
+        rows = labels[labels[:, -1] == duplicates.splits.names.index(split)]
+        partitions[split] = {
+            "barcodes": writer.num_rows[split],
+            **{
+                rank: _num_distinct(rows[:, at])
+                for rank, at in (("genera", _GENUS), ("species", _SPECIES), ("bins", _BIN))
+            },
+        }
+    settings = asdict(options)
+    settings["source"]["taxonomy"] = str(options.source.taxonomy or "") or None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "written_by": f"barcodemae {version('barcodemae')}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "pyarrow", "dnaio")},
+        },
+        "sources": [],
+        "options": settings,
+        "rows": {"read": row_filter.num_read, "kept": sum(writer.num_rows.values())},
+        "filters": dict(sorted(row_filter.dropped.items())),
+        "duplicates_across_partitions": duplicates.num_dropped_across,
+        "conflicting_duplicates": dict(duplicates.conflicts),
+        "repeated_processids": row_filter.num_repeated_names(),
+        "partitions_from": "draw" if is_made else "source",
+        "partitions": partitions,
+    }
+
+
+def _num_distinct(numbers: NDArray[np.int32]) -> int:
+    return len(np.unique(numbers[numbers >= 0]))
+
+
+def _checksums(source: str) -> dict[str, Any]:
+    """Size and checksums of a file; the published archives are known by their MD5."""
+    path, _ = split_member(source)
+    if not path.is_file():
+        return {}
+    digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
+    num_bytes = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 22):
+            num_bytes += len(chunk)
+            for digest in digests.values():
+                digest.update(chunk)
+    return {"bytes": num_bytes} | {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def _describe_source(
+    given: str, source: Source, checksums: Future[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "path": given,  # a file of the Hub by its name there, not by where it was cached
+        "format": source.format,
+        "recognised_by": source.why,
+        **checksums.result(),
+    }

@@ -1,0 +1,162 @@
+"""Decide, row by row, what stays in the data set, and account for everything that does not.
+
+In: `SourceBatch`es. Out: tables of clean rows without duplicates; counts by filter that add up to
+the rows read; the lists of rejected rows and of conflicting labels. Guarded by
+tests/training/data/test_prepare.py.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from barcodemae.dataset import SPLITS
+from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, refused
+from barcodemae.training.data.dataset_writer import RowList
+from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
+from barcodemae.training.data.sources.tables import Rejected, SourceBatch
+
+
+REJECTED_COLUMNS = ("source", "line_or_record", "processid", "filter", "reason")
+CONFLICT_COLUMNS = (
+    *("source", "line_or_record", "dropped_processid", "kept_processid"),
+    *("column", "dropped_label", "kept_label"),
+)
+
+
+@dataclass
+class _Names:
+    """Names of the rows kept so far, found by number."""
+
+    starts: list[int] = field(default_factory=lambda: [0])
+    chunks: list[pa.Array] = field(default_factory=list)
+
+    def append(self, names: pa.ChunkedArray) -> None:
+        self.chunks.append(names.combine_chunks())
+        self.starts.append(self.starts[-1] + len(names))
+
+    def __getitem__(self, number: int) -> str:
+        at = bisect_right(self.starts, number) - 1
+        return str(self.chunks[at][number - self.starts[at]])
+
+
+class RowFilter:
+    """The filters of `barcodemae prepare`, in order: readable, complete, usable, first.
+
+    Args:
+        rules: Which barcodes are usable.
+        dedup: Scope of the de-duplication, see `DuplicateFilter`.
+        keep_splits: Whether the rows must come with a known partition.
+        rejected: Where unusable rows are listed.
+        conflicts: Where duplicates with other labels are listed.
+
+    Attributes:
+        num_read: Rows seen.
+        dropped: Rows dropped, by filter.
+        duplicates: The de-duplication, with its counts and label numbers.
+    """
+
+    def __init__(
+        self,
+        rules: CleaningRules,
+        dedup: str,
+        *,
+        keep_splits: bool,
+        rejected: RowList,
+        conflicts: RowList,
+    ) -> None:
+        self.num_read = 0
+        self.dropped: Counter[str] = Counter()
+        self.duplicates = DuplicateFilter(dedup)
+        self._rules = rules
+        self._keep_splits = keep_splits
+        self._rejected = rejected
+        self._conflicts = conflicts
+        self._names = _Names()
+        self._keys: list[NDArray[np.uint64]] = []
+
+    def filter(self, source: str, batch: SourceBatch) -> pa.Table:
+        """Clean and judge a batch.
+
+        Args:
+            source: Name of the file, for the lists.
+            batch: Its next rows.
+
+        Returns:
+            The rows that stay, with clean barcodes.
+        """
+        table = batch.table
+        self.num_read += table.num_rows + len(batch.rejected)
+        if not self._keep_splits:
+            nothing = pa.nulls(table.num_rows, table.schema.field("split").type)
+            table = table.set_column(table.num_columns - 1, table.schema.field("split"), nothing)
+        barcodes = clean_barcodes(table["dna_barcode"].combine_chunks())
+        reasons = refused(barcodes, self._rules) | self._incomplete(table)
+        self._list_rejected(source, batch, reasons)
+        is_kept = np.ones(len(barcodes), dtype=np.bool_)
+        is_kept[list(reasons)] = False
+        usable = np.flatnonzero(is_kept)
+        digests = barcode_digests(barcodes)
+        if reasons:
+            digests = [digests[row] for row in usable]
+        at = table.schema.get_field_index("dna_barcode")
+        table = table.set_column(at, "dna_barcode", barcodes.to_arrow())
+        is_first, conflicts = self.duplicates.filter(digests, table.filter(pa.array(is_kept)))
+        is_kept[usable] = is_first
+        kept = table.filter(pa.array(is_kept))
+        self._names.append(kept["processid"])
+        self._keys.append(_keys(digests)[is_first])
+        self.dropped["duplicate"] += int((~is_first).sum())
+        names = table["processid"]
+        self._conflicts.add(
+            (
+                *(source, batch.places[usable[found.row]], names[int(usable[found.row])]),
+                *(self._names[found.kept], found.column, found.dropped_label, found.kept_label),
+            )
+            for found in conflicts
+        )
+        return kept
+
+    def keys(self) -> NDArray[np.uint64]:
+        """For each row kept a random-looking number that depends on its barcode only."""
+        return np.concatenate([np.empty(0, np.uint64), *self._keys])
+
+    def num_repeated_names(self) -> int:
+        """How many of the rows kept have a processid that an earlier one has too."""
+        if not self._names.chunks:
+            return 0
+        names = pa.chunked_array(self._names.chunks)
+        return len(names) - int(pc.count_distinct(names).as_py())
+
+    def _incomplete(self, table: pa.Table) -> dict[int, tuple[str, str]]:
+        """Rows without a name or without a known partition."""
+        reasons: dict[int, tuple[str, str]] = {}
+        if self._keep_splits:
+            splits = table["split"].cast(pa.string())
+            is_known = pc.is_in(splits, pa.array(SPLITS)).to_numpy()
+            for row in np.flatnonzero(~is_known):
+                name = splits[int(row)].as_py()
+                shown = "no partition" if name is None else f"partition {name!r} is unknown"
+                reasons[int(row)] = ("unknown_split", shown)
+        for row in np.flatnonzero(pc.is_null(table["processid"]).to_numpy()):
+            reasons[int(row)] = ("no_processid", "no processid")
+        return reasons
+
+    def _list_rejected(
+        self, source: str, batch: SourceBatch, reasons: dict[int, tuple[str, str]]
+    ) -> None:
+        names = batch.table["processid"]
+        rows = [
+            Rejected(int(batch.places[row]), names[row].as_py() or "", *reason)
+            for row, reason in reasons.items()
+        ]
+        self.dropped.update(row.kind for row in [*batch.rejected, *rows])
+        self._rejected.add((source, *row) for row in sorted([*batch.rejected, *rows]))
+
+
+def _keys(digests: list[bytes]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)[:, 0]

@@ -1,0 +1,1 @@
+"""Model folders for the Hub: exported, or converted from the original code."""

@@ -1,0 +1,143 @@
+"""Read checkpoints of the original BarcodeMAE and BarcodeBERT code without running them.
+
+In: a `.pt` file as `safe_save_model` of the original code writes it: the encoder (BarcodeMAE) or
+the whole `BertForTokenClassification` (BarcodeBERT), its `BertConfig` as a dict, the command
+line as `argparse.Namespace`, optimiser state. Out: weights and settings.
+
+Such a file is a pickle, so it is read as weights and plain settings only; whatever else it asks
+for is refused by name. Guarded by tests/training/export/test_convert.py.
+"""
+
+import argparse
+import collections
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from barcodemae.errors import CheckpointError
+
+
+REQUIRED_ENTRIES = ("model", "bert_config", "config")
+
+
+class Discarded:
+    """Stands in for an object of the optimiser's state: takes anything, keeps and runs nothing."""
+
+    def __new__(cls, *_: Any) -> "Discarded":
+        """Make an empty one, whatever it is made from."""
+        return object.__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        """Throw the state away."""
+
+
+def discard(*_: Any) -> None:
+    """Stand in for a call in the optimiser's state."""
+
+
+# What a checkpoint may name beyond tensors. The schedule of torch < 2.4, which the original code
+# pins, stores its annealing function by way of `getattr` (pytorch/pytorch#123775), and of
+# torch < 2.1 the whole schedule and optimiser with it; none of it is needed, so inert
+# stand-ins take their places.
+SAFE_GLOBALS: list[Any] = [
+    argparse.Namespace,
+    dict,
+    collections.defaultdict,
+    (discard, "builtins.getattr"),
+    (Discarded, "torch.optim.lr_scheduler.OneCycleLR"),
+    (Discarded, "torch.optim.adamw.AdamW"),
+]
+
+
+@dataclass(frozen=True)
+class Original:
+    """What an original checkpoint holds.
+
+    Attributes:
+        path: The file, for messages.
+        encoder: State dict of the `BertModel`, names without prefix.
+        head: State dict of the k-mer classifier; empty for BarcodeMAE.
+        bert_config: The stored `BertConfig`.
+        settings: The stored command line.
+    """
+
+    path: Path
+    encoder: Mapping[str, Tensor]
+    head: Mapping[str, Tensor]
+    bert_config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    @property
+    def has_head(self) -> bool:
+        """Whether this is BarcodeBERT (its head is stored) rather than BarcodeMAE."""
+        return bool(self.head)
+
+
+def read_original(path: Path) -> Original:
+    """Read a checkpoint without running anything that is in it."""
+    stored = load_safely(path)
+    missing = [name for name in REQUIRED_ENTRIES if name not in stored]
+    if missing:
+        raise CheckpointError(
+            f"{path}: is not a checkpoint of the original code: no entry {', '.join(missing)}"
+        )
+    kinds = zip(REQUIRED_ENTRIES, (Mapping, Mapping, argparse.Namespace), strict=True)
+    for name, kind in kinds:
+        if not isinstance(stored[name], kind):
+            raise CheckpointError(f"{path}: entry {name} is not a {kind.__name__}")
+    if not all(isinstance(value, Tensor) for value in stored["model"].values()):
+        raise CheckpointError(f"{path}: entry model does not hold tensors only")
+    weights = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+    is_classifier = any(name.startswith("bert.") for name in weights)
+    prefix = "bert." if is_classifier else ""
+    original = Original(
+        path=path,
+        encoder={
+            name.removeprefix(prefix): value
+            for name, value in weights.items()
+            if not name.startswith("classifier.") and is_parameter(name)
+        },
+        head={
+            name.removeprefix("classifier."): value
+            for name, value in weights.items()
+            if name.startswith("classifier.")
+        },
+        bert_config=stored["bert_config"],
+        settings=vars(stored["config"]),
+    )
+    if is_classifier and not original.has_head:
+        raise CheckpointError(f"{path}: weights start with 'bert.' but there is no classifier")
+    return original
+
+
+def load_safely(path: Path) -> dict[str, Any]:
+    """Unpickle tensors, plain containers and settings; refuse the rest by name, run nothing."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused is None:
+            raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or damaged") from error
+        raise CheckpointError(
+            f"{path}: refused, for it asks to load {refused[1]}, which is neither weights nor "
+            "plain settings and could run code"
+        ) from error
+    except Exception as error:  # torch raises half a dozen kinds for a file that is none of its own
+        raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or damaged") from error
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path}: holds a {type(stored).__name__}, not a checkpoint")
+    return stored
+
+
+def is_parameter(name: str) -> bool:
+    """Tell weights we keep from buffers of old releases and from BERT's untrained pooler."""
+    return not name.endswith((".position_ids", ".token_type_ids")) and "pooler." not in name

@@ -1,0 +1,1 @@
+"""A training run: settings, set-up, loop, checkpoints and history."""

@@ -1,0 +1,114 @@
+"""Make a classifier from a pre-trained folder and the taxa of a partition.
+
+In: `FinetuneConfig`. Out: the model with a fresh linear head and named classes, its tokenizer, and
+the barcodes the classes were taken from. Guarded by tests/training/run/test_finetune.py.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+
+from barcodemae.errors import CheckpointError, DataError, SettingsError
+from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
+from barcodemae.tokenization import BarcodeKmerTokenizer
+from barcodemae.training.batches.labelled import LabelledBarcodes
+from barcodemae.training.export.folders import (
+    NATIVE_TYPES,
+    check_fit,
+    load_model_folder,
+    model_type,
+)
+from barcodemae.training.run.finetune_settings import FinetuneConfig
+
+
+# Fields of a stock encoder that describe the encoder in our configuration too.
+ENCODER_FIELDS = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings",
+    "initializer_range", "layer_norm_eps",
+)  # fmt: skip
+NAMES_IN_MODERN_BERT = {
+    "hidden_act": "hidden_activation",
+    "hidden_dropout_prob": "mlp_dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "layer_norm_eps": "norm_eps",
+}
+
+
+def build_classifier(
+    config: FinetuneConfig,
+) -> tuple[BarcodeMAEForSequenceClassification, BarcodeKmerTokenizer, LabelledBarcodes]:
+    """Open the pre-trained encoder, read the training barcodes, name the classes.
+
+    Raises:
+        CheckpointError: The folder cannot be opened or does not fit `max_length_bp`.
+        SettingsError: Barcodes are to be read from random offsets, out of the encoder's frame.
+        DataError: There are fewer than two classes.
+    """
+    encoder, model_config, pretrained = load_encoder(config.model)
+    if config.random_offset and pretrained.frame is not None:
+        raise SettingsError(f"{config.model}: was trained with --frame; no random_offset")
+    tokenizer = BarcodeKmerTokenizer(
+        k=pretrained.k,
+        max_length_bp=config.max_length_bp,
+        frame=pretrained.frame,
+    )
+    check_fit(model_config, tokenizer)
+    barcodes = LabelledBarcodes.read(config.data, config.train_split, config.rank, tokenizer)
+    classes = sorted(set(barcodes.names))
+    if len(classes) < 2:
+        raise DataError(config.data, f"split {config.train_split} has only one {config.rank}")
+    model_config.id2label = dict(enumerate(classes))
+    model_config.label2id = {name: number for number, name in enumerate(classes)}
+    torch.manual_seed(config.seed)
+    model = BarcodeMAEForSequenceClassification(model_config)
+    model.barcodemae.encoder.load_state_dict(encoder.state_dict())
+    if config.freeze_encoder:
+        freeze(model.barcodemae)
+    return model, tokenizer, barcodes
+
+
+def freeze(module: nn.Module) -> None:
+    """Stop training a module, and its dropout, so that it gives what it gives in use."""
+    module.requires_grad_(requires_grad=False)
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+
+
+def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeKmerTokenizer]:
+    """Open the encoder of a full folder or of a native one.
+
+    Returns:
+        The tower, the configuration of a model around it, and its tokenizer.
+
+    Raises:
+        CheckpointError: It is neither, or damaged.
+    """
+    kind = model_type(directory)
+    if kind not in NATIVE_TYPES:
+        model, tokenizer = load_model_folder(directory)
+        return model.base_model.encoder, model.config, tokenizer  # type: ignore[return-value]
+    options = {"add_pooling_layer": False} if kind == "bert" else {}
+    try:
+        tower, report = cast(
+            "tuple[PreTrainedModel, dict[str, set[str]]]",
+            AutoModel.from_pretrained(directory, output_loading_info=True, **options),
+        )
+        tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
+    except Exception as error:  # transformers raises a dozen kinds for a damaged folder
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+    if report["missing_keys"]:
+        raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
+    names = NAMES_IN_MODERN_BERT if kind == "modernbert" else {}
+    fields: dict[str, Any] = {
+        name: getattr(tower.config, names.get(name, name)) for name in ENCODER_FIELDS
+    }
+    fields["tower_type"] = kind
+    # The decoder it was trained with does not matter: a classifier has none.
+    fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
+    return tower, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer

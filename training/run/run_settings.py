@@ -1,0 +1,249 @@
+"""What the settings of every training run share: common fields, checks, recipes, JSON.
+
+A recipe (`training/recipes/NAME.yaml`, or any YAML file) holds field names and values; what is
+given on the command line wins over the recipe, the recipe over the defaults of the class. The text
+in `Annotated` is the option's help. Guarded by tests/training/run/test_pretrain_settings.py.
+"""
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import yaml
+
+from barcodemae.errors import SettingsError
+from barcodemae.tokenization.tokenization_barcodemae import MAX_LENGTH_BP
+
+
+LEARNING_RATE_UNIT = 64  # barcodes; the published rate is per 64 and scales linearly with the batch
+NONE = "none"  # how an optional setting is unset on the command line
+TRACKERS = ("tensorboard", "wandb", "trackio")
+Precision = Literal["fp32", "fp16", "bf16", "bf16-weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The settings that pre-training and fine-tuning have in common.
+
+    Raises:
+        SettingsError: Values of the wrong type, out of range or in contradiction.
+    """
+
+    data: Annotated[Path, "Data set: a folder of Parquet files."]
+    output: Annotated[Path, "Folder for checkpoints and the final model."]
+    recipe: Annotated[str, "Name of the recipe the settings started from."] = "default"
+    seed: Annotated[int, "Seed of weights, order, offsets, masks and dropout."] = 0
+
+    max_length_bp: Annotated[int, "Longest part of a barcode that is read, in bp."] = MAX_LENGTH_BP
+    random_offset: Annotated[bool, "Skip 0 to k-1 bases at the start of each draw."] = True
+
+    epochs: Annotated[float, "Passes over the training barcodes."] = 35.0
+    max_steps: Annotated[int | None, "Optimiser steps instead of epochs."] = None
+    batch_size: Annotated[int, "Barcodes per optimiser step, all processes together."] = 128
+    micro_batch_size: Annotated[
+        int | None, "Barcodes per process and forward pass; less means accumulation."
+    ] = None
+    learning_rate: Annotated[float, "Peak rate per 64 barcodes; scaled with batch_size."] = 1e-4
+    weight_decay: Annotated[float, "AdamW weight decay."] = 1e-5
+    warmup_fraction: Annotated[float, "Share of steps before the OneCycle peak."] = 0.3
+    max_grad_norm: Annotated[float | None, "Clip the gradient norm."] = None
+
+    precision: Annotated[Precision, "bf16-weights: bf16 model, fp32 masters."] = "bf16"
+    compile: Annotated[bool, "Compile the layers with torch.compile; on a CPU the loss too."] = (
+        False
+    )
+    gradient_checkpointing: Annotated[bool, "Recompute activations to save memory."] = False
+    num_workers: Annotated[int, "Processes that prepare batches beside the training."] = 0
+
+    checkpoint_every: Annotated[int, "Steps between checkpoints."] = 1000
+    keep_checkpoints: Annotated[int, "Checkpoints kept; older ones are removed."] = 2
+    validate_every: Annotated[int, "Steps between validations."] = 1000
+    log_every: Annotated[int, "Steps between entries in the history."] = 20
+    track: Annotated[str, "Tracker(s): tensorboard, wandb, trackio; comma-separated."] = ""
+
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = (
+        "max_steps", "batch_size", "micro_batch_size", "checkpoint_every", "keep_checkpoints",
+        "validate_every", "log_every",
+    )  # fmt: skip
+    AT_LEAST_ZERO: ClassVar[tuple[str, ...]] = ("seed", "weight_decay", "num_workers")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("epochs", "learning_rate", "max_grad_norm")
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self), include_extras=True)
+        for field in dataclasses.fields(self):
+            value = typed(field.name, getattr(self, field.name), hints[field.name])
+            object.__setattr__(self, field.name, value)
+        self._check_ranges()
+        if self.batch_size % (self.micro_batch_size or 1):
+            raise SettingsError(
+                f"batch_size must be a multiple of micro_batch_size, got {self.batch_size} and "
+                f"{self.micro_batch_size}"
+            )
+        if unknown := [name for name in self.trackers if name not in TRACKERS]:
+            raise SettingsError(f"track must name {', '.join(TRACKERS)}, got {', '.join(unknown)}")
+
+    def _check_ranges(self) -> None:
+        for names, is_wrong, rule in (
+            (self.AT_LEAST_ONE, lambda value: value < 1, "at least 1"),
+            (self.AT_LEAST_ZERO, lambda value: value < 0, "at least 0"),
+            (self.POSITIVE, lambda value: value <= 0, "positive"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and is_wrong(value):
+                    raise SettingsError(f"{name} must be {rule}, got {value}")
+        if not 0 < self.warmup_fraction < 1:
+            raise SettingsError(
+                f"warmup_fraction must lie between 0 and 1, got {self.warmup_fraction}"
+            )
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The rate at the top of the schedule: linear in the batch (arXiv 1706.02677)."""
+        return self.learning_rate * self.batch_size / LEARNING_RATE_UNIT
+
+    @property
+    def trackers(self) -> list[str]:
+        """Names in `track`."""
+        return [name.strip() for name in self.track.split(",") if name.strip()]
+
+    def num_steps(self, num_barcodes: int) -> int:
+        """Optimiser steps of the whole run over `num_barcodes` training barcodes."""
+        if self.max_steps is not None:
+            return self.max_steps
+        return max(1, round(self.epochs * num_barcodes / self.batch_size))
+
+    @classmethod
+    def resolve(cls, recipe: dict[str, Any], **overrides: Any) -> Self:
+        """Combine defaults, a recipe and overrides; an override of None counts as not given.
+
+        The text "none" unsets an optional setting. An override of `epochs` replaces the
+        `max_steps` of a recipe, which would otherwise make it pointless.
+
+        Raises:
+            SettingsError: An unknown field, a missing one, or contradictory values.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        if "epochs" in given:
+            if given.get("max_steps", NONE) != NONE:
+                raise SettingsError("epochs and max_steps exclude each other")
+            given.setdefault("max_steps", NONE)
+        values = {**recipe, **given}
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise SettingsError(f"unknown setting(s): {', '.join(map(str, unknown))}")
+        required = {field.name for field in dataclasses.fields(cls) if is_required(field)}
+        if missing := sorted(required - set(values)):
+            raise SettingsError(f"missing setting(s): {', '.join(missing)}")
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Field names and values as JSON knows them."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=str))
+        return values
+
+    def defaults(self) -> dict[str, Any]:
+        """As `as_json`, with the default of every field that has one."""
+        required = [field.name for field in dataclasses.fields(self) if is_required(field)]
+        return type(self)(**{name: getattr(self, name) for name in required}).as_json()
+
+    def save(self, path: Path) -> None:
+        """Write the resolved settings as JSON, whole or not at all."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(self.as_json(), indent=2) + "\n")
+        temporary.replace(path)
+
+
+def is_required(field: "dataclasses.Field[Any]") -> bool:
+    """Whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def kind_and_help(hint: Any) -> tuple[Any, str, bool]:
+    """Take a field's annotation apart.
+
+    Returns:
+        The type without None, the help, and whether None is allowed.
+    """
+    kind, text = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, "")
+    if get_origin(kind) in (Union, types.UnionType):
+        return next(part for part in get_args(kind) if part is not type(None)), text, True
+    return kind, text, False
+
+
+def typed(name: str, value: Any, hint: Any) -> Any:
+    """Convert a value from YAML or the command line to the type of its field.
+
+    Raises:
+        SettingsError: It is of another type.
+    """
+    kind, _, is_optional = kind_and_help(hint)
+    if is_optional and (value is None or value == NONE):
+        return None
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise SettingsError(f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}")
+        return value
+    if get_origin(kind) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(part.strip() for part in parts)
+    if isinstance(value, bool) == (kind is bool) and value is not None:
+        try:
+            # YAML 1.1 reads 1e-4 as text; a whole number is a fine float, not the reverse.
+            if kind is not int or not isinstance(value, float) or value.is_integer():
+                return kind(value)
+        except (TypeError, ValueError):
+            pass
+    raise SettingsError(f"{name} must be {kind.__name__}, got {value!r}")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = files("barcodemae.training").joinpath("recipes")
+    return sorted(
+        Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
+    """Read a recipe by name or from a file, YAML or the `settings.json` of a run.
+
+    Returns:
+        Field names and values, with `recipe` set to its name.
+
+    Raises:
+        SettingsError: No such recipe, or not a YAML mapping.
+    """
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml", ".json"}:
+        if not path.is_file():
+            raise SettingsError(f"no such recipe file: {path}")
+        text = path.read_text()
+    elif str(name_or_file) in recipe_names():
+        text = (files("barcodemae.training") / "recipes" / f"{name_or_file}.yaml").read_text()
+    else:
+        raise SettingsError(
+            f"no recipe {str(name_or_file)!r}; there are {', '.join(recipe_names())}"
+        )
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        first_line = " ".join(str(error).split())
+        raise SettingsError(f"{path}: not YAML: {first_line}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: a recipe is a mapping of settings to values")
+    return {"recipe": path.stem, **values}
