@@ -3,7 +3,7 @@
 In: a reader. Out: a `BarcodeFrame`, estimated from the barcodes themselves: the letters by site of
 those of the most common length, left as they are, make the first profile; all are placed by it, and
 their letters make the next. Bases lost or gained inside a barcode stay as they are in training; the
-tokenizer puts them back (`barcode_runs.py`). Guarded by tests/training/batches/test_frame.py.
+tokenizer puts them back (`barcode_indels.py`). Guarded by tests/training/batches/test_frame.py.
 
 Shapes: N = barcodes, W = sites of the frame.
 """
@@ -63,7 +63,7 @@ def frame_of(
             counts[:, base] += (framed == base).sum(axis=0)
     total = counts.sum(axis=1, keepdims=True)  # (W, 1)
     shares = np.where(total > MIN_COVERAGE * len(rows), counts / np.maximum(total, 1), 0)
-    return BarcodeFrame.of_shares(shares)
+    return BarcodeFrame.from_frequencies(shares)
 
 
 def find_starts(

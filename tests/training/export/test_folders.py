@@ -63,7 +63,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "tokenizer.json",
         "tokenizer_config.json",
         "barcode_frame.py",
-        "barcode_runs.py",
+        "barcode_indels.py",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
@@ -287,7 +287,7 @@ def test_a_full_disk_is_said_clearly_and_the_folder_stays(
 
 
 def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_folder):
-    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py"}
+    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py"}
     for folder in (framed_folder, framed_folder / "encoder"):
         names = {path.name for path in folder.iterdir()}
         assert code <= names
