@@ -21,9 +21,9 @@ from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_
 from barcodemae.tokenization import BarcodeFrame, BarcodeKmerTokenizer
 from barcodemae.training.batches.barcode_targets import cached_barcode_targets
 from barcodemae.training.batches.code_cache import cache_folder, open_codes, write_codes
-from barcodemae.training.batches.frame import blocks, estimate_frame, placed
+from barcodemae.training.batches.frame import blocks, estimate_frame, place_in_frame
 from barcodemae.training.batches.labelled import Taxa
-from barcodemae.training.batches.masking import tokens_of
+from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.batches.step_batches import (
     Share,
@@ -52,7 +52,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
         config,
         accelerator,
         model,
-        build_train_batches(config, share, accelerator, placed(reader, frame), model, taxa),
+        build_train_batches(config, share, accelerator, place_in_frame(reader, frame), model, taxa),
         resume=resume,
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
@@ -179,8 +179,8 @@ def encode_barcodes(
     parts = []
     for part in blocks(rows):
         ids, lengths = padded_ids(reader, part, np.zeros_like(part))
-        attends = torch.from_numpy(tokens_of(ids, lengths).astype(np.int64))
-        outputs = encoder(torch.from_numpy(ids), attends)
+        attention_mask = torch.from_numpy(find_tokens(ids, lengths).astype(np.int64))
+        outputs = encoder(torch.from_numpy(ids), attention_mask)
         parts.append(masked_mean(outputs.last_hidden_state, outputs.attention_mask).float())
     model.train()
     return torch.cat(parts).numpy()
@@ -212,7 +212,7 @@ def build_val_batches(
         config.data, [config.val_split], k=config.k, max_length_bp=config.max_length_bp
     )
     return ValidationBatches(
-        placed(reader, frame),
+        place_in_frame(reader, frame),
         config.masking(),
         batch_size=share.micro_batch_size,
         limit=config.max_val_barcodes,
