@@ -57,7 +57,7 @@ def build(data, tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(build):
-    """A run in the frame, and one that differs only in having none."""
+    """Train one run in the frame and one without, otherwise equal."""
     runs = build("framed"), build("unframed", frame=False)
     for config in runs:
         pretrain(config)
@@ -163,7 +163,7 @@ def test_training_in_a_frame_can_start_from_weights_without_one(build, finished,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame": True, "random_offset": True}, "every barcode has its place: no random_offset"),
+        ({"frame": True, "random_offset": True}, "frame and random_offset exclude each other"),
         ({"window_fraction": 1.5}, "window_fraction must lie between 0 and 1"),
         ({"window_fraction": 0.5, "exact_masks": False}, "window_fraction needs exact_masks"),
     ],
@@ -209,5 +209,7 @@ def test_batches_of_fine_tuning_do_not_attend_to_leads(finetuning, finished):
 
 
 def test_random_offsets_are_refused_in_the_frame(finetuning, finished):
-    with pytest.raises(SettingsError, match=r"was trained with --frame; no random_offset"):
+    with pytest.raises(
+        SettingsError, match=r"was trained with --frame, which excludes random_offset"
+    ):
         prepare_finetuning(finetuning(finished[0].output, random_offset=True))
