@@ -184,7 +184,7 @@ def check_head(original: Original, k: int) -> None:
 
 
 def decoder_fields(original: Original) -> dict[str, Any]:
-    """Infer the fields of the decoder, whose weights the original code stored for neither model."""
+    """Infer the fields of the decoder, whose weights the original code never stored."""
     if original.has_head:
         return {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
     version = stored_option(original, "maelm_version") or "maelm_v2"

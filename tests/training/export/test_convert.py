@@ -99,7 +99,7 @@ class Original:
 
     @torch.no_grad()
     def embeddings(self):
-        """Embed as the original does: one barcode at a time, padded with N to 660 bp, masked mean."""
+        """Embed as the original does: one by one, padded with N to 660 bp, masked mean."""
         k = self.namespace.k_mer
         tokens = ["[MASK]", "[UNK]", *("".join(kmer) for kmer in product("ACGT", repeat=k))]
         vectors = []

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from barcodemae import msampled_mean
+from barcodemae import masked_mean
 from barcodemae.dataset import read_splits
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.loading import load_embedder
@@ -142,7 +142,7 @@ def test_training_continues_in_the_frame_of_its_initial_weights(build, finished)
     batch = tokenizer([table[row] for row in rows], return_tensors="pt")
     with torch.inference_mode():
         outputs = model.barcodemae(**batch)
-    expected = msampled_mean(outputs.last_hidden_state, outputs.attention_mask)
+    expected = masked_mean(outputs.last_hidden_state, outputs.attention_mask)
     np.testing.assert_allclose(means, expected.numpy(), atol=1e-5)
 
 
