@@ -27,7 +27,7 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
-from barcodemae.eval.search.reference_search import coarse_products
+from barcodemae.eval.search.reference_search import bf16_products
 from barcodemae.fasta import SequenceRecord
 
 
@@ -137,8 +137,8 @@ def single_threaded(embedder: Embedder) -> Iterator[None]:
     They are allowed if the model is in bf16. A float32 model computes products of its own here,
     which must stay exact.
     """
-    coarse = coarse_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
-    with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), coarse:
+    products = bf16_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
+    with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), products:
         yield
 
 

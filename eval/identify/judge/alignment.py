@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.ungapped import find_overlap
-from barcodemae.eval.search.reference_search import NONE, Neighborhood
+from barcodemae.eval.search.reference_search import NO_ROW, Neighborhood
 
 
 WITHOUT_OPERATIONS = str.maketrans("=XID", "    ")  # leaves the lengths of a CIGAR: 12=1X3=2I
@@ -178,7 +178,7 @@ def nearest_of_each_species(
         Positions of the chosen neighbours in 0 to K - 1, nearest first, (Q, A); -1 is padding.
     """
     # A neighbour without a species gets a code of its own, made from its row.
-    is_named = (species != UNKNOWN) & (rows != NONE)
+    is_named = (species != UNKNOWN) & (rows != NO_ROW)
     names = np.where(is_named, species, UNKNOWN - 1 - rows)  # (Q, K)
     # After a stable sort by species, the first of each run of equal codes is its nearest.
     order = np.argsort(names, axis=1, kind="stable")
@@ -186,7 +186,7 @@ def nearest_of_each_species(
     is_new = np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0
     is_first = np.zeros(rows.shape, bool)
     np.put_along_axis(is_first, order, is_new, axis=1)  # back in the order of nearness
-    is_first &= rows != NONE
+    is_first &= rows != NO_ROW
     # Keep the first `limit` of each query.
     number = is_first.cumsum(axis=1) - 1  # (Q, K), index among the chosen of its query
     query, place = np.nonzero(is_first & (number < limit))
@@ -215,7 +215,7 @@ def align_neighbors(
     # Choose the candidates.
     places = nearest_of_each_species(neighborhood.rows, species[neighborhood.rows])  # (Q, A)
     is_candidate = places >= 0
-    rows = np.where(is_candidate, np.take_along_axis(neighborhood.rows, places, axis=1), NONE)
+    rows = np.where(is_candidate, np.take_along_axis(neighborhood.rows, places, axis=1), NO_ROW)
     cosine = np.take_along_axis(neighborhood.similarity, places, axis=1)
     # Align them.
     identity, coverage = np.full(rows.shape, -1.0), np.full(rows.shape, -1.0)
