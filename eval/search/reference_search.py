@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.cpu.packed_layers import NOTHING
+from barcodemae.eval.embed.cpu.packed_layers import NO_ACTIVATION
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
 
 
@@ -83,7 +83,7 @@ def dot_products(queries: torch.Tensor, references: torch.Tensor) -> torch.Tenso
     if not torch.backends.mkldnn.is_available():
         return queries @ references.T
     multiplied: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-        queries, references, None, *NOTHING
+        queries, references, None, *NO_ACTIVATION
     )
     return multiplied
 
