@@ -116,7 +116,8 @@ class TargetSettings:
     Attributes:
         num_components: Number of components D, which is the width of the encoder.
         whitening: Exponent: components are multiplied by their variance ** -whitening.
-        transversion_cost: See `base_points`.
+        transversion_cost: Squared distance of a transversion relative to that of a transition, at
+            least 1.
         relatives_whitening: Exponent: before the components are computed, directions are
             multiplied by the variance between close relatives ** -relatives_whitening, because
             what differs even between those says little about relationship.

@@ -1,9 +1,9 @@
-"""Atomic writing of a folder: it is either the old one or the new one, never a part of one.
+"""Write a folder all at once: the world sees the old one or the new one, never half of one.
 
-The files are written to a hidden folder beside the target and flushed to disk, then the folder is
-renamed. If the program is killed, the old folder or none is left; the next run restores or removes
-what remains. A file lock, which the system releases with its process, tells whether a hidden folder
-is still in use. Guarded by tests/training/data/test_staging.py.
+The files are written into a hidden folder beside the target, flushed to disk, and the folder is
+renamed. A run killed at any moment leaves the old data set or none; the next run restores or
+removes what a dead one left. Liveness is a file lock, which the system drops with its process.
+Guarded by tests/training/data/test_staging.py.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _LOCK = ".lock"
 def staged_directory(
     out: Path, *, marker: str, overwrite: bool = False, what: str = "data set"
 ) -> Iterator[Path]:
-    """Make a hidden folder, which becomes `out` when the block succeeds.
+    """Give a folder to write into, which becomes `out` when the block ends well.
 
     Args:
-        out: Folder to write; its parents are made.
-        marker: Name of a file by which an existing folder is recognised as written by this package.
-        overwrite: Whether such a folder may be replaced; any other never is.
+        out: The folder wanted; its parents are made.
+        marker: Name of a file that shows that an existing folder is one of ours.
+        overwrite: Whether a folder of ours may be replaced. No other is ever replaced.
         what: Name of what is written, for messages.
 
     Yields:
@@ -38,7 +38,7 @@ def staged_directory(
 
     Raises:
         SettingsError: `out` exists and may not be replaced.
-        DataError: The folder cannot be written (disk full, read-only, no permission).
+        DataError: The disk refuses (full, read-only, no permission).
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow a link given as DIR)
     _tidy(out)
@@ -75,7 +75,7 @@ def _previous(out: Path) -> Path:
 
 
 def _tidy(out: Path) -> None:
-    """Complete or remove what a killed run left beside `out`."""
+    """Finish or undo what a killed run left beside `out`."""
     old = _previous(out)
     if old.is_dir():
         if out.exists():

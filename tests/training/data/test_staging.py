@@ -1,4 +1,4 @@
-"""A staged folder is the old one or the new one, whatever happens."""
+"""A folder is the old one or the new one, whatever happens."""
 
 import fcntl
 
@@ -20,7 +20,7 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_the_folder_appears_complete_and_nothing_else_stays(tmp_path):
+def test_the_folder_appears_whole_and_nothing_else_stays(tmp_path):
     out = tmp_path / "a" / "b" / "data"
     with staged_directory(out, marker=MARKER) as staging:
         (staging / MARKER).write_text("new")
@@ -55,7 +55,7 @@ def test_a_failure_while_replacing_keeps_the_old(tmp_path):
     assert names(tmp_path) == ["data"]
 
 
-def test_a_folder_without_the_marker_is_never_replaced(tmp_path):
+def test_a_folder_of_somebody_else_is_never_replaced(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "thesis.tex").write_text("x")
     with pytest.raises(SettingsError, match="is not a data set of ours"):
