@@ -9,10 +9,9 @@ In: ids and vectors, chunk by chunk. Out: a file that appears under its name onl
 Guarded by tests/eval/embed/test_vector_files.py.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -22,6 +21,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 
 
 class VectorWriter(Protocol):
@@ -99,13 +99,14 @@ class TextVectors:
             self.stream.close()
 
 
-def make_writer(path: Path, temporary: Path) -> VectorWriter:
-    """Choose the format by the suffix of `path`, writing to `temporary`."""
+def make_writer(path: Path, files: ExitStack) -> VectorWriter:
+    """Choose the format by the suffix of `path`; the files take their names when the stack ends."""
+    file = files.enter_context(whole_file(path))
     if path.suffix == ".parquet":
-        return ParquetVectors(temporary)
+        return ParquetVectors(file)
     if path.suffix == ".npy":
-        return NumpyVectors(temporary, path.with_suffix(".ids.txt"))
-    return TextVectors(temporary.open("w"), owns_stream=True)
+        return NumpyVectors(file, files.enter_context(whole_file(path.with_suffix(".ids.txt"))))
+    return TextVectors(file.open("w"), owns_stream=True)
 
 
 def check_output(output: str) -> None:
@@ -139,16 +140,11 @@ def open_vectors(output: str) -> Iterator[VectorWriter]:
         yield writer
         writer.close(complete=True)
         return
-    path = Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        file_writer = make_writer(path, temporary)
+    with ExitStack() as files:
+        file_writer = make_writer(Path(output), files)
         try:
             yield file_writer
         except BaseException:
             file_writer.close(complete=False)
             raise
         file_writer.close(complete=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

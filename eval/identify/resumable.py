@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.fasta import SequenceRecord
+from barcodemae.files import write_json
 
 
 SECONDS_BETWEEN_NOTES = 2.0
@@ -149,16 +150,17 @@ class FileSink:
 
     def take_note(self) -> None:
         """Write down how far the files are good."""
-        for stream in self.streams:
-            stream.flush()
-            os.fsync(stream.fileno())
+        self._flush()
         self.progress.output_bytes, self.progress.rejected_bytes = (
             stream.tell() for stream in self.streams
         )
-        temporary = self.note.with_name(f".{self.note.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self.progress)))
-        temporary.replace(self.note)
+        write_json(self.note, asdict(self.progress))
         self.noted = time.monotonic()
+
+    def _flush(self) -> None:
+        for stream in self.streams:
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def close(self) -> None:
         """Close the files; what an unfinished run wrote stays for another to go on with."""
@@ -167,6 +169,7 @@ class FileSink:
 
     def finish(self) -> None:
         """Give the files their names; a list without rejected records is not kept."""
+        self._flush()
         self.close()
         report = report_of(self.output)
         report.unlink(missing_ok=True)

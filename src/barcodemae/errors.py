@@ -1,6 +1,7 @@
 """What can go wrong on the user's side, said in one line a biologist can act on.
 
 The command line prints these without a traceback and exits with 2; anything else is a bug.
+Guarded by tests/barcodemae/test_errors.py.
 """
 
 from pathlib import Path
@@ -40,3 +41,13 @@ class TrainingError(BarcodeMAEError):
 
 class WorkerError(BarcodeMAEError):
     """A process that worked for this one and ended before it was done."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that says something, else the error's kind.
+
+    Args:
+        error: Of any library; some say nothing, some fill a page.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

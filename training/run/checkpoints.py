@@ -3,12 +3,13 @@
     OUT/checkpoints/step-00000400/   accelerate's state and `state.json`
 
 A checkpoint is written under a temporary name and renamed when it is complete, so a folder
-called `step-*` is always whole; older ones are removed only after that.
+called `step-*` is always whole; older ones are removed only after that. The temporary name is
+not that of `barcodemae.files.scratch_folder`, as all processes of a run, on all its machines, write
+into one checkpoint and have to know its name; a kill leaves it to the next checkpoint to remove.
 Guarded by tests/training/run/test_checkpoints.py and test_pretrain_resume.py.
 """
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from barcodemae.errors import CheckpointError
+from barcodemae.files import replace_folder
 
 
 FOLDER = "checkpoints"
@@ -66,10 +68,7 @@ def save_checkpoint(
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (temporary / STATE_FILE).write_text(json.dumps({"step": step, **state}) + "\n")
-            _flush(temporary)
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-            _flush_entry(folder.parent)
+            replace_folder(temporary, folder)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
         shutil.rmtree(temporary, ignore_errors=True)
@@ -78,23 +77,6 @@ def save_checkpoint(
         raise CheckpointError(f"cannot save checkpoint {folder}: {error}; {kept}") from error
     accelerator.wait_for_everyone()
     return folder
-
-
-def _flush(folder: Path) -> None:
-    """Force a folder's files to the disk; a rename might survive a power cut without them."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-
-
-def _flush_entry(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_old(output: Path, keep: int) -> None:

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from barcodemae.files import whole_file, write_text
+
 
 class History:
     """Records of one run in step order.
@@ -31,10 +33,8 @@ class History:
 
     def save(self, path: Path) -> None:
         """Write `history.json`, whole or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
         lines = ",\n".join(json.dumps(record) for record in self.records)
-        temporary.write_text(f"[\n{lines}\n]\n")
-        temporary.replace(path)
+        write_text(path, f"[\n{lines}\n]\n")
 
     def plot(self, path: Path) -> None:
         """Draw loss and masked accuracy against steps, training and validation."""
@@ -55,4 +55,5 @@ class History:
             panel.spines[["top", "right"]].set_visible(False)
             if panel.lines:
                 panel.legend(frameon=False)
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=150)

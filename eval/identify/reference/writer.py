@@ -7,7 +7,6 @@ no name at any rank are left out and counted. Guarded by tests/eval/test_library
 Shapes: R = references, D = width.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from barcodemae.eval.identify.reference.library import (
     hash_barcode,
 )
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
 ROWS_PER_PIECE = 4096
@@ -198,7 +198,7 @@ def write_library(
         "is_coding": survey.num_open >= CODING_SHARE * survey.num_kept,
     }
     np.save(folder / STRAND, survey.strand, allow_pickle=False)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, description)
     return description
 
 
