@@ -1,18 +1,18 @@
-"""Write files and folders whole or not at all: under its name stands the old one or the new one.
+"""Write files and folders whole or not at all: a name holds the old content or the new one.
 
-In: a path, and a block or text that writes. Out: the file or folder under that name. It is written
-beside the name it wants, under a hidden one that no other process and no other thread chooses,
-forced to the disk, and renamed. So an error, a kill, a full disk or a power cut leaves what was
-there before, and two processes that write the same target never mix their bytes: the last one to
-finish wins. A killed process may leave its hidden file, which nothing reads; its hidden folder is
-removed by the next one that writes the same folder, and an older folder put aside comes back.
+In: a path, and text or a block that writes. Out: the file or folder of that name. It is written
+next to its target under a hidden name that no other process or thread uses, forced to the disk and
+renamed. So an error, a kill, a full disk or a power cut leaves what was there before, and two
+processes that write the same target never mix their bytes: the last one to finish wins. A process
+that is killed may leave its hidden file, which nothing reads. Its hidden folder is removed by the
+next process that writes the same folder, which also brings back an older folder put aside.
 
     whole_file, write_text, write_json    one file
-    staged_folder                         one folder, which replaces an older one only if it may
-    scratch_folder, replace_folder        its two halves, for those who move in another way
+    staged_folder                         one folder, replacing an older one only where it may
+    scratch_folder, replace_folder        the two halves of it, for other ways to move in
 
 A link is replaced, not followed: models in the Hub's cache are links to files that others share.
-Guarded by tests/barcodemae/test_files.py.
+Guarded by tests/barcodemae/test_files.py and tests/barcodemae/test_staged_folders.py.
 """
 
 import errno
@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from barcodemae.errors import DataError, SettingsError, first_line
+from barcodemae.errors import DataError, SettingsError
 
 
 if sys.platform != "win32":
@@ -34,9 +34,9 @@ if sys.platform != "win32":
 
 DEVICES = Path("/dev")
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-# What network drives answer that cannot do it, for folders above all.
-CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-LOCK, CONTENT = "lock", "content"  # what is in a hidden folder
+# Some network drives cannot flush, folders above all; Windows flushes only what it may write to.
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
+LOCK, CONTENT = "lock", "content"  # the two entries of a hidden folder
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         return
     hidden = path.with_name(f".{path.stem}.{_unique()}{path.suffix}")
     try:
-        with _told_of(path, hidden):
+        with _reporting(path, hidden):
             yield hidden
             flush(hidden)
             hidden.replace(path)
@@ -70,7 +70,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text; letters that were read as something else go back as they came.
+    """Write UTF-8 text; bytes that were not UTF-8 when they were read are restored.
 
     Raises:
         DataError: As for `whole_file`.
@@ -80,7 +80,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Any, *, indent: int = 2) -> None:
-    """Write JSON in the layout of transformers: indented by two, a line end behind it.
+    """Write JSON laid out as transformers does: indented by two, with a line end.
 
     Raises:
         DataError: As for `whole_file`.
@@ -92,41 +92,41 @@ def write_json(path: Path | str, content: Any, *, indent: int = 2) -> None:
 def staged_folder(
     target: Path | str, *, overwrite: bool = False, marker: str = "", what: str = "folder"
 ) -> Iterator[Path]:
-    """Give a hidden folder to write into, which becomes `target` when the block ends well.
+    """Give a hidden folder that becomes `target` when the block ends well.
 
     Args:
-        target: The folder wanted; its parents are made, and unmade if the block fails.
-        overwrite: Whether an older folder may be replaced; an empty one always is.
-        marker: Name of a file that shows that an older folder is one of ours. No other is ever
-            replaced. Empty: every folder of this name is.
+        target: The folder wanted; its parents are made, and removed again if the block fails.
+        overwrite: Whether an older folder may be replaced; an empty one always may.
+        marker: Name of a file that marks an older folder as one of ours; others are never
+            replaced. If empty, any folder may be.
         what: What is written, for messages.
 
     Yields:
-        The hidden folder.
+        The hidden folder, empty.
 
     Raises:
         SettingsError: `target` exists and may not be replaced.
         DataError: The disk refuses (full, read-only, no permission).
     """
     target = _absolute(target)
-    with _told_of(target, target, _aside(target)):
+    with _reporting(target, target, _aside(target)):
         _recover(target)
     _refuse_to_replace(target, overwrite, marker, what)
     with scratch_folder(target) as folder:
         yield folder
-        _refuse_to_replace(target, overwrite, marker, what)  # another one may have been quicker
+        _refuse_to_replace(target, overwrite, marker, what)  # another may have been quicker
         replace_folder(folder, target)
 
 
 @contextmanager
 def scratch_folder(target: Path | str) -> Iterator[Path]:
-    """Give a hidden folder beside `target` that is gone when the block ends, unless moved away.
+    """Give a hidden folder beside `target` that is removed when the block ends, unless moved.
 
-    What killed runs left for the same `target` is removed. Whether one still lives shows a file
-    lock, which the system drops with its process.
+    What killed processes left beside the same `target` is removed, too. A file lock tells whether
+    a process is still alive: the system drops it when the process ends.
 
     Args:
-        target: The folder wanted; its parents are made, and unmade if nothing is put there.
+        target: The folder wanted; its parents are made, and removed again if they stay empty.
 
     Yields:
         The hidden folder, empty.
@@ -139,17 +139,17 @@ def scratch_folder(target: Path | str) -> Iterator[Path]:
     missing = [parent for parent in target.parents if not parent.exists()]
     content = hidden / CONTENT
     try:
-        with _told_of(target, *target.parents):
+        with _reporting(target, *target.parents):
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(target)
             hidden.mkdir()
         paths = (hidden, target, _aside(target))
-        with _told_of(target, *paths), (hidden / LOCK).open("w") as lock:
+        with _reporting(target, *paths), (hidden / LOCK).open("w") as lock:
             _take(lock)
             content.mkdir()
             yield content
     finally:
-        _remove(content)  # the lock goes last: without one, a folder passes for living
+        _remove(content)  # the lock goes last, as a folder without one counts as in use
         _remove(hidden)
         for parent in missing:
             with suppress(OSError):  # not empty: `target` is in it
@@ -157,14 +157,14 @@ def scratch_folder(target: Path | str) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Force a folder to the disk and rename it to `target`; what was there goes away after that.
+    """Force a folder to the disk, rename it to `target`, and then remove what was there.
 
     Args:
         new: The folder, on the same disk.
-        target: Its name from now on.
+        target: Its new name.
 
     Raises:
-        OSError: It cannot be renamed; what was at `target` is there again.
+        OSError: It cannot be renamed; `target` is as it was.
     """
     flush_folder(new)
     _recover(target)
@@ -178,7 +178,7 @@ def replace_folder(new: Path, target: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Force all that is in a folder to the disk; a rename might survive a power cut without it."""
+    """Force a folder and all in it to the disk; a rename may outlive a power cut without them."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink():
             flush(path)
@@ -186,9 +186,10 @@ def flush_folder(folder: Path) -> None:
 
 def flush(path: Path) -> None:
     """Force a file, or the names in a folder, to the disk, where the system can do that."""
-    if sys.platform == "win32":  # flushes only what is open for writing
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folder
         return
-    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -199,21 +200,20 @@ def flush(path: Path) -> None:
 
 
 @contextmanager
-def _told_of(target: Path, *paths: Path) -> Iterator[None]:
-    """Name the target in errors of the disk that are about it; others are somebody else's."""
+def _reporting(target: Path, *paths: Path) -> Iterator[None]:
+    """Name the target in errors about these paths and about the disk; pass on all others."""
     try:
         yield
     except OSError as error:
         place = Path(str(error.filename))
         is_ours = any(place.is_relative_to(path) for path in paths)
-        if not is_ours and error.errno not in DISK_REFUSES:
+        if error.errno is None or not (is_ours or error.errno in DISK_REFUSES):
             raise
-        reason = os.strerror(error.errno) if error.errno else first_line(error)
-        raise DataError(target, f"cannot be written: {reason}") from error
+        raise DataError(target, f"cannot be written: {os.strerror(error.errno)}") from error
 
 
 def _unique() -> str:
-    """Part of a hidden name: whose it is, and what tells it from those of other machines."""
+    """Make the end of a hidden name: the process id, and digits no other machine comes up with."""
     return f"{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
@@ -226,7 +226,7 @@ def _aside(target: Path) -> Path:
 
 
 def _recover(target: Path) -> None:
-    """Finish a replacement that was cut off, or undo it if nothing new has taken the place."""
+    """Finish a replacement that was cut off, or undo it if nothing new took the place."""
     old = _aside(target)
     if not target.exists() and old.exists():
         old.rename(target)
@@ -234,23 +234,23 @@ def _recover(target: Path) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove what killed runs were writing for `target`."""
+    """Remove the hidden folders that killed processes left beside `target`."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.\d+-[0-9a-f]{{8}}\.tmp")
-    for path in target.parent.iterdir():
+    for path in target.parent.glob(".*.tmp"):  # nothing, where the names may not be read
         if pattern.fullmatch(path.name) and path.is_dir() and not _is_in_use(path):
             _remove(path / CONTENT)
             _remove(path)
 
 
 def _take(lock: TextIO) -> None:
-    """Show other processes that this one lives, where the disk has locks."""
+    """Show other processes that this one is alive, where the disk has locks."""
     if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _is_in_use(hidden: Path) -> bool:
-    """Whether another process may be writing; it may where no lock can be asked for."""
+    """Tell whether another process may be writing; where there are no locks, one may."""
     if sys.platform == "win32":
         return True
     try:
