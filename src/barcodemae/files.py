@@ -149,7 +149,7 @@ def scratch_folder(target: Path | str) -> Iterator[Path]:
             content.mkdir()
             yield content
     finally:
-        _remove(content)  # the lock goes last, as a folder without one counts as in use
+        _remove(content)  # the lock goes last: without it, only an empty folder counts as left
         _remove(hidden)
         for parent in missing:
             with suppress(OSError):  # not empty: `target` is in it
@@ -256,6 +256,8 @@ def _is_in_use(hidden: Path) -> bool:
     try:
         with (hidden / LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:  # killed before it made its lock, or after it removed all else
+        return any(hidden.iterdir())
     except OSError:
         return True
     return False

@@ -168,7 +168,8 @@ def test_only_what_is_left_of_this_very_folder_is_removed(tmp_path):
     for name in others:
         leftover(tmp_path, name)
     (tmp_path / ".a[1].13-0123abcd.tmp").write_text("a file")
-    (tmp_path / ".a[1].14-0123abcd.tmp").mkdir()  # its lock is about to come
+    (tmp_path / ".a[1].14-0123abcd.tmp" / "without_a_lock").mkdir(parents=True)
+    (tmp_path / ".a[1].15-0123abcd.tmp").mkdir()  # killed before it made its lock
     write(tmp_path / "a[1]", "new")
     kept = [".a[1].13-0123abcd.tmp", ".a[1].14-0123abcd.tmp"]
     assert names(tmp_path) == sorted([*others, *kept, "a[1]"])
