@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import typer
 from results_page import BLOCK, ROOT
 
+from barcodemae.files import write_text
+
 
 PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
@@ -245,7 +247,7 @@ def main(
         typer.echo(f"not what the results files say: {PAGE.name}", err=True)
         raise typer.Exit(1)
     if filled != text:
-        PAGE.write_text(filled)
+        write_text(PAGE, filled)
     typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
 
 

@@ -31,6 +31,7 @@ from measure import memory_of
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
 from barcodemae.eval.identify.resumable import rejected_path_of
+from barcodemae.files import write_json
 
 
 CHANGED = 0.03  # share of bases
@@ -168,7 +169,7 @@ def main(
         f"--references {references} --threads {threads}",
     }
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(outcome, indent=1) + "\n")
+    write_json(json_file, outcome, indent=1)
     typer.echo(json.dumps(outcome, indent=1))
     if not outcome["is_same"] or counts["rows"] + counts["rejected"] != num_queries:
         raise typer.Exit(1)

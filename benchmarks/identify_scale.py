@@ -40,6 +40,7 @@ from barcodemae.eval.identify.reference.library import (
 )
 from barcodemae.eval.search.programs import write_fasta
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
 CHANGED = 0.02  # share of bases changed in copies
@@ -239,7 +240,7 @@ def main(
                 records.append(time_vsearch(fasta, size, queries, len(wanted), threads))
     show([{key: row.get(key, float("nan")) for key in records[0]} for row in records], "by size")
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([record | shared for record in records], indent=1) + "\n")
+    write_json(json_file, [record | shared for record in records], indent=1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
 from barcodemae.eval.probe.probing import probe_nearest
 from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
 from barcodemae.eval.report.records import ResultRecord, read_records, write_records
+from barcodemae.files import whole_file
 from barcodemae.training.export.folders import export_native
 from barcodemae.training.run.checkpoints import STATE_FILE, checkpoint_folders
 from barcodemae.training.run.history import History
@@ -112,7 +113,8 @@ def draw(records: list[ResultRecord], stages: list[Stage], path: Path) -> None:
     panel.spines[["top"]].set_visible(False)
     other.spines[["top"]].set_visible(False)
     panel.legend(frameon=False, loc="center right")
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150)
 
 
 def main(

@@ -6,7 +6,6 @@ such samples, and the same queries identified. Wanted: few new genera given the 
 and few genera that the library holds left unassigned. Prints a table and writes it.
 """
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +25,7 @@ from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_novelty, score_rank
 from barcodemae.eval.probe.probe_data import CachedEmbedder
+from barcodemae.files import write_json
 
 
 def measure_mixture(
@@ -80,7 +80,7 @@ def main(
         f"--model {Path(model).name} --splits {splits}"
     )
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([row | {"command": command} for row in rows], indent=1) + "\n")
+    write_json(json_file, [row | {"command": command} for row in rows], indent=1)
 
 
 if __name__ == "__main__":

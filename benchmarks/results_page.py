@@ -34,6 +34,7 @@ from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems, read_systems
 from barcodemae.eval.report.table_plot import plot_table
 from barcodemae.eval.report.table_text import render_table
+from barcodemae.files import write_text
 
 
 ROOT = Path(__file__).parents[1]
@@ -192,7 +193,7 @@ def main(
         if filled != text:
             stale.append(name)
             if not check:
-                path.write_text(filled)
+                write_text(path, filled)
     if check and stale:
         typer.echo(f"not what the results files say: {', '.join(stale)}", err=True)
         raise typer.Exit(1)

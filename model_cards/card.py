@@ -6,7 +6,6 @@ number comes from the folder, the run or a result record; what has no source is 
 by tests/model_cards/test_card.py, which compares a whole card and runs its code.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.files import whole_file, write_text
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
 from barcodemae.model_cards.results import (
     METRICS,
@@ -112,10 +112,7 @@ def write_cards(
         pictures = place_figures(part.path, run, figures)
         texts.append(render(part, settings, run, tables, pictures))
     for part, text in zip(parts, texts, strict=True):
-        path = part.path / CARD_FILE
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text)
-        temporary.replace(path)
+        write_text(part.path / CARD_FILE, text)
     return [part.path / CARD_FILE for part in parts]
 
 
@@ -133,10 +130,11 @@ def place_figures(folder: Path, run: RunRecord, extra: Sequence[Path]) -> list[t
                 raise CheckpointError(f"{picture}: is not a PNG picture")
         place.mkdir(exist_ok=True)
         if picture.resolve().parent != place.resolve():
-            shutil.copyfile(picture, place / picture.name)
+            with whole_file(place / picture.name) as file:
+                shutil.copyfile(picture, file)
     return [
         (f"{FIGURES_FOLDER}/{path.name}", CAPTIONS.get(path.stem, path.stem.replace("_", " ")))
-        for path in sorted(place.glob("*.png"))
+        for path in sorted(place.glob("[!.]*.png"))
     ]
 
 

@@ -10,13 +10,13 @@ are those with the highest accuracy on the validation partition.
 Guarded by tests/training/run/test_finetune.py.
 """
 
-import json
 from typing import Any
 
 from accelerate import DistributedType
 from torch import Tensor
 
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import write_json
 from barcodemae.modeling_barcodemae import BarcodeMAEForSequenceClassification
 from barcodemae.training.batches.labelled import LabelledBarcodes, LabelledInOrder, LabelledSteps
 from barcodemae.training.export.folders import load_model_folder
@@ -143,7 +143,7 @@ def report_test(run: TrainingRun, config: FinetuneConfig) -> None:
     }
     run.history.add(step=run.step, test_loss=loss, test_accuracy=result["accuracy"])
     if run.accelerator.is_main_process:
-        (config.output / TEST_FILE).write_text(json.dumps(result, indent=2) + "\n")
+        write_json(config.output / TEST_FILE, result)
 
 
 def count_correct(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from barcodemae.default_model import DEFAULT_MODEL, resolve_model
-from barcodemae.errors import SettingsError
+from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.foreign.loading import load_foreign
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
@@ -28,8 +28,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+        raise SettingsError(f"device {device!r} cannot be used: {first_line(error)}") from error
 
 
 def check_revision(model: str | Path, revision: str | None) -> None:

@@ -27,7 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
     UnusableSequencesError,
@@ -213,8 +213,9 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot be opened as a model: {first_line(error)}"
+        ) from error
     missing = sorted(
         name for name in report["missing_keys"] if not any(part in name for part in UNUSED_PARTS)
     )
@@ -237,9 +238,8 @@ def model_folder(model: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
     except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line}"
+            f"{model}: no such folder, and not available from the Hub: {first_line(error)}"
         ) from error
 
 

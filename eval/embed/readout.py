@@ -11,8 +11,6 @@ Shapes: N = sequences, D = width of the encoder, E = width of the embedding.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
+from barcodemae.files import staged_folder, write_json
 from barcodemae.model_files import (
     DENSE_FOLDER,
     FITTED_ON_FILE,
@@ -176,26 +176,30 @@ def save_readout(
         "bias": True,
         "activation_function": IDENTITY_ACTIVATION,
     }
-    staging = folder / f".{DENSE_FOLDER}.{os.getpid()}.tmp"
-    staging.mkdir()
-    try:
-        tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
-        save_file(
-            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
-            staging / "model.safetensors",
-            metadata={"format": "pt"},
-        )
+    with staged_folder(folder / DENSE_FOLDER, overwrite=True) as staging:
+        save_weights(dense, staging / "model.safetensors")
         write_json(staging / "config.json", settings)
         if fitted_on is not None:
             write_json(staging / FITTED_ON_FILE, fitted_on)
-        swap_folder(staging, folder / DENSE_FOLDER)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     after = [module for module in read_modules(folder) if module[0] == "Normalize"]
     write_modules(
         folder,
         [("Transformer", ""), ("Pooling", POOLING_FOLDER), ("Dense", DENSE_FOLDER), *after],
     )
+
+
+def save_weights(dense: Dense, path: Path) -> None:
+    """Write the weights of a layer under the names of sentence-transformers.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
+    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    try:
+        save_file(contiguous, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # its own type, also where the system reported an OSError
+        raise CheckpointError(f"{path.name}: cannot be written: {first_line(error)}") from error
 
 
 def ensure_mean_pooling(folder: Path, width: int) -> None:
@@ -229,19 +233,3 @@ def write_modules(folder: Path, modules: list[tuple[str, str]]) -> None:
         for index, (kind, path) in enumerate(modules)
     ]
     write_json(folder / MODULES_FILE, listing)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON as transformers does; the file is whole or as before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
-
-
-def swap_folder(new: Path, target: Path) -> None:
-    """Rename a folder to `target` and delete the folder that was there."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -33,6 +33,7 @@ from barcodemae.eval.embed.embedder import Embedder, find_invalid
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
 from barcodemae.eval.probe.subjects import precision_of
+from barcodemae.files import write_json, write_text
 
 
 ROWS_PER_BATCH = 8192  # rows in memory at once: 8,192 x 768 float32 is 25 MB
@@ -122,9 +123,7 @@ def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) 
     state.wait_for_everyone()
     if state.is_main_process and not path.is_file():
         output.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{MANIFEST}.tmp")
-        temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        temporary.replace(path)
+        write_json(path, mine)
     state.wait_for_everyone()
 
 
@@ -146,7 +145,7 @@ def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
         report = output.with_suffix(".rejected.tsv")
         report.unlink(missing_ok=True)
         if rejected:
-            report.write_text("id\treason\n" + "".join(rejected))
+            write_text(report, "id\treason\n" + "".join(rejected))
     return len(rejected)
 
 

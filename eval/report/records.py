@@ -5,7 +5,6 @@ files and from nothing else. Guarded by tests/eval/report/test_records.py.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from barcodemae import __version__
 from barcodemae.errors import DataError
+from barcodemae.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,7 @@ def records_to_json(records: Iterable[ResultRecord]) -> str:
 
 def write_records(path: Path | str, records: Iterable[ResultRecord]) -> None:
     """Write records as a JSON list; the file appears whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(records_to_json(records) + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, records_to_json(records) + "\n")
 
 
 def read_records(path: Path | str) -> list[ResultRecord]:

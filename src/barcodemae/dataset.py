@@ -26,7 +26,7 @@ SPLITS = (*PRETRAINING_SPLITS, "train", "val", "test", "key_unseen", "val_unseen
 
 
 def parquet_files(directory: Path | str) -> list[Path]:
-    """List the Parquet files of a data set in a fixed order.
+    """List the Parquet files of a data set in a fixed order; hidden ones are still being written.
 
     Raises:
         DataError: The folder is missing or holds no Parquet file.
@@ -34,7 +34,7 @@ def parquet_files(directory: Path | str) -> list[Path]:
     directory = Path(directory)
     if not directory.is_dir():
         raise DataError(directory, "is not a data set: no such directory")
-    files = sorted(directory.glob("*.parquet"))
+    files = sorted(f for f in directory.glob("*.parquet") if not f.name.startswith("."))
     if not files:
         raise DataError(directory, "is not a data set: no *.parquet file in it")
     return files

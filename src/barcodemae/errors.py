@@ -1,6 +1,7 @@
 """Errors that a user can cause, each reported in one line that a biologist can act on.
 
 The command line prints these without a traceback and exits with 2; any other error is a bug.
+Guarded by tests/barcodemae/test_errors.py.
 """
 
 from pathlib import Path
@@ -40,3 +41,13 @@ class TrainingError(BarcodeMAEError):
 
 class WorkerError(BarcodeMAEError):
     """A worker process that ended before it had finished."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank, else the name of its class.
+
+    Args:
+        error: An exception of any library; its message may be empty or many lines long.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

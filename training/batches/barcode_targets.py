@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import DataError
+from barcodemae.files import whole_file
 from barcodemae.training.batches.frame import (
     blocks,
     estimate_frame,
@@ -315,9 +316,8 @@ def cached_barcode_targets(
             rows = sample_rows(reader)[::ROTATION_STRIDE]
             targets = rotate_towards(targets, rows, encode(rows))
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, targets)
-        temporary.replace(path)
+        with whole_file(path) as file:
+            np.save(file, targets)
     found: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     wanted = (len(reader), settings.num_components)
     if found.shape != wanted:

@@ -11,8 +11,6 @@ it is written completely or not at all. Guarded by tests/training/batches/test_c
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.dataset import scan_splits
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import staged_folder
 from barcodemae.training.batches.kmers import UNKNOWN_BASE, base_codes
 from barcodemae.training.batches.reader import BarcodeReader
 
@@ -46,18 +45,17 @@ def write_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_b
         max_length_bp: Longest part of a barcode that will be read, in bp.
 
     Raises:
-        DataError: The data set cannot be read; see `barcodemae.dataset.scan_splits`.
-        OSError: The disk is full or cannot be written; nothing is left behind.
+        DataError: The data set cannot be read, see `barcodemae.dataset.scan_splits`; or the disk
+            is full or cannot be written, and nothing is left behind.
     """
     if folder.is_dir():
         return
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
     try:
-        stream_codes(temporary, data, splits, max_length_bp=max_length_bp)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with staged_folder(folder) as staging:
+            stream_codes(staging, data, splits, max_length_bp=max_length_bp)
+    except SettingsError:
+        if not folder.is_dir():  # else another process has written the same codes meanwhile
+            raise
 
 
 def stream_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_bp: int) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.dataset import RANKS, SPLITS, open_dataset
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 from barcodemae.tokenization.barcode_frame import BASES
 from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, letters_and_offsets
 
@@ -94,7 +94,7 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
             if batch.num_rows:
                 counts.add(batch)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(directory, f"is damaged: {str(error).splitlines()[0]}") from error
+        raise DataError(directory, f"is damaged: {first_line(error)}") from error
     if not counts.rows:
         raise DataError(directory, "holds no rows")
     splits = [

@@ -5,7 +5,6 @@ treemap are proportional to numbers of barcodes. Guarded by
 tests/training/data/test_describe_plot.py.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 from barcodemae.training.data.describe import UNNAMED
 
 
@@ -141,10 +141,8 @@ def draw_dataset(description: dict[str, Any], path: Path) -> None:
         _draw_treemap(figure.add_axes((0.03, 0.04, 0.63, 0.80)), description["orders"])
         _draw_lengths(figure.add_axes((0.725, 0.56, 0.25, 0.27)), description["lengths"])
         _draw_partitions(figure.add_axes((0.775, 0.06, 0.185, 0.37)), description["partitions"])
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            figure.savefig(temporary, dpi=150)
-            temporary.replace(path)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=150)
 
 
 def _write_title(figure: Any, description: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, SPLITS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import staged_folder
 from barcodemae.training.data.cleaning import CleaningRules
 from barcodemae.training.data.dataset_writer import (
     DESCRIPTION_FILE,
@@ -39,7 +40,6 @@ from barcodemae.training.data.row_filter import CONFLICT_COLUMNS, REJECTED_COLUM
 from barcodemae.training.data.sources.recognition import Source, SourceOptions, open_source
 from barcodemae.training.data.sources.tables import BATCH_SCHEMA
 from barcodemae.training.data.sources.text_blocks import split_member
-from barcodemae.training.data.staging import staged_directory
 
 
 SCHEMA_VERSION = 1
@@ -122,7 +122,9 @@ def prepare(
     out = Path(out)
     with (
         ThreadPoolExecutor(1) as pool,
-        staged_directory(out, marker=DESCRIPTION_FILE, overwrite=overwrite) as staging,
+        staged_folder(
+            out, overwrite=overwrite, marker=DESCRIPTION_FILE, what="data set"
+        ) as staging,
     ):
         checksums = [pool.submit(_checksums, source.source) for source in opened]
         description = _write(opened, staging, options, is_made=is_made, report=report)

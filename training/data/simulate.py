@@ -7,7 +7,6 @@ Indels, sequencing errors, ragged ends and wrong labels are deliberately not sim
 Guarded by tests/training/data/test_simulate.py.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 from barcodemae.training.data.species_tree import (
     MUTATION_RATE,
     SpeciesTree,
@@ -147,9 +147,8 @@ def write_simulated(
     )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".simulated.{os.getpid()}.tmp"
-    pq.write_table(table, temporary)
-    temporary.replace(directory / "simulated.parquet")
+    with whole_file(directory / "simulated.parquet") as file:
+        pq.write_table(table, file)
     return directory
 
 

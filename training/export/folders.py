@@ -11,18 +11,18 @@ tests/training/export/test_folders.py and tests/house/test_hub_round_trip.py.
 
 import copy
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
+from barcodemae.files import flush_folder, replace_folder, scratch_folder, write_json
 from barcodemae.modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedLM,
@@ -82,9 +82,11 @@ def export(
     Raises:
         CheckpointError: The folder holds something else, or model and tokenizer do not fit.
     """
-    with staged_folder(directory, force=force) as staging:
-        export_full(model, tokenizer, staging, dtype=dtype)
-        export_native(model, tokenizer, staging / ENCODER_FOLDER, dtype=dtype)
+    check_fit(model.config, tokenizer)
+    with staged_model(directory, force=force) as staging:
+        (staging / ENCODER_FOLDER).mkdir()
+        write_full(model, tokenizer, staging, dtype)
+        write_native(model, tokenizer, staging / ENCODER_FOLDER, dtype)
         if readout_from is not None:
             copy_readout(readout_from, staging)
             copy_readout(readout_from, staging / ENCODER_FOLDER)
@@ -103,13 +105,8 @@ def export_full(
     Arguments and errors are those of `export`.
     """
     check_fit(model.config, tokenizer)
-    if dtype is not None and dtype != model.dtype:
-        model = copy.deepcopy(model).to(dtype)  # type: ignore[arg-type]
-    with staged_folder(directory, force=force) as staging:
-        model.save_pretrained(staging)
-        tokenizer.save_pretrained(staging, with_code=True)
-        shutil.copyfile(handler.__file__, staging / "handler.py")
-        (staging / "requirements.txt").write_text(ENDPOINT_REQUIREMENTS)
+    with staged_model(directory, force=force) as staging:
+        write_full(model, tokenizer, staging, dtype)
 
 
 def export_native(
@@ -125,10 +122,35 @@ def export_native(
     Arguments and errors are those of `export`.
     """
     check_fit(model.config, tokenizer)
-    with staged_folder(directory, force=force) as staging:
-        native_encoder(model).to(dtype or model.dtype).save_pretrained(staging)  # type: ignore[arg-type]
-        tokenizer.save_pretrained(staging)
-        write_sentence_transformers_files(staging, model.config, tokenizer)
+    with staged_model(directory, force=force) as staging:
+        write_native(model, tokenizer, staging, dtype)
+
+
+def write_full(
+    model: BarcodeMAEPreTrainedModel,
+    tokenizer: BarcodeKmerTokenizer,
+    folder: Path,
+    dtype: torch.dtype | None,
+) -> None:
+    """Write the files of the full folder into an empty one."""
+    if dtype is not None and dtype != model.dtype:
+        model = copy.deepcopy(model).to(dtype)  # type: ignore[arg-type]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, with_code=True)
+    shutil.copyfile(handler.__file__, folder / "handler.py")
+    (folder / "requirements.txt").write_text(ENDPOINT_REQUIREMENTS)
+
+
+def write_native(
+    model: BarcodeMAEPreTrainedModel,
+    tokenizer: BarcodeKmerTokenizer,
+    folder: Path,
+    dtype: torch.dtype | None,
+) -> None:
+    """Write the files of the native encoder's folder into an empty one."""
+    native_encoder(model).to(dtype or model.dtype).save_pretrained(folder)  # type: ignore[arg-type]
+    tokenizer.save_pretrained(folder)
+    write_sentence_transformers_files(folder, model.config, tokenizer)
 
 
 def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
@@ -182,11 +204,6 @@ def write_sentence_transformers_files(
     )
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON as transformers does, indented by two spaces."""
-    path.write_text(json.dumps(content, indent=2) + "\n")
-
-
 def check_fit(config: BarcodeMAEConfig, tokenizer: BarcodeKmerTokenizer) -> None:
     """Check that a tokenizer fits a model.
 
@@ -230,8 +247,7 @@ def load_model_folder(
         )
         tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
     except Exception as error:  # transformers raises a dozen types for a damaged folder
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+        raise CheckpointError(f"{directory}: cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise CheckpointError(f"{directory}: the weights lack {names}")
@@ -249,31 +265,32 @@ def model_type(directory: Path) -> str | None:
 
 
 @contextmanager
-def staged_folder(directory: Path | str, *, force: bool) -> Iterator[Path]:
-    """Make a temporary folder whose content is moved to `directory` when the block succeeds.
+def staged_model(directory: Path | str, *, force: bool) -> Iterator[Path]:
+    """Make a hidden folder whose content is moved to `directory` when the block succeeds.
+
+    Not a `barcodemae.files.staged_folder`: the folder of a model may hold other files (checkpoints,
+    notes, a card), so an older model is replaced entry by entry and all else stays.
 
     Args:
         directory: Folder to write to.
         force: Whether to write into a folder that has files but no BarcodeMAE model, too.
 
     Yields:
-        The temporary folder.
+        The hidden folder.
 
     Raises:
         CheckpointError: `directory` has files but no BarcodeMAE model, without `force`; or the
             weights cannot be written, for instance because the disk is full.
+        DataError: Another file cannot be written.
     """
     directory = Path(directory).resolve()
     refuse_foreign(directory, force=force)
-    staging = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    staging.mkdir(parents=True)
     try:
-        yield staging
-        move_into_place(staging, directory)
+        with scratch_folder(directory) as staging:
+            yield staging
+            move_into_place(staging, directory)
     except SafetensorError as error:  # safetensors wraps every OSError in this type
-        raise CheckpointError(f"{directory.parent}: weights cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise CheckpointError(f"{directory}: weights cannot be written: {error}") from error
 
 
 def refuse_foreign(directory: Path, *, force: bool) -> None:
@@ -293,14 +310,15 @@ def refuse_foreign(directory: Path, *, force: bool) -> None:
 def move_into_place(staging: Path, directory: Path) -> None:
     """Rename `staging` to `directory`; if that exists, move the entries, replacing namesakes."""
     if not directory.exists():
-        staging.rename(directory)
+        replace_folder(staging, directory)
         return
+    flush_folder(staging)
     drop_readout(directory, unless_in=staging)
     # A tokenizer with a frame has no such file; an older one would be used instead of its code.
     if not (staging / TOKENIZER_FILE).exists():
         (directory / TOKENIZER_FILE).unlink(missing_ok=True)
     for entry in sorted(staging.iterdir()):
-        target = directory / entry.name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        entry.replace(target)
+        if entry.is_dir():
+            replace_folder(entry, directory / entry.name)
+        else:
+            entry.replace(directory / entry.name)

@@ -3,7 +3,10 @@
     OUT/checkpoints/step-00000400/   accelerate's state and `state.json`
 
 A checkpoint is written under a temporary name and renamed when it is complete, so a folder named
-`step-*` is never partial; older ones are removed only after that.
+`step-*` is never partial; older ones are removed only after that. It is not made with
+`barcodemae.files.staged_folder`, as all processes of a run, on all its machines, write into one
+checkpoint: its temporary name follows from the step, so that each of them knows it. What a killed
+run left is removed with the next checkpoint.
 
 In: an accelerator with its prepared objects, and a state as JSON. Out: checkpoint folders, and the
 state restored from the newest. Guarded by tests/training/run/test_checkpoints.py and
@@ -11,7 +14,6 @@ tests/training/run/test_pretrain_resume.py.
 """
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from barcodemae.errors import CheckpointError
+from barcodemae.files import replace_folder
 
 
 FOLDER = "checkpoints"
@@ -69,10 +72,7 @@ def save_checkpoint(
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (temporary / STATE_FILE).write_text(json.dumps({"step": step, **state}) + "\n")
-            _flush(temporary)
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-            _flush_entry(folder.parent)
+            replace_folder(temporary, folder)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
         shutil.rmtree(temporary, ignore_errors=True)
@@ -81,23 +81,6 @@ def save_checkpoint(
         raise CheckpointError(f"cannot save checkpoint {folder}: {error}; {newest}") from error
     accelerator.wait_for_everyone()
     return folder
-
-
-def _flush(folder: Path) -> None:
-    """Flush a folder's files to disk; otherwise only the rename might survive a power cut."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-
-
-def _flush_entry(folder: Path) -> None:
-    """Flush the names in a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_old(output: Path, keep: int) -> None:

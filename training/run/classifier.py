@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
-from barcodemae.errors import CheckpointError, DataError, SettingsError
+from barcodemae.errors import CheckpointError, DataError, SettingsError, first_line
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.labelled import LabelledBarcodes
@@ -115,8 +115,7 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
         )
         tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
     except Exception as error:  # transformers raises a dozen types for a damaged folder
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+        raise CheckpointError(f"{directory}: cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:
         raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
     names = NAMES_IN_MODERN_BERT if kind == "modernbert" else {}

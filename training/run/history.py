@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from barcodemae.files import whole_file, write_text
+
 
 class History:
     """The records of one run, in order of steps.
@@ -31,10 +33,8 @@ class History:
 
     def save(self, path: Path) -> None:
         """Write `history.json`, completely or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
         lines = ",\n".join(json.dumps(record) for record in self.records)
-        temporary.write_text(f"[\n{lines}\n]\n")
-        temporary.replace(path)
+        write_text(path, f"[\n{lines}\n]\n")
 
     def plot(self, path: Path) -> None:
         """Draw the loss and the masked-token accuracy of training and validation by step."""
@@ -55,4 +55,5 @@ class History:
             panel.spines[["top", "right"]].set_visible(False)
             if panel.lines:
                 panel.legend(frameon=False)
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=150)

@@ -29,6 +29,7 @@ from typing import (
 import yaml
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import write_json
 from barcodemae.tokenization.tokenization_barcodemae import MAX_LENGTH_BP
 
 
@@ -169,9 +170,7 @@ class RunSettings:
 
     def save(self, path: Path) -> None:
         """Write the settings as JSON, completely or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(self.as_json(), indent=2) + "\n")
-        temporary.replace(path)
+        write_json(path, self.as_json())
 
 
 def is_required(field: "dataclasses.Field[Any]") -> bool:

@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/reference/test_library.py.
 Shapes: R = references, D = embedding width.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from barcodemae.eval.identify.reference.library import (
     hash_barcode,
 )
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
 ROWS_PER_BATCH = 4096
@@ -212,7 +212,7 @@ def write_library(
         "is_coding": survey.num_open >= CODING_SHARE * survey.num_kept,
     }
     np.save(folder / STRAND, survey.strand, allow_pickle=False)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, description)
     return description
 
 

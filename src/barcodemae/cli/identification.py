@@ -81,8 +81,8 @@ def index(
     from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
     from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
+    from barcodemae.files import staged_folder
     from barcodemae.training.data.sources.recognition import SourceOptions
-    from barcodemae.training.data.staging import staged_directory
 
     expected = Mixture.parse(mixture)
     embedder = load_embedder(
@@ -94,7 +94,7 @@ def index(
     )
     options = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
-        staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
+        staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
         prepared(sources, options) as (dataset, is_prepared),
         progress_bars() as on_progress,
     ):

@@ -233,6 +233,7 @@ def leaderboard(
     from barcodemae.eval.report.systems import NO_SYSTEMS, read_systems
     from barcodemae.eval.report.table_plot import plot_table
     from barcodemae.eval.report.table_text import render_table
+    from barcodemae.files import write_text
 
     listed = NO_SYSTEMS if systems is None else read_systems(systems)
     table = build_table(read_all_records(results), listed)
@@ -240,7 +241,7 @@ def leaderboard(
     if output == "-":
         typer.echo(text, nl=False)
     else:
-        Path(output).write_text(text)
+        write_text(output, text)
     if figure is not None:
         plot_table(table, figure)
 

@@ -21,7 +21,7 @@ from barcodemae import (
     masked_mean,
 )
 from barcodemae.cli import main
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.training.export.folders import export, export_native, load_model_folder
 from barcodemae.training.run.classifier import load_encoder
@@ -211,7 +211,7 @@ def test_a_failed_export_leaves_nothing_behind(tiny_model, tokenizer, tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(BertModel, "save_pretrained", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="model: cannot be written: No space left"):
         export(tiny_model, tokenizer, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from barcodemae import files
 from barcodemae.errors import CheckpointError
-from barcodemae.training.run import checkpoints
 from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest, save_checkpoint
 
 
@@ -75,7 +75,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(
     assert [folder.name for folder in good.parent.iterdir()] == [good.name]
 
 
-@pytest.mark.parametrize("moment", ["save_state", "_flush", "rename"])
+@pytest.mark.parametrize("moment", ["save_state", "flush_folder", "rename"])
 def test_a_kill_at_any_moment_leaves_only_complete_checkpoints(
     prepared, tmp_path, monkeypatch, moment
 ):
@@ -86,7 +86,7 @@ def test_a_kill_at_any_moment_leaves_only_complete_checkpoints(
         raise KeyboardInterrupt  # not caught by `save_checkpoint`, as a kill is not
 
     with monkeypatch.context() as patch:
-        target = {"save_state": accelerator, "_flush": checkpoints, "rename": checkpoints.Path}
+        target = {"save_state": accelerator, "flush_folder": files, "rename": files.Path}
         patch.setattr(target[moment], moment, die)
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
@@ -95,6 +95,13 @@ def test_a_kill_at_any_moment_leaves_only_complete_checkpoints(
     save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
     left = [folder.name for folder in (tmp_path / "checkpoints").iterdir()]
     assert left == ["step-00000002"]
+
+
+def test_a_step_saved_again_replaces_the_first_and_nothing_else_stays(prepared, tmp_path):
+    for seconds in (1.5, 2.5):
+        folder = save_checkpoint(prepared[0], tmp_path, 7, {"seconds": seconds}, keep=2)
+    assert load_latest(prepared[0], tmp_path) == {"step": 7, "seconds": 2.5}
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin", "state.json"])
