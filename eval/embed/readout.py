@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from barcodemae.errors import CheckpointError, first_line
+from barcodemae.errors import CheckpointError
 from barcodemae.files import staged_folder, write_json
 from barcodemae.model_files import (
     DENSE_FOLDER,
@@ -176,30 +176,21 @@ def save_readout(
         "bias": True,
         "activation_function": IDENTITY_ACTIVATION,
     }
-    with staged_folder(folder / DENSE_FOLDER, overwrite=True) as staging:
-        save_weights(dense, staging / "model.safetensors")
-        write_json(staging / "config.json", settings)
-        if fitted_on is not None:
-            write_json(staging / FITTED_ON_FILE, fitted_on)
+    tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
+    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    try:
+        with staged_folder(folder / DENSE_FOLDER, overwrite=True) as staging:
+            save_file(contiguous, staging / "model.safetensors", metadata={"format": "pt"})
+            write_json(staging / "config.json", settings)
+            if fitted_on is not None:
+                write_json(staging / FITTED_ON_FILE, fitted_on)
+    except SafetensorError as error:  # safetensors wraps every OSError in this type
+        raise CheckpointError(f"{folder}: the readout cannot be written: {error}") from error
     after = [module for module in read_modules(folder) if module[0] == "Normalize"]
     write_modules(
         folder,
         [("Transformer", ""), ("Pooling", POOLING_FOLDER), ("Dense", DENSE_FOLDER), *after],
     )
-
-
-def save_weights(dense: Dense, path: Path) -> None:
-    """Write the weights of a layer under the names of sentence-transformers.
-
-    Raises:
-        CheckpointError: The disk refuses.
-    """
-    tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
-    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    try:
-        save_file(contiguous, path, metadata={"format": "pt"})
-    except SafetensorError as error:  # its own type, also where the system reported an OSError
-        raise CheckpointError(f"{path.name}: cannot be written: {first_line(error)}") from error
 
 
 def ensure_mean_pooling(folder: Path, width: int) -> None:
