@@ -83,6 +83,7 @@ def test_batch_size_and_thread_count_change_no_result(model_folder, settings, ba
 def test_search_programs_have_no_embeddings_to_cluster(settings):
     class Searches:
         name = fingerprint = "search"
+        architecture = "alignment search"
         settings = "--id 0.6"
 
         def search(self, references, queries):
