@@ -196,7 +196,7 @@ def setting(original: Original, name: str) -> Any:
     return original.settings.get(name)
 
 
-def agree(original: Original, what: str, **values: Any) -> None:
+def agree(original: Original, what: str, **values: object) -> None:
     """Raise `CheckpointError` naming both sides if two sources give different values."""
     known = {source: value for source, value in values.items() if value is not None}
     if len(set(known.values())) > 1:

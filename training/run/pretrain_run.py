@@ -28,12 +28,19 @@ from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.batches.step_batches import (
     Share,
     StepBatches,
+    StreamSettings,
     ValidationBatches,
     padded_ids,
 )
 from barcodemae.training.export.folders import load_model_folder
 from barcodemae.training.run.pretrain_settings import PretrainConfig
-from barcodemae.training.run.training_run import TrainingRun, assemble, share_of, start_accelerator
+from barcodemae.training.run.training_run import (
+    Task,
+    TrainingRun,
+    assemble,
+    share_of,
+    start_accelerator,
+)
 
 
 CACHE_FOLDER = "cache"
@@ -48,12 +55,8 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     num_taxa = 0 if taxa is None else len(taxa.classes)
     model = build_model(config, num_taxa)  # before the frame: it refuses wrong initial weights
     frame = choose_frame(config, reader)
-    return assemble(
-        config,
-        accelerator,
-        model,
-        build_train_batches(config, share, accelerator, placed(reader, frame), model, taxa),
-        resume=resume,
+    task = Task(
+        train=build_train_batches(config, share, accelerator, placed(reader, frame), model, taxa),
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
         tokenizer=BarcodeKmerTokenizer(
@@ -62,6 +65,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
             frame=None if frame is None else frame.rows,
         ),
     )
+    return assemble(config, accelerator, model, task, resume=resume)
 
 
 def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame | None:
@@ -139,13 +143,16 @@ def build_train_batches(
         model: Before its first step; initial weights decide how targets are turned.
         taxa: Of the training barcodes, if they are to be named.
     """
-    return StepBatches(
-        reader,
-        share,
-        config.masking(),
+    stream = StreamSettings(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
+    )
+    return StepBatches(
+        reader,
+        share,
+        stream,
+        config.masking(),
         barcode_targets=build_barcode_targets(config, reader, accelerator, model),
         taxon_labels=None if taxa is None else taxa.numbers,
     )
