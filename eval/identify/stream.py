@@ -19,9 +19,6 @@ from threadpoolctl import threadpool_limits
 from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.offsets import dtype_of
 from barcodemae.eval.embed.threads import one_thread_each
 from barcodemae.eval.identify.forks import Forks, can_fork
 from barcodemae.eval.identify.formats import Format
@@ -66,16 +63,9 @@ class FinishedUnit:
     digest: str
 
 
-def can_share(embedder: Embedder) -> bool:
-    """Whether several threads may use an embedder at once."""
-    inner = getattr(embedder, "embedder", embedder)
-    return isinstance(inner, AutoModelEmbedder | KmerCounts)
-
-
 def can_copy(embedder: Embedder) -> bool:
     """Whether copies of this process may use an embedder: not one whose model is on a GPU."""
-    model = getattr(getattr(embedder, "embedder", embedder), "model", None)
-    return can_fork() and (model is None or model.device.type == "cpu")
+    return can_fork() and torch.device(embedder.device).type == "cpu"
 
 
 def skip_done(
@@ -128,7 +118,7 @@ class Worker:
 def single_threaded(embedder: Embedder) -> Iterator[None]:
     """Let the numerical libraries compute on the calling thread alone, as fast as they may."""
     # A model in float32 has products in float32 itself, which are to stay so.
-    coarse = coarse_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
+    coarse = coarse_products() if embedder.dtype == "bfloat16" else nullcontext()
     with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), coarse:
         yield
 
@@ -158,7 +148,7 @@ def identify_stream(
     Raises:
         SettingsError: No thread, or the sink continues a run on other records.
     """
-    if not can_share(identifier.embedder):
+    if not identifier.embedder.shareable:
         threads = 1
     digest = RecordDigest()
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.identify.judge.alignment import align_neighbors
 from barcodemae.eval.identify.judge.calibration import (
     Calibrator,
@@ -145,7 +145,7 @@ class Calibrating:
         rows = generator.permutation(np.array(long_enough, np.int64))[:MAX_FRAGMENTS]
         pieces = held_out.select(np.sort(rows))
         pieces.sequences[:] = trim(pieces.sequences, length, generator)
-        invalid = find_invalid(self.embedder, pieces.sequences)
+        invalid = self.embedder.find_invalid(pieces.sequences)
         readable = [row for row in range(len(pieces.sequences)) if row not in invalid]
         if len(readable) < MIN_HELD_OUT:
             return None

@@ -21,7 +21,6 @@ from numpy.lib.format import open_memmap
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, open_dataset, scan_splits
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import find_invalid
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, has_open_frame
@@ -98,7 +97,7 @@ def usable(piece: pa.Table, embedder: OffsetEmbedder, survey: Survey | None = No
     named = np.zeros(piece.num_rows, bool)
     for rank in RANKS:
         named |= piece[rank].is_valid().to_numpy()
-    invalid = find_invalid(embedder, piece["dna_barcode"].to_pylist())
+    invalid = embedder.find_invalid(piece["dna_barcode"].to_pylist())
     readable = np.array([row not in invalid for row in range(piece.num_rows)], bool)
     if survey is not None:
         survey.num_unnamed += int((~named).sum())
@@ -181,7 +180,7 @@ def write_library(
         "model": {
             "name": Path(embedder.name).name,
             "weights": embedder.fingerprint,
-            "dtype": embedder.dtype,
+            "dtype": embedder.dtype or "float32",
         },
         "reference": {
             "name": dataset.resolve().name,
