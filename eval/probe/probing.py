@@ -232,7 +232,9 @@ def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> floa
 def harmonic_records(
     subject: Subject, settings: ProbeSettings, records: Sequence[ResultRecord]
 ) -> list[ResultRecord]:
-    """Combine 1-NN accuracy and AMI as in the published table, if both were measured."""
+    """Combine 1-NN accuracy and AMI as in the published table, if both are of one rank."""
+    if settings.rank != settings.clustering.rank:
+        return []
     accuracy = mean_value(records, "1nn", "accuracy")
     ami = mean_value(records, "zsc", "ami")
     if accuracy is None or ami is None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
@@ -49,6 +51,13 @@ def test_a_model_gets_a_full_set_of_records(model_folder, settings):
     assert {record.weights for record in records} == {load_embedder(model_folder).fingerprint}
     assert {record.dataset_hash for record in records} == {dataset_hash(settings.dataset)}
     assert {r.architecture for r in records if r.probe == "1nn"} == {"encoder-decoder"}
+
+
+@pytest.mark.usefixtures("quick_layout")
+def test_two_ranks_have_no_harmonic_mean(settings):
+    species = replace(settings, rank="species", queries="test")
+    records = run_probes(Subject("k", KmerCounts(3)), species, choose_probes("1nn,zsc"))
+    assert {record.probe for record in records} == {"1nn", "zsc"}
 
 
 def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, settings):
