@@ -24,7 +24,7 @@ from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.identification import Identification, Identifier, IdentifyOptions
 from barcodemae.eval.identify.judge.orientation import reverse_complement
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
-from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, trim
+from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, random_fragments
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_rank
 from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
@@ -41,7 +41,7 @@ Treatment = Callable[[list[str], np.random.Generator], list[str]]
 
 def windows(length: int) -> Treatment:
     """Cut a random window of each barcode."""
-    return lambda texts, generator: trim(texts, length, generator)
+    return lambda texts, generator: random_fragments(texts, length, generator)
 
 
 def indel(texts: list[str], generator: np.random.Generator) -> list[str]:

@@ -135,7 +135,10 @@ def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[s
     }
     scores["new_species_auroc"] = score_novelty(found, truth, "species")
     part = Predictions(
-        found.names[unseen], found.is_given[unseen], found.confidence[unseen], found.novelty[unseen]
+        found.names[unseen],
+        found.is_assigned[unseen],
+        found.confidence[unseen],
+        found.novelty[unseen],
     )
     of_unseen = score_rank(
         part, Truth(truth.names[unseen], truth.is_named[unseen]), RANKS.index("genus")

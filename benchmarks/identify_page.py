@@ -1,4 +1,4 @@
-"""Fill the measured parts of docs/identify.md: python benchmarks/identify_page.py [--check].
+"""Fill docs/identify_measured.md: python benchmarks/identify_page.py [--check].
 
 A part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->` and is written
 from that file alone, so no number is typed by hand; where the file is not there yet, the command
@@ -17,7 +17,7 @@ import typer
 from results_page import BLOCK, ROOT
 
 
-PAGE = ROOT / "docs" / "identify.md"
+PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
 PERCENT_SCORES = {
     "species_accuracy": "species, accuracy",

@@ -31,7 +31,7 @@ from measure import memory_of
 
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
-from barcodemae.eval.identify.resumable import report_of
+from barcodemae.eval.identify.resumable import rejected_path_of
 
 
 CHANGED = 0.03  # share of bases
@@ -140,14 +140,14 @@ def main(
             output = outputs["killed"]
             runs.append(run([*command, str(output), "--resume"], output, kill_at))
         hashes = {
-            name: {"output": hash_file(output), "rejected": hash_file(report_of(output))}
+            name: {"output": hash_file(output), "rejected": hash_file(rejected_path_of(output))}
             for name, output in outputs.items()
         }
         counts = {
             name: sum(chunk.count(b"\n") for chunk in path.open("rb")) - 1
             for name, path in (
                 ("rows", outputs["whole"]),
-                ("rejected", report_of(outputs["whole"])),
+                ("rejected", rejected_path_of(outputs["whole"])),
             )
         }
     outcome = {

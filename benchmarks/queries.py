@@ -51,6 +51,6 @@ def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
     zeros = [0.0] * len(RANKS)
     confidence = np.array([zeros if item is None else item.probabilities for item in kept])
     depth = np.array([0 if item is None else item.depth for item in kept])
-    is_given = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
+    is_assigned = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
     novelty = [(0.0, 0.0) if item is None else (item.new_species, item.new_genus) for item in kept]
-    return Predictions(codes, is_given, confidence, np.array(novelty))
+    return Predictions(codes, is_assigned, confidence, np.array(novelty))

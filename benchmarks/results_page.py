@@ -6,14 +6,15 @@ A page says where a table comes from, and this program writes it there:
     ...
     <!-- end -->
 
-`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `stages` is one line per
-model with its 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per
-model and mode; `ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if
-a page is not what its files say; the tests run it. `--figures` also draws the pictures of docs/
-from the same files. In: pages and results files. Out: the pages. Guarded by
-tests/docs/test_results_page.py.
+`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
+were measured, without the stages of a model's training; `stages` is one line per model with its
+1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
+`ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if a page is not
+what its files say; the tests run it. `--figures` also draws the pictures of docs/ from the same
+files. In: pages and results files. Out: the pages. Guarded by tests/docs/test_results_page.py.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -65,6 +66,13 @@ class Sources:
 def leaderboard(sources: Sources) -> str:
     """The published table."""
     return render_table(build_table(sources.records, sources.systems), "markdown")
+
+
+def poster(sources: Sources) -> str:
+    """The published table without what was not measured, and without stages of training."""
+    finished = [record for record in sources.records if not record.model.endswith("stage")]
+    systems = dataclasses.replace(sources.systems, unavailable=())
+    return render_table(build_table(finished, systems), "markdown")
 
 
 def stages(sources: Sources) -> str:
@@ -124,6 +132,7 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
 
 KINDS: dict[str, Callable[[Sources], str]] = {
     "table": leaderboard,
+    "poster": poster,
     "stages": stages,
     "masks": masks,
     "ablation": ablation,

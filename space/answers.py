@@ -94,7 +94,7 @@ class Answer:
             return "new genus"
         if self.looks_new:
             return "new species"
-        is_named = self.found.given()[-1:] and self.found.given()[-1][0] == RANKS[-1]
+        is_named = self.found.assigned()[-1:] and self.found.assigned()[-1][0] == RANKS[-1]
         return "known species" if is_named else "uncertain"
 
 

@@ -58,7 +58,7 @@ def percent(probability: float) -> str:
 
 def name_text(found: Identification) -> str:
     """The deepest name that is given, with its probability, then where it belongs."""
-    given = found.given()
+    given = found.assigned()
     if not given:
         return '<b>unassigned</b> <span class="small">no rank is supported</span>'
     rank, name, probability = given[-1]

@@ -96,7 +96,7 @@ def frame_rows(relatives):
     """The frame of the relatives, as a tokenizer stores it."""
     letters = np.array([list(barcode) for barcode in relatives])
     shares = np.stack([(letters == base).mean(axis=0) for base in "ACGT"], axis=1)  # (W, 4)
-    return BarcodeFrame.of_shares(shares).rows
+    return BarcodeFrame.from_frequencies(shares).rows
 
 
 @pytest.fixture

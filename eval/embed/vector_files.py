@@ -1,12 +1,14 @@
-"""Write embeddings as they come: Parquet, NumPy or TSV, whole or not at all.
+"""Files of embeddings: Parquet, NumPy or TSV, each written whole or not at all.
 
-In: ids and vectors, chunk by chunk. Out: a file that appears under its name only when complete.
+In: ids and vectors, chunk by chunk. Out: a file that gets its name only when it is complete.
 
     .parquet   columns id (text) and embedding (fixed_size_list<float>)
-    .npy       float32 matrix (N, D), and the ids one a line beside it in NAME.ids.txt
+    .npy       float32 matrix (N, D); the ids, one a line, beside it in NAME.ids.txt
     .tsv, -    id and D numbers, tab-separated
 
 Guarded by tests/eval/embed/test_vector_files.py.
+
+Shapes: N = vectors, D = embedding width.
 """
 
 import os
@@ -25,17 +27,21 @@ from barcodemae.errors import SettingsError
 
 
 class VectorWriter(Protocol):
-    """Takes embeddings chunk by chunk."""
+    """Writer that takes embeddings chunk by chunk."""
 
     def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Append vectors (N, D) and their ids."""
 
     def close(self, *, complete: bool) -> None:
-        """Finish the file, or only let go of it if it will be thrown away."""
+        """Finish the file; if it is not complete and will be deleted, only close it."""
 
 
 class ParquetVectors:
-    """Parquet with one row per vector; constant memory."""
+    """Writer of a Parquet file with one row per vector, in constant memory.
+
+    Args:
+        path: File to write.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,7 +64,12 @@ class ParquetVectors:
 
 
 class NumpyVectors:
-    """A plain matrix; held in memory until closed, because its header states the row count."""
+    """Writer of a NumPy matrix; keeps it in memory, because the header states the row count.
+
+    Args:
+        path: File to write.
+        ids_path: File for the ids.
+    """
 
     def __init__(self, path: Path, ids_path: Path) -> None:
         self.path = path
@@ -81,7 +92,12 @@ class NumpyVectors:
 
 
 class TextVectors:
-    """Tab-separated text, no header; nine digits bring every float32 back exactly."""
+    """Writer of tab-separated text without header; nine digits restore every float32 exactly.
+
+    Args:
+        stream: Stream to write to.
+        owns_stream: Whether to close the stream at the end.
+    """
 
     def __init__(self, stream: TextIO, *, owns_stream: bool) -> None:
         self.stream = stream
@@ -93,14 +109,14 @@ class TextVectors:
             self.stream.write("\t".join([name, *(f"{value:.9g}" for value in vector)]) + "\n")
 
     def close(self, *, complete: bool) -> None:
-        """Flush, and close what was opened here."""
+        """Flush the stream, and close it if it is owned."""
         self.stream.flush()
         if self.owns_stream:
             self.stream.close()
 
 
 def make_writer(path: Path, temporary: Path) -> VectorWriter:
-    """Choose the format by the suffix of `path`, writing to `temporary`."""
+    """Return a writer of the format that the suffix of `path` names; it writes to `temporary`."""
     if path.suffix == ".parquet":
         return ParquetVectors(temporary)
     if path.suffix == ".npy":
@@ -109,10 +125,10 @@ def make_writer(path: Path, temporary: Path) -> VectorWriter:
 
 
 def check_output(output: str) -> None:
-    """Refuse an output name that cannot work, before any time is spent.
+    """Check the name of an output before any time is spent.
 
     Raises:
-        SettingsError: Unknown suffix or missing folder.
+        SettingsError: The suffix is unknown or the folder is missing.
     """
     path = Path(output)
     if output == "-":
@@ -125,13 +141,13 @@ def check_output(output: str) -> None:
 
 @contextmanager
 def open_vectors(output: str) -> Iterator[VectorWriter]:
-    """Open a file for embeddings; it takes its name only if the block ends well.
+    """Open a file for embeddings; it gets its name only if the block ends without an error.
 
     Args:
         output: File name ending in .parquet, .npy or .tsv, or `-` for TSV on stdout.
 
     Raises:
-        SettingsError: Unknown suffix or missing folder.
+        SettingsError: The suffix is unknown or the folder is missing.
     """
     check_output(output)
     if output == "-":

@@ -50,8 +50,8 @@ def read_sintax(text: str, num_queries: int) -> Predictions:
         for letter, code, value in SINTAX_NAME.findall(found):
             rank = RANK_OF_LETTER[letter]
             names[int(query), rank], confidence[int(query), rank] = int(code), float(value)
-    is_given = (names != UNKNOWN) & (confidence >= SINTAX_CUT_OFF)
-    return Predictions(names, is_given, confidence, 1 - confidence[:, [SPECIES, GENUS]])
+    is_assigned = (names != UNKNOWN) & (confidence >= SINTAX_CUT_OFF)
+    return Predictions(names, is_assigned, confidence, 1 - confidence[:, [SPECIES, GENUS]])
 
 
 def identify_by_sintax(
@@ -85,9 +85,9 @@ def from_top_hits(
     identity = np.array([0.0 if hit is None else hit[1] for hit in hits])
     names = np.where(rows[:, None] >= 0, codes[rows], UNKNOWN).astype(np.int64)
     least = np.array([CUT_OFFS.get(rank, CUT_OFFS["family"]) for rank in RANKS])
-    is_given = (names != UNKNOWN) & (identity[:, None] >= least)
+    is_assigned = (names != UNKNOWN) & (identity[:, None] >= least)
     novelty = np.repeat(-identity[:, None], 2, axis=1)
-    return Predictions(names, is_given, np.full(names.shape, np.nan), novelty)
+    return Predictions(names, is_assigned, np.full(names.shape, np.nan), novelty)
 
 
 def identify_by_top_hit(

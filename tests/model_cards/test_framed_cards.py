@@ -33,7 +33,7 @@ def test_framed_folders_are_fit_to_publish_with_the_code_and_not_without(framed,
     assert folder.has_frame
     folder.check_publishable()
     sent = {file.name for file in folder.files()}
-    assert {"barcode_frame.py", "barcode_runs.py", "tokenization_barcodemae.py"} <= sent
+    assert {"barcode_frame.py", "barcode_indels.py", "tokenization_barcodemae.py"} <= sent
     (framed / part / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: does not belong"):
         folder.check_publishable()

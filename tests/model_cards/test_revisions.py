@@ -95,7 +95,7 @@ def test_embedded_shards_are_of_the_revision_asked_for(published, hub, data, tmp
         "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1",
         "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    program = [sys.executable, "-m", "barcodemae.eval.embed.shards", str(data), "--model", NAME]
+    program = [sys.executable, "-m", "barcodemae.eval.embed", str(data), "--model", NAME]
     subprocess.run(
         [*program, "-o", str(tmp_path / "out"), "--revision", first],
         env=environment, check=True, capture_output=True, timeout=120,

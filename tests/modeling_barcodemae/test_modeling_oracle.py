@@ -1,4 +1,4 @@
-"""Our models against stock BERT and against a slow loop over single barcodes."""
+"""The models against stock BERT and against a slow loop over single barcodes."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
 
 def random_batch(config, num_tokens=21, num_rows=4, hidden=0.5, seed=0):
-    """Ids with [MASK] at about `hidden` of the places, attention, labels; rows differ in length."""
+    """Draw ids with a share `hidden` of [MASK], attention mask and labels; row lengths differ."""
     generator = torch.Generator().manual_seed(seed)
     size = (num_rows, num_tokens)
     ids = torch.randint(config.unk_token_id, config.vocab_size, size, generator=generator)
@@ -27,14 +27,14 @@ def random_batch(config, num_tokens=21, num_rows=4, hidden=0.5, seed=0):
 
 
 def stock_encoder(model):
-    """A `BertModel` of transformers with the weights of our encoder."""
+    """Make a `BertModel` of transformers with the weights of our encoder."""
     oracle = BertModel(model.config.encoder_config(), add_pooling_layer=False).eval()
     oracle.load_state_dict(model.base_model.encoder.state_dict())
     return oracle
 
 
 def slow_loss_and_logits(model, ids, attention_mask, labels):
-    """One barcode at a time, without padding, with stock BERT towers and plain indexing."""
+    """Process one barcode at a time, without padding, with stock BERT and plain indexing."""
     config = model.config
     encoder = stock_encoder(model)
     decoder = BertModel(config.decoder_config(), add_pooling_layer=False).eval()

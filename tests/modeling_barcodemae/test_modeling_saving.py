@@ -37,7 +37,7 @@ AUTO_CLASSES = {
 
 @pytest.fixture
 def warnings_of_transformers():
-    """Collect what transformers says at level WARNING and above."""
+    """Collect the messages of transformers at level WARNING and above."""
     messages = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())
@@ -158,7 +158,7 @@ def test_bfloat16_loading_reaches_every_weight_and_computes(model_class, tiny_co
     assert output[0].isfinite().all()
 
 
-def test_models_are_built_from_a_config_in_the_asked_type(tiny_config):
+def test_models_are_built_from_a_config_in_the_requested_dtype(tiny_config):
     model = AutoModelForPreTraining.from_config(tiny_config, dtype=torch.bfloat16)
     assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
 

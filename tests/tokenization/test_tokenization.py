@@ -26,12 +26,12 @@ ambiguous = st.builds(
 
 
 def kmer_id(kmer):
-    """The id of a k-mer by arithmetic: two specials, then base 4 with A=0, C=1, G=2, T=3."""
+    """Compute the id of a k-mer: two special tokens, then base 4 with A=0, C=1, G=2, T=3."""
     return 2 + sum("ACGT".index(base) * 4**place for place, base in enumerate(reversed(kmer)))
 
 
 def reference_ids(sequence, k, vocabulary, max_length=660):
-    """What the published code does (`KmerTokenizer` with padding), at attended positions."""
+    """Tokenize as the published code does (`KmerTokenizer` with padding), at attended positions."""
     cut = sequence[:max_length]
     padded = cut + "N" * (max_length - len(cut))
     ids = [vocabulary.get(padded[i : i + k], 1) for i in range(0, max_length - k + 1, k)]
@@ -111,7 +111,7 @@ def test_hand_written_cases_have_the_published_ids(k, sequence, expected):
 
 
 @pytest.mark.parametrize("k", range(3, 9))
-def test_the_vocabulary_is_the_specials_and_the_kmers_in_product_order(k):
+def test_the_vocabulary_is_the_special_tokens_and_the_kmers_in_product_order(k):
     vocabulary = BarcodeKmerTokenizer(k=k).get_vocab()
     by_id = sorted(vocabulary, key=vocabulary.get)
     assert by_id == ["[MASK]", "[UNK]", *("".join(kmer) for kmer in product("ACGT", repeat=k))]

@@ -211,7 +211,7 @@ def identify(
     typer.echo(
         f"barcodemae: {done.records} records: {done.records - done.rejected} identified, "
         f"{done.rejected} rejected"
-        + (f", see {sink.report}" if done.rejected and sink.report else ""),
+        + (f", see {sink.rejected_path}" if done.rejected and sink.rejected_path else ""),
         err=True,
     )
 

@@ -25,7 +25,7 @@ def test_a_processor_with_the_instructions_computes_in_bfloat16(
     assert choose_dtype("float16", "cpu") == "float16"
 
 
-def test_a_torch_that_cannot_tell_means_float32(monkeypatch):
+def test_a_torch_that_does_not_know_the_processor_computes_in_float32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not computes_bfloat16("cpu")
 

@@ -30,7 +30,7 @@ def test_numpy_has_its_ids_beside_it(tmp_path):
     assert (tmp_path / "v.ids.txt").read_text().splitlines() == IDS
 
 
-def test_text_brings_every_float_back_exactly(tmp_path):
+def test_text_restores_every_float_exactly(tmp_path):
     write(tmp_path / "v.tsv")
     lines = [line.split("\t") for line in (tmp_path / "v.tsv").read_text().splitlines()]
     assert [line[0] for line in lines] == IDS
@@ -53,6 +53,6 @@ def test_an_interrupted_run_leaves_the_old_file_and_nothing_else(tmp_path, name)
 
 
 @pytest.mark.parametrize(("name", "words"), [("v.txt", "suffix"), ("no/v.npy", "does not exist")])
-def test_names_that_cannot_work_are_refused_at_once(tmp_path, name, words):
+def test_impossible_output_names_are_refused_at_once(tmp_path, name, words):
     with pytest.raises(SettingsError, match=words):
         write(tmp_path / name)

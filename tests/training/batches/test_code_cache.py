@@ -1,4 +1,4 @@
-"""Barcodes mapped from disk are the barcodes in memory; a cache is whole or absent."""
+"""Barcodes mapped from disk equal those in memory; a cache is complete or absent."""
 
 import dataclasses
 import shutil
@@ -83,7 +83,7 @@ def test_a_cut_off_cache_leaves_nothing(simulated, tmp_path, monkeypatch):
 def test_a_damaged_cache_is_named(cached, file):
     content = (cached / file).read_bytes()
     (cached / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="is a damaged cache, remove it"):
+    with pytest.raises(DataError, match="is a damaged cache, delete it"):
         open_codes(cached, k=3, max_length_bp=60)
 
 

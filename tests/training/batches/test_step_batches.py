@@ -37,7 +37,7 @@ def equal(first, second):
     )
 
 
-def test_a_step_is_the_same_whenever_and_in_whatever_order_it_is_asked_for():
+def test_a_step_is_the_same_in_whatever_order_steps_are_read():
     reader = make_reader(20)
     share = Share(batch_size=6, micro_batch_size=3)
     forwards, backwards = make_batches(reader, share), make_batches(reader, share)
@@ -66,7 +66,7 @@ def test_an_epoch_holds_every_barcode_once_over_all_processes(
     reader = make_reader(num_barcodes)
     size = world_size * num_micro * micro
     seen = []
-    steps = -(-2 * num_barcodes // size)  # two epochs, and what the last step has on top
+    steps = -(-2 * num_barcodes // size)  # two epochs, and the rest of the last step
     ranks = [
         Share(batch_size=size, micro_batch_size=micro, rank=rank, world_size=world_size)
         for rank in range(world_size)
@@ -105,14 +105,14 @@ def test_the_slices_of_all_processes_make_the_whole_batch(world_size, micro, mas
             assert torch.equal(batch.labels, whole.labels[share.rows(number)])
 
 
-def test_a_step_may_straddle_epochs_and_even_hold_several():
+def test_a_step_may_span_several_epochs():
     batches = make_batches(make_reader(5), Share(batch_size=12, micro_batch_size=12))
     stream = np.concatenate([batches.barcodes(step) for step in range(5)])
     for epoch in range(12):
         assert sorted(stream[5 * epoch : 5 * epoch + 5].tolist()) == list(range(5))
 
 
-def test_permutations_are_drawn_once_per_epoch_and_not_hoarded():
+def test_permutations_are_drawn_once_per_epoch_and_not_kept():
     batches = make_batches(make_reader(8), Share(batch_size=4, micro_batch_size=4))
     first = batches._permutation(0)
     assert batches._permutation(0) is first

@@ -1,3 +1,5 @@
+"""Compiled layers and loss equal the stock model's, and runs with them resume."""
+
 import itertools
 from functools import cache
 
@@ -7,14 +9,14 @@ from torch import nn
 
 from barcodemae import BarcodeMAEForPreTraining
 from barcodemae.training.cpu import compile as cpu_compile
-from barcodemae.training.cpu.compile import compile_on_cpu, spread
+from barcodemae.training.cpu.compile import compile_on_cpu, scatter_rows
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.run import loop
 
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
-    """The same functions without minutes of C++ compilation."""
+    """Run the functions without compiling them, which would take minutes."""
     monkeypatch.setattr(cpu_compile, "compiled", lambda function: function)
 
 
@@ -74,7 +76,7 @@ def test_evaluation_and_calls_without_labels_are_the_stock_model(make_config):
     changed.load_state_dict(stock.state_dict())
     compile_on_cpu(changed)
     batch = make_batch(config)
-    changed(**batch)  # leaves no trace of what was asked
+    changed(**batch)  # must not change later calls
     unlabelled = {name: batch[name] for name in ("input_ids", "attention_mask")}
     torch.testing.assert_close(
         changed(**unlabelled).logits, stock(**unlabelled).logits, atol=1e-5, rtol=1e-4
@@ -82,7 +84,7 @@ def test_evaluation_and_calls_without_labels_are_the_stock_model(make_config):
     torch.testing.assert_close(changed.eval()(**batch).loss, stock.eval()(**batch).loss)
 
 
-def test_layers_that_are_not_berts_stay_as_they_are(make_config):
+def test_layers_other_than_berts_stay_as_they_are(make_config):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = make_config(tower_type="modernbert", **rates)
     stock = BarcodeMAEForPreTraining(config).train()
@@ -103,14 +105,14 @@ def test_a_batch_without_targets_keeps_a_gradient(make_config):
     model(**batch).logits.sum().backward()
 
 
-def test_rows_are_put_where_they_belong_and_fill_up_nowhere():
+def test_rows_are_put_at_their_positions_and_padding_nowhere():
     rows = torch.arange(1.0, 7.0).view(2, 3, 1)
-    whole = spread(rows, torch.tensor([[0, 2, 3], [1, -1, -1]]), num_tokens=4)
+    whole = scatter_rows(rows, torch.tensor([[0, 2, 3], [1, -1, -1]]), num_tokens=4)
     assert whole.squeeze(-1).tolist() == [[1, 0, 2, 3], [0, 4, 0, 0]]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16-weights"])
-def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
+def test_a_compiled_run_learns_like_an_uncompiled_one(settings, precision):
     runs = [
         pretrain(
             settings(name, precision=precision, compile=is_compiled, dropout=0.0, val_split="")
@@ -140,12 +142,12 @@ def test_a_compiled_run_that_was_cut_off_continues_bitwise(settings, monkeypatch
     whole = pretrain(settings("whole", **options)).output
     load = loop.load_batches
 
-    def few(run):
+    def first_seven(run):
         yield from itertools.islice(load(run), 7)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_batches", few)
+        patch.setattr(loop, "load_batches", first_seven)
         with pytest.raises(KeyboardInterrupt):
             pretrain(settings("cut", **options))
     resumed = pretrain(settings("cut", **options), resume=True).output

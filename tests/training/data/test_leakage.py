@@ -1,4 +1,4 @@
-"""Shared barcodes are counted as a search letter by letter counts them."""
+"""Shared barcodes are counted as by a search letter by letter."""
 
 from itertools import product
 
@@ -68,7 +68,7 @@ def test_blocks_make_no_difference(tmp_path, monkeypatch, rows_per_block):
     assert report["contained"]["test"] == {"train": 1}
 
 
-def test_a_window_across_two_barcodes_is_no_containment(tmp_path):
+def test_a_window_across_two_barcodes_does_not_count(tmp_path):
     rows = [(LETTERS[:50], "train"), (LETTERS[50:100], "train"), (LETTERS[30:70], "test")]
     assert leakage_report(write(tmp_path / "d", rows))["contained"] == {}
 

@@ -1,4 +1,4 @@
-"""What the two exported folders hold, and what is refused."""
+"""The content of the two exported folders, and what is refused."""
 
 import json
 import stat
@@ -29,7 +29,7 @@ from barcodemae.training.run.classifier import load_encoder
 
 @pytest.fixture
 def exported(tiny_model, tokenizer, tmp_path):
-    """A folder with both artefacts of the tiny model."""
+    """Export the tiny model to a full folder and a native encoder."""
     with torch.no_grad():  # as after training: no row of the table is special
         tiny_model.get_input_embeddings().weight.normal_()
     export(tiny_model, tokenizer, tmp_path / "model")
@@ -63,7 +63,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "tokenizer.json",
         "tokenizer_config.json",
         "barcode_frame.py",
-        "barcode_runs.py",
+        "barcode_indels.py",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
@@ -146,7 +146,7 @@ def test_feature_extraction_pipeline_opens_the_native_encoder(exported, tiny_mod
     torch.testing.assert_close(states, expected.last_hidden_state, atol=1e-6, rtol=0)
 
 
-def test_stored_tokenizer_needs_no_class_of_ours(exported, tokenizer, barcodes):
+def test_the_stored_tokenizer_needs_no_custom_class(exported, tokenizer, barcodes):
     for folder in (exported, exported / "encoder"):
         stored = Tokenizer.from_file(str(folder / "tokenizer.json"))
         settings = json.loads((folder / "tokenizer_config.json").read_text())
@@ -271,9 +271,7 @@ def test_a_folder_that_lacks_weights_is_refused(exported, tiny_model, tmp_path):
         load_model_folder(Path(exported))
 
 
-def test_a_full_disk_is_said_clearly_and_the_folder_stays(
-    exported, tiny_model, tokenizer, monkeypatch
-):
+def test_a_full_disk_is_reported_and_the_folder_stays(exported, tiny_model, tokenizer, monkeypatch):
     before = {name: (exported / name).read_bytes() for name in names_in(exported)}
 
     def fill_disk(*_, **__):
@@ -287,7 +285,7 @@ def test_a_full_disk_is_said_clearly_and_the_folder_stays(
 
 
 def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_folder):
-    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py"}
+    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py"}
     for folder in (framed_folder, framed_folder / "encoder"):
         names = {path.name for path in folder.iterdir()}
         assert code <= names
@@ -298,7 +296,9 @@ def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_fol
     assert len(tokenizer.frame[0]) == 240
 
 
-def test_no_tokenizer_without_the_frame_outlives_an_export(exported, tiny_model, framed_tokenizer):
+def test_an_export_with_a_frame_removes_a_tokenizer_without_one(
+    exported, tiny_model, framed_tokenizer
+):
     assert (exported / "tokenizer.json").exists()
     export(tiny_model, framed_tokenizer, exported)
     assert not list(exported.rglob("tokenizer.json"))

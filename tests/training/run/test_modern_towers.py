@@ -1,4 +1,4 @@
-"""Training with ModernBERT towers: precision of positions, resuming, what is left on disk."""
+"""Training with ModernBERT towers: precise positions, resuming, the saved folders."""
 
 import json
 

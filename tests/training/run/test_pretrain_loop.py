@@ -72,11 +72,11 @@ def test_a_run_can_start_from_the_weights_of_another(finished, settings):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_hidden_layers": 1}, "only one of the two networks has"),
-        ({"intermediate_size": 48}, r"is \(\d+,?.*\), not \(48"),
+        ({"num_hidden_layers": 1}, "do not fit the settings: only"),
+        ({"intermediate_size": 48}, r"has shape \(\d+,?.*\), not \(48"),
     ],
 )
-def test_the_weights_of_another_network_are_refused(finished, settings, change, message):
+def test_initial_weights_of_another_architecture_are_refused(finished, settings, change, message):
     _, result = finished
     with pytest.raises(SettingsError, match=message):
         build_model(settings("other", initial_weights=result.output, **change))
@@ -106,7 +106,7 @@ def test_the_history_holds_training_and_validation(finished):
     assert {"loss", "accuracy", "grad_norm", "learning_rate", "barcodes_per_second"} <= set(last)
 
 
-def test_trackers_are_off_unless_asked_for(finished):
+def test_trackers_are_off_by_default(finished):
     assert not list(finished[0].output.rglob("*tfevents*"))
 
 
@@ -141,7 +141,7 @@ def test_half_precisions_train_to_about_the_same_loss(settings, precision):
     assert {value.dtype for value in saved.values()} == {torch.float32}
 
 
-def test_bf16_models_are_saved_from_their_masters(settings):
+def test_bf16_models_are_saved_with_their_master_weights(settings):
     saved = weights(pretrain(settings(precision="bf16-weights")).output)
     head = saved["head.weight"]
     assert not torch.equal(head, head.to(torch.bfloat16).float())
@@ -193,7 +193,7 @@ def test_runs_of_any_length_have_a_schedule(settings, steps, warmup):
     assert all(0 <= rate <= config.peak_learning_rate * (1 + 1e-9) for rate in rates)
 
 
-def test_a_loss_that_is_no_number_names_the_step_and_the_barcodes(settings, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_barcodes(settings, monkeypatch):
     config = settings(log_every=4, checkpoint_every=100, validate_every=100)
     real = loop.forward
 

@@ -1,4 +1,4 @@
-"""A run that was cut off ends with bitwise the weights of one that was not."""
+"""An interrupted run ends with bitwise the same weights as one that was not."""
 
 import dataclasses
 import hashlib

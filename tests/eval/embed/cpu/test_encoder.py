@@ -42,8 +42,8 @@ def places(ids):
 def encode(model, ids, positions):
     """Packed states of rows of equal length, (B, L, D)."""
     encoder = CpuEncoder(model)
-    words, rows = encoder.read(ids.flatten().numpy(), positions.flatten().numpy())
-    (states,) = encoder(words, Piece.of(rows.split(ids.shape[1]), encoder.row_step))
+    distinct, rows = encoder.embed_distinct(ids.flatten().numpy(), positions.flatten().numpy())
+    (states,) = encoder(distinct, Piece.of(rows.split(ids.shape[1]), encoder.row_step))
     return states
 
 
@@ -200,12 +200,12 @@ def test_attention_survives_scores_that_no_exponential_would():
 def test_tokens_that_sequences_have_in_common_are_embedded_once():
     encoder = CpuEncoder(make_bert())
     ids, positions = np.array([5, 9, 5, 5, 9, 9]), np.array([0, 1, 2, 0, 1, 3])
-    words, rows = encoder.read(ids, positions)
+    distinct, rows = encoder.embed_distinct(ids, positions)
     assert rows.tolist() == [0, 2, 1, 0, 2, 3]
-    embedded = encoder.norm(encoder.words[ids] + encoder.positions[positions])
-    torch.testing.assert_close(words.embedded[rows], embedded)
+    embedded = encoder.norm(encoder.token_table[ids] + encoder.position_table[positions])
+    torch.testing.assert_close(distinct.embedded[rows], embedded)
     with pytest.raises(IndexError):
-        encoder.read(ids, positions + 512)
+        encoder.embed_distinct(ids, positions + 512)
 
 
 def test_a_hidden_token_changes_nothing_for_its_neighbours(model_folder, barcodes):
