@@ -10,12 +10,11 @@ What faiss misses is counted by the nearest reference that each query is given.
 
 import csv
 import json
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +45,7 @@ from barcodemae.files import write_json
 CHANGED = 0.02  # share of bases changed in copies
 BLOCK = 50_000
 LARGE = 1_000_000
-PROGRAM = f"{sys.executable} -m barcodemae"
+PROGRAM = (sys.executable, "-m", "barcodemae")
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
 
 
@@ -141,20 +140,22 @@ def add_faiss(folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description | {"engine": "faiss"}))
 
 
-def timed(command: str, queries: dict[str, Path], count: int, size: int) -> dict[str, float]:
+def timed(
+    command: Sequence[str], queries: dict[str, Path], count: int, size: int
+) -> dict[str, float]:
     """Time a command on many queries and on one.
 
     Args:
-        command: With QUERIES for their file.
+        command: Its words but the last, which is the file of the queries.
         queries: Files of `many` and of `one`.
         count: How many there are.
         size: References; of millions, loading takes so long that there is one round.
     """
     start_up, whole, peak = np.inf, np.inf, 0
     for _ in range(1 if size > LARGE else 2):
-        typer.echo(f"timing {size} references: {command.split()[-1]} ...", err=True)
-        start_up = min(start_up, measured(command.replace("QUERIES", str(queries["one"])))[0])
-        seconds, used = measured(command.replace("QUERIES", str(queries["many"])))
+        typer.echo(f"timing {size} references: {command[-1]} ...", err=True)
+        start_up = min(start_up, measured([*command, str(queries["one"])])[0])
+        seconds, used = measured([*command, str(queries["many"])])
         whole, peak = min(whole, seconds), max(peak, used)
     return {
         "queries_per_second": (count - 1) / max(whole - start_up, 1e-9),
@@ -178,10 +179,10 @@ def time_library(
     found: dict[str, NDArray[np.str_]] = {}
     for engine in ENGINES:
         output = library.with_name(f"{engine}.tsv")
-        command = (
-            f"{PROGRAM} identify QUERIES --reference {library} --model {model} --engine {engine} "
-            f"--threads {threads} -o {output}"
-        )
+        command = [
+            *(*PROGRAM, "identify", "--reference", str(library), "--model", model),
+            *("--engine", engine, "--threads", str(threads), "-o", str(output)),
+        ]
         record = {"references": size, "engine": engine, **timed(command, queries, count, size)}
         found[engine] = nearest(output)
         same = 100 * float((found[engine] == found["exact"]).mean())
@@ -192,10 +193,11 @@ def time_vsearch(
     fasta: Path, size: int, queries: dict[str, Path], count: int, threads: int
 ) -> dict[str, Any]:
     """Time VSEARCH's search for the best hit."""
-    command = (
-        f"vsearch --usearch_global QUERIES --db {fasta} --id 0.6 --maxaccepts 4 --maxrejects 32 "
-        f"--blast6out {fasta.with_name('hits')} --strand plus --quiet --threads {threads}"
-    )
+    command = [
+        *("vsearch", "--db", str(fasta), "--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32"),
+        *("--blast6out", str(fasta.with_name("hits")), "--strand", "plus", "--quiet"),
+        *("--threads", str(threads), "--usearch_global"),
+    ]
     return {"references": size, "engine": "vsearch", **timed(command, queries, count, size)}
 
 
@@ -228,11 +230,12 @@ def main(
         queries = {"many": folder / "many.fa", "one": folder / "one.fa"}
         write_fasta(queries["many"], wanted)
         write_fasta(queries["one"], wanted[:1])
-        indexing = f"{PROGRAM} index {data} -o {folder / 'real'} --model {model}"
-        subprocess.run(shlex.split(indexing), check=True)
+        real = folder / "real"
+        indexing = [*PROGRAM, "index", str(data), "-o", str(real), "--model", model]
+        subprocess.run(indexing, check=True)
         for size in map(int, sizes.split(",")):
             library, fasta = folder / "library", folder / "references.fa"
-            grow(folder / "real", size, library, fasta)
+            grow(real, size, library, fasta)
             add_faiss(library)
             records += time_library(library, model, queries, len(wanted), threads)
             shutil.rmtree(library)

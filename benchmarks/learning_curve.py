@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.probing import probe_nearest
 from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
 from barcodemae.eval.report.records import ResultRecord, read_records, write_records
@@ -85,7 +86,9 @@ def probe_weights(
     with tempfile.TemporaryDirectory() as folder:
         encoder = Path(folder) / "encoder"
         export_native(model, tokenizer, encoder)
-        subject = open_subject(f"{stage.config.recipe}, step {step}={encoder}", dtype="bfloat16")
+        subject = open_subject(
+            f"{stage.config.recipe}, step {step}={encoder}", ModelOptions(dtype="bfloat16")
+        )
         records = probe_nearest(subject, settings)
     accuracy = next(record for record in records if record.metric == "accuracy")
     where = {"run": stage.config.recipe, "step": step, "barcodes_seen": stage.seen(step)}

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -116,14 +116,14 @@ class PeakMemory:
             self.bytes = max(self.bytes, pages * 4096)
 
 
-def measured(command: str) -> tuple[float, int]:
+def measured(command: Sequence[str]) -> tuple[float, int]:
     """Run a command; return seconds and peak memory in bytes, with that of processes it starts.
 
     Raises:
         SystemExit: It failed.
     """
     started = time.perf_counter()
-    process = psutil.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
         # Seldom: looking at the memory of a process holds it up.
@@ -132,7 +132,7 @@ def measured(command: str) -> tuple[float, int]:
         with suppress(psutil.TimeoutExpired):
             process.wait(SECONDS_BETWEEN_LOOKS)
     if process.returncode != 0:
-        raise SystemExit(f"failed: {command}")
+        raise SystemExit(f"failed: {shlex.join(command)}")
     return time.perf_counter() - started, peak
 
 

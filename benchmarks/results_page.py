@@ -28,7 +28,8 @@ from ablation_table import ablation_table
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.leaderboard import average, build_table
+from barcodemae.eval.report.averages import average
+from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord, read_all_records
 from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems, read_systems

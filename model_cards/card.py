@@ -17,15 +17,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.eval.report.protocol_tables import METRICS, PROBES, ProtocolTable, tabulate
+from barcodemae.eval.report.records import ResultRecord
 from barcodemae.files import whole_file, write_text
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
-from barcodemae.model_cards.results import (
-    METRICS,
-    PROBES,
-    Measurement,
-    ResultTable,
-    tabulate,
-)
 from barcodemae.model_cards.run_record import RunRecord, draw_loss
 
 
@@ -85,7 +80,7 @@ def write_cards(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    measurements: Sequence[Measurement],
+    records: Sequence[ResultRecord],
     figures: Sequence[Path] = (),
 ) -> list[Path]:
     """Write the card of a full folder and, if it is there, of the native encoder below it.
@@ -94,7 +89,7 @@ def write_cards(
         folder: The full folder.
         settings: What the folder cannot know.
         run: The record of its run, possibly empty.
-        measurements: Result records; only tables with these weights in them are shown.
+        records: From results files; only tables with these weights in them are shown.
         figures: Further PNG pictures; a picture named `map.png` gets a caption of its own.
 
     Returns:
@@ -106,7 +101,7 @@ def write_cards(
     if folder.is_native:
         raise CheckpointError(f"{folder.path}: is the native encoder; give the folder above it")
     parts = [part for part in (folder, folder.native) if part is not None]
-    tables = tabulate(measurements, {part.fingerprint() for part in parts})
+    tables = tabulate(records, {part.fingerprint() for part in parts})
     texts = []
     for part in parts:
         pictures = place_figures(part.path, run, figures)
@@ -142,7 +137,7 @@ def render(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     pictures: list[tuple[str, str]],
 ) -> str:
     """Compile one card."""
@@ -197,7 +192,7 @@ def card_data(
     folder: ModelFolder,
     settings: CardSettings,
     own_id: str,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     carbon: Carbon | None,
 ) -> ModelCardData:
     """Make the front matter."""
@@ -238,7 +233,7 @@ def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
     ]
 
 
-def to_eval_results(table: ResultTable) -> list[EvalResult]:
+def to_eval_results(table: ProtocolTable) -> list[EvalResult]:
     """Turn the subject's row of a table into entries of the model index."""
     subject = next(row for row in table.rows if row.is_subject)
     arguments = {"data": table.dataset_hash, **table.protocol}

@@ -19,12 +19,19 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.files import write_json
 from barcodemae.modeling_barcodemae import BarcodeMAEForSequenceClassification
 from barcodemae.training.batches.labelled import LabelledBarcodes, LabelledInOrder, LabelledSteps
+from barcodemae.training.batches.step_batches import StreamSettings
 from barcodemae.training.export.folders import load_model_folder
 from barcodemae.training.run.classifier import build_classifier
 from barcodemae.training.run.command_line import command_from_settings, run_as_script
 from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.loop import BEST_FOLDER, TrainingResult, evaluate, finish, train
-from barcodemae.training.run.training_run import TrainingRun, assemble, share_of, start_accelerator
+from barcodemae.training.run.training_run import (
+    Task,
+    TrainingRun,
+    assemble,
+    share_of,
+    start_accelerator,
+)
 
 
 TEST_FILE = "test.json"
@@ -62,24 +69,18 @@ def prepare_finetuning(config: FinetuneConfig, *, resume: bool = False) -> Train
     share = share_of(config, accelerator)
     model, tokenizer, barcodes = build_classifier(config)
     classes = class_names(model)
-    train_batches = LabelledSteps(
-        barcodes.reader,
-        share,
-        barcodes.labels(classes),
+    stream = StreamSettings(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(barcodes.reader)),
     )
-    run = assemble(
-        config,
-        accelerator,
-        model,
-        train_batches,
-        resume=resume,
+    task = Task(
+        train=LabelledSteps(barcodes.reader, share, stream, barcodes.labels(classes)),
         val=None,
         count_correct=count_correct,
         tokenizer=tokenizer,
     )
+    run = assemble(config, accelerator, model, task, resume=resume)
     if config.val_split:
         run.val, _ = open_partition(run, config, config.val_split)
     return run

@@ -29,10 +29,9 @@ from rich.progress import track
 from barcodemae import __version__
 from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, precision_of
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
-from barcodemae.eval.probe.subjects import precision_of
 from barcodemae.files import write_json, write_text
 
 
@@ -138,7 +137,7 @@ def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
         # So that a file without a single vector has its columns too.
         writer.write([], embedder.embed([]))
         for ids, sequences in stream_rows(shard):
-            reasons = find_invalid(embedder, sequences)
+            reasons = embedder.find_invalid(sequences)
             rejected += [f"{ids[row]}\t{reason}\n" for row, reason in sorted(reasons.items())]
             kept = [row for row in range(len(ids)) if row not in reasons]
             write_rows(writer, embedder, [ids[row] for row in kept], [sequences[r] for r in kept])

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow.compute as pc
@@ -28,7 +28,13 @@ from barcodemae.training.batches.frame import place_in_frame
 from barcodemae.training.batches.kmers import base_codes
 from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
-from barcodemae.training.batches.step_batches import Share, StepStream, fixed_parts, padded_ids
+from barcodemae.training.batches.step_batches import (
+    Share,
+    StepStream,
+    StreamSettings,
+    fixed_parts,
+    padded_ids,
+)
 
 
 NO_CLASS = -100  # label of a taxon that is unknown or not a class; the loss ignores it
@@ -175,14 +181,18 @@ class LabelledSteps(StepStream, Dataset[list[LabelledBatch]]):
     Args:
         reader: The training barcodes.
         share: This process's part of a step.
+        stream: How the stream is drawn.
         labels: Class number of every barcode, (N,).
-        **stream: The other arguments of `StepStream`.
     """
 
     def __init__(
-        self, reader: BarcodeReader, share: Share, labels: NDArray[np.int64], **stream: Any
+        self,
+        reader: BarcodeReader,
+        share: Share,
+        stream: StreamSettings,
+        labels: NDArray[np.int64],
     ) -> None:
-        super().__init__(reader, share, **stream)
+        super().__init__(reader, share, stream)
         self.labels = labels
 
     def __getitem__(self, step: int) -> list[LabelledBatch]:

@@ -14,7 +14,6 @@ Shapes: N = barcodes, B = barcodes per step, M = barcodes per micro-batch, L = t
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -67,35 +66,38 @@ class Share:
         return slice(start, start + self.micro_batch_size)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """How the endless stream of barcodes is drawn.
+
+    Attributes:
+        seed: Seed of order, offsets and masks.
+        random_offset: Whether a random 0 to k - 1 bases are skipped at the start of each barcode.
+        num_steps: Number of steps of the run.
+    """
+
+    seed: int
+    random_offset: bool
+    num_steps: int
+
+
 class StepStream:
     """The barcodes that each step takes from the endless stream, and their offsets.
 
     Args:
         reader: The training barcodes.
         share: This process's part of a step.
-        seed: Seed of order, offsets and masks.
-        random_offset: Whether a random 0 to k - 1 bases are skipped at the start of each barcode.
-        num_steps: Number of steps of the run.
+        stream: How the stream is drawn.
     """
 
-    def __init__(
-        self,
-        reader: BarcodeReader,
-        share: Share,
-        *,
-        seed: int,
-        random_offset: bool,
-        num_steps: int,
-    ) -> None:
+    def __init__(self, reader: BarcodeReader, share: Share, stream: StreamSettings) -> None:
         self.reader = reader
         self.share = share
-        self.seed = seed
-        self.random_offset = random_offset
-        self.num_steps = num_steps
+        self.stream = stream
         self._permutations: dict[int, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
-        return self.num_steps
+        return self.stream.num_steps
 
     @property
     def num_barcodes(self) -> int:
@@ -119,12 +121,12 @@ class StepStream:
         Raises:
             IndexError: There is no such step; without this error, iteration would never end.
         """
-        if not 0 <= step < self.num_steps:
+        if not 0 <= step < self.stream.num_steps:
             raise IndexError(step)
         barcodes = self.barcodes(step)  # (B,)
-        generator = np.random.default_rng([self.seed, DRAWS, step])
+        generator = np.random.default_rng([self.stream.seed, DRAWS, step])
         skipped = np.zeros(len(barcodes), dtype=np.int64)
-        if self.random_offset:
+        if self.stream.random_offset:
             skipped = generator.integers(self.reader.k, size=len(barcodes))  # (B,)
         return barcodes, skipped, generator
 
@@ -142,7 +144,7 @@ class StepStream:
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._permutations:
-            generator = np.random.default_rng([self.seed, ORDER, epoch])
+            generator = np.random.default_rng([self.stream.seed, ORDER, epoch])
             # A step may span two epochs, but not three of any real data set.
             self._permutations = {e: p for e, p in self._permutations.items() if e >= epoch - 1}
             self._permutations[epoch] = generator.permutation(len(self.reader))
@@ -155,24 +157,24 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
     Args:
         reader: The training barcodes.
         share: This process's part of a step.
+        stream: How the stream is drawn.
         masking: How k-mers are hidden.
         barcode_targets: Target vector of every barcode, (N, D); None without the barcode loss.
         taxon_labels: Class number of every barcode's taxon, -100 if unknown, (N,); None without
             the taxon loss.
-        **stream: The other arguments of `StepStream`.
     """
 
     def __init__(
         self,
         reader: BarcodeReader,
         share: Share,
+        stream: StreamSettings,
         masking: Masking,
         *,
         barcode_targets: NDArray[np.floating] | None = None,
         taxon_labels: NDArray[np.int64] | None = None,
-        **stream: Any,
     ) -> None:
-        super().__init__(reader, share, **stream)
+        super().__init__(reader, share, stream)
         self.masking = masking
         self.barcode_targets = barcode_targets
         self.taxon_labels = taxon_labels

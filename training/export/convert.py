@@ -208,7 +208,7 @@ def stored_option(original: Original, name: str) -> Any:
     return original.settings.get(name)
 
 
-def require_agreement(original: Original, what: str, **values: Any) -> None:
+def require_agreement(original: Original, what: str, **values: object) -> None:
     """Check that all sources of a value agree.
 
     Args:

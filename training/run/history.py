@@ -22,7 +22,7 @@ class History:
     def __init__(self, records: list[dict[str, Any]] | None = None) -> None:
         self.records = list(records or [])
 
-    def add(self, **record: Any) -> None:
+    def add(self, **record: float) -> None:
         """Append one record."""
         self.records.append(record)
 

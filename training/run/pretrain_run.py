@@ -32,12 +32,19 @@ from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.batches.step_batches import (
     Share,
     StepBatches,
+    StreamSettings,
     ValidationBatches,
     padded_ids,
 )
 from barcodemae.training.export.folders import load_model_folder
 from barcodemae.training.run.pretrain_settings import PretrainConfig
-from barcodemae.training.run.training_run import TrainingRun, assemble, share_of, start_accelerator
+from barcodemae.training.run.training_run import (
+    Task,
+    TrainingRun,
+    assemble,
+    share_of,
+    start_accelerator,
+)
 
 
 CACHE_FOLDER = "cache"
@@ -54,12 +61,9 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
     # Build the model before the frame, because it refuses initial weights that do not fit.
     model = build_model(config, num_taxa)
     frame = choose_frame(config, reader)
-    return assemble(
-        config,
-        accelerator,
-        model,
-        build_train_batches(config, share, accelerator, place_in_frame(reader, frame), model, taxa),
-        resume=resume,
+    placed = place_in_frame(reader, frame)
+    task = Task(
+        train=build_train_batches(config, share, accelerator, placed, model, taxa),
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
         tokenizer=BarcodeKmerTokenizer(
@@ -68,6 +72,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
             frame=None if frame is None else frame.rows,
         ),
     )
+    return assemble(config, accelerator, model, task, resume=resume)
 
 
 def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame | None:
@@ -160,13 +165,16 @@ def build_train_batches(
         model: The model before its first step; initial weights decide how targets are rotated.
         taxa: Taxa of the training barcodes; None without the taxon loss.
     """
-    return StepBatches(
-        reader,
-        share,
-        config.masking(),
+    stream = StreamSettings(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
+    )
+    return StepBatches(
+        reader,
+        share,
+        stream,
+        config.masking(),
         barcode_targets=build_barcode_targets(config, reader, accelerator, model),
         taxon_labels=None if taxa is None else taxa.numbers,
     )

@@ -75,6 +75,23 @@ class TrainingBatches(Batches, Protocol):
         """List the names of a step's barcodes, over all processes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What pre-training and fine-tuning each bring to a run.
+
+    Attributes:
+        train: Batches of every step of the run.
+        val: Validation batches, or None.
+        count_correct: From logits and inputs to the number of correct predictions.
+        tokenizer: The tokenizer that belongs to the model.
+    """
+
+    train: TrainingBatches
+    val: Batches | None
+    count_correct: Callable[[Tensor, dict[str, Tensor]], Tensor]
+    tokenizer: BarcodeKmerTokenizer
+
+
 @dataclass(kw_only=True)
 class TrainingRun:
     """A training run with all its parts, ready for the loop.
@@ -263,24 +280,22 @@ def assemble(
     config: RunSettings,
     accelerator: Accelerator,
     model: BarcodeMAEPreTrainedModel,
-    train: TrainingBatches,
+    task: Task,
     *,
     resume: bool,
-    **parts: Any,
 ) -> TrainingRun:
-    """Add optimiser and schedule to a model and its batches; restore the newest checkpoint.
+    """Add optimiser and schedule to a model and its task; restore the newest checkpoint.
 
     Args:
         config: The settings.
         accelerator: From `start_accelerator`.
         model: The model before its first step.
-        train: Batches of every step.
+        task: Batches, and what counts as correct.
         resume: Whether to restore the newest checkpoint.
-        **parts: Parts that depend on the task: `val`, `count_correct`, `tokenizer`.
     """
     make_ready(model, config, accelerator.device)
     optimizer = build_optimizer(config, model)
-    scheduler = build_schedule(config, optimizer, num_steps=len(train))
+    scheduler = build_schedule(config, optimizer, num_steps=len(task.train))
     # The schedule is not prepared, because accelerate would advance it once per process.
     prepared_model, prepared_optimizer = accelerator.prepare(model, optimizer)
     run = TrainingRun(
@@ -289,9 +304,11 @@ def assemble(
         model=prepared_model,
         optimizer=prepared_optimizer,
         scheduler=scheduler,
-        train=train,
+        train=task.train,
+        val=task.val,
+        count_correct=task.count_correct,
+        tokenizer=task.tokenizer,
         data_hash=dataset_hash(config.data),
-        **parts,
     )
     if resume:
         run.restore()

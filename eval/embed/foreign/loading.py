@@ -14,10 +14,10 @@ tests/eval/embed/foreign/test_loading.py.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from barcodemae.eval.embed.foreign.checkpoint import (
     read_settings,
 )
 from barcodemae.eval.embed.number_format import set_number_format
+from barcodemae.eval.embed.readout import Readout
 from barcodemae.eval.embed.screening import clean, find_unusable
 
 
@@ -77,6 +78,8 @@ class ForeignEmbedder:
         max_tokens: Longest input; the rest of a sequence is cut off.
         k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
         architecture: What kind of system it was trained as.
+        readout: What follows the masked mean: nothing.
+        shareable: A fast tokenizer must not be set up by two threads at once, and has no lock here.
     """
 
     name: str
@@ -87,11 +90,23 @@ class ForeignEmbedder:
     max_tokens: int
     k: int | None
     architecture: str
+    readout: Readout = field(default_factory=Readout)
+    shareable = False
 
     @property
     def dtype(self) -> str:
         """Number format of the weights."""
         return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """Where the model computes."""
+        return str(self.model.device)
+
+    @property
+    def network(self) -> Self:
+        """Itself."""
+        return self
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""

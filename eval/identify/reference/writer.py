@@ -21,7 +21,6 @@ from numpy.lib.format import open_memmap
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, open_dataset, scan_splits
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import find_invalid
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, has_open_frame
@@ -105,7 +104,7 @@ def keep_usable(rows: pa.Table, embedder: OffsetEmbedder, survey: Survey | None 
     is_named = np.zeros(rows.num_rows, bool)
     for rank in RANKS:
         is_named |= rows[rank].is_valid().to_numpy()
-    invalid = find_invalid(embedder, rows["dna_barcode"].to_pylist())
+    invalid = embedder.find_invalid(rows["dna_barcode"].to_pylist())
     is_readable = np.array([row not in invalid for row in range(rows.num_rows)], bool)
     if survey is not None:
         survey.num_unnamed += int((~is_named).sum())
@@ -195,7 +194,7 @@ def write_library(
         "model": {
             "name": Path(embedder.name).name,
             "weights": embedder.fingerprint,
-            "dtype": embedder.dtype,
+            "dtype": embedder.dtype or "float32",
         },
         "reference": {
             "name": dataset.resolve().name,

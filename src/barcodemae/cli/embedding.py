@@ -126,13 +126,11 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from barcodemae.eval.embed.embedder import find_invalid
-
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
         while chunk := list(islice(records, CHUNK_SIZE)):
-            reasons = find_invalid(embedder, [record.sequence for record in chunk])
+            reasons = embedder.find_invalid([record.sequence for record in chunk])
             report.add(chunk, reasons)
             kept = [record for row, record in enumerate(chunk) if row not in reasons]
             if kept:

@@ -10,10 +10,8 @@ from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError, SettingsError
 from barcodemae.eval.embed import loading as embedding
 from barcodemae.eval.embed.embedder import (
-    Embedder,
     UnusableSequencesError,
     equal_length_batches,
-    find_invalid,
 )
 from barcodemae.eval.embed.loading import load_embedder
 
@@ -70,18 +68,13 @@ def test_bfloat16_is_close_and_comes_back_as_float32(model_folder, barcodes):
 def test_unreadable_sequences_are_named_before_anything_runs(model_folder):
     embedder = load_embedder(model_folder)
     sequences = ["ACGTACGT", "NNNN", "MKLV"]
-    assert list(find_invalid(embedder, sequences)) == [1, 2]
+    assert list(embedder.find_invalid(sequences)) == [1, 2]
     with pytest.raises(UnusableSequencesError, match="sequence 1: nothing but N"):
         embedder.embed(sequences)
 
 
 def test_no_sequences_give_no_rows(model_folder):
     assert load_embedder(model_folder).embed([]).shape == (0, 32)
-
-
-def test_kmer_counts_are_an_embedder(model_folder):
-    assert isinstance(load_embedder("kmer:2"), Embedder)
-    assert isinstance(load_embedder(model_folder), Embedder)
 
 
 def test_missing_weights_are_refused_rather_than_drawn_at_random(model_folder):

@@ -5,7 +5,7 @@ from transformers import AutoModel
 
 from barcodemae import BarcodeKmerTokenizer
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.embed.masked_embedder import MASKING, MaskedEmbedder, choose_hidden
 from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
 
@@ -117,7 +117,7 @@ def test_a_study_covers_every_mode_rate_and_seed(encoder_folder, dataset_folder)
 
 def test_a_study_computes_in_the_number_format_asked_for(encoder_folder, dataset_folder):
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), modes=("drop",), max_references=30)
-    (record,) = run_mask_study(str(encoder_folder), study, dtype="bfloat16")
+    (record,) = run_mask_study(str(encoder_folder), study, ModelOptions(dtype="bfloat16"))
     assert record.protocol["dtype"] == "bfloat16"
 
 

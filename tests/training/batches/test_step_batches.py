@@ -10,7 +10,12 @@ from barcodemae.errors import SettingsError
 from barcodemae.training.batches.kmers import base_codes
 from barcodemae.training.batches.masking import Masking
 from barcodemae.training.batches.reader import BarcodeReader
-from barcodemae.training.batches.step_batches import Share, StepBatches, ValidationBatches
+from barcodemae.training.batches.step_batches import (
+    Share,
+    StepBatches,
+    StreamSettings,
+    ValidationBatches,
+)
 
 
 def make_reader(num_barcodes, names=None):
@@ -21,10 +26,8 @@ def make_reader(num_barcodes, names=None):
 
 
 def make_batches(reader, share, seed=0, num_steps=50, random_offset=True, masking=None):
-    masking = masking or Masking()
-    return StepBatches(
-        reader, share, masking, seed=seed, random_offset=random_offset, num_steps=num_steps
-    )
+    stream = StreamSettings(seed=seed, random_offset=random_offset, num_steps=num_steps)
+    return StepBatches(reader, share, stream, masking or Masking())
 
 
 def equal(first, second):
