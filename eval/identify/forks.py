@@ -68,6 +68,7 @@ class Forks(Generic[Item, Result]):
         for process in self._processes:
             process.join(SECONDS_TO_END)
             process.kill()
+            process.join()
 
     def __call__(self, item: Item) -> Result:
         """Let a copy work on an item.

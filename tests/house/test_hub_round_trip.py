@@ -44,7 +44,6 @@ def open_without_package(mode, folder, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )
     assert finished.returncode == 0, finished.stderr
     return load_file(out), json.loads(finished.stdout)

@@ -129,7 +129,7 @@ def test_runs_do_not_depend_on_the_batch(frame, relatives):
     assert sum(len(runs) > 1 for runs in together) > len(relatives) // 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     number=st.integers(0, 5),
     changes=st.lists(

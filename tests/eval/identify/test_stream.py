@@ -144,7 +144,8 @@ PIECES = st.one_of(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=st.lists(PIECES, max_size=12))
 def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
@@ -176,7 +177,8 @@ FASTQ_PIECES = st.one_of(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=st.lists(FASTQ_PIECES, max_size=12), cut=st.floats(0.3, 1))
 def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(

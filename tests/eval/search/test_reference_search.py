@@ -59,7 +59,7 @@ def precision(request):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 700))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit, num_references):
     generator = np.random.default_rng(seed)
     centre = random_units(1, seed, width=32)
