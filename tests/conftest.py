@@ -10,6 +10,9 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 # The Hub of some tests is this machine, which may be busy.
 os.environ["HF_HUB_ETAG_TIMEOUT"] = os.environ["HF_HUB_DOWNLOAD_TIMEOUT"] = "600"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Before torch is imported: threads that wait for each other sleep. They would otherwise spin, which
+# on a busy machine keeps the one that is waited for from running: tests took ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest

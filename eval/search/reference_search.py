@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.cpu.packed_layers import NOTHING
+from barcodemae.eval.embed.number_format import onednn_takes_bfloat16
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
 
 
@@ -94,7 +95,7 @@ def coarse_products() -> Iterator[None]:
     For the whole process: not while anything is computed that float32 products are part of.
     """
     before = PRODUCTS.fp32_precision
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if onednn_takes_bfloat16():
         PRODUCTS.fp32_precision = "bf16"
     try:
         yield
