@@ -59,6 +59,7 @@ def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_pat
     assert numbers == [str(number + 1) for number in range(60) if number % 7 == 0]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_batch_size_and_threads_change_nothing(
     tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch, dtype

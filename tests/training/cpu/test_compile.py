@@ -43,6 +43,7 @@ KINDS = {
 }
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_logits_and_gradients_equal_the_stock_model(make_config, kind):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -109,6 +110,7 @@ def test_rows_are_put_where_they_belong_and_fill_up_nowhere():
     assert whole.squeeze(-1).tolist() == [[1, 0, 2, 3], [0, 4, 0, 0]]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("precision", ["fp32", "bf16-weights"])
 def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
     runs = [

@@ -46,6 +46,7 @@ def finished(simulated, tiny_run, tmp_path_factory):
     return config, pretrain(config)
 
 
+@pytest.mark.number_format
 def test_the_loss_curve_is_the_golden_one(settings):
     """After a deliberate change: `BARCODEMAE_GOLDEN=write pytest -k golden_one`, and say why."""
     losses = pretrain(settings(**GOLDEN_RUN)).history.column("loss")[1]
@@ -133,6 +134,7 @@ def test_fp16_without_a_gpu_is_refused(settings):
         pretrain(settings(precision="fp16"))
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("precision", ["bf16", "bf16-weights"])
 def test_half_precisions_train_to_about_the_same_loss(settings, precision):
     exact = pretrain(settings("fp32", dropout=0.0)).history.column("loss")[1]
@@ -142,6 +144,7 @@ def test_half_precisions_train_to_about_the_same_loss(settings, precision):
     assert {value.dtype for value in saved.values()} == {torch.float32}
 
 
+@pytest.mark.number_format
 def test_bf16_models_are_saved_from_their_masters(settings):
     saved = weights(pretrain(settings(precision="bf16-weights")).output)
     head = saved["head.weight"]
