@@ -1,21 +1,25 @@
 import itertools
+import sys
 from functools import cache
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import nn
 
 from barcodemae import BarcodeMAEForPreTraining
+from barcodemae.errors import SettingsError
 from barcodemae.training.cpu import compile as cpu_compile
 from barcodemae.training.cpu.compile import compile_on_cpu, spread
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.run import loop
+from barcodemae.training.run import loop, training_run
 
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
-    """The same functions without minutes of C++ compilation."""
+    """The same functions without minutes of C++ compilation, or a compiler."""
     monkeypatch.setattr(cpu_compile, "compiled", lambda function: function)
+    monkeypatch.setattr(training_run, "has_compiler", lambda: True)
 
 
 def make_batch(config):
@@ -123,6 +127,17 @@ def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
     tolerance = 1e-4 if precision == "fp32" else 0.05
     assert compiled == pytest.approx(plain, abs=tolerance)
     assert compiled[-1] < compiled[0]
+
+
+def test_without_a_compiler_nothing_is_begun(settings, monkeypatch):
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(training_run, "has_compiler", cpu_compile.has_compiler)
+    config = settings(compile=True)
+    with pytest.raises(SettingsError, match=r"needs a C\+\+ compiler, and none was found"):
+        pretrain(config)
+    assert not config.output.exists()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (sys.executable,))  # knows --version
+    assert cpu_compile.has_compiler()
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's own tracing
