@@ -46,7 +46,6 @@ def test_a_bare_checkout_needs_no_installation():
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.split() == [

@@ -99,7 +99,7 @@ def test_activation_checkpointing_changes_memory_not_gradients(make_config, towe
     assert all(layer.gradient_checkpointing for layer in layers)
     model(IDS, ATTENTION, labels=labels).loss.backward()
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, plain[name], atol=1e-7, rtol=1e-5)
+        torch.testing.assert_close(parameter.grad, plain[name], atol=1e-6, rtol=1e-4)
 
 
 def test_embeddings_may_replace_ids(tiny_model):
@@ -129,7 +129,7 @@ def test_padding_named_as_visible_is_still_not_attended(tiny_model):
     torch.testing.assert_close(
         named.last_hidden_state[is_token],
         expected.last_hidden_state[is_token],
-        atol=1e-6,
+        atol=1e-5,
         rtol=0,
     )
 

@@ -144,7 +144,7 @@ def test_the_model_is_deterministic_in_evaluation_mode(model, ids):
     assert torch.equal(model(ids).logits, model(ids).logits)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(table=st.lists(st.lists(st.booleans(), min_size=7, max_size=7), min_size=1, max_size=6))
 def test_table_of_positions_lists_each_rows_positions_in_order(table):
     positions = table_of_positions(torch.tensor(table))

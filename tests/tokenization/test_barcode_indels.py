@@ -132,7 +132,7 @@ def test_segments_do_not_depend_on_the_batch(frame, relatives):
     assert sum(len(segments) > 1 for segments in together) > len(relatives) // 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     number=st.integers(0, 5),
     changes=st.lists(

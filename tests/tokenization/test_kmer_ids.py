@@ -41,7 +41,7 @@ def ids_or_reasons(function):
         return error.reasons
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(sequences(), min_size=1, max_size=4), st.sampled_from(TOKENIZERS), st.integers(1, 3)
 )

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -38,14 +38,12 @@ def reference_ids(sequence, k, vocabulary, max_length=660):
     return ids[: len(cut) // k]
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_there_is_one_token_per_whole_kmer(sequence, k):
     tokens = TOKENIZERS[k](sequence)["input_ids"]
     assert len(tokens) == min(len(sequence), 660) // k
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_ids_equal_the_arithmetic_definition(sequence, k):
     sequence = sequence[:660]
@@ -53,14 +51,12 @@ def test_ids_equal_the_arithmetic_definition(sequence, k):
     assert TOKENIZERS[k](sequence)["input_ids"] == expected
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_decoding_gives_the_letters_back(sequence, k):
     whole = sequence[: min(len(sequence), 660) // k * k]
     assert TOKENIZERS[k].decode(TOKENIZERS[k](sequence)["input_ids"]) == whole
 
 
-@settings(deadline=None)
 @given(sequence=ambiguous, k=any_k)
 def test_only_kmers_of_acgt_get_a_kmer_id(sequence, k):
     for i, token in enumerate(TOKENIZERS[k](sequence)["input_ids"]):
@@ -68,14 +64,12 @@ def test_only_kmers_of_acgt_get_a_kmer_id(sequence, k):
         assert token == (kmer_id(kmer) if set(kmer) <= set("ACGT") else 1)
 
 
-@settings(deadline=None)
 @given(sequence=ambiguous, k=any_k)
 def test_ids_equal_the_published_code_where_it_attends(sequence, k):
     expected = reference_ids(sequence, k, kmer_vocabulary(k))
     assert TOKENIZERS[k](sequence)["input_ids"] == expected
 
 
-@settings(deadline=None)
 @given(
     sequence=letters,
     k=any_k,

@@ -37,6 +37,18 @@ from barcodemae.training.cpu.layers import (
 EXACT_GELU = "gelu"
 
 
+def has_compiler() -> bool:
+    """Whether torch.compile finds the C++ compiler that it needs on a CPU."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # takes seconds to import
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return False
+    return True
+
+
 @cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function for static shapes: a run has few of them, each is compiled once."""

@@ -27,7 +27,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEPreTrainedModel
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.step_batches import Share
-from barcodemae.training.cpu.compile import compile_on_cpu
+from barcodemae.training.cpu.compile import compile_on_cpu, has_compiler
 from barcodemae.training.cpu.kernels import use_cpu_kernels
 from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest
 from barcodemae.training.run.history import History
@@ -221,6 +221,11 @@ def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
     if config.precision == "fp16" and accelerator.device.type == "cpu":
         # There is no loss scaling on the CPU, so small gradients would vanish.
         raise SettingsError("precision fp16 needs a GPU: use bf16")
+    if config.compile and accelerator.device.type == "cpu" and not has_compiler():
+        raise SettingsError(
+            "compile needs a C++ compiler, and none was found: install g++, name yours in the "
+            "environment variable CXX, or train more slowly with --no-compile"
+        )
     if accelerator.distributed_type == DistributedType.FSDP and config.precision == "bf16-weights":
         raise SettingsError(
             "precision bf16-weights keeps all fp32 master weights in every process, which FSDP "

@@ -41,7 +41,7 @@ def test_drop_truly_removes_tokens_and_keeps_the_true_positions(encoder_folder, 
     for folder in (encoder_folder, model_folder):
         embedder = MaskedEmbedder(load_embedder(folder), "drop")
         vector = embedder.embed([SEQUENCE], 0.4, 0)["drop"][0]
-        np.testing.assert_allclose(vector, kept.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(vector, kept.mean(axis=0), atol=1e-5)
         one, other = (
             embedder.embed([sequence], 0.4, 0)["drop"]
             for sequence in ("ACG" + "GGG" + "CAA" + "GGG" + "TAC", "ACGTTTCAACCCTAC")
@@ -61,14 +61,14 @@ def test_masking_modes_differ_only_in_what_is_averaged(encoder_folder):
         alone = MaskedEmbedder(load_embedder(encoder_folder), mode).embed([SEQUENCE], 0.4, 0)
         for vectors in (together, alone):
             expected = outputs[rows].mean(axis=0)
-            np.testing.assert_allclose(vectors[mode][0], expected, atol=1e-6, err_msg=mode)
+            np.testing.assert_allclose(vectors[mode][0], expected, atol=1e-5, err_msg=mode)
 
 
 @pytest.mark.parametrize("modes", [("drop",), ("combined", "nonmask")])
 def test_rate_zero_is_the_plain_embedding(encoder_folder, barcodes, modes):
     embedder = load_embedder(encoder_folder)
     for vectors in MaskedEmbedder(embedder, *modes).embed(barcodes, 0.0, 0).values():
-        np.testing.assert_allclose(vectors, embedder.embed(barcodes), atol=1e-6)
+        np.testing.assert_allclose(vectors, embedder.embed(barcodes), atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.3, 0.5, 0.9, 0.99])

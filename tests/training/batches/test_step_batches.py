@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae.errors import SettingsError
@@ -53,7 +53,6 @@ def test_seed_and_offset_change_the_batches(change):
     assert not equal(first, make_batches(reader, share, **change)[3][0])
 
 
-@settings(deadline=None)
 @given(
     num_barcodes=st.integers(2, 40),
     world_size=st.integers(1, 4),

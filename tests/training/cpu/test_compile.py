@@ -1,23 +1,27 @@
 """Compiled layers and loss equal the stock model's, and runs with them resume."""
 
 import itertools
+import sys
 from functools import cache
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import nn
 
 from barcodemae import BarcodeMAEForPreTraining
+from barcodemae.errors import SettingsError
 from barcodemae.training.cpu import compile as cpu_compile
 from barcodemae.training.cpu.compile import compile_on_cpu, scatter_rows
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.run import loop
+from barcodemae.training.run import loop, training_run
 
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
     """Run the functions without compiling them, which would take minutes."""
     monkeypatch.setattr(cpu_compile, "compiled", lambda function: function)
+    monkeypatch.setattr(training_run, "has_compiler", lambda: True)
 
 
 def make_batch(config):
@@ -45,6 +49,7 @@ KINDS = {
 }
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_logits_and_gradients_equal_the_stock_model(make_config, kind):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -111,6 +116,7 @@ def test_rows_are_put_at_their_positions_and_padding_nowhere():
     assert whole.squeeze(-1).tolist() == [[1, 0, 2, 3], [0, 4, 0, 0]]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("precision", ["fp32", "bf16-weights"])
 def test_a_compiled_run_learns_like_an_uncompiled_one(settings, precision):
     runs = [
@@ -123,6 +129,17 @@ def test_a_compiled_run_learns_like_an_uncompiled_one(settings, precision):
     tolerance = 1e-4 if precision == "fp32" else 0.05
     assert compiled == pytest.approx(plain, abs=tolerance)
     assert compiled[-1] < compiled[0]
+
+
+def test_without_a_compiler_nothing_is_begun(settings, monkeypatch):
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(training_run, "has_compiler", cpu_compile.has_compiler)
+    config = settings(compile=True)
+    with pytest.raises(SettingsError, match=r"needs a C\+\+ compiler, and none was found"):
+        pretrain(config)
+    assert not config.output.exists()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (sys.executable,))  # knows --version
+    assert cpu_compile.has_compiler()
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's own tracing

@@ -8,6 +8,7 @@ from barcodemae import BarcodeMAEForPreTraining
 from barcodemae.training.cpu.kernels import QuickDropout, quick_dropout, use_cpu_kernels
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_quick_dropout_drops_the_rate_and_keeps_the_mean(rate, dtype):

@@ -63,6 +63,7 @@ def test_a_layer_equals_the_stock_layer_and_its_gradients(backend, is_partial):
         torch.testing.assert_close(our_grad, their_grad, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.number_format
 def test_gradients_of_bf16_and_dropout_fit_the_outputs():
     layer = make_layer(dropout=0.3).double()
     hidden_states = torch.randn(2, 5, 32)

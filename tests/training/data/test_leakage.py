@@ -50,7 +50,7 @@ WINDOWS = st.tuples(st.integers(0, 60), st.integers(8, 60)).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.lists(st.tuples(WINDOWS, st.sampled_from(SPLITS[:4])), min_size=1, max_size=15))
 def test_the_report_is_that_of_a_search_letter_by_letter(tmp_path_factory, rows):
     report = leakage_report(write(tmp_path_factory.mktemp("d"), rows))

@@ -6,6 +6,9 @@ import torch
 from barcodemae.training.run.master_weights import MasterWeightAdamW
 
 
+pytestmark = pytest.mark.number_format
+
+
 OPTIONS = {"lr": 0.25, "betas": (0.5, 0.5), "eps": 0.0, "weight_decay": 0.0}
 
 

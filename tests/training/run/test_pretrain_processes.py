@@ -43,9 +43,7 @@ def launch(program, *arguments):
         "--main_process_port", "0", str(program), *map(str, arguments),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=240
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
