@@ -102,8 +102,10 @@ def room_of(name):
 def is_allowed(importer, imported):
     """Whether one of our modules may import another."""
     room, target = room_of(importer), room_of(imported)
-    if room == FRONT_DOOR or target in (room, "basics"):
+    if room == FRONT_DOOR or target == room:
         return True
+    if target == "basics":
+        return room not in HUB_ROOMS
     return any(
         imported == allowed or (allowed and imported.startswith(f"{allowed}."))
         for allowed in MAY_IMPORT[room]
