@@ -1,4 +1,4 @@
-"""Reading what others published: every name must fit, nothing may run."""
+"""Reading of published checkpoints: every name must fit, no code may run."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The door: what it opens, what it leaves to others, and that every system behaves alike."""
+"""Published systems: which are opened, which are left to other loaders, and that all act alike."""
 
 import shutil
 from fnmatch import fnmatch

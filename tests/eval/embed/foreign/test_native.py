@@ -1,4 +1,4 @@
-"""Systems whose network transformers has: recognised by a vocabulary of DNA."""
+"""Systems whose network is part of transformers: recognised by their vocabulary of DNA."""
 
 import numpy as np
 import pytest
