@@ -22,7 +22,7 @@ import typer
 from comparison import BASE, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
 
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.whitening import WhiteningSettings, whiten_folder
 from barcodemae.eval.probe.clustering import PROTOCOLS
@@ -127,7 +127,7 @@ def open_row(row: Row, encoder: Path, data: Path) -> Subject:
         shutil.copytree(encoder, folder, dirs_exist_ok=True)
         whiten_folder(folder, WhiteningSettings(dataset=data, power=POWERS[row.readout]))
         encoder = folder
-    return open_subject(f"{row.name}={encoder}", dtype=dtype)
+    return open_subject(f"{row.name}={encoder}", ModelOptions(dtype=dtype))
 
 
 def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[ResultRecord]:

@@ -6,7 +6,6 @@ per second, and the ratio to the recipe, which is meaningful on a shared machine
 batches is timed, preparation of the run is not.
 """
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import typer
 from ablation import CHANGES, RECIPE
 from measure import time_in_turn
 
+from barcodemae.files import write_json
 from barcodemae.training.run.loop import load_batches, train_step
 from barcodemae.training.run.pretrain_run import prepare_pretraining
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -73,7 +73,7 @@ def main(
     rates = []
     for change in only or CHANGES:
         rates.append(compare(change, data, repeats))
-        json_file.write_text(json.dumps(rates, indent=1) + "\n")
+        write_json(json_file, rates, indent=1)
         rate = rates[-1]
         typer.echo(f"{change}: {rate['barcodes_per_second']:.0f}/s, {rate['of_recipe']:.2f}")
 

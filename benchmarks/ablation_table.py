@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.leaderboard import average
+from barcodemae.eval.report.averages import average
 from barcodemae.eval.report.records import ResultRecord
 
 

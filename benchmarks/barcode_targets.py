@@ -29,7 +29,12 @@ from barcodemae.training.batches.barcode_targets import (
     TargetSettings,
     estimate_components,
 )
-from barcodemae.training.batches.frame import estimate_frame, find_starts, placed_letters, sample
+from barcodemae.training.batches.frame import (
+    estimate_frame,
+    find_starts,
+    placed_letters,
+    sample_rows,
+)
 from barcodemae.training.batches.reader import BarcodeReader
 
 
@@ -143,7 +148,7 @@ def main(
     """Compare targets."""
     training = BarcodeReader.from_dataset(data, ["pretrain", REFERENCES], k=K)
     frame = estimate_frame(training)
-    framed_sample = framed_letters(training, sample(training), frame)
+    framed_sample = framed_letters(training, sample_rows(training), frame)
     train = read_framed(data, REFERENCES, frame)
     unseen = read_framed(data, queries, frame)
     rest, held_out = hold_out(train)

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.probing import choose_probes, run_probes
 from barcodemae.eval.probe.subjects import ProbeSettings, Subject, open_subject
 from barcodemae.eval.report.records import ResultRecord, write_records
@@ -194,7 +195,7 @@ def main(
         cache = out / plan.folder / f"records-{queries}.json"
         if not cache.is_file():
             encoder = train_or_open(plan, config_of(plan, data, out))
-            subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
+            subject = open_subject(f"{plan.label}={encoder}", ModelOptions(dtype="bfloat16"))
             write_records(cache, measure(plan, subject, settings, probes))
         records += [ResultRecord(**row) for row in json.loads(cache.read_text())]
         write_records(json_file, records)

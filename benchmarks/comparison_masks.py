@@ -15,6 +15,7 @@ import typer
 from comparison import Plan
 from transformers.utils.logging import disable_progress_bar
 
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.mask_study import MaskStudy, run_mask_study
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.training.export.folders import ENCODER_FOLDER
@@ -30,7 +31,7 @@ def study_run(model: str, seed: int, runs: Path, study: MaskStudy) -> list[Resul
     name = f"{model}={runs / folder / ENCODER_FOLDER}"
     return [
         dataclasses.replace(record, training_seed=seed)
-        for record in run_mask_study(name, study, dtype="bfloat16")
+        for record in run_mask_study(name, study, ModelOptions(dtype="bfloat16"))
     ]
 
 

@@ -17,7 +17,6 @@ import dataclasses
 import importlib
 import io
 import itertools
-import json
 import random
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from barcodemae import (
     masked_mean,
 )
 from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.files import write_json
 from barcodemae.training.export.folders import export_native
 
 
@@ -217,7 +217,7 @@ def main(
         records += (rows := time_growth(width, case, repeats, device))
         show(rows, "growth of ours")
     if json_file is not None:
-        json_file.write_text(json.dumps(records, indent=2) + "\n")
+        write_json(json_file, records)
 
 
 if __name__ == "__main__":

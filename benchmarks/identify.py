@@ -171,25 +171,27 @@ def measure_speed(contest: Contest, model: str, folder: Path) -> dict[str, dict[
     write_sintax_references(
         database, [library.barcodes[row] for row in range(len(library))], library.codes
     )
-    ours = (
-        f"{sys.executable} -m barcodemae identify QUERIES --reference {library.folder} "
-        f"--model {model} --threads {contest.threads} -o {folder / 'out.tsv'}"
-    )
-    vsearch = f"--db {database} --threads {contest.threads} --strand plus --quiet"
-    commands = {
+    threads = ["--threads", str(contest.threads)]
+    ours = [
+        *(sys.executable, "-m", "barcodemae", "identify", "--reference", str(library.folder)),
+        *("--model", model, "-o", str(folder / "out.tsv"), *threads),
+    ]
+    vsearch = ["vsearch", "--db", str(database), "--strand", "plus", "--quiet", *threads]
+    nearest = [*vsearch, "--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32"]
+    out = str(folder / "out")
+    commands = {  # the file of the queries comes last
         "identify": ours,
-        "identify --no-verify": f"{ours} --no-verify",
-        "vsearch sintax": f"vsearch --sintax QUERIES --tabbedout {folder / 'out'} {vsearch}",
-        "vsearch top hit": f"vsearch --usearch_global QUERIES --id 0.6 --maxaccepts 4 "
-        f"--maxrejects 32 --blast6out {folder / 'out'} {vsearch}",
+        "identify --no-verify": [*ours, "--no-verify"],
+        "vsearch sintax": [*vsearch, "--tabbedout", out, "--sintax"],
+        "vsearch top hit": [*nearest, "--blast6out", out, "--usearch_global"],
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     found: dict[str, dict[str, float]] = {name: {} for name in commands}
     for _ in range(ROUNDS):
         for name, command in commands.items():
             typer.echo(f"timing {name} ...", err=True)
-            start_up, _ = time_command(command.replace("QUERIES", str(one)))
-            seconds, peak = time_command(command.replace("QUERIES", str(many)))
+            start_up, _ = time_command([*command, str(one)])
+            seconds, peak = time_command([*command, str(many)])
             times[name].append((start_up, seconds))
             found[name] = rates(times[name], len(sequences)) | {"peak_memory_gib": peak / 2**30}
     return found

@@ -1,4 +1,4 @@
-"""Writer of the measured parts of docs/identify.md: python benchmarks/identify_page.py [--check].
+"""Writer of docs/identify_measured.md: python benchmarks/identify_page.py [--check].
 
 A measured part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->`. It is
 written from that file alone, so no number is typed by hand; if the file is missing, the part names
@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 from results_page import BLOCK, ROOT
 
+from barcodemae.files import write_text
 
-PAGE = ROOT / "docs" / "identify.md"
+
+PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
 PERCENT_SCORES = {
     "species_accuracy": "species, accuracy",
@@ -245,7 +247,7 @@ def main(
         typer.echo(f"not what the results files say: {PAGE.name}", err=True)
         raise typer.Exit(1)
     if filled != text:
-        PAGE.write_text(filled)
+        write_text(PAGE, filled)
     typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
 
 

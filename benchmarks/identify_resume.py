@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from measure import memory_of
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
 from barcodemae.eval.identify.resumable import rejected_path_of
+from barcodemae.files import write_json
 
 
 CHANGED = 0.03  # share of the bases
@@ -74,11 +76,11 @@ def records_done(output: Path) -> int:
     return int(json.loads(progress.read_text())["records"]) if progress.is_file() else 0
 
 
-def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any]:
+def run(command: Sequence[str], output: Path, kill_at: int | None = None) -> dict[str, Any]:
     """Run a command to its end, or kill it on the way.
 
     Args:
-        command: Command line of `identify`.
+        command: Arguments of the command line of `identify`.
         output: Its output.
         kill_at: Number of saved records at which the process is killed; None to let it end.
 
@@ -89,7 +91,7 @@ def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any
         SystemExit: The command failed, or ended before it could be killed.
     """
     started = time.perf_counter()
-    process = psutil.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
+    process = psutil.Popen(command, stderr=subprocess.DEVNULL)
     samples = []
     while process.poll() is None:
         with suppress(psutil.Error):
@@ -100,7 +102,7 @@ def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any
         else:
             time.sleep(SECONDS_BETWEEN_SAMPLES)
     if process.returncode != (0 if kill_at is None else -signal.SIGKILL):
-        raise SystemExit(f"ended with {process.returncode}: {command}")
+        raise SystemExit(f"ended with {process.returncode}: {shlex.join(command)}")
     parts = np.array_split(np.array(samples), 10)
     return {
         "killed_at": kill_at,
@@ -130,23 +132,22 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = write_references(data, folder / "data", references)
-        program = f"{sys.executable} -m barcodemae"
-        subprocess.run(
-            shlex.split(f"{program} index {small} -o {folder / 'lib'} --model {model}"), check=True
-        )
+        program = [sys.executable, "-m", "barcodemae"]
+        library = str(folder / "lib")
+        subprocess.run([*program, "index", str(small), "-o", library, "--model", model], check=True)
         barcodes = read_splits(data, HELD_OUT, ("dna_barcode",))["dna_barcode"].to_pylist()
         write_queries(folder / "queries.fa", barcodes, num_queries, length)
         outputs = {name: folder / f"{name}.tsv" for name in ("whole", "killed")}
-        command = (
-            f"{program} identify {folder / 'queries.fa'} --reference {folder / 'lib'} "
-            f"--model {model} --threads {threads}"
-        )
+        command = [
+            *(*program, "identify", str(folder / "queries.fa"), "--reference", library),
+            *("--model", model, "--threads", str(threads), "-o"),
+        ]
         typer.echo("without interruption ...", err=True)
-        runs = [run(f"{command} -o {outputs['whole']}", outputs["whole"])]
+        runs = [run([*command, str(outputs["whole"])], outputs["whole"])]
         for kill_at in (num_queries // 3, 2 * num_queries // 3, None):
             typer.echo(f"killed at {kill_at} ..." if kill_at else "to the end ...", err=True)
             output = outputs["killed"]
-            runs.append(run(f"{command} -o {output} --resume", output, kill_at))
+            runs.append(run([*command, str(output), "--resume"], output, kill_at))
         hashes = {
             name: {"output": hash_file(output), "rejected": hash_file(rejected_path_of(output))}
             for name, output in outputs.items()
@@ -176,7 +177,7 @@ def main(
         f"--references {references} --threads {threads}",
     }
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(outcome, indent=1) + "\n")
+    write_json(json_file, outcome, indent=1)
     typer.echo(json.dumps(outcome, indent=1))
     if not outcome["is_same"] or counts["rows"] + counts["rejected"] != num_queries:
         raise typer.Exit(1)

@@ -11,12 +11,11 @@ counted in the outputs.
 
 import csv
 import json
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,12 +40,13 @@ from barcodemae.eval.identify.reference.library import (
 )
 from barcodemae.eval.search.programs import write_fasta
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
 CHANGED = 0.02  # share of the bases that are changed in copies
 BLOCK = 50_000
 LARGE = 1_000_000  # references; larger libraries are timed in one round
-PROGRAM = f"{sys.executable} -m barcodemae"
+PROGRAM = (sys.executable, "-m", "barcodemae")
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
 
 
@@ -145,20 +145,22 @@ def add_faiss(folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description | {"engine": "faiss"}))
 
 
-def timed(command: str, queries: dict[str, Path], count: int, size: int) -> dict[str, float]:
+def timed(
+    command: Sequence[str], queries: dict[str, Path], count: int, size: int
+) -> dict[str, float]:
     """Time a command on many queries and on one.
 
     Args:
-        command: Command line with QUERIES in place of the file of queries.
+        command: Arguments of the command line but the last, which is the file of queries.
         queries: `many` and `one` -> file of that many queries.
         count: Number of queries in the file of many.
         size: Number of references; with more than `LARGE` there is one round only.
     """
     start_up, whole, peak = np.inf, np.inf, 0
     for _ in range(1 if size > LARGE else 2):
-        typer.echo(f"timing {size} references: {command.split()[-1]} ...", err=True)
-        start_up = min(start_up, time_command(command.replace("QUERIES", str(queries["one"])))[0])
-        seconds, used = time_command(command.replace("QUERIES", str(queries["many"])))
+        typer.echo(f"timing {size} references: {command[-1]} ...", err=True)
+        start_up = min(start_up, time_command([*command, str(queries["one"])])[0])
+        seconds, used = time_command([*command, str(queries["many"])])
         whole, peak = min(whole, seconds), max(peak, used)
     return {
         "queries_per_second": (count - 1) / max(whole - start_up, 1e-9),
@@ -182,10 +184,10 @@ def time_library(
     found: dict[str, NDArray[np.str_]] = {}
     for engine in ENGINES:
         output = library.with_name(f"{engine}.tsv")
-        command = (
-            f"{PROGRAM} identify QUERIES --reference {library} --model {model} --engine {engine} "
-            f"--threads {threads} -o {output}"
-        )
+        command = [
+            *(*PROGRAM, "identify", "--reference", str(library), "--model", model),
+            *("--engine", engine, "--threads", str(threads), "-o", str(output)),
+        ]
         record = {"references": size, "engine": engine, **timed(command, queries, count, size)}
         found[engine] = nearest(output)
         same = 100 * float((found[engine] == found["exact"]).mean())
@@ -196,10 +198,11 @@ def time_vsearch(
     fasta: Path, size: int, queries: dict[str, Path], count: int, threads: int
 ) -> dict[str, Any]:
     """Time VSEARCH's search for the top hit."""
-    command = (
-        f"vsearch --usearch_global QUERIES --db {fasta} --id 0.6 --maxaccepts 4 --maxrejects 32 "
-        f"--blast6out {fasta.with_name('hits')} --strand plus --quiet --threads {threads}"
-    )
+    command = [
+        *("vsearch", "--db", str(fasta), "--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32"),
+        *("--blast6out", str(fasta.with_name("hits")), "--strand", "plus", "--quiet"),
+        *("--threads", str(threads), "--usearch_global"),
+    ]
     return {"references": size, "engine": "vsearch", **timed(command, queries, count, size)}
 
 
@@ -232,11 +235,12 @@ def main(
         queries = {"many": folder / "many.fa", "one": folder / "one.fa"}
         write_fasta(queries["many"], wanted)
         write_fasta(queries["one"], wanted[:1])
-        indexing = f"{PROGRAM} index {data} -o {folder / 'real'} --model {model}"
-        subprocess.run(shlex.split(indexing), check=True)
+        real = folder / "real"
+        indexing = [*PROGRAM, "index", str(data), "-o", str(real), "--model", model]
+        subprocess.run(indexing, check=True)
         for size in map(int, sizes.split(",")):
             library, fasta = folder / "library", folder / "references.fa"
-            grow(folder / "real", size, library, fasta)
+            grow(real, size, library, fasta)
             add_faiss(library)
             records += time_library(library, model, queries, len(wanted), threads)
             shutil.rmtree(library)
@@ -244,7 +248,7 @@ def main(
                 records.append(time_vsearch(fasta, size, queries, len(wanted), threads))
     show([{key: row.get(key, float("nan")) for key in records[0]} for row in records], "by size")
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([record | shared for record in records], indent=1) + "\n")
+    write_json(json_file, [record | shared for record in records], indent=1)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,11 @@ from safetensors.torch import load_file
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEForPreTraining
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.probing import probe_nearest
 from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
 from barcodemae.eval.report.records import ResultRecord, read_records, write_records
+from barcodemae.files import whole_file
 from barcodemae.training.export.folders import export_native
 from barcodemae.training.run.checkpoints import STATE_FILE, checkpoint_folders
 from barcodemae.training.run.history import History
@@ -85,7 +87,9 @@ def probe_weights(
     with tempfile.TemporaryDirectory() as folder:
         encoder = Path(folder) / "encoder"
         export_native(model, tokenizer, encoder)
-        subject = open_subject(f"{stage.config.recipe}, step {step}={encoder}", dtype="bfloat16")
+        subject = open_subject(
+            f"{stage.config.recipe}, step {step}={encoder}", ModelOptions(dtype="bfloat16")
+        )
         records = probe_nearest(subject, settings)
     accuracy = next(record for record in records if record.metric == "accuracy")
     where = {"run": stage.config.recipe, "step": step, "barcodes_seen": stage.seen(step)}
@@ -113,7 +117,8 @@ def draw(records: list[ResultRecord], stages: list[Stage], path: Path) -> None:
     panel.spines[["top"]].set_visible(False)
     loss_panel.spines[["top"]].set_visible(False)
     panel.legend(frameon=False, loc="center right")
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150)
 
 
 def main(

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -128,8 +128,8 @@ class PeakMemory:
             self.bytes = max(self.bytes, pages * 4096)
 
 
-def time_command(command: str) -> tuple[float, int]:
-    """Run a command, and measure its time and memory.
+def time_command(command: Sequence[str]) -> tuple[float, int]:
+    """Run a command, given as its arguments, and measure its time and memory.
 
     Returns:
         Seconds, and peak memory in bytes, including processes that the command starts.
@@ -138,7 +138,7 @@ def time_command(command: str) -> tuple[float, int]:
         SystemExit: The command failed.
     """
     started = time.perf_counter()
-    process = psutil.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
         # Not often: reading the memory of a process slows it down.
@@ -147,7 +147,7 @@ def time_command(command: str) -> tuple[float, int]:
         with suppress(psutil.TimeoutExpired):
             process.wait(SECONDS_BETWEEN_SAMPLES)
     if process.returncode != 0:
-        raise SystemExit(f"failed: {command}")
+        raise SystemExit(f"failed: {shlex.join(command)}")
     return time.perf_counter() - started, peak
 
 

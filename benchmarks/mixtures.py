@@ -6,7 +6,6 @@ mixtures, and the same queries are identified. Good is a library that assigns na
 of new genera, and leaves few of known genera unassigned. Prints a table and writes it.
 """
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_novelty, score_rank
 from barcodemae.eval.probe.probe_data import CachedEmbedder
+from barcodemae.files import write_json
 
 
 def measure_mixture(
@@ -77,7 +77,7 @@ def main(
         f"--model {Path(model).name} --splits {splits}"
     )
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([row | {"command": command} for row in rows], indent=1) + "\n")
+    write_json(json_file, [row | {"command": command} for row in rows], indent=1)
 
 
 if __name__ == "__main__":

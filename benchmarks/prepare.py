@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.files import write_json
+
 
 HEADER = (
     "processid,sampleid,taxon,phylum,class,order,family,subfamily,genus,species,dna_bin,"
@@ -152,7 +154,7 @@ def main() -> None:
         }
         print(json.dumps(results["growth"]), "(1 = linear in the rows)")
     if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
+        write_json(options.out, results)
 
 
 if __name__ == "__main__":

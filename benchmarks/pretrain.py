@@ -13,7 +13,6 @@ memory, and ratios. `--growth` adds how the time of `ours` grows with batch size
 
 import dataclasses
 import importlib.util
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch.nn import functional as F
 from transformers import BertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.files import write_json
 from barcodemae.training.batches.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
 from barcodemae.training.run.optimisation import build_optimizer
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -261,7 +261,7 @@ def main(
         show(rows, "growth of ours")
         records += rows
     if json_file is not None:
-        json_file.write_text(json.dumps(records, indent=2) + "\n")
+        write_json(json_file, records)
 
 
 if __name__ == "__main__":

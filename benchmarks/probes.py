@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.probe.clustering import PROTOCOLS, zero_shot_clusters
 from barcodemae.eval.search.nearest import nearest_neighbors
+from barcodemae.files import write_json
 
 
 WIDTH = 768
@@ -75,7 +76,7 @@ def main(
             elapsed = seconds(job, device)
         records.append({**facts, "seconds": elapsed, "peak_memory_gib": memory.bytes / 2**30})
         if json_file is not None:
-            json_file.write_text(json.dumps(records, indent=2) + "\n")
+            write_json(json_file, records)
     show(records, "probes; UMAP compiles itself within zsc")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from barcodemae.files import write_json
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.reader import BarcodeReader
 
@@ -63,7 +64,7 @@ def main() -> None:
     results["tokenizer_batch_256"] = round(rate(tokenize, options.seconds))
     print(json.dumps(results, indent=2))
     if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
+        write_json(options.out, results)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ A page names the files that a table is made of, and this program writes the tabl
     ...
     <!-- end -->
 
-`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `stages` is one line per
-model with its 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per
-model and mode; `ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if
-a page does not agree with its files; the tests run it. `--figures` also draws the figures of docs/
-from the same files. In: pages and results files. Out: the pages.
+`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
+were measured, without the stages of a model's training; `stages` is one line per model with its
+1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
+`ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if a page does not
+agree with its files; the tests run it. `--figures` also draws the figures of docs/ from the same
+files. In: pages and results files. Out: the pages.
 Guarded by tests/docs/test_results_page.py.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -27,12 +29,14 @@ from ablation_table import ablation_table
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.leaderboard import average, build_table
+from barcodemae.eval.report.averages import average
+from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord, read_all_records
 from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems, read_systems
 from barcodemae.eval.report.table_plot import plot_table
 from barcodemae.eval.report.table_text import render_table
+from barcodemae.files import write_text
 
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +68,13 @@ class Sources:
 def leaderboard(sources: Sources) -> str:
     """Format the leaderboard."""
     return render_table(build_table(sources.records, sources.systems), "markdown")
+
+
+def poster(sources: Sources) -> str:
+    """The published table without what was not measured, and without stages of training."""
+    finished = [record for record in sources.records if not record.model.endswith("stage")]
+    systems = dataclasses.replace(sources.systems, unavailable=())
+    return render_table(build_table(finished, systems), "markdown")
 
 
 def stages(sources: Sources) -> str:
@@ -123,6 +134,7 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
 
 KINDS: dict[str, Callable[[Sources], str]] = {
     "table": leaderboard,
+    "poster": poster,
     "stages": stages,
     "masks": masks,
     "ablation": ablation,
@@ -183,7 +195,7 @@ def main(
         if filled != text:
             stale.append(name)
             if not check:
-                path.write_text(filled)
+                write_text(path, filled)
     if check and stale:
         typer.echo(f"not what the results files say: {', '.join(stale)}", err=True)
         raise typer.Exit(1)

@@ -6,7 +6,6 @@ Every number comes from the folder, the run or a result record; without a source
 Guarded by tests/model_cards/test_card.py, which compares a whole card and runs its code.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +17,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.eval.report.protocol_tables import METRICS, PROBES, ProtocolTable, tabulate
+from barcodemae.eval.report.records import ResultRecord
+from barcodemae.files import whole_file, write_text
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
-from barcodemae.model_cards.results import (
-    METRICS,
-    PROBES,
-    Measurement,
-    ResultTable,
-    tabulate,
-)
 from barcodemae.model_cards.run_record import RunRecord, draw_loss
 
 
@@ -97,7 +92,7 @@ def write_cards(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    measurements: Sequence[Measurement],
+    records: Sequence[ResultRecord],
     figures: Sequence[Path] = (),
 ) -> list[Path]:
     """Write the card of a full folder and, if it has one, of its native encoder.
@@ -106,7 +101,7 @@ def write_cards(
         folder: Full model folder.
         settings: Facts that are not in the folder.
         run: Record of the training run, possibly empty.
-        measurements: Result records; only tables that include these weights are shown.
+        records: Records of results files; only tables that include these weights are shown.
         figures: Additional PNG files; `map.png` gets a caption of its own.
 
     Returns:
@@ -120,16 +115,13 @@ def write_cards(
             f"{folder.path}: is the native encoder; give the full model folder above it"
         )
     parts = [part for part in (folder, folder.native) if part is not None]
-    tables = tabulate(measurements, {part.fingerprint() for part in parts})
+    tables = tabulate(records, {part.fingerprint() for part in parts})
     texts = []
     for part in parts:
         pictures = place_figures(part.path, run, figures)
         texts.append(render(part, settings, run, tables, pictures))
     for part, text in zip(parts, texts, strict=True):
-        path = part.path / CARD_FILE
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text)
-        temporary.replace(path)
+        write_text(part.path / CARD_FILE, text)
     return [part.path / CARD_FILE for part in parts]
 
 
@@ -155,10 +147,11 @@ def place_figures(folder: Path, run: RunRecord, extra: Sequence[Path]) -> list[t
                 raise CheckpointError(f"{picture}: is not a PNG picture")
         figures.mkdir(exist_ok=True)
         if picture.resolve().parent != figures.resolve():
-            shutil.copyfile(picture, figures / picture.name)
+            with whole_file(figures / picture.name) as file:
+                shutil.copyfile(picture, file)
     return [
         (f"{FIGURES_FOLDER}/{path.name}", CAPTIONS.get(path.stem, path.stem.replace("_", " ")))
-        for path in sorted(figures.glob("*.png"))
+        for path in sorted(figures.glob("[!.]*.png"))
     ]
 
 
@@ -166,7 +159,7 @@ def render(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     pictures: list[tuple[str, str]],
 ) -> str:
     """Compile the text of one card.
@@ -229,7 +222,7 @@ def card_data(
     folder: ModelFolder,
     settings: CardSettings,
     own_id: str,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     carbon: Carbon | None,
 ) -> ModelCardData:
     """Compile the front matter of a card.
@@ -278,7 +271,7 @@ def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
     ]
 
 
-def to_eval_results(table: ResultTable) -> list[EvalResult]:
+def to_eval_results(table: ProtocolTable) -> list[EvalResult]:
     """Convert the subject's row of a table into entries of the model index."""
     subject = next(row for row in table.rows if row.is_subject)
     arguments = {"data": table.dataset_hash, **table.protocol}

@@ -23,7 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._validators import validate_repo_id
 
-from barcodemae.errors import BarcodeMAEError, CheckpointError
+from barcodemae.errors import BarcodeMAEError, CheckpointError, first_line
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
 
 
@@ -256,7 +256,7 @@ def explain(repo_id: str, what: str, status: int | None, error: BaseException) -
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    reason = str(root).strip().split("\n", maxsplit=1)[0] or type(root).__name__
+    reason = first_line(root)
     if status is not None:
         advice = ADVICE.get(status, "the Hub has a problem; run the same command again later")
         reason = f"HTTP {status}: {advice}"

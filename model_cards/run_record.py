@@ -12,6 +12,7 @@ from typing import Any
 
 from barcodemae import default_model
 from barcodemae.errors import DataError
+from barcodemae.files import whole_file
 from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 
@@ -170,5 +171,6 @@ def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
     panel.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the date and version that matplotlib would add, the same history is the same file.
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150, metadata={"Software": None})
     return True

@@ -1,8 +1,9 @@
 """What embeds sequences: the interface, what it refuses, and how it batches.
 
 In: sequences. Out: one vector each, or row -> reason for those that cannot be embedded. Models,
-k-mer counts and published systems all have this interface. Guarded by
-tests/eval/embed/test_loading.py.
+k-mer counts and published systems all have this interface, and so has what stands around them, a
+cache or an average over reading offsets: nobody needs to look inside. Guarded by
+tests/eval/embed/test_embedder.py.
 
 Shapes: N = sequences, D = width of the model.
 """
@@ -13,11 +14,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse  # type: ignore[import-untyped]
 from torch import Tensor
 
 from barcodemae.errors import BarcodeMAEError
-from barcodemae.eval.embed.screening import find_empty
-from barcodemae.tokenization.tokenization_barcodemae import count_leading
+from barcodemae.eval.embed.readout import Readout
 
 
 class UnusableSequencesError(BarcodeMAEError):
@@ -35,33 +36,95 @@ class UnusableSequencesError(BarcodeMAEError):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Anything that turns sequences into vectors.
+    """Anything that turns sequences into vectors."""
 
-    Attributes:
-        name: The model as the user gave it.
-        fingerprint: First 16 hex digits of the SHA-256 of the weights, or e.g. `kmer:6`.
-    """
+    @property
+    def name(self) -> str:
+        """The model as the user gave it."""
 
-    name: str
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the SHA-256 of the weights, or e.g. `kmer:6`."""
+
+    @property
+    def architecture(self) -> str:
+        """What kind of system it is, for the first column of a table."""
+
+    @property
+    def dtype(self) -> str | None:
+        """Number format of a network's weights, one of `DTYPES`; None if there is no network."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu`, `cuda:0`, ..."""
+
+    @property
+    def shareable(self) -> bool:
+        """Whether several threads may call `embed` at once."""
+
+    @property
+    def network(self) -> "NetworkEmbedder | None":
+        """What can be fine-tuned, or read with tokens hidden; None if nothing can."""
+
+    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
+        """Return row -> reason for the sequences that cannot be embedded."""
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
         """Return one vector per sequence, (N, D), in input order."""
 
 
+class NetworkEmbedder(Embedder, Protocol):
+    """An embedder with weights: a transformers model or the port of a published system.
+
+    Attributes:
+        tokenizer: Of transformers.
+        model: The encoder; called with ids it returns `last_hidden_state`.
+        batch_size: Most rows per forward pass.
+        readout: What follows the masked mean.
+    """
+
+    tokenizer: Any
+    model: Any
+    batch_size: int
+    readout: Readout
+
+    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding."""
+
+
 @runtime_checkable
-class ScreeningEmbedder(Embedder, Protocol):
-    """An embedder that can say beforehand which sequences it will refuse."""
+class SparseEmbedder(Embedder, Protocol):
+    """An embedder whose vectors are mostly zeros."""
+
+    def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
+        """Return the vectors as a sparse matrix, (N, D)."""
+
+
+class EmbedderDecorator:
+    """What stands around an embedder; it passes on what that says of itself.
+
+    Args:
+        embedder: What embeds.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.name = embedder.name
+        self.fingerprint = embedder.fingerprint
+        self.architecture = embedder.architecture
+        self.dtype = embedder.dtype
+        self.device = embedder.device
+        self.shareable = embedder.shareable
+        self.network = embedder.network
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
+        return self.embedder.find_invalid(sequences)
 
 
-def find_invalid(embedder: Embedder, sequences: Sequence[str]) -> dict[int, str]:
-    """Return row -> reason for the sequences that `embedder` cannot embed."""
-    if isinstance(embedder, ScreeningEmbedder):
-        return embedder.find_invalid(sequences)
-    return find_empty(sequences)
+def precision_of(embedder: Embedder) -> dict[str, str]:
+    """Name the number format of a network, as an entry of a record; nothing without a network."""
+    return {} if embedder.dtype is None else {"dtype": embedder.dtype}
 
 
 def split_leads(
@@ -74,7 +137,11 @@ def split_leads(
     """
     leads = np.zeros(len(tokens), np.int64)
     if getattr(tokenizer, "frame", None) is not None:
-        leads[:] = [count_leading(row, tokenizer.unk_token_id) for row in tokens]
+        unknown = tokenizer.unk_token_id
+        leads[:] = [
+            next((place for place, token in enumerate(row) if token != unknown), len(row))
+            for row in tokens
+        ]
     return [list(row[lead:]) for row, lead in zip(tokens, leads.tolist(), strict=True)], leads
 
 

@@ -33,6 +33,12 @@ class KmerCounts:
         SettingsError: k is out of range.
     """
 
+    architecture = "k-mer counts"
+    dtype = None
+    device = "cpu"
+    shareable = True
+    network = None
+
     def __init__(self, k: int) -> None:
         if not 1 <= k <= MAX_COUNTED_K:
             raise SettingsError(f"kmer:{k}: k must be between 1 and {MAX_COUNTED_K}")

@@ -5,12 +5,13 @@ with `embed(sequences) -> (N, D)`; what that is, `embedder.py` says. Guarded by
 tests/eval/embed/test_loading.py.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from barcodemae.default_model import DEFAULT_MODEL, resolve_model
-from barcodemae.errors import SettingsError
+from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.foreign.loading import load_foreign
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
@@ -28,8 +29,7 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+        raise SettingsError(f"device {device!r} cannot be used: {first_line(error)}") from error
 
 
 def check_revision(model: str | Path, revision: str | None) -> None:
@@ -51,6 +51,36 @@ def check_revision(model: str | Path, revision: str | None) -> None:
     raise SettingsError(
         f"{model} {kind}, so it has no revision {revision!r}; only models on the Hub have"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How a model is opened; what they mean, `load_embedder` says.
+
+    Attributes:
+        device: Where to compute; None for a GPU if there is one, else the CPU.
+        batch_size: Rows per forward pass.
+        dtype: Number format, or `auto`.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Run Python files that come with the model.
+    """
+
+    device: str | None = None
+    batch_size: int = 64
+    dtype: str = "float32"
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    def load(self, model: str | Path) -> Embedder:
+        """Open a model with these options."""
+        return load_embedder(
+            model,
+            device=self.device,
+            batch_size=self.batch_size,
+            dtype=self.dtype,
+            revision=self.revision,
+            trust_remote_code=self.trust_remote_code,
+        )
 
 
 def load_embedder(

@@ -20,9 +20,12 @@ from torch import Tensor
 
 from barcodemae import masked_mean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import equal_length_batches, positions_after, split_leads
-from barcodemae.eval.embed.readout import Readout
-from barcodemae.eval.probe.finetune import NetworkEmbedder
+from barcodemae.eval.embed.embedder import (
+    NetworkEmbedder,
+    equal_length_batches,
+    positions_after,
+    split_leads,
+)
 
 
 REMOVING = ("drop",)
@@ -85,7 +88,6 @@ class MaskedEmbedder:
         for mode in modes:
             check_mode(embedder, mode)
         self.embedder = embedder
-        self.readout: Readout = getattr(embedder, "readout", Readout())
         self.modes = modes
 
     def embed(
@@ -117,7 +119,7 @@ class MaskedEmbedder:
             positions = positions_after(leads[rows], ids)  # (B, L)
             for mode, vectors in self.pool(ids, positions, is_hidden).items():
                 pooled[mode][rows] = vectors.cpu().numpy()
-        return {mode: self.readout(vectors) for mode, vectors in pooled.items()}
+        return {mode: self.embedder.readout(vectors) for mode, vectors in pooled.items()}
 
     @torch.inference_mode()
     def pool(self, ids: Tensor, positions: Tensor, is_hidden: Tensor) -> dict[str, Tensor]:

@@ -13,9 +13,9 @@ Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
     UnusableSequencesError,
@@ -40,13 +40,20 @@ from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
 from barcodemae.eval.embed.threads import work_on_threads
 from barcodemae.model_files import hash_weights
-from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
 
 
 # Parts that no token vector passes through; a checkpoint without them still embeds truly.
 UNUSED_PARTS = ("pooler.", "contact_head.")
 PACKED_ROWS = 256  # that share their distinct tokens; more would hardly have fewer, in more memory
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
+
+
+@runtime_checkable
+class ArithmeticTokenizer(Protocol):
+    """A tokenizer that computes ids by arithmetic, in far less time than a call takes."""
+
+    def kmer_ids(self, sequences: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding."""
 
 
 @dataclass
@@ -78,11 +85,39 @@ class AutoModelEmbedder:
     packed: CpuEncoder | None = field(default=None, repr=False)
     # A fast tokenizer must not be set up by two threads at once.
     tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    shareable = True
+
+    @property
+    def architecture(self) -> str:
+        """`encoder-decoder` or `encoder-only`, as it was trained.
+
+        A full folder of this project knows its decoder; the native encoder exported from it notes
+        in its config, under `barcodemae`, what it was trained with.
+        """
+        config = self.model.config
+        trained_with = getattr(config, "barcodemae", None) or {}
+        num_layers = getattr(config, "decoder_num_hidden_layers", 0)
+        has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
+        return "encoder-decoder" if has_decoder else "encoder-only"
 
     @property
     def dtype(self) -> str:
         """Number format of the weights, one of `DTYPES`."""
         return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """Where the model computes."""
+        return str(self.model.device)
+
+    @property
+    def network(self) -> Self:
+        """Itself."""
+        return self
+
+    def without_readout(self) -> "AutoModelEmbedder":
+        """The same model with nothing after the masked mean."""
+        return replace(self, readout=Readout())
 
     @property
     def hidden_id(self) -> int:
@@ -107,7 +142,7 @@ class AutoModelEmbedder:
         if not sequences:
             return []
         with self.tokenizing:
-            if isinstance(self.tokenizer, BarcodeKmerTokenizer):
+            if isinstance(self.tokenizer, ArithmeticTokenizer):
                 return self.tokenizer.kmer_ids(sequences, self.max_tokens)
             encoding = self.tokenizer(
                 list(sequences), padding=False, truncation=True, max_length=self.max_tokens
@@ -213,8 +248,9 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot be opened as a model: {first_line(error)}"
+        ) from error
     missing = sorted(
         name for name in report["missing_keys"] if not any(part in name for part in UNUSED_PARTS)
     )
@@ -237,9 +273,8 @@ def model_folder(model: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
     except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line}"
+            f"{model}: no such folder, and not available from the Hub: {first_line(error)}"
         ) from error
 
 

@@ -27,12 +27,23 @@ def cpu_capabilities() -> Mapping[str, Any]:
     return found
 
 
+def onednn_takes_bfloat16() -> bool:
+    """Whether oneDNN, which multiplies for torch on a CPU, takes bfloat16 numbers on this one.
+
+    It may do so without instructions for them, and refuse in spite of them (ONEDNN_MAX_CPU_ISA).
+    """
+    is_here = torch.backends.mkldnn.is_available()
+    return is_here and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def computes_bfloat16(device: str) -> bool:
     """Whether a device multiplies bfloat16 numbers natively, not by conversion to float32."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= AMPERE
-    return kind == "cpu" and any(cpu_capabilities().get(name) for name in NATIVE_BFLOAT16)
+    has_instructions = any(cpu_capabilities().get(name) for name in NATIVE_BFLOAT16)
+    is_refused = torch.backends.mkldnn.is_available() and not onednn_takes_bfloat16()
+    return kind == "cpu" and has_instructions and not is_refused
 
 
 def choose_dtype(wanted: str, device: str) -> str:

@@ -2,7 +2,7 @@
 
 In: an embedder whose k-mers do not overlap. Out: an embedder that reads each sequence from its
 first, second, ... base and returns the mean of the unit vectors. It costs as many passes. Guarded
-by tests/eval/test_offsets.py.
+by tests/eval/embed/test_offsets.py.
 
 Shapes: N = sequences, D = width.
 """
@@ -13,17 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 from barcodemae.eval.search.reference_search import unit_length
 
 
-def dtype_of(embedder: Embedder) -> str:
-    """Number format that an embedder computes in; counts have no choice."""
-    inner = getattr(embedder, "embedder", embedder)  # of one that only keeps what it computed
-    return str(getattr(inner, "dtype", "float32"))
-
-
-class OffsetEmbedder:
+class OffsetEmbedder(EmbedderDecorator):
     """Mean of the embeddings at several offsets.
 
     Args:
@@ -37,11 +31,9 @@ class OffsetEmbedder:
     def __init__(self, embedder: Embedder, num_offsets: int) -> None:
         if num_offsets < 1:
             raise SettingsError(f"at least one offset is needed, got {num_offsets}")
-        self.embedder = embedder
+        super().__init__(embedder)
+        self.network = None  # which would be tuned without the offsets
         self.num_offsets = num_offsets
-        self.name = embedder.name
-        self.fingerprint = embedder.fingerprint
-        self.dtype = dtype_of(embedder)
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
         """Return one vector per sequence, (N, D)."""
@@ -58,6 +50,6 @@ class OffsetEmbedder:
         """Return row -> reason for sequences that cannot be read at every offset."""
         reasons: dict[int, str] = {}
         for offset in range(self.num_offsets):
-            found = find_invalid(self.embedder, [text[offset:] for text in sequences])
+            found = self.embedder.find_invalid([text[offset:] for text in sequences])
             reasons = found | reasons
         return reasons

@@ -11,8 +11,6 @@ Shapes: N = sequences, D = width of the encoder, E = width of the embedding.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from barcodemae.errors import CheckpointError
+from barcodemae.files import staged_folder, write_json
 from barcodemae.model_files import (
     DENSE_FOLDER,
     FITTED_ON_FILE,
@@ -176,21 +176,16 @@ def save_readout(
         "bias": True,
         "activation_function": IDENTITY_ACTIVATION,
     }
-    staging = folder / f".{DENSE_FOLDER}.{os.getpid()}.tmp"
-    staging.mkdir()
+    tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
+    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
     try:
-        tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
-        save_file(
-            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
-            staging / "model.safetensors",
-            metadata={"format": "pt"},
-        )
-        write_json(staging / "config.json", settings)
-        if fitted_on is not None:
-            write_json(staging / FITTED_ON_FILE, fitted_on)
-        swap_folder(staging, folder / DENSE_FOLDER)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with staged_folder(folder / DENSE_FOLDER, overwrite=True) as staging:
+            save_file(contiguous, staging / "model.safetensors", metadata={"format": "pt"})
+            write_json(staging / "config.json", settings)
+            if fitted_on is not None:
+                write_json(staging / FITTED_ON_FILE, fitted_on)
+    except SafetensorError as error:  # safetensors wraps every OSError in this type
+        raise CheckpointError(f"{folder}: the readout cannot be written: {error}") from error
     after = [module for module in read_modules(folder) if module[0] == "Normalize"]
     write_modules(
         folder,
@@ -229,19 +224,3 @@ def write_modules(folder: Path, modules: list[tuple[str, str]]) -> None:
         for index, (kind, path) in enumerate(modules)
     ]
     write_json(folder / MODULES_FILE, listing)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON as transformers does; the file is whole or as before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
-
-
-def swap_folder(new: Path, target: Path) -> None:
-    """Rename a folder to `target` and delete the folder that was there."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

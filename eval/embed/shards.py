@@ -29,10 +29,10 @@ from rich.progress import track
 from barcodemae import __version__
 from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, precision_of
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
-from barcodemae.eval.probe.subjects import precision_of
+from barcodemae.files import write_json, write_text
 
 
 ROWS_PER_BATCH = 8192  # rows in memory at once: 8,192 x 768 float32 is 25 MB
@@ -122,9 +122,7 @@ def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) 
     state.wait_for_everyone()
     if state.is_main_process and not path.is_file():
         output.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{MANIFEST}.tmp")
-        temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        temporary.replace(path)
+        write_json(path, mine)
     state.wait_for_everyone()
 
 
@@ -139,14 +137,14 @@ def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
         # So that a file without a single vector has its columns too.
         writer.write([], embedder.embed([]))
         for ids, sequences in stream_rows(shard):
-            reasons = find_invalid(embedder, sequences)
+            reasons = embedder.find_invalid(sequences)
             rejected += [f"{ids[row]}\t{reason}\n" for row, reason in sorted(reasons.items())]
             kept = [row for row in range(len(ids)) if row not in reasons]
             write_rows(writer, embedder, [ids[row] for row in kept], [sequences[r] for r in kept])
         report = output.with_suffix(".rejected.tsv")
         report.unlink(missing_ok=True)
         if rejected:
-            report.write_text("id\treason\n" + "".join(rejected))
+            write_text(report, "id\treason\n" + "".join(rejected))
     return len(rejected)
 
 

@@ -11,10 +11,9 @@ Guarded by tests/eval/embed/test_vector_files.py.
 Shapes: N = vectors, D = embedding width.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -24,6 +23,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 
 
 class VectorWriter(Protocol):
@@ -115,13 +115,19 @@ class TextVectors:
             self.stream.close()
 
 
-def make_writer(path: Path, temporary: Path) -> VectorWriter:
-    """Return a writer of the format that the suffix of `path` names; it writes to `temporary`."""
+def make_writer(path: Path, files: ExitStack) -> VectorWriter:
+    """Return a writer of the format that the suffix of `path` names.
+
+    Args:
+        path: The file wanted.
+        files: Takes what is opened; the files get their names when it ends without an error.
+    """
+    file = files.enter_context(whole_file(path))
     if path.suffix == ".parquet":
-        return ParquetVectors(temporary)
+        return ParquetVectors(file)
     if path.suffix == ".npy":
-        return NumpyVectors(temporary, path.with_suffix(".ids.txt"))
-    return TextVectors(temporary.open("w"), owns_stream=True)
+        return NumpyVectors(file, files.enter_context(whole_file(path.with_suffix(".ids.txt"))))
+    return TextVectors(file.open("w"), owns_stream=True)
 
 
 def check_output(output: str) -> None:
@@ -155,16 +161,11 @@ def open_vectors(output: str) -> Iterator[VectorWriter]:
         yield writer
         writer.close(complete=True)
         return
-    path = Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        file_writer = make_writer(path, temporary)
+    with ExitStack() as files:
+        file_writer = make_writer(Path(output), files)
         try:
             yield file_writer
         except BaseException:
             file_writer.close(complete=False)
             raise
         file_writer.close(complete=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

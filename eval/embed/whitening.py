@@ -9,21 +9,30 @@ Whitening of sentence vectors: Su et al. 2021, https://arxiv.org/abs/2103.15316.
 Shapes: N = barcodes, D = width of the encoder.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.dataset import dataset_hash, read_splits
 from barcodemae.errors import CheckpointError, DataError, SettingsError
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.loading import load_embedder
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.readout import Dense, Readout, save_readout
+from barcodemae.eval.embed.readout import Dense, save_readout
 
 
 VARIANCE_FLOOR = 1e-6  # share of the largest variance; smaller ones are noise, not to be amplified
 ENCODER_FOLDER = "encoder"
+
+
+@runtime_checkable
+class ReadoutEmbedder(Embedder, Protocol):
+    """An embedder whose folder may hold a readout."""
+
+    def without_readout(self) -> Embedder:
+        """The same model with nothing after the masked mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +138,9 @@ def whiten_folder(
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such model folder")
     embedder = load_embedder(folder, device=device, batch_size=batch_size)
-    if not isinstance(embedder, AutoModelEmbedder):
+    if not isinstance(embedder, ReadoutEmbedder):
         raise CheckpointError(f"{folder}: only models that AutoModel opens can have a readout")
-    plain = replace(embedder, readout=Readout())
+    plain = embedder.without_readout()
     drawn = draw_barcodes(settings)
     reasons = plain.find_invalid(drawn)
     usable = [barcode for row, barcode in enumerate(drawn) if row not in reasons]

@@ -2,7 +2,7 @@
 
 In: references with their lineages, queries. Out: `Predictions` like those of this project, so that
 one set of scores is applied to all. Names go to the programs as codes, so no name needs escaping.
-Guarded by tests/eval/test_alignment_identification.py.
+Guarded by tests/eval/identify/test_by_alignment.py.
 
 Shapes: R = references, Q = queries, T = ranks.
 """
@@ -58,16 +58,18 @@ def identify_by_sintax(
     program: Vsearch, references: Sequence[str], codes: NDArray[np.int32], queries: Sequence[str]
 ) -> Predictions:
     """Run `vsearch --sintax` (100 bootstrap samples of k-mers per query, one strand)."""
-    with tempfile.TemporaryDirectory() as folder:
-        database, wanted, table = (Path(folder) / name for name in ("r.fa", "q.fa", "out.tsv"))
-        write_sintax_references(database, references, codes)
-        write_fasta(wanted, queries)
-        run_program(
-            f"{program.program} --sintax {wanted} --db {database} --tabbedout {table} "
-            f"--sintax_cutoff {SINTAX_CUT_OFF} --randseed 1 --threads {program.threads or 1} "
-            "--strand plus --quiet"
-        )
-        return read_sintax(table.read_text(), len(queries))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sintax_references(folder / "references.fa", references, codes)
+        write_fasta(folder / "queries.fa", queries)
+        command = [
+            *(program.program, "--sintax", "queries.fa", "--db", "references.fa"),
+            *("--tabbedout", "names.tsv", "--sintax_cutoff", str(SINTAX_CUT_OFF)),
+            *("--randseed", "1", "--threads", str(program.threads or 1)),
+            *("--strand", "plus", "--quiet"),
+        ]
+        run_program(command, folder)
+        return read_sintax((folder / "names.tsv").read_text(), len(queries))
 
 
 def from_top_hits(

@@ -71,6 +71,7 @@ class ForkPool(Generic[Item, Result]):
         for process in self._processes:
             process.join(SECONDS_TO_EXIT)
             process.kill()
+            process.join()
 
     def __call__(self, item: Item) -> Result:
         """Process an item on an idle worker.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.screening import clean, reason_unusable
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates, align_neighbors
 from barcodemae.eval.identify.judge.judgement import (
@@ -207,7 +207,7 @@ class Identifier:
         readable = [row for row in range(len(sequences)) if row not in reasons]
         # Test both strands: which of them will be embedded is not decided yet.
         for strand_of in (str, reverse_complement):
-            found = find_invalid(self.embedder, [strand_of(sequences[row]) for row in readable])
+            found = self.embedder.find_invalid([strand_of(sequences[row]) for row in readable])
             reasons |= {readable[place]: reason for place, reason in found.items()}
             readable = [row for row in readable if row not in reasons]
         return reasons

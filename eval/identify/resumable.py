@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.fasta import SequenceRecord
+from barcodemae.files import write_json
 
 
 SECONDS_BETWEEN_SAVES = 2.0  # of the progress file
@@ -165,16 +166,17 @@ class FileSink:
 
     def save_progress(self) -> None:
         """Force the files to the disk, then save up to which byte they are valid."""
-        for stream in self.streams:
-            stream.flush()
-            os.fsync(stream.fileno())
+        self._flush()
         self.progress.output_bytes, self.progress.rejected_bytes = (
             stream.tell() for stream in self.streams
         )
-        temporary = self.progress_path.with_name(f".{self.progress_path.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self.progress)))
-        temporary.replace(self.progress_path)
+        write_json(self.progress_path, asdict(self.progress))
         self.saved_at = time.monotonic()
+
+    def _flush(self) -> None:
+        for stream in self.streams:
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def close(self) -> None:
         """Close the files; those of an unfinished run stay, so that it can be resumed."""
@@ -183,6 +185,7 @@ class FileSink:
 
     def finish(self) -> None:
         """Give the files their final names; an empty list of rejected records is deleted."""
+        self._flush()
         self.close()
         rejected_path = rejected_path_of(self.output)
         rejected_path.unlink(missing_ok=True)

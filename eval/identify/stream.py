@@ -19,9 +19,6 @@ from threadpoolctl import threadpool_limits
 from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.offsets import dtype_of
 from barcodemae.eval.embed.threads import one_thread_each
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
@@ -66,16 +63,9 @@ class FinishedBatch:
     digest: str
 
 
-def can_share(embedder: Embedder) -> bool:
-    """Whether an embedder may be called from several threads at once."""
-    inner = getattr(embedder, "embedder", embedder)
-    return isinstance(inner, AutoModelEmbedder | KmerCounts)
-
-
 def can_copy(embedder: Embedder) -> bool:
     """Whether forked workers may use an embedder: not if its model is on a GPU."""
-    model = getattr(getattr(embedder, "embedder", embedder), "model", None)
-    return can_fork() and (model is None or model.device.type == "cpu")
+    return can_fork() and torch.device(embedder.device).type == "cpu"
 
 
 def skip_finished_records(
@@ -137,7 +127,7 @@ def single_threaded(embedder: Embedder) -> Iterator[None]:
     They are allowed if the model is in bf16. A float32 model computes products of its own here,
     which must stay exact.
     """
-    products = bf16_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
+    products = bf16_products() if embedder.dtype == "bfloat16" else nullcontext()
     with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), products:
         yield
 
@@ -167,7 +157,7 @@ def identify_stream(
     Raises:
         SettingsError: Fewer than one thread, or the sink resumes a run on other records.
     """
-    if not can_share(identifier.embedder):
+    if not identifier.embedder.shareable:
         threads = 1
     digest = RecordDigest()
     try:

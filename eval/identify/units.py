@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/test_units.py.
 Shapes: N = barcodes, D = embedding width, U = units.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from barcodemae.eval.probe.clustering import reduce_dimensions
 from barcodemae.eval.probe.map_plot import MIN_POINTS, MapPoints, MapSettings, group_taxa, write_map
 from barcodemae.eval.search.nearest import blocks_of, check_finite
 from barcodemae.eval.search.reference_search import ExactSearch, unit_length
+from barcodemae.files import write_text
 
 
 METHODS = ("threshold", "ward", "hdbscan")
@@ -242,13 +242,7 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
         ]
         cells += [f"{units.to_representative[row]:.4f}", f"{units.similarity[unit]:.4f}"]
         lines.append("\t".join(cells))
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        text = "\n".join(lines) + "\n"
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(output, "\n".join(lines) + "\n")
 
 
 def draw_units(

@@ -11,7 +11,7 @@ Shapes: B = batch, L = tokens, D = width, K = classes.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,23 +21,11 @@ from torch import Tensor, nn
 from barcodemae import masked_mean
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import (
-    Embedder,
+    NetworkEmbedder,
     equal_length_batches,
     positions_after,
     split_leads,
 )
-
-
-@runtime_checkable
-class NetworkEmbedder(Embedder, Protocol):
-    """An embedder with weights: a transformers model or the port of a published system."""
-
-    tokenizer: Any
-    model: Any
-    batch_size: int
-
-    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each sequence, without padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +63,16 @@ class PooledClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, num_labels)  # type: ignore[union-attr, arg-type]
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **places: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
         """Score the classes, (B, L) to (B, K)."""
-        masks = {} if attention_mask is None else {"attention_mask": attention_mask}
-        outputs = self.encoder(input_ids=input_ids, **masks, **places)
+        given = {"attention_mask": attention_mask, "position_ids": position_ids}
+        # Published systems may not know what is not given.
+        known = {name: value for name, value in given.items() if value is not None}
+        outputs = self.encoder(input_ids=input_ids, **known)
         hidden_states = outputs.last_hidden_state  # (B, L, D)
         logits: Tensor = self.head(masked_mean(hidden_states, attention_mask))
         return logits

@@ -6,7 +6,6 @@ loaded from the network) and a PNG beside it. Guarded by tests/eval/report/test_
 Shapes: N = barcodes.
 """
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from barcodemae.eval.probe.clustering import reduce_dimensions
 from barcodemae.eval.probe.probe_data import LABEL_COLUMNS, usable_rows
 from barcodemae.eval.report.figures import COLORS, new_figure, save_figure
 from barcodemae.eval.search.nearest import check_finite
+from barcodemae.files import whole_file
 
 
 MIN_POINTS = 16
@@ -186,12 +186,8 @@ def write_html(points: MapPoints, settings: MapSettings, path: Path) -> None:
         xaxis={"visible": False},
         yaxis={"visible": False, "scaleanchor": "x"},
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.write_html(temporary, include_plotlyjs=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        figure.write_html(file, include_plotlyjs=True)
 
 
 def draw_map(embedder: Embedder, settings: MapSettings, output: Path) -> None:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.embedder import NetworkEmbedder, precision_of
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.masked_embedder import (
     MASKING,
     MODES,
@@ -24,11 +24,10 @@ from barcodemae.eval.embed.masked_embedder import (
     MaskedEmbedder,
     check_mode,
 )
-from barcodemae.eval.probe.finetune import NetworkEmbedder
 from barcodemae.eval.probe.nearest_probe import check_labels, count_absent
 from barcodemae.eval.probe.probe_data import LabelledRows, read_labelled, usable_rows
-from barcodemae.eval.probe.scores import score_predictions
-from barcodemae.eval.probe.subjects import architecture_of, precision_of, split_label
+from barcodemae.eval.probe.scores import Score, score_predictions
+from barcodemae.eval.probe.subjects import split_label
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.nearest import nearest_neighbors
 
@@ -113,9 +112,9 @@ def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows
 def run_mask_study(
     model: str,
     study: MaskStudy,
+    options: ModelOptions | None = None,
     *,
     on_left_out: Callable[[str], object] | None = None,
-    **options: Any,
 ) -> Iterator[ResultRecord]:
     """Measure 1-NN accuracy for every rate, seed and mode.
 
@@ -125,18 +124,19 @@ def run_mask_study(
     Args:
         model: `PATH` or `LABEL=PATH`.
         study: What to measure.
+        options: How to open the model.
         on_left_out: Told why a mode is left out.
-        **options: As for `load_embedder`.
 
     Raises:
         SettingsError: Not a network, or no mode applies.
     """
+    options = options or ModelOptions()
     _, shown, target = split_label(model)
-    embedder = load_embedder(target, **options)
-    if not isinstance(embedder, NetworkEmbedder):
+    network = options.load(target).network
+    if network is None:
         raise SettingsError(f"{target}: the masking study needs a network that reads tokens")
-    modes = applicable_modes(embedder, study.modes, on_left_out)
-    run = StudyRun(embedder, shown, options.get("revision"), study, *read_rows(study, embedder))
+    modes = applicable_modes(network, study.modes, on_left_out)
+    run = StudyRun(network, shown, options.revision, study, *read_rows(study, network))
     for rate in study.rates:
         for seed in range(study.num_seeds if rate > 0 else 1):
             for family in (REMOVING, MASKING):
@@ -201,27 +201,26 @@ class StudyRun:
             found = nearest_neighbors(references[mode], queries[mode])
             predicted = [self.references.labels[row] for row in found.rows]
             score = score_predictions(self.queries.labels, predicted)["accuracy"]
-            yield ResultRecord(
-                value=score.value,
-                low=score.low,
-                high=score.high,
-                seed=seed,
-                seconds=round((time.perf_counter() - start) / len(modes), 2),
-                **self.facts(mode, rate),
-            )
+            seconds = round((time.perf_counter() - start) / len(modes), 2)
+            yield self.record(score, mode, rate, seed, seconds)
 
-    def facts(self, mode: str, rate: float) -> dict[str, Any]:
-        """List everything in a record that was not measured."""
-        return {
-            "model": self.name,
-            "dataset": self.study.dataset.resolve().name,
-            "probe": "mask-study",
-            "metric": "accuracy",
-            "architecture": architecture_of(self.embedder),
-            "weights": self.embedder.fingerprint,
-            "revision": self.revision,
-            "dataset_hash": dataset_hash(self.study.dataset),
-            "protocol": {
+    def record(
+        self, score: Score, mode: str, rate: float, seed: int, seconds: float
+    ) -> ResultRecord:
+        """Write down one point of the study."""
+        return ResultRecord(
+            model=self.name,
+            dataset=self.study.dataset.resolve().name,
+            probe="mask-study",
+            metric="accuracy",
+            value=score.value,
+            low=score.low,
+            high=score.high,
+            architecture=self.embedder.architecture,
+            weights=self.embedder.fingerprint,
+            revision=self.revision,
+            dataset_hash=dataset_hash(self.study.dataset),
+            protocol={
                 "mode": mode,
                 "rate": rate,
                 "rank": self.study.rank,
@@ -229,10 +228,12 @@ class StudyRun:
                 "queries": self.study.queries,
                 **precision_of(self.embedder),
             },
-            "counts": {
+            seed=seed,
+            counts={
                 "references": len(self.references.labels),
                 "queries": len(self.queries.labels),
                 "queries_label_absent": count_absent(self.references, self.queries),
             },
-            "command": self.study.command,
-        }
+            seconds=seconds,
+            command=self.study.command,
+        )

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
-from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.embed.embedder import Embedder, SparseEmbedder
 from barcodemae.eval.probe.probe_data import LabelledRows, usable_rows
 from barcodemae.eval.probe.scores import Score, score_predictions
 from barcodemae.eval.search.nearest import nearest_neighbors
@@ -46,7 +45,7 @@ def nearest_rows(
     rows: list[int | None] = [None] * len(queries)
     if len(reference_rows) == 0 or len(query_rows) == 0:
         return rows
-    to_vectors = model.counts if isinstance(model, KmerCounts) else model.embed
+    to_vectors = model.counts if isinstance(model, SparseEmbedder) else model.embed
     found = nearest_neighbors(
         to_vectors([references[row] for row in reference_rows]),
         to_vectors([queries[row] for row in query_rows]),
@@ -58,7 +57,7 @@ def nearest_rows(
 
 def count_unreadable(model: Embedder | Searcher, sequences: Sequence[str]) -> int:
     """Count the sequences that a model cannot embed; a search program reads everything."""
-    return 0 if isinstance(model, Searcher) else len(find_invalid(model, sequences))
+    return 0 if isinstance(model, Searcher) else len(model.find_invalid(sequences))
 
 
 def check_labels(references: LabelledRows) -> None:

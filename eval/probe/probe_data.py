@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, read_splits
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 
 
 LABEL_COLUMNS = (*RANKS, "dna_bin")
@@ -71,13 +71,12 @@ def read_labelled(directory: Path | str, splits: Sequence[str], rank: str) -> La
     )
 
 
-class CachedEmbedder:
+class CachedEmbedder(EmbedderDecorator):
     """An embedder that computes every distinct sequence once, for probes that share rows."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.embedder = embedder
-        self.name = embedder.name
-        self.fingerprint = embedder.fingerprint
+        super().__init__(embedder)
+        self.shareable = False  # a sequence that two threads miss would be computed by both
         self.known: dict[str, NDArray[np.float32]] = {}
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
@@ -88,12 +87,8 @@ class CachedEmbedder:
             self.known |= dict(zip(new, vectors, strict=True))
         return np.stack([self.known[text] for text in sequences])
 
-    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for the sequences that cannot be embedded."""
-        return find_invalid(self.embedder, sequences)
-
 
 def usable_rows(embedder: Embedder, sequences: Sequence[str]) -> NDArray[np.int64]:
     """List the rows that `embedder` can embed."""
-    invalid = find_invalid(embedder, sequences)
+    invalid = embedder.find_invalid(sequences)
     return np.array([row for row in range(len(sequences)) if row not in invalid], np.int64)

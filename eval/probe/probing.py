@@ -14,17 +14,12 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.probe.clustering import score_clusters, zero_shot_clusters
-from barcodemae.eval.probe.finetune import FinetuneRecipe, NetworkEmbedder, predict_by_finetuning
+from barcodemae.eval.probe.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.probe.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
 from barcodemae.eval.probe.nearest_probe import run_nearest_probe
-from barcodemae.eval.probe.probe_data import (
-    CachedEmbedder,
-    LabelledRows,
-    read_labelled,
-    usable_rows,
-)
+from barcodemae.eval.probe.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.probe.scores import Score, harmonic_mean, score_predictions
-from barcodemae.eval.probe.subjects import ProbeSettings, Subject, elapsed, to_records
+from barcodemae.eval.probe.subjects import ProbeRun, ProbeSettings, Subject, elapsed, to_records
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.programs import Searcher
 
@@ -44,15 +39,14 @@ def probe_nearest(subject: Subject, settings: ProbeSettings) -> list[ResultRecor
     }
     if isinstance(subject.model, Searcher):
         protocol |= {"similarity": "alignment", "search": subject.model.settings}
-    return to_records(
-        subject,
-        settings,
-        outcome.scores,
+    run = ProbeRun(
         probe="1nn",
+        scores=outcome.scores,
         protocol=protocol,
         counts=outcome.counts,
         seconds=elapsed(start),
     )
+    return to_records(subject, settings, run)
 
 
 def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
@@ -74,16 +68,15 @@ def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRe
             "labels": len(set(usable.labels)),
             "clusters": len(np.unique(clusters)),
         }
-        records += to_records(
-            subject,
-            settings,
-            {"ami": score},
+        run = ProbeRun(
             probe="zsc",
+            scores={"ami": score},
             protocol={**asdict(protocol), "umap_dimensions": 50, "linkage": "ward"},
             counts=counts,
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
@@ -143,16 +136,15 @@ def probe_linear(subject: Subject, settings: ProbeSettings) -> list[ResultRecord
         labels = predict_by_sgd(
             vectors, rows.train.labels, queries, seed=seed, device=settings.device
         )
-        records += to_records(
-            subject,
-            settings,
-            rows.score(labels),
+        run = ProbeRun(
             probe="linear",
+            scores=rows.score(labels),
             protocol={"rank": settings.supervised_rank, "recipe": "sgd", **asdict(SgdRecipe())},
             counts=rows.counts(),
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
@@ -164,15 +156,14 @@ def probe_logistic(subject: Subject, settings: ProbeSettings) -> list[ResultReco
     vectors = embedder.embed(rows.train.sequences, progress=True)
     queries = embedder.embed(rows.queries(), progress=True)
     labels, converged = predict_by_logistic_regression(vectors, rows.train.labels, queries)
-    return to_records(
-        subject,
-        settings,
-        rows.score(labels),
+    run = ProbeRun(
         probe="logistic",
+        scores=rows.score(labels),
         protocol={"rank": settings.supervised_rank, "converged": converged},
         counts=rows.counts(),
         seconds=elapsed(start),
     )
+    return to_records(subject, settings, run)
 
 
 def probe_finetuning(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
@@ -181,27 +172,31 @@ def probe_finetuning(subject: Subject, settings: ProbeSettings) -> list[ResultRe
     Raises:
         SettingsError: There are no weights to tune: k-mer counts, a search program.
     """
-    model = subject.model.embedder if isinstance(subject.model, CachedEmbedder) else subject.model
-    if not isinstance(model, NetworkEmbedder):
+    network = None if isinstance(subject.model, Searcher) else subject.model.network
+    if network is None:
         raise SettingsError(f"{subject.label} cannot be fine-tuned: it has no weights")
-    rows = SupervisedRows.read(model, settings)
+    rows = SupervisedRows.read(network, settings)
     recipe = FinetuneRecipe(epochs=settings.finetune_epochs)
     records = []
     for seed in settings.seeds():
         start = time.perf_counter()
         labels = predict_by_finetuning(
-            model, rows.train.sequences, rows.train.labels, rows.queries(), seed=seed, recipe=recipe
+            network,
+            rows.train.sequences,
+            rows.train.labels,
+            rows.queries(),
+            seed=seed,
+            recipe=recipe,
         )
-        records += to_records(
-            subject,
-            settings,
-            rows.score(labels),
+        run = ProbeRun(
             probe="finetune",
+            scores=rows.score(labels),
             protocol={"rank": settings.supervised_rank, **asdict(recipe)},
             counts=rows.counts(),
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
@@ -237,7 +232,9 @@ def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> floa
 def harmonic_records(
     subject: Subject, settings: ProbeSettings, records: Sequence[ResultRecord]
 ) -> list[ResultRecord]:
-    """Combine 1-NN accuracy and AMI as in the published table, if both were measured."""
+    """Combine 1-NN accuracy and AMI as in the published table, if both are of one rank."""
+    if settings.rank != settings.clustering.rank:
+        return []
     accuracy = mean_value(records, "1nn", "accuracy")
     ami = mean_value(records, "zsc", "ami")
     if accuracy is None or ami is None:

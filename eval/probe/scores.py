@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-METRIC_MODULES = Path(__file__).parent / "metrics"  # for evaluate.load(METRIC_MODULES / name)
+METRIC_MODULES = Path(__file__).parents[1] / "metrics"  # for evaluate.load(METRIC_MODULES / name)
 NUM_RESAMPLES = 1000
 CONFIDENCE = 95.0  # percent
 

@@ -11,14 +11,9 @@ from typing import Any
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.foreign.loading import ForeignEmbedder
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.loading import check_revision, load_embedder
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.embed.embedder import Embedder, SparseEmbedder, precision_of
+from barcodemae.eval.embed.loading import ModelOptions, check_revision
 from barcodemae.eval.probe.clustering import PROTOCOLS, ClusteringProtocol
-from barcodemae.eval.probe.finetune import NetworkEmbedder
 from barcodemae.eval.probe.probe_data import CachedEmbedder
 from barcodemae.eval.probe.scores import Score
 from barcodemae.eval.report.records import ResultRecord
@@ -79,6 +74,11 @@ class Subject:
             raise SettingsError(f"{self.label} has no embeddings; the {probe} probe needs them")
         return self.model
 
+    @property
+    def precision(self) -> dict[str, str]:
+        """The number format as an entry of the protocol; nothing without a network."""
+        return {} if isinstance(self.model, Searcher) else precision_of(self.model)
+
 
 def split_label(name: str) -> tuple[str, str, str]:
     """Take `LABEL=TARGET` or `TARGET` apart: the label, what tables show, the target.
@@ -90,83 +90,70 @@ def split_label(name: str) -> tuple[str, str, str]:
     return label, label or shown, target
 
 
-def open_subject(name: str, **options: Any) -> Subject:
+def open_subject(name: str, options: ModelOptions | None = None) -> Subject:
     """Open a model by `PATH`, `LABEL=PATH`, `kmer:K`, `vsearch` or `blastn`.
 
     Args:
         name: What the user wrote.
-        **options: As for `load_embedder`.
+        options: How to open it.
 
     Raises:
         SettingsError: A revision of something that is not on the Hub.
     """
+    options = options or ModelOptions()
     _, shown, target = split_label(name)
-    revision = options.get("revision")
     if target in SEARCHERS:
-        check_revision(target, revision)
+        check_revision(target, options.revision)
         return Subject(shown, make_searcher(target))
-    model = load_embedder(target, **options)
+    model = options.load(target)
     # k-mer counts are cheap to recompute and stay sparse that way.
-    cached = model if isinstance(model, KmerCounts) else CachedEmbedder(model)
-    return Subject(shown, cached, revision)
+    cached = model if isinstance(model, SparseEmbedder) else CachedEmbedder(model)
+    return Subject(shown, cached, options.revision)
 
 
-def innermost(model: Embedder | Searcher) -> Embedder | Searcher:
-    """Return what computes, without the cache or the offsets around it."""
-    while isinstance(model, CachedEmbedder | OffsetEmbedder):
-        model = model.embedder
-    return model
+@dataclass(frozen=True, kw_only=True)
+class ProbeRun:
+    """What one run of a probe found.
 
-
-def architecture_of(model: Embedder | Searcher) -> str:
-    """Say what kind of system a model is, for the first column of the table.
-
-    A full folder of this project knows its decoder; the native encoder exported from it notes in
-    its config, under `barcodemae`, what it was trained with.
+    Attributes:
+        probe: Name of the probe, as in records.
+        scores: Metric -> percent with interval.
+        protocol: Every choice that changes the scores, but for the number format.
+        counts: Numbers of references, queries, dropped rows, ...
+        seconds: Wall time, embedding included.
+        seed: Of the run; None where nothing is random.
     """
-    if isinstance(model, Searcher):
-        return "alignment search"
-    if isinstance(model, KmerCounts):
-        return "k-mer counts"
-    inner = innermost(model)
-    if isinstance(inner, AutoModelEmbedder):
-        config = inner.model.config
-        trained_with = getattr(config, "barcodemae", None) or {}
-        num_layers = getattr(config, "decoder_num_hidden_layers", 0)
-        has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
-        return "encoder-decoder" if has_decoder else "encoder-only"
-    return inner.architecture if isinstance(inner, ForeignEmbedder) else "encoder-only"
+
+    probe: str
+    scores: dict[str, Score]
+    protocol: dict[str, Any]
+    counts: dict[str, int]
+    seconds: float
+    seed: int | None = None
 
 
-def precision_of(model: Embedder | Searcher) -> dict[str, str]:
-    """Name the number format a network computes in, as an entry of the protocol."""
-    inner = innermost(model)
-    if not isinstance(inner, NetworkEmbedder):
-        return {}
-    return {"dtype": str(next(inner.model.parameters()).dtype).removeprefix("torch.")}
-
-
-def to_records(
-    subject: Subject, settings: ProbeSettings, scores: dict[str, Score], **details: Any
-) -> list[ResultRecord]:
-    """Make one record per score; `details` are further fields of the record."""
-    details["protocol"] = {**details.get("protocol", {}), **precision_of(subject.model)}
+def to_records(subject: Subject, settings: ProbeSettings, run: ProbeRun) -> list[ResultRecord]:
+    """Make one record per score."""
     return [
         ResultRecord(
             model=subject.label,
             dataset=settings.dataset.resolve().name,
+            probe=run.probe,
             metric=metric,
             value=score.value,
             low=score.low,
             high=score.high,
-            architecture=architecture_of(subject.model),
+            architecture=subject.model.architecture,
             weights=subject.model.fingerprint,
             revision=subject.revision,
             dataset_hash=dataset_hash(settings.dataset),
+            protocol={**run.protocol, **subject.precision},
+            seed=run.seed,
+            counts=run.counts,
+            seconds=run.seconds,
             command=settings.command,
-            **details,
         )
-        for metric, score in scores.items()
+        for metric, score in run.scores.items()
     ]
 
 

@@ -4,7 +4,6 @@ Colours are Okabe and Ito's, told apart with every common colour vision. Guarded
 tests/eval/report/test_plots.py.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -41,10 +41,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise SettingsError(f"{path}: a figure must be .png, .svg or .pdf")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        with mpl.rc_context(STYLE):
-            figure.savefig(temporary, dpi=200, bbox_inches="tight")  # square axes lose a label
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file, mpl.rc_context(STYLE):
+        figure.savefig(file, dpi=200, bbox_inches="tight")  # square axes lose a label

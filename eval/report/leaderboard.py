@@ -10,34 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from barcodemae.errors import SettingsError
 from barcodemae.eval.probe.scores import harmonic_mean
+from barcodemae.eval.report.averages import Cell, average, comparable
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems
 
 
-COLUMNS = {
-    ("1nn", "accuracy"): "1-NN accuracy (%)",
-    ("zsc", "ami"): "ZSC AMI (%)",
-    ("harmonic", "harmonic_mean"): "harmonic mean",
+Column = tuple[str, str]  # probe, metric
+NEAREST: Column = ("1nn", "accuracy")
+CLUSTERING: Column = ("zsc", "ami")
+HARMONIC: Column = ("harmonic", "harmonic_mean")
+COLUMNS: dict[Column, str] = {
+    NEAREST: "1-NN accuracy (%)",
+    CLUSTERING: "ZSC AMI (%)",
+    HARMONIC: "harmonic mean",
     ("linear", "accuracy"): "linear accuracy (%)",
     ("logistic", "accuracy"): "logistic accuracy (%)",
     ("finetune", "accuracy"): "fine-tuned accuracy (%)",
 }
-ALWAYS_SHOWN = 3  # the published columns
-# Entries of a protocol that differ between fair rivals.
-DESCRIPTIVE = ("similarity", "search", "dtype", "converged")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A mean over seeds and its interval, in percent."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+ALWAYS_SHOWN = (NEAREST, CLUSTERING, HARMONIC)  # the published columns
 
 
 @dataclass
@@ -54,7 +46,7 @@ class Row:
 
     model: str
     architecture: str = ""
-    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    cells: dict[Column, Cell] = field(default_factory=dict)
     is_ours: bool = False
     weights: str | None = None
 
@@ -64,19 +56,14 @@ class Table:
     """Rows, the columns in use, and one line per column on how it was measured."""
 
     rows: list[Row]
-    columns: list[tuple[str, str]]
+    columns: list[Column]
     notes: list[str]
 
-    def rank(self, column: tuple[str, str], place: int) -> float | None:
+    def rank(self, column: Column, place: int) -> float | None:
         """Return the best (place 0) or second best (place 1) value of a column."""
         values = {row.cells[column].value for row in self.rows if column in row.cells}
         ordered = sorted(values, reverse=True)
         return ordered[place] if place < len(ordered) and len(ordered) > 1 else None
-
-
-def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a protocol that must agree within a column."""
-    return {name: value for name, value in protocol.items() if name not in DESCRIPTIVE}
 
 
 def check_one_protocol(records: Sequence[ResultRecord]) -> None:
@@ -116,29 +103,30 @@ def check_one_model(records: Sequence[ResultRecord]) -> None:
             )
 
 
-def average(records: Sequence[ResultRecord]) -> Cell:
-    """Average over seeds, of training and probe; of a repeated one the later record counts."""
-    by_seed = list({(record.training_seed, record.seed): record for record in records}.values())
-    lows = [record.low for record in by_seed if record.low is not None]
-    highs = [record.high for record in by_seed if record.high is not None]
-    return Cell(
-        float(np.mean([record.value for record in by_seed])),
-        float(np.mean(lows)) if lows else None,
-        float(np.mean(highs)) if highs else None,
-    )
+def describe(records: Sequence[ResultRecord], column: Column, cells: dict[str, Cell]) -> str:
+    """Say in one line how a column was measured.
 
-
-def describe(records: Sequence[ResultRecord], column: tuple[str, str]) -> str:
-    """Say in one line how a column was measured."""
+    Args:
+        records: Of the column.
+        column: Which it is.
+        cells: Name of each row that has one -> what stands in it.
+    """
     first = records[0]
     choices = ", ".join(
         f"{name} {write_choice(name, value)}" for name, value in comparable(first.protocol).items()
     )
-    seeds = len({record.seed for record in records})
-    trained = len({record.training_seed for record in records} - {None})
-    repeats = f"{seeds} seed(s)" + (f", {trained} training seed(s)" if trained else "")
     data = f"{first.dataset} ({first.dataset_hash})"
-    return f"{COLUMNS[column]}: {data}; {choices}; {repeats}"
+    return f"{COLUMNS[column]}: {data}; {choices}; {describe_repeats(cells)}"
+
+
+def describe_repeats(cells: dict[str, Cell]) -> str:
+    """Say how often the rows of a column were measured, naming them where they differ."""
+    rows: dict[str, list[str]] = {}
+    for model, cell in cells.items():
+        rows.setdefault(cell.repeats, []).append(model)
+    if len(rows) == 1:
+        return next(iter(rows))
+    return ", ".join(f"{repeats} ({', '.join(models)})" for repeats, models in rows.items())
 
 
 def write_choice(name: str, value: Any) -> str:
@@ -146,17 +134,6 @@ def write_choice(name: str, value: Any) -> str:
     if name == "num_clusters" and value is None:
         return "as many as labels"
     return " + ".join(value) if isinstance(value, list) else str(value)
-
-
-def fill_column(
-    rows: dict[str, Row], records: Sequence[ResultRecord], column: tuple[str, str]
-) -> None:
-    """Average one column's records into the rows."""
-    check_one_protocol(records)
-    for model, row in rows.items():
-        own = [record for record in records if record.model == model]
-        if own:
-            row.cells[column] = average(own)
 
 
 def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) -> Table:
@@ -169,7 +146,7 @@ def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) 
     Raises:
         SettingsError: Nothing to show, or records that must not be compared.
     """
-    shown = [r for r in records if (r.probe, r.metric) in COLUMNS and r.probe != "harmonic"]
+    shown = [r for r in records if (r.probe, r.metric) in COLUMNS and r.probe != HARMONIC[0]]
     if not shown:
         raise SettingsError("the results hold no record of a probe that the table shows")
     check_one_model(shown)
@@ -178,15 +155,19 @@ def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) 
         is_ours = systems.is_ours(record.model)
         row = rows.setdefault(record.model, Row(record.model, is_ours=is_ours))
         row.architecture = row.architecture or record.architecture
-    columns, notes = list(COLUMNS)[:ALWAYS_SHOWN], []
-    for column in COLUMNS:
-        own = [record for record in shown if (record.probe, record.metric) == column]
-        if own:
-            fill_column(rows, own, column)
-            notes.append(describe(own, column))
-            columns += [column] if column not in columns else []
-    for row in rows.values():
-        add_harmonic_mean(row)
+    by_column = {
+        column: [record for record in shown if (record.probe, record.metric) == column]
+        for column in COLUMNS
+    }
+    measured = {column: found for column, found in by_column.items() if found}
+    notes = [fill_column(rows, found, column) for column, found in measured.items()]
+    columns = [column for column in COLUMNS if column in measured or column in ALWAYS_SHOWN]
+    clash = find_clash(measured)
+    if clash is None:
+        add_harmonic_means(list(rows.values()))
+    else:
+        columns.remove(HARMONIC)
+        notes.append(clash)
     absent = [
         Row(system.model, system.architecture, weights=system.weights)
         for system in systems.unavailable
@@ -195,9 +176,39 @@ def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) 
     return Table([*rows.values(), *absent], columns, notes)
 
 
-def add_harmonic_mean(row: Row) -> None:
-    """Combine 1-NN accuracy and AMI, if a row has both."""
-    parts = [row.cells.get(("1nn", "accuracy")), row.cells.get(("zsc", "ami"))]
-    values = [cell.value for cell in parts if cell is not None]
-    if len(values) == len(parts):
-        row.cells["harmonic", "harmonic_mean"] = Cell(harmonic_mean(values))
+def fill_column(rows: dict[str, Row], records: Sequence[ResultRecord], column: Column) -> str:
+    """Average one column's records into the rows; return how it was measured."""
+    check_one_protocol(records)
+    for model, row in rows.items():
+        own = [record for record in records if record.model == model]
+        if own:
+            row.cells[column] = average(own)
+    cells = {model: row.cells[column] for model, row in rows.items() if column in row.cells}
+    return describe(records, column, cells)
+
+
+def find_clash(measured: dict[Column, list[ResultRecord]]) -> str | None:
+    """Say why there can be no harmonic mean, or None if there can.
+
+    Args:
+        measured: Column -> its records, all of one protocol.
+    """
+    about = {
+        column: f"{found[0].protocol.get('rank')} on {found[0].dataset} ({found[0].dataset_hash})"
+        for column, found in measured.items()
+        if column in (NEAREST, CLUSTERING)
+    }
+    if len(set(about.values())) < 2:
+        return None
+    sides = [
+        f"{COLUMNS[column].removesuffix(' (%)')} is of {what}" for column, what in about.items()
+    ]
+    return f"no harmonic mean: {', '.join(sides)}"
+
+
+def add_harmonic_means(rows: Sequence[Row]) -> None:
+    """Combine 1-NN accuracy and AMI in the rows that have both."""
+    for row in rows:
+        if NEAREST in row.cells and CLUSTERING in row.cells:
+            values = [row.cells[column].value for column in (NEAREST, CLUSTERING)]
+            row.cells[HARMONIC] = Cell(harmonic_mean(values))

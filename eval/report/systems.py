@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_systems(path: Path) -> Systems:
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise DataError(path, f"is not YAML: {str(error).splitlines()[0]}") from error
+        raise DataError(path, f"is not YAML: {first_line(error)}") from error
     if not isinstance(content, dict) or not content.keys() <= {"ours", "unavailable"}:
         raise DataError(path, "holds more than `ours` and `unavailable`")
     ours, entries = content.get("ours") or [], content.get("unavailable") or []

@@ -10,11 +10,8 @@ from matplotlib.axes import Axes
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
-from barcodemae.eval.report.leaderboard import Row, Table
+from barcodemae.eval.report.leaderboard import CLUSTERING, HARMONIC, NEAREST, Row, Table
 from barcodemae.eval.report.table_text import OURS
-
-
-NEAREST, CLUSTERING = ("1nn", "accuracy"), ("zsc", "ami")
 
 
 def plot_table(table: Table, path: Path) -> None:
@@ -27,7 +24,8 @@ def plot_table(table: Table, path: Path) -> None:
     if not rows:
         raise SettingsError("no row has both a 1-NN accuracy and an AMI, so there is no figure")
     figure, axes = new_figure(6.4, 3.7)
-    draw_harmonic_curves(axes)
+    if HARMONIC in table.columns:
+        draw_harmonic_curves(axes)
     for index, row in enumerate(rows):
         draw_row(axes, row, index)
     axes.set(

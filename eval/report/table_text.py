@@ -9,7 +9,8 @@ import io
 from collections.abc import Callable
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.leaderboard import COLUMNS, Cell, Row, Table
+from barcodemae.eval.report.averages import Cell
+from barcodemae.eval.report.leaderboard import COLUMNS, Column, Row, Table
 
 
 NOT_AVAILABLE = "weights not available here"
@@ -24,7 +25,7 @@ def show(cell: Cell) -> str:
 
 
 def emphasised(
-    table: Table, row: Row, column: tuple[str, str], *, best: str, second: str, nothing: str
+    table: Table, row: Row, column: Column, *, best: str, second: str, nothing: str
 ) -> str:
     """Write a cell, the best and second best of its column through a format string."""
     if column not in row.cells:

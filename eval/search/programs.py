@@ -1,11 +1,12 @@
 """Alignment search by external programs, the baseline that every model has to beat.
 
 In: reference and query sequences. Out: for `vsearch` and `blastn` the row of the best hit. The
-programs are found on PATH. Guarded by tests/eval/search/test_programs.py.
+programs are found on PATH. They are started with lists of arguments, in the folder of their files
+and with names relative to it: `blastn -db` would take a blank in a path for the end of a name.
+Guarded by tests/eval/search/test_programs.py.
 """
 
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -24,11 +25,13 @@ class Searcher(Protocol):
     Attributes:
         name: Of the program.
         fingerprint: Program and version.
-        settings: The options that decide what is found, as on its command line.
+        architecture: What kind of system it is, for the first column of a table.
+        settings: The options that decide what is found, as on its command line; for records.
     """
 
     name: str
     fingerprint: str
+    architecture: str
     settings: str
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
@@ -40,7 +43,7 @@ class MissingProgramError(BarcodeMAEError):
 
 
 def find_program(program: str, package: str) -> str:
-    """Return the path of an external program.
+    """Return the absolute path of an external program.
 
     Raises:
         MissingProgramError: Names the Debian package that holds it.
@@ -50,7 +53,7 @@ def find_program(program: str, package: str) -> str:
         raise MissingProgramError(
             f"`{program}` is not on PATH; it is in the Debian/Ubuntu and bioconda package {package}"
         )
-    return path
+    return str(Path(path).absolute())
 
 
 def write_fasta(path: Path, sequences: Sequence[str]) -> None:
@@ -60,17 +63,20 @@ def write_fasta(path: Path, sequences: Sequence[str]) -> None:
             stream.write(f">{row}\n{clean(sequence)}\n")
 
 
-def run_program(command: str) -> str:
-    """Run an external program (words as in a shell) and return its standard output.
+def run_program(command: Sequence[str], folder: Path) -> str:
+    """Run an external program and return its standard output.
+
+    Args:
+        command: The program's path and its arguments, each as the program shall see it.
+        folder: Where it runs; names of files are relative to it.
 
     Raises:
         BarcodeMAEError: It failed; with the last line it said.
     """
-    words = shlex.split(command)
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         said = (result.stderr.strip() or "no message").rsplit("\n", maxsplit=1)[-1]
-        raise BarcodeMAEError(f"{Path(words[0]).name} failed: {said}")
+        raise BarcodeMAEError(f"{Path(command[0]).name} failed: {said}")
     return result.stdout
 
 
@@ -82,6 +88,7 @@ def program_version(command: Sequence[str]) -> str:
     return found[1] if found else "unknown"
 
 
+ALIGNMENT = "alignment search"
 Hit = tuple[int, float]  # row of the reference, percent identity
 
 
@@ -116,7 +123,12 @@ class Vsearch:
     4 accepted or 32 rejected references; highest identity wins.
     """
 
-    settings = "--id 0.6 --maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus"
+    architecture = ALIGNMENT
+    options = (
+        *("--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32", "--maxhits", "4"),
+        *("--strand", "plus"),
+    )
+    settings = " ".join(options)
 
     def __init__(self, threads: int = 0) -> None:
         self.program = find_program("vsearch", "vsearch")
@@ -132,16 +144,18 @@ class Vsearch:
         self, references: Sequence[str], queries: Sequence[str]
     ) -> list[Hit | None]:
         """Return the best reference per query with its percent identity."""
-        with tempfile.TemporaryDirectory() as folder:
-            database, wanted, hits = (Path(folder) / name for name in ("r.fa", "q.fa", "hits.tsv"))
-            write_fasta(database, references)
-            write_fasta(wanted, queries)
-            run_program(
-                f"{self.program} --usearch_global {wanted} --db {database} "
-                f"{self.settings} --userout {hits} --userfields query+target+id+id "
-                f"--threads {self.threads} --quiet"
-            )
-            return best_hits(hits.read_text(), len(queries))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_fasta(folder / "references.fa", references)
+            write_fasta(folder / "queries.fa", queries)
+            command = [
+                *(self.program, "--usearch_global", "queries.fa", "--db", "references.fa"),
+                *self.options,
+                *("--userout", "hits.tsv", "--userfields", "query+target+id+id"),
+                *("--threads", str(self.threads), "--quiet"),
+            ]
+            run_program(command, folder)
+            return best_hits((folder / "hits.tsv").read_text(), len(queries))
 
 
 class Blastn:
@@ -152,7 +166,12 @@ class Blastn:
     finished after 25 minutes on two shared cores.
     """
 
-    settings = "-task megablast -strand plus -evalue 1e-5 -max_target_seqs 10 -max_hsps 1"
+    architecture = ALIGNMENT
+    options = (
+        *("-task", "megablast", "-strand", "plus", "-evalue", "1e-5"),
+        *("-max_target_seqs", "10", "-max_hsps", "1"),
+    )
+    settings = " ".join(options)
 
     def __init__(self, threads: int = 2) -> None:
         self.program = find_program("blastn", "ncbi-blast+")
@@ -169,17 +188,18 @@ class Blastn:
         self, references: Sequence[str], queries: Sequence[str]
     ) -> list[Hit | None]:
         """Return the best reference per query with its percent identity."""
-        with tempfile.TemporaryDirectory() as folder:
-            database, wanted = Path(folder) / "r.fa", Path(folder) / "q.fa"
-            write_fasta(database, references)
-            write_fasta(wanted, queries)
-            run_program(f"{self.index_program} -in {database} -dbtype nucl")
-            lines = run_program(
-                f"{self.program} -query {wanted} -db {database} {self.settings} "
-                f"-num_threads {self.threads} "
-                "-outfmt '6 qseqid sseqid bitscore pident'"
-            )
-            return best_hits(lines, len(queries))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_fasta(folder / "references.fa", references)
+            write_fasta(folder / "queries.fa", queries)
+            run_program([self.index_program, "-in", "references.fa", "-dbtype", "nucl"], folder)
+            command = [
+                *(self.program, "-query", "queries.fa", "-db", "references.fa"),
+                *self.options,
+                *("-num_threads", str(self.threads)),
+                *("-outfmt", "6 qseqid sseqid bitscore pident"),
+            ]
+            return best_hits(run_program(command, folder), len(queries))
 
 
 SEARCHERS = ("vsearch", "blastn")

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.cpu.packed_layers import NO_ACTIVATION
+from barcodemae.eval.embed.number_format import onednn_takes_bfloat16
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
 
 
@@ -95,7 +96,7 @@ def bf16_products() -> Iterator[None]:
     The setting holds for the whole process, so nothing else may rely on float32 products meanwhile.
     """
     before = MATMUL_SETTINGS.fp32_precision
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if onednn_takes_bfloat16():
         MATMUL_SETTINGS.fp32_precision = "bf16"
     try:
         yield

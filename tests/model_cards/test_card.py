@@ -134,6 +134,13 @@ def test_figures_are_copied_beside_both_cards(compiled):
         assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in named)
 
 
+def test_a_picture_that_is_still_being_written_is_not_shown(exported):
+    (exported / "figures").mkdir()
+    (exported / "figures" / ".map.12-0123abcd.tmp.png").write_bytes(PNG)
+    assert main(["card", str(exported), "--repo-id", FULL]) == 0
+    assert ".tmp.png" not in (exported / "README.md").read_text()
+
+
 def test_without_records_no_result_renders(exported):
     assert main(["card", str(exported), "--repo-id", FULL]) == 0
     for folder in (exported, exported / "encoder"):

@@ -33,7 +33,7 @@ def test_framed_folders_can_be_published_with_their_code_but_not_without(framed,
     assert folder.has_frame
     folder.check_publishable()
     sent = {file.name for file in folder.files()}
-    assert {"barcode_frame.py", "barcode_runs.py", "tokenization_barcodemae.py"} <= sent
+    assert {"barcode_frame.py", "barcode_indels.py", "tokenization_barcodemae.py"} <= sent
     (framed / part / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: does not belong"):
         folder.check_publishable()

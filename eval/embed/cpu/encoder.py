@@ -38,6 +38,7 @@ from barcodemae.eval.embed.cpu.token_pieces import (
     share_out,
     split_runs,
 )
+from barcodemae.eval.embed.number_format import onednn_takes_bfloat16
 
 
 # The number of rows of a piece is a multiple of this; a small one, because a single barcode costs
@@ -169,7 +170,7 @@ def can_pack(bert: Any) -> bool:
     """Whether `CpuEncoder` supports this encoder on this machine."""
     parameter = next(bert.parameters())
     is_supported = parameter.dtype == torch.float32 or (
-        parameter.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        parameter.dtype == torch.bfloat16 and onednn_takes_bfloat16()
     )
     return bool(
         parameter.device.type == "cpu"

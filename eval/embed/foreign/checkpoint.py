@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 
 
 SAFETENSORS = "model*.safetensors"
@@ -200,8 +200,9 @@ def open_tokenizer(kind: Any, folder: Path, vocab_size: int) -> Any:
     try:
         tokenizer = kind.from_pretrained(folder)
     except (OSError, ValueError, TypeError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot open its tokenizer: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot open its tokenizer: {first_line(error)}"
+        ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if not 0 <= largest < vocab_size:
         raise CheckpointError(

@@ -16,10 +16,10 @@ Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from barcodemae.eval.embed.foreign.checkpoint import (
     read_settings,
 )
 from barcodemae.eval.embed.number_format import set_number_format
+from barcodemae.eval.embed.readout import Readout
 from barcodemae.eval.embed.screening import clean, find_unusable
 
 
@@ -79,6 +80,9 @@ class ForeignEmbedder:
         max_tokens: Largest number of tokens; the rest of a sequence is not read.
         k: Length of a k-mer, bp, if all tokens are k-mers, else None.
         architecture: Architecture it was trained as, e.g. `encoder-only`.
+        readout: Steps after the masked mean: none.
+        shareable: Whether threads may share it: no, because its tokenizer has no lock, and two
+            threads must not set up a fast tokenizer at once.
     """
 
     name: str
@@ -89,11 +93,23 @@ class ForeignEmbedder:
     max_tokens: int
     k: int | None
     architecture: str
+    readout: Readout = field(default_factory=Readout)
+    shareable = False
 
     @property
     def dtype(self) -> str:
         """Number format of the weights, e.g. `float32`."""
         return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """Where the model computes."""
+        return str(self.model.device)
+
+    @property
+    def network(self) -> Self:
+        """Itself."""
+        return self
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""

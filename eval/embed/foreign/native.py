@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import AutoModel, EsmTokenizer, PreTrainedTokenizerFast
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.foreign.checkpoint import (
     MAX_TOKENS,
     OpenedSystem,
@@ -62,8 +62,9 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot be opened as a model: {first_line(error)}"
+        ) from error
     missing = [name for name in report["missing_keys"] if not name.startswith(UNUSED)]
     raise_for_names(folder, "lacks weights", sorted(missing))
     used = {

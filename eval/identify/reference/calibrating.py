@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.identify.judge.alignment import align_neighbors
 from barcodemae.eval.identify.judge.calibration import (
     Calibrator,
@@ -192,7 +192,7 @@ class CalibrationFitter:
         rows = generator.permutation(np.array(long_enough, np.int64))[:MAX_FRAGMENTS]
         fragments = held_out.select(np.sort(rows))
         fragments.sequences[:] = random_fragments(fragments.sequences, length, generator)
-        invalid = find_invalid(self.embedder, fragments.sequences)
+        invalid = self.embedder.find_invalid(fragments.sequences)
         readable = [row for row in range(len(fragments.sequences)) if row not in invalid]
         if len(readable) < MIN_HELD_OUT:
             return None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, open_dataset, read_splits
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
@@ -190,7 +190,7 @@ def choose_held_out(
     found = held_out_from_splits(library, dataset, splits)
     if found is None or len(found.sequences) < MIN_HELD_OUT:
         found = held_out_from_references(library, generator)
-    invalid = find_invalid(embedder, found.sequences)
+    invalid = embedder.find_invalid(found.sequences)
     rows = np.array([row for row in range(len(found.sequences)) if row not in invalid], np.int64)
     if len(rows) < MIN_HELD_OUT:
         raise DataError(

@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/reference/test_library.py.
 Shapes: R = references, D = embedding width.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from numpy.lib.format import open_memmap
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, open_dataset, scan_splits
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import find_invalid
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, has_open_frame
@@ -37,6 +35,7 @@ from barcodemae.eval.identify.reference.library import (
     hash_barcode,
 )
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
 ROWS_PER_BATCH = 4096
@@ -105,7 +104,7 @@ def keep_usable(rows: pa.Table, embedder: OffsetEmbedder, survey: Survey | None 
     is_named = np.zeros(rows.num_rows, bool)
     for rank in RANKS:
         is_named |= rows[rank].is_valid().to_numpy()
-    invalid = find_invalid(embedder, rows["dna_barcode"].to_pylist())
+    invalid = embedder.find_invalid(rows["dna_barcode"].to_pylist())
     is_readable = np.array([row not in invalid for row in range(rows.num_rows)], bool)
     if survey is not None:
         survey.num_unnamed += int((~is_named).sum())
@@ -195,7 +194,7 @@ def write_library(
         "model": {
             "name": Path(embedder.name).name,
             "weights": embedder.fingerprint,
-            "dtype": embedder.dtype,
+            "dtype": embedder.dtype or "float32",
         },
         "reference": {
             "name": dataset.resolve().name,
@@ -212,7 +211,7 @@ def write_library(
         "is_coding": survey.num_open >= CODING_SHARE * survey.num_kept,
     }
     np.save(folder / STRAND, survey.strand, allow_pickle=False)
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, description)
     return description
 
 

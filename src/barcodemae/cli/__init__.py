@@ -3,7 +3,7 @@
 One file per group of commands, each with a `register(app)`; a command imports what it needs when
 it runs, so that `--help` stays quick. Data goes to stdout or to
 `-o`, talk to stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a
-machine that cannot (disk full, file missing), said in one line. Guarded by tests/cli/.
+machine that cannot (disk full, file missing), said in one line. Guarded by tests/barcodemae/cli/.
 """
 
 import sys

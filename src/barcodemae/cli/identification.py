@@ -81,8 +81,8 @@ def index(
     from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
     from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
+    from barcodemae.files import staged_folder
     from barcodemae.training.data.sources.recognition import SourceOptions
-    from barcodemae.training.data.staging import staged_directory
 
     expected = Mixture.parse(mixture)
     embedder = load_embedder(
@@ -94,7 +94,7 @@ def index(
     )
     options = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
-        staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
+        staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
         prepared(sources, options) as (dataset, is_prepared),
         progress_bars() as on_progress,
     ):
@@ -260,7 +260,6 @@ def cluster(
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.cli.embedding import RejectedRecords
-    from barcodemae.eval.embed.embedder import find_invalid
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.screening import clean
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
@@ -279,7 +278,7 @@ def cluster(
     )
     records = list(read_any_records(queries))
     report = RejectedRecords(str(output), queries, strict=False)
-    reasons = find_invalid(embedder, [record.sequence for record in records])
+    reasons = embedder.find_invalid([record.sequence for record in records])
     reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
     report.add(records, reasons)
     kept = [record for row, record in enumerate(records) if row not in reasons]

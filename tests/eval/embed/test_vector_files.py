@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.vector_files import open_vectors
 
 
@@ -50,6 +50,20 @@ def test_an_interrupted_run_leaves_the_old_file_and_nothing_else(tmp_path, name)
         fail()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "old"
+
+
+def test_a_disk_full_at_the_ids_leaves_the_old_matrix_with_its_old_ids(tmp_path, monkeypatch):
+    write(tmp_path / "v.npy")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fill_disk(path, text):
+        path.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fill_disk)
+    with pytest.raises(DataError, match=r"v.ids.txt: cannot be written: No space left"):
+        write(tmp_path / "v.npy")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(("name", "words"), [("v.txt", "suffix"), ("no/v.npy", "does not exist")])

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from transformers import pipeline
 
@@ -140,6 +141,20 @@ def test_a_readout_of_another_width_is_refused_and_changes_nothing(exported, vec
         save_readout(exported, fit_whitening(vectors))
     assert hash_weights(exported) == before
     assert not (exported / "2_Dense").exists()
+
+
+def test_a_full_disk_leaves_the_readout_that_was_there(exported, readout, monkeypatch):
+    save_readout(exported, readout)
+    before = {path: path.read_bytes() for path in exported.rglob("*") if path.is_file()}
+
+    def fill_disk(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("barcodemae.eval.embed.readout.save_file", fill_disk)
+    with pytest.raises(CheckpointError, match=r"readout cannot be written: .*No space left"):
+        save_readout(exported, fit_whitening(np.random.default_rng(2).normal(size=(50, 32))))
+    assert {path: path.read_bytes() for path in exported.rglob("*") if path.is_file()} == before
 
 
 def test_every_way_to_embed_applies_the_readout(exported, readout, barcodes):

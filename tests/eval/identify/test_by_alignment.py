@@ -1,4 +1,5 @@
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
@@ -34,9 +35,13 @@ def test_cut_offs_decide_which_names_a_hit_gives():
 
 
 @pytest.mark.parametrize("program", [Vsearch, Blastn])
-def test_programs_find_the_species_of_simulated_barcodes(program, library, rows):
+def test_programs_find_the_species_of_simulated_barcodes(
+    program, library, rows, tmp_path, monkeypatch
+):
     if shutil.which(program.__name__.lower()) is None:
         pytest.skip(f"{program.__name__.lower()} is not on PATH")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "my temporary files"))
+    (tmp_path / "my temporary files").mkdir()
     references = [library.barcodes[row] for row in range(len(library))]
     queries = [row for row in rows if row["split"] == "test"]
     texts = [row["dna_barcode"] for row in queries]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import BarcodeMAEError, DataError, WorkerError
+from barcodemae.eval.identify import forks
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are not copied
 
 
 def test_results_come_from_other_processes_and_as_many_as_asked_for():
-    with ForkPool(lambda item: (time.sleep(0.05), os.getpid(), item)[1:], 2) as work:
+    with ForkPool(lambda item: (os.getpid(), item), 2) as work:
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(work, range(8)))
         assert [item for _, item in found] == list(range(8))
@@ -57,6 +58,12 @@ def test_a_copy_that_is_killed_is_reported():
         work(0)
 
 
+def test_an_interrupt_is_left_to_this_process():
+    """Ctrl-C reaches the copies too: the terminal sends it to all of them."""
+    with ForkPool(lambda item: (os.kill(os.getpid(), signal.SIGINT), item)[1], 1) as work:
+        assert work("x") == "x"
+
+
 def test_copies_end_with_their_block():
     with ForkPool(lambda _: os.getpid(), 3) as work:
         processes = [work(0) for _ in range(3)]
@@ -65,12 +72,21 @@ def test_copies_end_with_their_block():
             os.kill(process, 0)
 
 
+def test_a_copy_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(forks, "SECONDS_TO_END", 0.0)
+    with ForkPool(lambda _: signal.pause(), 1) as work:
+        work._links[0].send("work without an end")
+        (process,) = work._processes
+    assert process.exitcode == -signal.SIGKILL
+
+
 PARENT = """
-import os, time
+import os, sys
+from barcodemae.eval.identify import forks
 from barcodemae.eval.identify.forks import ForkPool
 with ForkPool(lambda _: os.getpid(), 2) as work:
     print(work(0), work(0), flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -84,12 +100,10 @@ def is_running(process):
 
 def test_copies_end_with_a_parent_that_is_killed():
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         copies = [int(process) for process in parent.stdout.readline().split()]
         assert all(map(is_running, copies))
         parent.kill()
-    deadline = time.monotonic() + 20
-    while any(map(is_running, copies)) and time.monotonic() < deadline:
+    while any(map(is_running, copies)):  # pytest's own timeout ends this
         time.sleep(0.05)
-    assert not any(map(is_running, copies))

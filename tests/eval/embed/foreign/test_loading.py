@@ -27,7 +27,7 @@ def test_every_published_layout_gives_one_finite_vector_per_sequence(published_f
     assert vectors.shape == (6, 24)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
-    np.testing.assert_allclose(vectors[1], vectors[3], atol=1e-6)  # the same barcode
+    np.testing.assert_allclose(vectors[1], vectors[3], atol=1e-5)  # the same barcode
     assert len(np.unique(vectors.round(4), axis=0)) == 5
 
 
@@ -47,6 +47,7 @@ def test_an_embedding_equals_the_masked_mean_of_a_padded_batch(published_folder)
     np.testing.assert_allclose(embedder.embed(BARCODES), means.detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_number_format_is_computed_in_and_stays_near_float32(published_folder, barcodes, dtype):
     exact, embedder = load_foreign(published_folder), load_foreign(published_folder, dtype=dtype)
@@ -199,7 +200,7 @@ def test_removing_tokens_from_barcodebert_keeps_the_true_positions(barcodebert, 
     kept, positions = torch.tensor([[ids[0], ids[2], ids[4]]]), torch.tensor([[0, 2, 4]])
     expected = embedder.model(kept, position_ids=positions).last_hidden_state.mean(dim=1)
     found = vectors.embed([sequence], 0.4, 0)["drop"]
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
 def test_every_published_system_can_be_fine_tuned(published_folder):

@@ -77,6 +77,7 @@ def test_moderngena_gives_the_mean_over_its_tokens(moderngena):
         assert abs(vector - expected.numpy()).max() < 1e-5
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("name", ["nucleotide_transformer_v1", "moderngena"])
 def test_native_systems_compute_in_the_number_format_asked_for(name, request):
     folder = request.getfixturevalue(name)

@@ -166,7 +166,7 @@ def related(draw):
     return pair
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(related())
 @example(["N", "ACGT"])
 @example(["ACGTACGTACGTR" + "N" * 20, "NNACGTACGTACGTN"])
