@@ -1,9 +1,9 @@
-"""Measure the training reader: barcodes per second and core, as ready batches of ids.
+"""Speed of the training reader: barcodes per second of CPU time, as batches of token ids.
 
     python benchmarks/reader.py --out results.json
 
-Random barcodes of 658 bp are read in random order, each from a random offset, and once through the
-tokenizer for comparison. One core: set OMP_NUM_THREADS=1 (the matrix product may use more).
+Random barcodes of 658 bp are read in random order, each from a random offset; for comparison, some
+are tokenized by the tokenizer. For one core set OMP_NUM_THREADS=1: the matrix product may use more.
 """
 
 import argparse
@@ -24,7 +24,7 @@ BARCODE_BP = 658
 
 
 def rate(draw: Callable[[], int], seconds: float) -> float:
-    """Barcodes per second of CPU time."""
+    """Return the barcodes per second of CPU time that `draw` makes; it returns their number."""
     draw()
     start, num_barcodes = time.process_time(), 0
     while time.process_time() - start < seconds:

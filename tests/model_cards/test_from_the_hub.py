@@ -88,7 +88,7 @@ def test_both_repositories_open_by_name_and_revision_and_their_cards_run(
     assert not list(visitor.folder.iterdir())
 
 
-def test_a_readout_is_applied_from_the_hub_at_the_revision_asked_for(
+def test_a_readout_is_applied_from_the_hub_at_the_requested_revision(
     exported, hub, visitor, capsys
 ):
     fitted = fit_whitening(np.random.default_rng(0).normal(size=(50, 32)))

@@ -74,9 +74,8 @@ def test_the_fit_is_the_formula_up_to_scale_and_sign(vectors, power):
     fitted = fit_whitening(vectors, power)(vectors)
     exact = vectors.astype(np.float64)
     centred = exact - exact.mean(axis=0)
-    _, singular_values, axes = np.linalg.svd(
-        centred, full_matrices=False
-    )  # computed another way than by the fit
+    # Singular values, where the fit takes eigenvalues of the covariance.
+    _, singular_values, axes = np.linalg.svd(centred, full_matrices=False)
     variances = singular_values**2 / len(vectors)
     expected = centred @ axes.T * variances**-power
     expected /= np.sqrt((expected**2).sum(axis=1).mean())

@@ -1,4 +1,4 @@
-"""The door: what it opens, what it leaves to others, and that every system behaves alike."""
+"""Published systems: which are opened, which are left to other loaders, and that all act alike."""
 
 import shutil
 from fnmatch import fnmatch
@@ -112,7 +112,7 @@ def offline(monkeypatch):
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["kmer:6", "vsearch", "someone/some-model", "a/b/c", "no such"])
-def test_names_of_others_are_left_to_others(name):
+def test_unknown_names_are_left_to_other_loaders(name):
     assert load_foreign(name) is None
 
 
@@ -123,7 +123,7 @@ def test_a_published_system_that_cannot_be_reached_is_reported_not_invented(name
         load_foreign(name)
 
 
-def test_folders_and_files_of_others_are_left_to_others(tmp_path):
+def test_unknown_folders_and_files_are_left_to_other_loaders(tmp_path):
     assert load_foreign(tmp_path) is None
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     assert load_foreign(tmp_path) is None
@@ -180,7 +180,7 @@ def test_another_hub_model_costs_only_its_description(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("system", "modes"), [("barcodebert", MODES), ("dnabert_2", MASKING)])
-def test_published_systems_can_be_put_to_the_masking_study(system, modes, request, dataset_folder):
+def test_published_systems_can_run_in_the_masking_study(system, modes, request, dataset_folder):
     folder, said = str(request.getfixturevalue(system)), []
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), max_references=30)
     records = list(run_mask_study(folder, study, on_left_out=said.append))
