@@ -117,6 +117,7 @@ class Calibrating:
     library: ReferenceLibrary
     embedder: Embedder
     mixture: Mixture
+    max_fragments: int
 
     def evidence_of(
         self, held_out: HeldOut, examples: Examples, temperature: float
@@ -137,12 +138,19 @@ class Calibrating:
         vectors = self.embedder.embed(held_out.sequences)
         return Situations(self.library, held_out).examples(vectors)
 
+    def examples_of_whole(self, held_out: HeldOut) -> Examples:
+        """Search for whole barcodes in every situation; references are embedded already."""
+        if (held_out.own_rows < 0).any():
+            return self.examples_of(held_out)
+        vectors = self.library.vectors[held_out.own_rows]
+        return Situations(self.library, held_out).examples(vectors)
+
     def fit_length(
         self, held_out: HeldOut, length: int, temperature: float, generator: np.random.Generator
     ) -> LengthClass | None:
         """Calibrate for pieces of one length; None if too few can be read."""
         long_enough = [row for row, text in enumerate(held_out.sequences) if len(text) > length]
-        rows = generator.permutation(np.array(long_enough, np.int64))[:MAX_FRAGMENTS]
+        rows = generator.permutation(np.array(long_enough, np.int64))[: self.max_fragments]
         pieces = held_out.select(np.sort(rows))
         pieces.sequences[:] = trim(pieces.sequences, length, generator)
         invalid = find_invalid(self.embedder, pieces.sequences)
@@ -170,6 +178,7 @@ def calibrate(
     *,
     splits: Sequence[str] = ("val", "val_unseen"),
     mixture: Mixture | None = None,
+    max_fragments: int = MAX_FRAGMENTS,
     on_progress: OnProgress | None = None,
 ) -> Calibration:
     """Fit the calibration of a library.
@@ -180,6 +189,7 @@ def calibrate(
         embedder: The model it was made with.
         splits: Held-out partitions; where the data set has none, references are left out.
         mixture: What queries are expected.
+        max_fragments: Held-out barcodes that are cut to each shorter length; fewer take less time.
         on_progress: Called with a stage, how far it is, and its end.
 
     Raises:
@@ -189,10 +199,10 @@ def calibrate(
     mixture = mixture or Mixture()
     held_out = draw_held_out(library, dataset, splits, embedder)
     whole_length = int(np.median([len(text) for text in held_out.sequences]))
-    making = Calibrating(library, embedder, mixture)
+    making = Calibrating(library, embedder, mixture, max_fragments)
     lengths = [length for length in FRAGMENT_LENGTHS if length < TOLERANCE * whole_length]
     report("calibrate", 0, len(lengths) + 1)
-    examples = making.examples_of(held_out)
+    examples = making.examples_of_whole(held_out)
     temperature = typical_temperature(examples.neighborhood)
     whole, evidence = making.fit(held_out, examples, whole_length, temperature)
     generator = np.random.default_rng(1)
