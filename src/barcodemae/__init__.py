@@ -14,7 +14,6 @@ from barcodemae.registration import register_when_loaded
 
 
 if TYPE_CHECKING:
-    from barcodemae import modeling_barcodemae, tokenization
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
     from barcodemae.modeling_barcodemae import (
