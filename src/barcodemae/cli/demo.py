@@ -4,21 +4,25 @@ Guarded by tests/barcodemae/test_demo.py.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    add_command(app, "demo", demo)
 
 
 def demo(
     *,
-    out: Path = typer.Option(Path("out/demo"), "--out", "-o", help="Folder for what it leaves."),
-    seed: int = typer.Option(0, help="Seed of the data and the model."),
-    max_steps: int = typer.Option(300, min=1, help="Optimiser steps."),
-    num_species: int = typer.Option(320, help="Species in the simulated tree."),
+    output: options.OutputFolder = Path("out/demo"),
+    seed: options.Seed = 0,
+    max_steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 300,
+    num_species: Annotated[int, typer.Option(help="Species in the simulated tree.")] = 320,
 ) -> None:
     """Simulate barcodes, pre-train a tiny model, probe it, and load it back."""
     from rich.console import Console
@@ -27,8 +31,8 @@ def demo(
 
     talk = Console(stderr=True)
     settings = DemoSettings(seed=seed, max_steps=max_steps, num_species=num_species)
-    records = run_demo(out, settings, lambda line: talk.print(f"[bold]{line}[/bold] ..."))
+    records = run_demo(output, settings, lambda line: talk.print(f"[bold]{line}[/bold] ..."))
     result = Console()
     result.print(make_table(records))
-    lines = [*verdict(records), "Next, try:", *(f"  {line}" for line in next_commands(out))]
+    lines = [*verdict(records), "Next, try:", *(f"  {line}" for line in next_commands(output))]
     typer.echo("\n".join(lines))

@@ -6,6 +6,7 @@ Guarded by tests/barcodemae/cli/test_training_commands.py.
 
 import typer
 
+from barcodemae.cli.command_help import add_command
 from barcodemae.training.run.command_line import command_from_settings
 from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -31,5 +32,5 @@ def finetune(config: FinetuneConfig, resume: bool) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
-    app.command("pretrain")(command_from_settings(PretrainConfig, pretrain))
-    app.command("finetune")(command_from_settings(FinetuneConfig, finetune, has_presets=False))
+    add_command(app, "pretrain", command_from_settings(PretrainConfig, pretrain))
+    add_command(app, "finetune", command_from_settings(FinetuneConfig, finetune, has_presets=False))

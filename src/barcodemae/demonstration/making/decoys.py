@@ -1,7 +1,7 @@
 """Queries that are no COI, made of barcodes and of chance: no name is right for them.
 
 In: barcodes. Out: for each kind of decoy its letters, the same on every machine. Guarded by
-tests/barcodemae/demonstration/test_make.py.
+tests/barcodemae/demonstration/test_making.py.
 """
 
 import random

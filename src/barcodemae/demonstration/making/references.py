@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from barcodemae.demonstration.candidates import NAMED_RANKS, Barcode
+from barcodemae.demonstration.making.candidates import NAMED_RANKS, Barcode
 
 
 CLASS, ORDER, FAMILY, GENUS, SPECIES = (

@@ -1,25 +1,19 @@
-"""Make the demonstration set anew: references.fasta.gz and queries.fasta.
+"""The demonstration set as files: references, queries of known truth, decoys.
 
-    python -m barcodemae.demonstration.make DATA --out FOLDER
-
-DATA is a prepared data set with the column `record_id`; the README beside this file says which one
-the shipped set comes from. The same data give the same files. Guarded by
-tests/barcodemae/demonstration/test_make.py.
+In: a data set. Out: references.fasta.gz and queries.fasta as `barcodes.py` describes them; the same
+data give the same files. Guarded by tests/barcodemae/demonstration/test_making.py.
 """
 
 import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import typer
-
-from barcodemae.demonstration.candidates import NAMED_RANKS, Barcode, read_candidates
-from barcodemae.demonstration.choosing_queries import choose_queries
-from barcodemae.demonstration.choosing_references import choose_references
-from barcodemae.demonstration.decoys import make_decoys
-from barcodemae.demonstration.queries import KNOWN_SPECIES, NOT_COI, QUERIES, REFERENCES
+from barcodemae.demonstration.barcodes import KNOWN_SPECIES, NOT_COI, QUERIES, REFERENCES
+from barcodemae.demonstration.making.candidates import NAMED_RANKS, Barcode, read_candidates
+from barcodemae.demonstration.making.decoys import make_decoys
+from barcodemae.demonstration.making.queries import choose_queries
+from barcodemae.demonstration.making.references import choose_references
 from barcodemae.eval.identify.judge.orientation import reverse_complement
-from barcodemae.exit_codes import run_app
 
 
 def annotate(barcode: Barcode) -> str:
@@ -50,7 +44,7 @@ def query_records(queries: dict[str, list[Barcode]]) -> Iterator[str]:
         yield f">{name} ;truth={NOT_COI};\n{letters}\n"
 
 
-def make(data: Path, out: Path) -> None:
+def write_set(data: Path, out: Path) -> None:
     """Write both files into a folder.
 
     Raises:
@@ -64,18 +58,3 @@ def make(data: Path, out: Path) -> None:
     text = "".join(reference_records(references)).encode()
     (out / REFERENCES.name).write_bytes(gzip.compress(text, mtime=0))
     (out / QUERIES.name).write_text("".join(query_records(queries)))
-
-
-def main(
-    data: Path = typer.Argument(help="A prepared data set with the column `record_id`."),
-    *,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder for the two files."),
-) -> None:
-    """Choose references and queries among the barcodes of a data set."""
-    make(data, out)
-
-
-if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    raise SystemExit(run_app(app))

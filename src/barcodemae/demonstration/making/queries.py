@@ -9,9 +9,9 @@ tests/barcodemae/demonstration/test_choosing.py.
 from collections import Counter
 from collections.abc import Sequence
 
-from barcodemae.demonstration.candidates import NAMED_RANKS, Barcode
-from barcodemae.demonstration.choosing_references import CLASS, FAMILY, GENUS, SHARES, SPECIES
-from barcodemae.demonstration.queries import KNOWN_SPECIES, NEW_GENUS, NEW_SPECIES
+from barcodemae.demonstration.barcodes import KNOWN_SPECIES, NEW_GENUS, NEW_SPECIES
+from barcodemae.demonstration.making.candidates import NAMED_RANKS, Barcode
+from barcodemae.demonstration.making.references import CLASS, FAMILY, GENUS, SHARES, SPECIES
 from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.judge.alignment import align
 
@@ -109,7 +109,7 @@ def spread(
     barcodes: Sequence[Barcode], truth: str, holdings: Holdings, count: int
 ) -> list[Barcode]:
     """Take up to `count` barcodes, each of the families and then genera taken least so far."""
-    left, chosen = list(barcodes), []
+    left, chosen = list(barcodes), list[Barcode]()
     uses: Counter[str] = Counter()
 
     def preference(barcode: Barcode) -> tuple[int, int, bool, str]:

@@ -4,7 +4,7 @@
     queries.fasta         >KY837599.1 ;tax=p:...;truth=new_species;strand=+;partition=val_unseen;
 
 The id of a query is an accession number, or the name of a decoy, which has no `tax`. In: these
-files. Out: `Query`s. Guarded by tests/barcodemae/demonstration/test_queries.py.
+files. Out: `Query`s. Guarded by tests/barcodemae/demonstration/test_barcodes.py.
 """
 
 from collections.abc import Iterator
