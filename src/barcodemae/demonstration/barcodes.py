@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from barcodemae.demonstration.names import QUERIES
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord, read_records
 from barcodemae.training.data.sources.sequences import read_annotations
 
 
-FOLDER = Path(__file__).parent
-REFERENCES = FOLDER / "references.fasta.gz"
-QUERIES = FOLDER / "queries.fasta"
 KNOWN_SPECIES, NEW_SPECIES, NEW_GENUS, NOT_COI = TRUTHS = (
     "known_species", "new_species", "new_genus", "not_coi",
 )  # fmt: skip

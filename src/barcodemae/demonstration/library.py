@@ -1,10 +1,9 @@
 """The library that `--reference demo` means: built of the bundled barcodes once, then kept.
 
-In: what a user gave as `--reference`, and a way to open the model. Out: a folder that
-`ReferenceLibrary` opens. Libraries are kept in `$XDG_CACHE_HOME/barcodemae` (or
-`~/.cache/barcodemae`), one for every model, number format and version of this package; where that
-cannot be written, in a temporary folder that goes with the process. Guarded by
-tests/barcodemae/demonstration/test_library.py.
+In: a model. Out: a folder that `ReferenceLibrary` opens. Libraries are kept in
+`$XDG_CACHE_HOME/barcodemae` (or `~/.cache/barcodemae`), one for every model, number format and
+version of this package; where that cannot be written, in a temporary folder that is removed when
+the process ends. Guarded by tests/barcodemae/demonstration/test_library.py.
 """
 
 import atexit
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from barcodemae import __version__
 from barcodemae.dataset import SPLITS
-from barcodemae.demonstration.barcodes import REFERENCES
+from barcodemae.demonstration.names import DEMONSTRATION, REFERENCES
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -29,29 +28,10 @@ from barcodemae.files import staged_folder
 from barcodemae.training.data.prepare import PrepareOptions, prepare
 
 
-DEMONSTRATION = "demo"
 # A fifth of what `index` takes: seconds rather than a minute, and whole barcodes are judged alike.
 MAX_FRAGMENTS = 200
 UNFIT_FOR_NAMES = re.compile(r"[^A-Za-z0-9.]+")
 Say = Callable[[str], None]
-
-
-def resolve_reference(reference: Path | str, open_model: Callable[[], Embedder], say: Say) -> Path:
-    """Turn `demo` into a library of the bundled barcodes; leave every other name as it is.
-
-    A library of this name in the working directory comes first, as it does for every other name.
-
-    Args:
-        reference: As given to `--reference`.
-        open_model: Called if the library's model is needed.
-        say: Told of what takes time, one line each.
-
-    Raises:
-        DataError: The library is built and the disk refuses (full, no permission).
-    """
-    if str(reference) != DEMONSTRATION or (Path(reference) / DESCRIPTION).is_file():
-        return Path(reference)
-    return demonstration_library(open_model(), say)
 
 
 def demonstration_library(embedder: Embedder, say: Say) -> Path:
