@@ -1,11 +1,11 @@
-"""What embeds sequences: the interface, what it refuses, and how it batches.
+"""The interface of embedders, and how they prepare their batches.
 
 In: sequences. Out: one vector each, or row -> reason for those that cannot be embedded. Models,
-k-mer counts and published systems all have this interface, and so has what stands around them, a
-cache or an average over reading offsets: nobody needs to look inside. Guarded by
-tests/eval/embed/test_embedder.py.
+k-mer counts and published systems all have this interface, and so have the decorators around them,
+a cache and an average over reading offsets: no caller needs to look inside.
+Guarded by tests/eval/embed/test_embedder.py.
 
-Shapes: N = sequences, D = width of the model.
+Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
 from collections.abc import Sequence
@@ -40,15 +40,15 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """The model as the user gave it."""
+        """Name of the model as the user gave it."""
 
     @property
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of the weights, or e.g. `kmer:6`."""
+        """First 16 hex digits of the SHA-256 of the weights; without weights e.g. `kmer:6`."""
 
     @property
     def architecture(self) -> str:
-        """What kind of system it is, for the first column of a table."""
+        """Architecture of the system, e.g. `encoder-only`, for the first column of a table."""
 
     @property
     def dtype(self) -> str | None:
@@ -56,7 +56,7 @@ class Embedder(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it computes: `cpu`, `cuda:0`, ..."""
+        """Device it computes on: `cpu`, `cuda:0`, ..."""
 
     @property
     def shareable(self) -> bool:
@@ -64,7 +64,7 @@ class Embedder(Protocol):
 
     @property
     def network(self) -> "NetworkEmbedder | None":
-        """What can be fine-tuned, or read with tokens hidden; None if nothing can."""
+        """Network that can be fine-tuned or read with hidden tokens; None if there is none."""
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -77,10 +77,10 @@ class NetworkEmbedder(Embedder, Protocol):
     """An embedder with weights: a transformers model or the port of a published system.
 
     Attributes:
-        tokenizer: Of transformers.
-        model: The encoder; called with ids it returns `last_hidden_state`.
-        batch_size: Most rows per forward pass.
-        readout: What follows the masked mean.
+        tokenizer: Tokenizer of transformers.
+        model: Encoder; called with ids it returns `last_hidden_state`.
+        batch_size: Largest number of sequences per forward pass.
+        readout: Steps after the masked mean.
     """
 
     tokenizer: Any
@@ -101,10 +101,10 @@ class SparseEmbedder(Embedder, Protocol):
 
 
 class EmbedderDecorator:
-    """What stands around an embedder; it passes on what that says of itself.
+    """Base of embedders that wrap another one and share its attributes.
 
     Args:
-        embedder: What embeds.
+        embedder: Wrapped embedder.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -123,17 +123,22 @@ class EmbedderDecorator:
 
 
 def precision_of(embedder: Embedder) -> dict[str, str]:
-    """Name the number format of a network, as an entry of a record; nothing without a network."""
+    """Return the number format of a network as an entry of a record; empty without a network."""
     return {} if embedder.dtype is None else {"dtype": embedder.dtype}
 
 
 def split_leads(
     tokens: Sequence[Sequence[int]], tokenizer: Any
 ) -> tuple[list[list[int]], NDArray[np.int64]]:
-    """Part rows of ids from the [UNK] that stand before a barcode's first k-mer in its frame.
+    """Strip the leading [UNK] tokens by which a tokenizer places a barcode in its frame.
+
+    Args:
+        tokens: Token ids of each sequence, N rows.
+        tokenizer: Tokenizer that made them.
 
     Returns:
-        The rows without it, and how many tokens each had, (N,): 0 if the tokenizer has no frame.
+        The rows without their lead, and the length of each lead in tokens, (N,): 0 if the tokenizer
+        has no frame.
     """
     leads = np.zeros(len(tokens), np.int64)
     if getattr(tokenizer, "frame", None) is not None:
@@ -146,7 +151,15 @@ def split_leads(
 
 
 def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:
-    """Positions of tokens whose row begins after its lead, (B,) and (B, L) to (B, L)."""
+    """Return the positions of tokens in the frame.
+
+    Args:
+        leads: Length of the lead that was stripped from each row, (B,).
+        input_ids: Token ids without the lead, (B, L).
+
+    Returns:
+        Position of each token, (B, L).
+    """
     first = torch.from_numpy(leads).to(input_ids.device)
     return first[:, None] + torch.arange(input_ids.shape[1], device=input_ids.device)
 
@@ -157,11 +170,11 @@ def equal_length_batches(
     """Group rows of equal length into batches, longest first.
 
     Args:
-        lengths: Token count per row.
-        batch_size: Most rows in a batch.
+        lengths: Number of tokens of each row, (N,).
+        batch_size: Largest number of rows in a batch.
 
     Returns:
-        Row numbers of each batch; every row is in exactly one.
+        Row numbers of each batch; every row is in exactly one batch.
     """
     counts = np.asarray(lengths)
     batches = []

@@ -28,12 +28,12 @@ def cpu_capabilities() -> Mapping[str, Any]:
 
 
 def onednn_takes_bfloat16() -> bool:
-    """Whether oneDNN, which multiplies for torch on a CPU, takes bfloat16 numbers on this one.
+    """Whether oneDNN, which computes torch's products on a CPU, supports bfloat16 on this one.
 
-    It may do so without instructions for them, and refuse in spite of them (ONEDNN_MAX_CPU_ISA).
+    It may support it without native instructions, or not in spite of them (ONEDNN_MAX_CPU_ISA).
     """
-    is_here = torch.backends.mkldnn.is_available()
-    return is_here and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    is_available = torch.backends.mkldnn.is_available()
+    return is_available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def computes_bfloat16(device: str) -> bool:

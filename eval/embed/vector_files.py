@@ -119,8 +119,8 @@ def make_writer(path: Path, files: ExitStack) -> VectorWriter:
     """Return a writer of the format that the suffix of `path` names.
 
     Args:
-        path: The file wanted.
-        files: Takes what is opened; the files get their names when it ends without an error.
+        path: File to write.
+        files: Stack for the opened files; they get their names when it ends without an error.
     """
     file = files.enter_context(whole_file(path))
     if path.suffix == ".parquet":

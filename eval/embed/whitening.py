@@ -32,7 +32,7 @@ class ReadoutEmbedder(Embedder, Protocol):
     """An embedder whose folder may hold a readout."""
 
     def without_readout(self) -> Embedder:
-        """The same model with nothing after the masked mean."""
+        """Return the same model without readout: its embedding is the masked mean."""
 
 
 @dataclass(frozen=True, kw_only=True)

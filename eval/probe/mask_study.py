@@ -1,9 +1,9 @@
-"""The masking study: is [MASK] part of how a model computes?
+"""Masking study: how much a model depends on [MASK] tokens.
 
-Some tokens of every barcode are taken away or replaced by [MASK] before embedding; the four modes
-are those of `masked_embedder.py`. In: a model and a data set. Out: 1-NN accuracy per rate, mode
-and seed, as records. References and queries are treated alike. Guarded by
-tests/eval/probe/test_mask_study.py.
+A share of the tokens of every barcode, references and queries alike, is removed or replaced by
+[MASK] before embedding, in the modes of `masked_embedder.py`. In: a model and a data set. Out:
+1-NN accuracy for every rate, mode and seed, as records.
+Guarded by tests/eval/probe/test_mask_study.py.
 """
 
 import time
@@ -34,18 +34,18 @@ from barcodemae.eval.search.nearest import nearest_neighbors
 
 @dataclass(frozen=True, kw_only=True)
 class MaskStudy:
-    """What to measure.
+    """Settings of a masking study.
 
     Attributes:
         dataset: Folder of a prepared data set.
-        rates: Shares of tokens taken away.
-        modes: Of `MODES`.
-        rank: Label of the 1-NN probe.
-        references: Split that answers.
-        queries: Split that is asked.
+        rates: Shares of tokens to hide, 0 to 1.
+        modes: Modes to measure, of `MODES`.
+        rank: Rank of the labels of the 1-NN probe.
+        references: Split of the references.
+        queries: Split of the queries.
         max_references: Size of a random subset of the references; 0 for all.
-        num_seeds: Repeats with other random positions.
-        command: The command line, kept in the records.
+        num_seeds: Number of repeats with other random tokens.
+        command: Command line, for the records.
     """
 
     dataset: Path
@@ -60,10 +60,10 @@ class MaskStudy:
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
-    """Read `START:STOP:STEP`, both ends included, or a comma-separated list.
+    """Parse rates: `START:STOP:STEP`, both ends included, or a comma-separated list.
 
     Raises:
-        SettingsError: Not numbers, or not in [0, 1).
+        SettingsError: The text is not of this form, or a rate is not in [0, 1).
     """
     try:
         if ":" in text:
@@ -73,17 +73,19 @@ def parse_rates(text: str) -> tuple[float, ...]:
         else:
             rates = tuple(float(part) for part in text.split(","))
     except (ValueError, ZeroDivisionError) as error:
-        raise SettingsError(f"rates {text!r}: expected START:STOP:STEP or a list") from error
+        raise SettingsError(
+            f"rates {text!r}: expected START:STOP:STEP or a comma-separated list"
+        ) from error
     if not rates or min(rates) < 0 or max(rates) >= 1:
-        raise SettingsError(f"rates {text!r}: they must lie in [0, 1)")
+        raise SettingsError(f"rates {text!r}: they must be at least 0 and below 1")
     return rates
 
 
 def parse_modes(text: str) -> tuple[str, ...]:
-    """Read a comma-separated list of modes.
+    """Parse a comma-separated list of modes.
 
     Raises:
-        SettingsError: An unknown mode.
+        SettingsError: A mode is unknown.
     """
     modes = tuple(part.strip() for part in text.split(","))
     unknown = [mode for mode in modes if mode not in MODES]
@@ -93,10 +95,10 @@ def parse_modes(text: str) -> tuple[str, ...]:
 
 
 def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows, LabelledRows]:
-    """Read references and queries that the model can read.
+    """Read the references and queries that the model can read.
 
     Raises:
-        DataError: The references have only one label.
+        DataError: All references have the same label.
     """
     references = read_labelled(study.dataset, [study.references], study.rank)
     references = references.select(usable_rows(embedder, references.sequences))
@@ -118,17 +120,20 @@ def run_mask_study(
 ) -> Iterator[ResultRecord]:
     """Measure 1-NN accuracy for every rate, seed and mode.
 
-    Rate 0 has nothing random and is measured once, and mode `mask` has nothing to average there. A
-    mode that the model cannot be studied in is left out, unless it is the only one asked for.
+    At rate 0 nothing is random, so it is measured once, and mode `mask` has nothing to average. A
+    mode that is not meaningful for the model is left out, unless there is no other.
 
     Args:
-        model: `PATH` or `LABEL=PATH`.
-        study: What to measure.
-        options: How to open the model.
-        on_left_out: Told why a mode is left out.
+        model: `PATH` or `LABEL=PATH` of the model.
+        study: Settings of the study.
+        options: Options of opening the model, None for the defaults.
+        on_left_out: Function called with the reason why a mode is left out.
+
+    Yields:
+        One record for every rate, seed and mode.
 
     Raises:
-        SettingsError: Not a network, or no mode applies.
+        SettingsError: The model has no network, or no mode is meaningful for it.
     """
     options = options or ModelOptions()
     _, shown, target = split_label(model)
@@ -150,10 +155,15 @@ def applicable_modes(
     modes: Sequence[str],
     on_left_out: Callable[[str], object] | None = None,
 ) -> list[str]:
-    """Keep the modes that mean something for a model; tell why each of the others does not.
+    """Return the modes that are meaningful for a model.
+
+    Args:
+        embedder: Model.
+        modes: Modes to choose from.
+        on_left_out: Function called with the reason why each of the others is not.
 
     Raises:
-        SettingsError: None does.
+        SettingsError: No mode is.
     """
     kept, refusals = [], []
     for mode in modes:
@@ -173,15 +183,15 @@ def applicable_modes(
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One model under study, with the rows it is asked about.
+    """A masking study of one model.
 
     Attributes:
-        embedder: The model.
-        name: How it is called in tables.
-        revision: Hub revision, if one was asked for.
-        study: What is measured.
-        references: Rows that answer.
-        queries: Rows that are asked.
+        embedder: Model.
+        name: Name of the model in tables.
+        revision: Hub revision of the model, if one was given.
+        study: Settings of the study.
+        references: Rows of the references.
+        queries: Rows of the queries.
     """
 
     embedder: NetworkEmbedder
@@ -192,7 +202,7 @@ class StudyRun:
     queries: LabelledRows
 
     def measure(self, modes: Sequence[str], rate: float, seed: int) -> Iterator[ResultRecord]:
-        """Measure one point of the study in modes that share their input."""
+        """Measure 1-NN accuracy at one rate, in modes that share their input."""
         start = time.perf_counter()
         masked = MaskedEmbedder(self.embedder, *modes)
         references = masked.embed(self.references.sequences, rate, 2 * seed)
@@ -207,7 +217,7 @@ class StudyRun:
     def record(
         self, score: Score, mode: str, rate: float, seed: int, seconds: float
     ) -> ResultRecord:
-        """Write down one point of the study."""
+        """Return the record of one measurement."""
         return ResultRecord(
             model=self.name,
             dataset=self.study.dataset.resolve().name,

@@ -1,6 +1,6 @@
-"""Run probes on models and turn the outcomes into result records.
+"""Probes of models, whose results become records.
 
-In: a model, a data set, a protocol. Out: a list of `ResultRecord`, one per metric and seed.
+In: a model, a data set, a protocol. Out: a list of `ResultRecord`s, one per metric and seed.
 Guarded by tests/eval/probe/test_probing.py.
 """
 
@@ -82,7 +82,13 @@ def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRe
 
 @dataclass(frozen=True)
 class SupervisedRows:
-    """Training rows (`train`) and queries (`test`) that a model can read, and what was lost."""
+    """Rows of the supervised probes: training rows (`train`) and queries (`test`).
+
+    Attributes:
+        train: Training rows that the model can read.
+        test: All queries.
+        readable: Rows of the queries that the model can read.
+    """
 
     train: LabelledRows
     test: LabelledRows
@@ -90,7 +96,7 @@ class SupervisedRows:
 
     @classmethod
     def read(cls, embedder: Embedder, settings: ProbeSettings) -> "SupervisedRows":
-        """Read both splits; unreadable training rows are dropped, unreadable queries kept."""
+        """Read both splits; training rows that the model cannot read are left out."""
         train = read_labelled(settings.dataset, ["train"], settings.supervised_rank)
         test = read_labelled(settings.dataset, ["test"], settings.supervised_rank)
         return cls(
@@ -100,18 +106,18 @@ class SupervisedRows:
         )
 
     def queries(self) -> list[str]:
-        """Sequences of the readable queries."""
+        """Return the sequences of the readable queries."""
         return [self.test.sequences[row] for row in self.readable]
 
     def score(self, labels: Sequence[str]) -> dict[str, Score]:
-        """Score predictions for the readable queries; the others count as wrong."""
+        """Score the labels predicted for the readable queries; the other queries count as wrong."""
         predicted: list[str | None] = [None] * len(self.test.labels)
         for row, label in zip(self.readable, labels, strict=True):
             predicted[row] = label
         return score_predictions(self.test.labels, predicted)
 
     def counts(self) -> dict[str, int]:
-        """Counts for the record."""
+        """Return the counts for a record."""
         known = set(self.train.labels)
         return {
             "training_rows": len(self.train.labels),
@@ -149,7 +155,7 @@ def probe_linear(subject: Subject, settings: ProbeSettings) -> list[ResultRecord
 
 
 def probe_logistic(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
-    """Run logistic regression; nothing in it is random."""
+    """Run the logistic regression probe, once, because nothing in it is random."""
     embedder = subject.embedder("logistic")
     rows = SupervisedRows.read(embedder, settings)
     start = time.perf_counter()
@@ -167,10 +173,10 @@ def probe_logistic(subject: Subject, settings: ProbeSettings) -> list[ResultReco
 
 
 def probe_finetuning(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
-    """Fine-tune all weights, once per seed.
+    """Run the fine-tuning probe, once per seed.
 
     Raises:
-        SettingsError: There are no weights to tune: k-mer counts, a search program.
+        SettingsError: The model has no weights to tune: k-mer counts, a search program.
     """
     network = None if isinstance(subject.model, Searcher) else subject.model.network
     if network is None:
@@ -211,20 +217,20 @@ PROBES: dict[str, Probe] = {
 
 
 def choose_probes(names: str) -> list[Probe]:
-    """Look up probes by a comma-separated list.
+    """Return the probes named in a comma-separated list.
 
     Raises:
-        SettingsError: An unknown probe.
+        SettingsError: A probe is unknown, or none is named.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in PROBES]
     if unknown or not wanted:
-        raise SettingsError(f"unknown probe(s) {names!r}; there are {', '.join(PROBES)}")
+        raise SettingsError(f"unknown probe(s) {names!r}; choose from {', '.join(PROBES)}")
     return [PROBES[name] for name in wanted]
 
 
 def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> float | None:
-    """Mean over seeds of one metric; None if it was not measured."""
+    """Return the mean over seeds of one metric; None if it was not measured."""
     values = [r.value for r in records if (r.probe, r.metric) == (probe, metric)]
     return float(np.mean(values)) if values else None
 
@@ -232,7 +238,7 @@ def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> floa
 def harmonic_records(
     subject: Subject, settings: ProbeSettings, records: Sequence[ResultRecord]
 ) -> list[ResultRecord]:
-    """Combine 1-NN accuracy and AMI as in the published table, if both are of one rank."""
+    """Combine 1-NN accuracy and AMI as in the published table, if both are of the same rank."""
     if settings.rank != settings.clustering.rank:
         return []
     accuracy = mean_value(records, "1nn", "accuracy")
@@ -258,6 +264,6 @@ def harmonic_records(
 def run_probes(
     subject: Subject, settings: ProbeSettings, probes: Sequence[Probe]
 ) -> list[ResultRecord]:
-    """Run several probes on one model, computing every embedding once."""
+    """Run several probes on one model, and combine their records."""
     records = [record for probe in probes for record in probe(subject, settings)]
     return [*records, *harmonic_records(subject, settings, records)]

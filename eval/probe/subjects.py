@@ -1,7 +1,7 @@
-"""What a probe run is about: the model under test, the settings, and how a record is made.
+"""Models under test, settings of probes, and the records of their results.
 
-In: names as the user wrote them. Out: `Subject`, `ProbeSettings`, `ResultRecord`s. Guarded by
-tests/eval/probe/test_probing.py.
+In: names as the user wrote them. Out: `Subject`, `ProbeSettings`, `ResultRecord`s.
+Guarded by tests/eval/probe/test_probing.py.
 """
 
 import time
@@ -20,24 +20,24 @@ from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.programs import SEARCHERS, Searcher, make_searcher
 
 
-FIRST_SEED = 42  # the published clustering runs used 42
+FIRST_SEED = 42  # that of the published clustering
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """What to measure.
+    """Settings of probes.
 
     Attributes:
         dataset: Folder of a prepared data set.
-        rank: Label of the 1-NN probe.
-        references: Split that answers in the 1-NN probe.
-        queries: Split that is asked.
+        rank: Rank of the labels of the 1-NN probe.
+        references: Split of the references of the 1-NN probe.
+        queries: Split of the queries of the 1-NN probe.
         clustering: Protocol of the clustering probe.
-        supervised_rank: Label of the linear and fine-tuning probes.
-        finetune_epochs: Epochs of the fine-tuning probe.
-        num_seeds: Repeats of the probes that draw random numbers.
-        device: Where the linear probe is trained.
-        command: The command line, kept in the records.
+        supervised_rank: Rank of the labels of the linear, logistic and fine-tuning probes.
+        finetune_epochs: Number of epochs of the fine-tuning probe.
+        num_seeds: Number of repeats of the probes that depend on chance.
+        device: Device on which the linear probe is trained.
+        command: Command line, for the records.
     """
 
     dataset: Path
@@ -52,13 +52,19 @@ class ProbeSettings:
     command: str = ""
 
     def seeds(self) -> range:
-        """Seeds of the repeats."""
+        """Return the seeds of the repeats."""
         return range(FIRST_SEED, FIRST_SEED + self.num_seeds)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test, how it is called in tables, and which Hub revision it is."""
+    """A model under test.
+
+    Attributes:
+        label: Name of the model in tables.
+        model: Embedder or search program.
+        revision: Hub revision of the model, if one was given.
+    """
 
     label: str
     model: Embedder | Searcher
@@ -68,7 +74,7 @@ class Subject:
         """Return the model as an embedder.
 
         Raises:
-            SettingsError: It is a search program, which has no embeddings to probe.
+            SettingsError: The model is a search program, which has no embeddings to probe.
         """
         if isinstance(self.model, Searcher):
             raise SettingsError(f"{self.label} has no embeddings; the {probe} probe needs them")
@@ -76,14 +82,15 @@ class Subject:
 
     @property
     def precision(self) -> dict[str, str]:
-        """The number format as an entry of the protocol; nothing without a network."""
+        """Number format of the model as an entry of the protocol; empty without a network."""
         return {} if isinstance(self.model, Searcher) else precision_of(self.model)
 
 
 def split_label(name: str) -> tuple[str, str, str]:
-    """Take `LABEL=TARGET` or `TARGET` apart: the label, what tables show, the target.
+    """Split `LABEL=TARGET` or `TARGET` into label, name in tables, and target.
 
-    A folder without a label is shown by its own name, so that records hold no private paths.
+    In tables, a folder without a label has the name of the folder itself, so that records contain
+    no private paths.
     """
     label, _, target = name.rpartition("=")
     shown = Path(target).resolve().name if Path(target).exists() else target
@@ -94,11 +101,11 @@ def open_subject(name: str, options: ModelOptions | None = None) -> Subject:
     """Open a model by `PATH`, `LABEL=PATH`, `kmer:K`, `vsearch` or `blastn`.
 
     Args:
-        name: What the user wrote.
-        options: How to open it.
+        name: Name as the user wrote it.
+        options: Options of opening it, None for the defaults.
 
     Raises:
-        SettingsError: A revision of something that is not on the Hub.
+        SettingsError: A revision is given of something that is not on the Hub.
     """
     options = options or ModelOptions()
     _, shown, target = split_label(name)
@@ -106,22 +113,22 @@ def open_subject(name: str, options: ModelOptions | None = None) -> Subject:
         check_revision(target, options.revision)
         return Subject(shown, make_searcher(target))
     model = options.load(target)
-    # k-mer counts are cheap to recompute and stay sparse that way.
+    # K-mer counts are not cached: they are cheap to compute, and so stay sparse.
     cached = model if isinstance(model, SparseEmbedder) else CachedEmbedder(model)
     return Subject(shown, cached, options.revision)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRun:
-    """What one run of a probe found.
+    """Result of one run of a probe.
 
     Attributes:
         probe: Name of the probe, as in records.
-        scores: Metric -> percent with interval.
-        protocol: Every choice that changes the scores, but for the number format.
-        counts: Numbers of references, queries, dropped rows, ...
-        seconds: Wall time, embedding included.
-        seed: Of the run; None where nothing is random.
+        scores: Metric -> score in percent, with its interval.
+        protocol: All choices that change the scores, except for the number format.
+        counts: Numbers of references, queries, left-out rows, ...
+        seconds: Wall-clock time including embedding, s.
+        seed: Seed of the run; None if nothing is random.
     """
 
     probe: str
@@ -133,7 +140,7 @@ class ProbeRun:
 
 
 def to_records(subject: Subject, settings: ProbeSettings, run: ProbeRun) -> list[ResultRecord]:
-    """Make one record per score."""
+    """Return one record per score."""
     return [
         ResultRecord(
             model=subject.label,
@@ -158,5 +165,5 @@ def to_records(subject: Subject, settings: ProbeSettings, run: ProbeRun) -> list
 
 
 def elapsed(start: float) -> float:
-    """Seconds since `start`, to hundredths."""
+    """Return the seconds since `start`, rounded to hundredths."""
     return round(time.perf_counter() - start, 2)

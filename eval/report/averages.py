@@ -1,4 +1,4 @@
-"""What tables share: which records may stand in one column, and their mean over seeds.
+"""Cells of tables: which records may share a column, and their mean over seeds.
 
 In: result records. Out: a `Cell`. Guarded by tests/eval/report/test_averages.py.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from barcodemae.eval.report.records import ResultRecord
 
 
-# Entries of a protocol that differ between fair rivals.
+# Entries of a protocol that may differ within a column.
 DESCRIPTIVE = ("similarity", "search", "dtype", "converged")
 
 
@@ -21,12 +21,12 @@ class Cell:
     """A mean over seeds, in percent.
 
     Attributes:
-        value: The mean.
-        low: Mean of the lower ends of the 95 % intervals; None if there are none.
-        high: Mean of their upper ends.
-        num_runs: Measurements behind the mean.
-        num_seeds: Seeds of the probe among them.
-        num_training_seeds: Seeds of training among them; 0 where it was not varied.
+        value: Mean over seeds, percent.
+        low: Mean of the lower ends of the 95 % intervals, percent; None if there are none.
+        high: Mean of the upper ends of the 95 % intervals, percent; None if there are none.
+        num_runs: Number of measurements that were averaged.
+        num_seeds: Number of different seeds of the probe among them.
+        num_training_seeds: Number of different training seeds; 0 if training was not repeated.
     """
 
     value: float
@@ -38,18 +38,18 @@ class Cell:
 
     @property
     def repeats(self) -> str:
-        """How often it was measured, in words."""
+        """Numbers of seeds, in words."""
         trained = f", {self.num_training_seeds} training seed(s)" * bool(self.num_training_seeds)
         return f"{self.num_seeds} seed(s){trained}"
 
 
 def comparable(protocol: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a protocol that must agree within a column."""
+    """Return the entries of a protocol that must be equal within a column."""
     return {name: value for name, value in protocol.items() if name not in DESCRIPTIVE}
 
 
 def average(records: Sequence[ResultRecord]) -> Cell:
-    """Average over seeds, of training and probe; of a repeated one the later record counts."""
+    """Average records over seeds of training and probe; of equal seeds, the last record counts."""
     by_seed = {(record.training_seed, record.seed): record for record in records}
     lows = [record.low for record in by_seed.values() if record.low is not None]
     highs = [record.high for record in by_seed.values() if record.high is not None]

@@ -1,9 +1,9 @@
-"""The published table, compiled from results files.
+"""Leaderboard: the published table, compiled from result records.
 
-In: result records, and who else belongs in the table. Out: one row per model with 1-NN accuracy,
-clustering AMI, their harmonic mean and whatever else was measured; `table_text.py` writes it down.
-Numbers of different protocols never share a column. Guarded by
-tests/eval/report/test_leaderboard.py.
+In: result records, and other systems that belong in the table. Out: one row per model with 1-NN
+accuracy, clustering AMI, their harmonic mean and the other probes that were run; `table_text.py`
+formats it. Numbers of different protocols never share a column.
+Guarded by tests/eval/report/test_leaderboard.py.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,20 @@ COLUMNS: dict[Column, str] = {
     ("logistic", "accuracy"): "logistic accuracy (%)",
     ("finetune", "accuracy"): "fine-tuned accuracy (%)",
 }
-ALWAYS_SHOWN = (NEAREST, CLUSTERING, HARMONIC)  # the published columns
+ALWAYS_SHOWN = (NEAREST, CLUSTERING, HARMONIC)  # columns of the published table
 
 
 @dataclass
 class Row:
-    """One model.
+    """One model of the table.
 
     Attributes:
-        model: Display name.
-        architecture: What kind of system it is.
-        cells: Column key -> cell.
-        is_ours: Whether it is a model of whoever makes the table.
-        weights: Where the weights are published that could not be had; None if it was measured.
+        model: Name of the model.
+        architecture: Architecture of the model, e.g. `encoder-only`.
+        cells: Column -> cell.
+        is_ours: Whether it is a model of those who make the table.
+        weights: Where the weights of a system that was not available are published; None if the
+            system was measured.
     """
 
     model: str
@@ -53,24 +54,30 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, the columns in use, and one line per column on how it was measured."""
+    """A leaderboard.
+
+    Attributes:
+        rows: Rows of the table.
+        columns: Columns that are shown.
+        notes: One line per column on how it was measured.
+    """
 
     rows: list[Row]
     columns: list[Column]
     notes: list[str]
 
     def rank(self, column: Column, place: int) -> float | None:
-        """Return the best (place 0) or second best (place 1) value of a column."""
+        """Return the best (place 0) or second best (place 1) value of a column, None without it."""
         values = {row.cells[column].value for row in self.rows if column in row.cells}
         ordered = sorted(values, reverse=True)
         return ordered[place] if place < len(ordered) and len(ordered) > 1 else None
 
 
 def check_one_protocol(records: Sequence[ResultRecord]) -> None:
-    """Refuse to compare what is not comparable.
+    """Check that the records of a column are comparable.
 
     Raises:
-        SettingsError: Two records of a column differ in data or protocol.
+        SettingsError: Two records differ in data set or protocol.
     """
     first = records[0]
     for record in records:
@@ -87,10 +94,10 @@ def check_one_protocol(records: Sequence[ResultRecord]) -> None:
 
 
 def check_one_model(records: Sequence[ResultRecord]) -> None:
-    """Refuse to fill one row, and to take a harmonic mean, from different models.
+    """Check that each name belongs to one model, so that no row mixes two.
 
     Raises:
-        SettingsError: Two sets of weights go by one name.
+        SettingsError: Two sets of weights have the same name.
     """
     weights: dict[tuple[str, int | None], set[str]] = {}
     for record in records:
@@ -104,12 +111,12 @@ def check_one_model(records: Sequence[ResultRecord]) -> None:
 
 
 def describe(records: Sequence[ResultRecord], column: Column, cells: dict[str, Cell]) -> str:
-    """Say in one line how a column was measured.
+    """Describe in one line how a column was measured.
 
     Args:
-        records: Of the column.
-        column: Which it is.
-        cells: Name of each row that has one -> what stands in it.
+        records: Records of the column.
+        column: Column.
+        cells: Name of a row -> its cell in the column.
     """
     first = records[0]
     choices = ", ".join(
@@ -120,7 +127,7 @@ def describe(records: Sequence[ResultRecord], column: Column, cells: dict[str, C
 
 
 def describe_repeats(cells: dict[str, Cell]) -> str:
-    """Say how often the rows of a column were measured, naming them where they differ."""
+    """Describe with how many seeds the rows of a column were measured, and name them if needed."""
     rows: dict[str, list[str]] = {}
     for model, cell in cells.items():
         rows.setdefault(cell.repeats, []).append(model)
@@ -130,31 +137,33 @@ def describe_repeats(cells: dict[str, Cell]) -> str:
 
 
 def write_choice(name: str, value: Any) -> str:
-    """Write an entry of a protocol for readers."""
+    """Format the value of an entry of a protocol."""
     if name == "num_clusters" and value is None:
         return "as many as labels"
     return " + ".join(value) if isinstance(value, list) else str(value)
 
 
 def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) -> Table:
-    """Arrange records as a table.
+    """Compile records to a leaderboard.
 
     Args:
-        records: From results files; probes that have no column (the masking study) are ignored.
-        systems: Which rows are ours, and who is listed without numbers unless measured.
+        records: Result records; those of probes without a column (the masking study) are ignored.
+        systems: Patterns of the rows that are ours, and systems to list without numbers.
 
     Raises:
-        SettingsError: Nothing to show, or records that must not be compared.
+        SettingsError: There is nothing to show, or records are not comparable.
     """
     shown = [r for r in records if (r.probe, r.metric) in COLUMNS and r.probe != HARMONIC[0]]
     if not shown:
         raise SettingsError("the results hold no record of a probe that the table shows")
     check_one_model(shown)
+    # Make one row per model.
     rows: dict[str, Row] = {}
     for record in shown:
         is_ours = systems.is_ours(record.model)
         row = rows.setdefault(record.model, Row(record.model, is_ours=is_ours))
         row.architecture = row.architecture or record.architecture
+    # Fill the columns.
     by_column = {
         column: [record for record in shown if (record.probe, record.metric) == column]
         for column in COLUMNS
@@ -162,12 +171,14 @@ def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) 
     measured = {column: found for column, found in by_column.items() if found}
     notes = [fill_column(rows, found, column) for column, found in measured.items()]
     columns = [column for column in COLUMNS if column in measured or column in ALWAYS_SHOWN]
+    # Add the harmonic mean, unless its two parts do not belong together.
     clash = find_clash(measured)
     if clash is None:
         add_harmonic_means(list(rows.values()))
     else:
         columns.remove(HARMONIC)
         notes.append(clash)
+    # List the systems that were not available.
     absent = [
         Row(system.model, system.architecture, weights=system.weights)
         for system in systems.unavailable
@@ -177,7 +188,7 @@ def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) 
 
 
 def fill_column(rows: dict[str, Row], records: Sequence[ResultRecord], column: Column) -> str:
-    """Average one column's records into the rows; return how it was measured."""
+    """Fill one column with the means of its records; return how it was measured."""
     check_one_protocol(records)
     for model, row in rows.items():
         own = [record for record in records if record.model == model]
@@ -188,26 +199,30 @@ def fill_column(rows: dict[str, Row], records: Sequence[ResultRecord], column: C
 
 
 def find_clash(measured: dict[Column, list[ResultRecord]]) -> str | None:
-    """Say why there can be no harmonic mean, or None if there can.
+    """Say why 1-NN accuracy and AMI have no harmonic mean: another rank or data set.
 
     Args:
         measured: Column -> its records, all of one protocol.
+
+    Returns:
+        The reason, None if they have one.
     """
-    about = {
+    measured_on = {
         column: f"{found[0].protocol.get('rank')} on {found[0].dataset} ({found[0].dataset_hash})"
         for column, found in measured.items()
         if column in (NEAREST, CLUSTERING)
     }
-    if len(set(about.values())) < 2:
+    if len(set(measured_on.values())) < 2:
         return None
-    sides = [
-        f"{COLUMNS[column].removesuffix(' (%)')} is of {what}" for column, what in about.items()
+    parts = [
+        f"{COLUMNS[column].removesuffix(' (%)')} is of {what}"
+        for column, what in measured_on.items()
     ]
-    return f"no harmonic mean: {', '.join(sides)}"
+    return f"no harmonic mean: {', '.join(parts)}"
 
 
 def add_harmonic_means(rows: Sequence[Row]) -> None:
-    """Combine 1-NN accuracy and AMI in the rows that have both."""
+    """Add the harmonic mean of 1-NN accuracy and AMI to the rows that have both."""
     for row in rows:
         if NEAREST in row.cells and CLUSTERING in row.cells:
             values = [row.cells[column].value for column in (NEAREST, CLUSTERING)]

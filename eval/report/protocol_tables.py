@@ -1,8 +1,8 @@
-"""Measured numbers as a model card shows them: tables that hold one protocol each.
+"""Tables of a model card, each of one protocol.
 
 In: result records, and the fingerprints of a model's weights. Out: one table per data set, probe
-and protocol under which *these* weights were measured, rivals beside them. A number without a
-record has no way in. Guarded by tests/eval/report/test_protocol_tables.py.
+and protocol under which *these* weights were measured, with other models for comparison. No number
+can appear that is not in a record. Guarded by tests/eval/report/test_protocol_tables.py.
 """
 
 import json
@@ -32,13 +32,13 @@ METRICS = {
 
 
 def conditions(record: ResultRecord) -> str:
-    """What must agree before two records may share a table."""
+    """Return what must be equal for two records to share a table, as a key."""
     kept = comparable(record.protocol)
     return json.dumps([record.dataset, record.dataset_hash, record.probe, kept], sort_keys=True)
 
 
 def show(cell: Cell | None) -> str:
-    """Write a cell: of several runs their mean and how many, of one the interval."""
+    """Format a cell: the mean and number of several runs, or one value with its interval."""
     if cell is None:
         return ""
     if cell.num_runs > 1:
@@ -50,7 +50,13 @@ def show(cell: Cell | None) -> str:
 
 @dataclass(frozen=True)
 class ProtocolRow:
-    """One model of a table; `cells` stand in the order of the table's metrics."""
+    """One model of a table.
+
+    Attributes:
+        model: Name of the model.
+        is_subject: Whether it is the model of the card.
+        cells: Cells in the order of the table's metrics; None where not measured.
+    """
 
     model: str
     is_subject: bool
@@ -58,22 +64,22 @@ class ProtocolRow:
 
     @property
     def texts(self) -> list[str]:
-        """The cells in words; what was not measured stays empty."""
+        """Texts of the cells; empty where not measured."""
         return [show(cell) for cell in self.cells]
 
 
 @dataclass(frozen=True)
 class ProtocolTable:
-    """Everything measured under one protocol.
+    """Results that were measured under one protocol.
 
     Attributes:
-        probe: Name in the records.
+        probe: Name of the probe in records.
         dataset: Name of the data set.
-        dataset_hash: Fingerprint of its files.
-        protocol: The choices behind the numbers.
-        metrics: Names in the records, in the order of the columns.
-        rows: The card's model first, then its rivals by name.
-        commands: What gives these records.
+        dataset_hash: Fingerprint of the data set's files.
+        protocol: Choices of the protocol.
+        metrics: Names of the metrics in records, in the order of the columns.
+        rows: Row of the card's model first, then those of other models by name.
+        commands: Commands that measure these results.
     """
 
     probe: str
@@ -96,13 +102,13 @@ class ProtocolTable:
 
     @property
     def note(self) -> str:
-        """The protocol in one line."""
+        """Data set and protocol in one line."""
         choices = [f"{name.replace('_', ' ')} {value}" for name, value in self.protocol.items()]
         return "; ".join([f"data {self.dataset_hash or 'without fingerprint'}", *choices])
 
 
 def mixes_ranks(record: ResultRecord, others: Iterable[ResultRecord]) -> bool:
-    """Whether a harmonic mean is seen to combine two ranks, so that it stands for neither."""
+    """Whether a record is a harmonic mean of results of two different ranks."""
     if record.probe != "harmonic":
         return False
     nearest, clustered = (
@@ -118,14 +124,14 @@ def mixes_ranks(record: ResultRecord, others: Iterable[ResultRecord]) -> bool:
 
 
 def tabulate(records: Sequence[ResultRecord], fingerprints: set[str]) -> list[ProtocolTable]:
-    """Arrange records in tables, in the order of `PROBES`.
+    """Compile records to tables, in the order of `PROBES`.
 
     Args:
-        records: All that was measured, rivals included.
-        fingerprints: Of the weights the card is about.
+        records: Records of the card's model and of others.
+        fingerprints: Fingerprints of the weights of the card's model.
 
     Returns:
-        One table per set of conditions under which those weights were measured.
+        One table per data set, probe and protocol under which those weights were measured.
     """
     groups: dict[str, list[ResultRecord]] = {}
     for record in records:
@@ -141,7 +147,7 @@ def tabulate(records: Sequence[ResultRecord], fingerprints: set[str]) -> list[Pr
 
 
 def make_table(group: list[ResultRecord], fingerprints: set[str]) -> ProtocolTable:
-    """Make the table of one set of conditions."""
+    """Compile the table of records that share data set, probe and protocol."""
     first = next(record for record in group if record.weights in fingerprints)
     metrics = [name for name in METRICS if any(record.metric == name for record in group)]
     by_model: dict[tuple[bool, str, str], list[ResultRecord]] = {}
@@ -167,7 +173,7 @@ def make_table(group: list[ResultRecord], fingerprints: set[str]) -> ProtocolTab
 def make_row(
     records: list[ResultRecord], metrics: list[str], fingerprints: set[str]
 ) -> ProtocolRow:
-    """Average the records of one model, metric by metric."""
+    """Compile the row of one model: the mean of its records for each metric."""
     by_metric = [[r for r in records if r.metric == metric] for metric in metrics]
     return ProtocolRow(
         records[0].model,

@@ -1,6 +1,6 @@
-"""The table as a picture: 1-NN accuracy against clustering AMI, with iso-harmonic-mean curves.
+"""Plot of a leaderboard: 1-NN accuracy against clustering AMI, with curves of equal harmonic mean.
 
-In: a leaderboard table. Out: a figure file. Guarded by tests/eval/report/test_plots.py.
+In: a leaderboard. Out: a figure file. Guarded by tests/eval/report/test_plots.py.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from barcodemae.eval.report.table_text import OURS
 
 
 def plot_table(table: Table, path: Path) -> None:
-    """Draw every row that has both numbers.
+    """Draw all rows that have both numbers.
 
     Raises:
         SettingsError: No row has both.
@@ -40,9 +40,9 @@ def plot_table(table: Table, path: Path) -> None:
 
 
 def draw_harmonic_curves(axes: Axes) -> None:
-    """Draw the lines of equal harmonic mean, 10 to 90."""
+    """Draw the curves of equal harmonic mean, from 10 to 90."""
     for mean in range(10, 100, 10):
-        x = np.geomspace(mean * 100 / (200 - mean), 100, 200)  # from where the mean meets AMI 100
+        x = np.geomspace(mean * 100 / (200 - mean), 100, 200)  # from the point where the AMI is 100
         axes.plot(x, mean * x / (2 * x - mean), color="0.85", linewidth=0.8, zorder=0)
         axes.annotate(
             str(mean), (mean, mean), color="0.6", fontsize=7, ha="center", va="center",
@@ -51,7 +51,7 @@ def draw_harmonic_curves(axes: Axes) -> None:
 
 
 def draw_row(axes: Axes, row: Row, index: int) -> None:
-    """Draw one model with its intervals."""
+    """Draw the point of one model with its intervals."""
     x, y = row.cells[NEAREST], row.cells[CLUSTERING]
     spans = [
         None if cell.low is None or cell.high is None

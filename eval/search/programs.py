@@ -1,9 +1,11 @@
 """Alignment search by external programs, the baseline that every model has to beat.
 
-In: reference and query sequences. Out: for `vsearch` and `blastn` the row of the best hit. The
-programs are found on PATH. They are started with lists of arguments, in the folder of their files
-and with names relative to it: `blastn -db` would take a blank in a path for the end of a name.
+In: reference and query sequences. Out: for `vsearch` and `blastn` the row of each query's top hit.
+The programs are found on PATH. They are started with lists of arguments, in the folder of their
+files, by names relative to it: `blastn -db` takes a blank in a path for the end of a name.
 Guarded by tests/eval/search/test_programs.py.
+
+Shapes: Q = queries.
 """
 
 import re
@@ -23,10 +25,10 @@ class Searcher(Protocol):
     """Anything that finds the best reference for a query without embedding.
 
     Attributes:
-        name: Of the program.
-        fingerprint: Program and version.
-        architecture: What kind of system it is, for the first column of a table.
-        settings: The options that decide what is found, as on its command line; for records.
+        name: Name of the program.
+        fingerprint: Name and version of the program.
+        architecture: Kind of system, for the first column of a table.
+        settings: Options that change the hits, as on its command line; for records.
     """
 
     name: str
@@ -35,7 +37,7 @@ class Searcher(Protocol):
     settings: str
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
-        """Return the row of the best reference per query, None where nothing was found."""
+        """Return the row of each query's best reference, None where there is no hit, Q."""
 
 
 class MissingProgramError(BarcodeMAEError):
@@ -46,7 +48,7 @@ def find_program(program: str, package: str) -> str:
     """Return the absolute path of an external program.
 
     Raises:
-        MissingProgramError: Names the Debian package that holds it.
+        MissingProgramError: It is not on PATH; the message names the package that contains it.
     """
     path = shutil.which(program)
     if path is None:
@@ -57,7 +59,7 @@ def find_program(program: str, package: str) -> str:
 
 
 def write_fasta(path: Path, sequences: Sequence[str]) -> None:
-    """Write sequences under their row numbers."""
+    """Write cleaned sequences as FASTA, with their row numbers as ids."""
     with path.open("w") as stream:
         for row, sequence in enumerate(sequences):
             stream.write(f">{row}\n{clean(sequence)}\n")
@@ -67,11 +69,11 @@ def run_program(command: Sequence[str], folder: Path) -> str:
     """Run an external program and return its standard output.
 
     Args:
-        command: The program's path and its arguments, each as the program shall see it.
-        folder: Where it runs; names of files are relative to it.
+        command: Path of the program and its arguments, without shell quoting.
+        folder: Folder to run in; names of files are relative to it.
 
     Raises:
-        BarcodeMAEError: It failed; with the last line it said.
+        BarcodeMAEError: It failed; the message ends with the last line of its error output.
     """
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode != 0:
@@ -81,7 +83,7 @@ def run_program(command: Sequence[str], folder: Path) -> str:
 
 
 def program_version(command: Sequence[str]) -> str:
-    """Return the version that a program prints behind its name, e.g. `2.22.1`."""
+    """Return the version that a program prints after its name, e.g. `2.22.1`."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     name = re.escape(Path(command[0]).name)
     found = re.search(rf"{name}:? v?(\d+(?:\.\d+)+)", f"{result.stderr}\n{result.stdout}")
@@ -93,12 +95,15 @@ Hit = tuple[int, float]  # row of the reference, percent identity
 
 
 def best_hits(lines: str, num_queries: int) -> list[Hit | None]:
-    """Read lines of hits: the highest score wins, ties go to the lowest target.
+    """Choose the top hit of each query: the highest score, of equal ones the lowest target.
 
     Args:
-        lines: Tab-separated row numbers of query and target (`*` for none), a score, and the
+        lines: Tab-separated hits: row of the query, row of the target (`*` for none), score,
             percent identity.
-        num_queries: Number of queries.
+        num_queries: Number of queries, Q.
+
+    Returns:
+        Top hit of each query, None where there is no hit, Q.
     """
     best: dict[int, tuple[float, int, float]] = {}
     for line in lines.splitlines():
@@ -112,15 +117,18 @@ def best_hits(lines: str, num_queries: int) -> list[Hit | None]:
 
 
 def rows_of(hits: Sequence[Hit | None]) -> list[int | None]:
-    """Keep the rows of hits."""
+    """Return the rows of hits, without their identities."""
     return [None if hit is None else hit[0] for hit in hits]
 
 
 class Vsearch:
-    """Global alignment search: best identity among the most promising references.
+    """VSEARCH's global alignment search: the hit with the highest identity.
 
-    The settings are VSEARCH's usual ones for identification: identity at least 60 %, stop after
-    4 accepted or 32 rejected references; highest identity wins.
+    The settings are those usual for identification: identity of at least 60 %, stop after 4
+    accepted or 32 rejected references.
+
+    Args:
+        threads: Number of threads, 0 for all cores.
     """
 
     architecture = ALIGNMENT
@@ -159,11 +167,14 @@ class Vsearch:
 
 
 class Blastn:
-    """Local alignment search: the hit with the highest bit score.
+    """BLAST's local alignment search: the hit with the highest bit score.
 
-    The task is the program's own default, megablast. With `-task blastn`, which extends
-    matches of 11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not
-    finished after 25 minutes on two shared cores.
+    The task is the program's own default, megablast. With `-task blastn`, which extends matches of
+    11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not finished after
+    25 minutes on two shared cores.
+
+    Args:
+        threads: Number of threads.
     """
 
     architecture = ALIGNMENT
@@ -206,5 +217,5 @@ SEARCHERS = ("vsearch", "blastn")
 
 
 def make_searcher(name: str) -> Searcher:
-    """Return the search program `vsearch` or `blastn`."""
+    """Return a search program by its name, `vsearch` or `blastn`."""
     return Vsearch() if name == "vsearch" else Blastn()

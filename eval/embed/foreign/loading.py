@@ -103,12 +103,12 @@ class ForeignEmbedder:
 
     @property
     def device(self) -> str:
-        """Where the model computes."""
+        """Device of the model, e.g. `cpu`."""
         return str(self.model.device)
 
     @property
     def network(self) -> Self:
-        """Itself."""
+        """This embedder, which has a network."""
         return self
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:

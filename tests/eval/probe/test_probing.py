@@ -115,7 +115,7 @@ def test_kmer_counts_cannot_be_fine_tuned(settings):
 
 @pytest.mark.parametrize("names", ["2nn", "1nn,zcs", ""])
 def test_unknown_probes_are_refused(names):
-    with pytest.raises(SettingsError, match="there are 1nn, zsc, linear"):
+    with pytest.raises(SettingsError, match="choose from 1nn, zsc, linear"):
         choose_probes(names)
 
 
