@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
+from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
@@ -239,7 +240,7 @@ def model_folder(model: str, revision: str | None) -> Path:
     except (OSError, ValueError) as error:
         first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line}"
+            f"{model}: no such folder, and not available from the Hub: {first_line}; {DEFAULT_HINT}"
         ) from error
 
 

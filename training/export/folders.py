@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError
 from barcodemae.modeling_barcodemae import (
     BarcodeMAEConfig,
@@ -218,7 +219,8 @@ def load_model_folder(
     """
     directory = Path(directory)
     if model_type(directory) != BarcodeMAEConfig.model_type:
-        raise CheckpointError(f"{directory}: is not a BarcodeMAE model folder")
+        found = "is not a BarcodeMAE model folder" if directory.is_dir() else "no such folder"
+        raise CheckpointError(f"{directory}: {found}; {DEFAULT_HINT}")
     try:
         config = BarcodeMAEConfig.from_pretrained(directory)
         model_class = MODEL_CLASSES[(config.architectures or [BarcodeMAEModel.__name__])[0]]
