@@ -10,11 +10,13 @@ names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcode
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barcodemae.errors import DataError
+from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
 
 if TYPE_CHECKING:
@@ -36,11 +38,23 @@ def parquet_files(directory: Path | str) -> list[Path]:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise DataError(directory, "is not a data set: no such directory")
+        raise _not_a_dataset(directory)
     files = sorted(f for f in directory.glob("*.parquet") if not f.name.startswith("."))
     if not files:
-        raise DataError(directory, "is not a data set: no *.parquet file in it")
+        raise _not_a_dataset(directory)
     return files
+
+
+def _not_a_dataset(path: Path) -> DataError:
+    """Say what was given in place of a data set, and how one is made."""
+    kind = kind_of(path)
+    if kind in RAW_DATA:
+        how = f"make one with `barcodemae prepare {shlex.quote(str(path))} -o DIR`"
+        return DataError(path, f"is {kind}, not a data set: {how}")
+    if kind in (Kind.LIBRARY, Kind.MODEL):
+        return DataError(path, f"is {kind}, not a data set: name what `barcodemae prepare` made")
+    lacks = "no such directory" if not path.is_dir() else "no *.parquet file in it"
+    return DataError(path, f"is not a data set: {lacks}; `barcodemae prepare` makes one")
 
 
 def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":

@@ -33,6 +33,7 @@ BASICS = {
     "files",
     "kmer_facts",
     "model_files",
+    "path_kinds",
     "raw_fasta",
 }
 # What a room may import beside itself and the basics; "" stands for the public names, which are

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from barcodemae.demonstration.barcodes import (
@@ -106,17 +107,18 @@ def write_names(path: Path, named: Sequence[Named]) -> None:
 
 
 def make_table(named: Sequence[Named]) -> Table:
-    """Make a table of the queries for a terminal, grouped by what they are."""
-    table = Table(title="Real barcodes, named by the bundled model", pad_edge=False)
-    for name in ("it is", "query", "deepest name given", "p", "identity", "flags", ""):
+    """Make a table of the queries for a terminal of 80 columns, a section for each truth."""
+    table = Table(title="Real barcodes, named by the bundled model", box=SIMPLE, pad_edge=False)
+    for name in ("query", "deepest name given", "p", "identity", "flags", ""):
         table.add_column(name, justify="right" if name in ("p", "identity") else "left")
-    truth = None
-    for one in sorted(named, key=lambda one: list(TRUTHS).index(one.query.truth)):
-        if truth not in (None, one.query.truth):
+    for truth, (words, _) in TRUTHS.items():
+        group = [one for one in named if one.query.truth == truth]
+        if group:
             table.add_section()
-        truth = one.query.truth
-        verdict = f"[{COLORS[one.verdict]}]{one.verdict}[/]"
-        table.add_row(TRUTHS[truth][0], one.query.record.id, *cells_of(one.found), verdict)
+            table.add_row(f"[bold]{words}[/]")
+        for one in group:
+            verdict = f"[{COLORS[one.verdict]}]{one.verdict}[/]"
+            table.add_row(one.query.record.id, *cells_of(one.found), verdict)
     return table
 
 
@@ -125,9 +127,10 @@ def cells_of(found: Identification | Rejection) -> tuple[str, str, str, str]:
     if isinstance(found, Rejection):
         return f"rejected: {found.reason}", "", "", ""
     given = found.assigned()
-    name, p = (f"{given[-1][0]} {given[-1][1]}", f"{given[-1][2]:.2f}") if given else ("none", "")
+    rank, name, p = given[-1] if given else ("", "none", 0.0)
+    shown = name if rank in ("", "species") else f"{rank} {name}"
     identity = "" if found.identity is None else f"{found.identity:.0%}"
-    return name, p, identity, ", ".join(found.flags)
+    return shown, f"{p:.2f}" if given else "", identity, " ".join(found.flags)
 
 
 def summarise(named: Sequence[Named]) -> Iterator[str]:

@@ -110,7 +110,15 @@ def test_the_table_shows_name_probability_identity_and_flags():
     console = Console(record=True, width=120, file=io.StringIO())
     console.print(make_table([named(KNOWN_SPECIES, found(7, flags=["exact_match"]))]))
     text = console.export_text()
-    for part in ("AB123456", "species Aedes vexans", "0.99", "99%", "exact_match", "right"):
+    for part in (
+        "known species",
+        "AB123456",
+        "Aedes vexans",
+        "0.99",
+        "99%",
+        "exact_match",
+        "right",
+    ):
         assert part in text
 
 
