@@ -17,7 +17,7 @@ METHOD = torch.optim.lr_scheduler.OneCycleLR._annealing_cos
 
 
 def write_checkpoint(path: Path, original, weights=None, **options):
-    """Write what the original training code writes."""
+    """Write a checkpoint as the original training code does."""
     defaults = {"k_mer": 2, "stride": 2, "max_len": 24, "tokenizer": "kmer", "lr": 1e-4}
     content = {
         "model": original.weights if weights is None else weights,
