@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, content):
     [
         ({"tokenizer": "bpe"}, "only non-overlapping k-mers"),
         ({"stride": 1}, "only non-overlapping k-mers"),
-        ({"k_mer": 4, "stride": 4}, "say k=4, its vocabulary of 18 tokens k=2"),
+        ({"k_mer": 4, "stride": 4}, "say k=4, but its vocabulary of 18 tokens is of k=2"),
     ],
 )
 def test_other_tokenizers_are_refused(tmp_path, original, options, message):
