@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
+from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
@@ -292,7 +293,8 @@ def model_folder(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line(error)}"
+            f"{model}: no such folder, and not available from the Hub: {first_line(error)}; "
+            f"{DEFAULT_HINT}"
         ) from error
 
 

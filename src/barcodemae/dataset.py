@@ -4,19 +4,24 @@
                     dna_bin, dna_barcode, split   (text; an unknown taxon is null)
     DIR/dataset.json  its sources and what was filtered (written by `barcodemae prepare`)
 
-Training and probes read data through this file only. In: a folder and names of partitions. Out:
-rows, streamed or as a table. Guarded by tests/barcodemae/test_dataset.py.
+Training and probes read data through this file only. pyarrow, which brings all of pandas where that
+is installed, is imported when rows are read: many only want to know the ranks. In: a folder and
+names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcodemae/test_dataset.py.
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.dataset
+from typing import TYPE_CHECKING
 
 from barcodemae.errors import DataError
+from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset
 
 RANKS = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
 COLUMNS = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
@@ -33,19 +38,34 @@ def parquet_files(directory: Path | str) -> list[Path]:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise DataError(directory, "is not a data set: no such directory")
+        raise _not_a_dataset(directory)
     files = sorted(f for f in directory.glob("*.parquet") if not f.name.startswith("."))
     if not files:
-        raise DataError(directory, "is not a data set: no *.parquet file in it")
+        raise _not_a_dataset(directory)
     return files
 
 
-def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
+def _not_a_dataset(path: Path) -> DataError:
+    """Say what was given in place of a data set, and how one is made."""
+    kind = kind_of(path)
+    if kind in RAW_DATA:
+        how = f"make one with `barcodemae prepare {shlex.quote(str(path))} -o DIR`"
+        return DataError(path, f"is {kind}, not a data set: {how}")
+    if kind in (Kind.LIBRARY, Kind.MODEL):
+        return DataError(path, f"is {kind}, not a data set: name what `barcodemae prepare` made")
+    lacks = "no such directory" if not path.is_dir() else "no *.parquet file in it"
+    return DataError(path, f"is not a data set: {lacks}; `barcodemae prepare` makes one")
+
+
+def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
     """Open a data set without reading its rows.
 
     Raises:
         DataError: There is no Parquet file, one is damaged, or a required column is missing.
     """
+    import pyarrow as pa
+    import pyarrow.dataset
+
     files = parquet_files(directory)
     try:
         dataset = pyarrow.dataset.dataset([str(file) for file in files], format="parquet")
@@ -59,7 +79,7 @@ def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
 
 def scan_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> Iterator[pa.RecordBatch]:
+) -> "Iterator[pa.RecordBatch]":
     """Stream the rows of some partitions, in stored order.
 
     Args:
@@ -74,7 +94,7 @@ def scan_splits(
         DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
     dataset = open_dataset(directory)
-    is_wanted = pyarrow.dataset.field("split").isin(splits)
+    is_wanted = in_splits(splits)
     num_rows = 0
     for batch in dataset.to_batches(columns=list(columns), filter=is_wanted):
         num_rows += batch.num_rows
@@ -84,8 +104,15 @@ def scan_splits(
         raise _no_rows(dataset, directory, splits)
 
 
+def in_splits(splits: Sequence[str]) -> "pyarrow.dataset.Expression":
+    """Say to a reader that only rows of these partitions are wanted."""
+    import pyarrow.dataset
+
+    return pyarrow.dataset.field("split").isin(splits)
+
+
 def _no_rows(
-    dataset: pyarrow.dataset.Dataset, directory: Path | str, splits: Sequence[str]
+    dataset: "pyarrow.dataset.Dataset", directory: Path | str, splits: Sequence[str]
 ) -> DataError:
     found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
     has = ", ".join(sorted(str(name) for name in found)) or "no rows at all"
@@ -94,7 +121,7 @@ def _no_rows(
 
 def read_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> pa.Table:
+) -> "pa.Table":
     """Read the rows of some partitions, in stored order.
 
     Args:
@@ -108,9 +135,11 @@ def read_splits(
     Raises:
         DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
+    import pyarrow as pa
+
     dataset = open_dataset(directory)
     present = [name for name in columns if name in dataset.schema.names]
-    table = dataset.to_table(columns=present, filter=pyarrow.dataset.field("split").isin(splits))
+    table = dataset.to_table(columns=present, filter=in_splits(splits))
     if table.num_rows == 0:
         raise _no_rows(dataset, directory, splits)
     for name in columns:

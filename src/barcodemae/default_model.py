@@ -18,6 +18,7 @@ from barcodemae.errors import CheckpointError
 
 
 DEFAULT_MODEL = "default"
+DEFAULT_HINT = f"`{DEFAULT_MODEL}` is the model that comes with the package"
 BUNDLED_FOLDER = Path(__file__).with_name("default")
 
 

@@ -10,9 +10,26 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from transformers.utils.logging import disable_progress_bar
 
 from barcodemae.errors import BarcodeMAEError
+
+
+# Module -> its function that hides the bar it draws for every file it reads, writes or downloads.
+BARS = {
+    "huggingface_hub.utils": "disable_progress_bars",
+    "transformers.utils.logging": "disable_progress_bar",
+}
+
+
+def hide_foreign_bars() -> None:
+    """Hide the progress bars of transformers and huggingface_hub; commands show their own.
+
+    Both ask the environment when they are imported; what is imported already is told.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for module, function in BARS.items():
+        if module in sys.modules:
+            getattr(sys.modules[module], function)()
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
@@ -25,8 +42,7 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    # transformers draws a bar for every file it reads or writes; commands show their own.
-    disable_progress_bar()
+    hide_foreign_bars()
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import scan_splits
 from barcodemae.errors import DataError
-from barcodemae.tokenization.tokenization_barcodemae import MAX_LENGTH_BP
+from barcodemae.kmer_facts import MAX_LENGTH_BP
 from barcodemae.training.batches.kmers import (
     MASK_ID,
     NUM_SPECIAL_TOKENS,

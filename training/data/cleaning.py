@@ -17,8 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
-from barcodemae.tokenization.barcode_frame import BASES
-from barcodemae.tokenization.tokenization_barcodemae import MAX_K
+from barcodemae.kmer_facts import BASES, MAX_K
 
 
 NUCLEOTIDE_CODES = b"ACGTNRYSWKMBDHV"  # IUPAC, DNA

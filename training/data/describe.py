@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from barcodemae.dataset import RANKS, SPLITS, open_dataset
 from barcodemae.errors import DataError, first_line
-from barcodemae.tokenization.barcode_frame import BASES
+from barcodemae.kmer_facts import BASES
 from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, letters_and_offsets
 
 

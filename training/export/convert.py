@@ -12,6 +12,7 @@ from typing import Any, cast
 from huggingface_hub.errors import StrictDataclassError
 
 from barcodemae.errors import CheckpointError
+from barcodemae.kmer_facts import MAX_K, MIN_K
 from barcodemae.modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForPreTraining,
@@ -19,7 +20,6 @@ from barcodemae.modeling_barcodemae import (
     BarcodeMAEPreTrainedModel,
 )
 from barcodemae.tokenization import BarcodeKmerTokenizer
-from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
 from barcodemae.training.export.folders import export
 from barcodemae.training.export.original_checkpoint import Original, read_original
 

@@ -21,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.files import flush_folder, replace_folder, scratch_folder, write_json
 from barcodemae.modeling_barcodemae import (
@@ -237,7 +238,8 @@ def load_model_folder(
     """
     directory = Path(directory)
     if model_type(directory) != BarcodeMAEConfig.model_type:
-        raise CheckpointError(f"{directory}: is not a BarcodeMAE model folder")
+        found = "is not a BarcodeMAE model folder" if directory.is_dir() else "no such folder"
+        raise CheckpointError(f"{directory}: {found}; {DEFAULT_HINT}")
     try:
         config = BarcodeMAEConfig.from_pretrained(directory)
         model_class = MODEL_CLASSES[(config.architectures or [BarcodeMAEModel.__name__])[0]]

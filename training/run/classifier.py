@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
+from barcodemae.default_model import resolve_model
 from barcodemae.errors import CheckpointError, DataError, SettingsError, first_line
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
@@ -56,7 +57,7 @@ def build_classifier(
         SettingsError: Random offsets are set for an encoder that was trained in a frame.
         DataError: There are fewer than two classes.
     """
-    encoder, model_config, pretrained = load_encoder(config.model)
+    encoder, model_config, pretrained = load_encoder(Path(resolve_model(config.model)))
     if config.random_offset and pretrained.frame is not None:
         raise SettingsError(
             f"{config.model} was trained with --frame, which excludes random_offset: turn it off"

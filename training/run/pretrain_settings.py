@@ -1,25 +1,27 @@
 """The settings of pre-training: the model, the masks, the losses, the partitions.
 
 Settings that fine-tuning has too (`--data`, `--batch-size`, recipes, checks) are in
-`training.run.run_settings`. Guarded by tests/training/run/test_pretrain_settings.py.
+`training.run.run_settings`. The command line makes its options of this class before anything is
+trained, so what takes seconds to import is imported by the methods that need it. Guarded by
+tests/training/run/test_pretrain_settings.py.
 """
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-from huggingface_hub.errors import StrictDataclassError
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from barcodemae.dataset import PRETRAINING_SPLITS
 from barcodemae.errors import SettingsError
-from barcodemae.modeling_barcodemae import BarcodeMAEConfig
-from barcodemae.tokenization.tokenization_barcodemae import MAX_K, MIN_K
-from barcodemae.training.batches.barcode_targets import TargetSettings
-from barcodemae.training.batches.masking import Masking
+from barcodemae.kmer_facts import MAX_K, MIN_K
 from barcodemae.training.run.finetune_settings import Rank
 from barcodemae.training.run.run_settings import RunSettings, load_recipe, recipe_names
 
+
+if TYPE_CHECKING:
+    from barcodemae.modeling_barcodemae import BarcodeMAEConfig
+    from barcodemae.training.batches.barcode_targets import TargetSettings
+    from barcodemae.training.batches.masking import Masking
 
 __all__ = ["PretrainConfig", "load_recipe", "recipe_names"]
 
@@ -138,14 +140,18 @@ class PretrainConfig(RunSettings):
     def _check_model(self) -> None:
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        from huggingface_hub.errors import StrictDataclassError
+
         try:
             self.model_config()
         except StrictDataclassError as error:
             reason = " ".join(str(error.__cause__ or error).split())
             raise SettingsError(f"model: {reason}") from error
 
-    def masking(self) -> Masking:
+    def masking(self) -> "Masking":
         """Return the settings of the masking."""
+        from barcodemae.training.batches.masking import Masking
+
         return Masking(
             ratio=self.mask_ratio,
             scored_ratio=self.scored_ratio,
@@ -156,8 +162,10 @@ class PretrainConfig(RunSettings):
             span_length=self.span_length,
         )
 
-    def barcode_target_settings(self) -> TargetSettings:
+    def barcode_target_settings(self) -> "TargetSettings":
         """Return the settings of the targets of the barcode loss."""
+        from barcodemae.training.batches.barcode_targets import TargetSettings
+
         return TargetSettings(
             num_components=self.hidden_size,
             whitening=self.barcode_whitening,
@@ -165,12 +173,14 @@ class PretrainConfig(RunSettings):
             relatives_whitening=self.barcode_relatives_whitening,
         )
 
-    def model_config(self, num_taxa: int = 0) -> BarcodeMAEConfig:
+    def model_config(self, num_taxa: int = 0) -> "BarcodeMAEConfig":
         """Describe the model of the run.
 
         Args:
             num_taxa: Number of classes of the taxon head; 0 for a model without it.
         """
+        from barcodemae.modeling_barcodemae import BarcodeMAEConfig
+
         same_name = {field.name for field in dataclasses.fields(self)} & {
             field.name for field in dataclasses.fields(BarcodeMAEConfig)
         }

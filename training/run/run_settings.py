@@ -30,7 +30,7 @@ import yaml
 
 from barcodemae.errors import SettingsError
 from barcodemae.files import write_json
-from barcodemae.tokenization.tokenization_barcodemae import MAX_LENGTH_BP
+from barcodemae.kmer_facts import MAX_LENGTH_BP
 
 
 LEARNING_RATE_UNIT = 64  # barcodes; the published rate is per 64 and scales linearly with the batch

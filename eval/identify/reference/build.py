@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.identify.reference.calibrating import calibrate
+from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
 from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.writer import OnProgress, write_library
@@ -27,12 +27,14 @@ class LibraryPlan:
             left out of the library one by one instead.
         mixture: Expected shares of known species, new species and new genera among the queries.
         engine: `exact`, or `faiss` to add an index for millions of references.
+        max_fragments: Held-out barcodes that are cut to each shorter length.
     """
 
     splits: tuple[str, ...] = ("train",)
     held_out: tuple[str, ...] = ("val", "val_unseen")
     mixture: Mixture = field(default_factory=Mixture)
     engine: str = "exact"
+    max_fragments: int = MAX_FRAGMENTS
 
 
 def build_library(
@@ -69,6 +71,7 @@ def build_library(
         embedder,
         splits=plan.held_out,
         mixture=plan.mixture,
+        max_fragments=plan.max_fragments,
         on_progress=on_progress,
     )
     content = calibration.to_json()

@@ -154,6 +154,7 @@ class CalibrationFitter:
     library: ReferenceLibrary
     embedder: Embedder
     mixture: Mixture
+    max_fragments: int
 
     def evidence_of(
         self, held_out: HeldOut, examples: Examples, temperature: float
@@ -174,6 +175,13 @@ class CalibrationFitter:
         vectors = self.embedder.embed(held_out.sequences)  # (N, D)
         return LeaveOutSearch(self.library, held_out).examples(vectors)
 
+    def examples_of_whole(self, held_out: HeldOut) -> Examples:
+        """Search for whole barcodes in every situation; references are not embedded again."""
+        if (held_out.own_rows < 0).any():
+            return self.examples_of(held_out)
+        vectors = self.library.vectors[held_out.own_rows]  # (N, D)
+        return LeaveOutSearch(self.library, held_out).examples(vectors)
+
     def fit_length(
         self, held_out: HeldOut, length: int, temperature: float, generator: np.random.Generator
     ) -> LengthClass | None:
@@ -189,7 +197,7 @@ class CalibrationFitter:
             The length class, None if the model can read too few fragments.
         """
         long_enough = [row for row, text in enumerate(held_out.sequences) if len(text) > length]
-        rows = generator.permutation(np.array(long_enough, np.int64))[:MAX_FRAGMENTS]
+        rows = generator.permutation(np.array(long_enough, np.int64))[: self.max_fragments]
         fragments = held_out.select(np.sort(rows))
         fragments.sequences[:] = random_fragments(fragments.sequences, length, generator)
         invalid = self.embedder.find_invalid(fragments.sequences)
@@ -217,6 +225,7 @@ def calibrate(
     *,
     splits: Sequence[str] = ("val", "val_unseen"),
     mixture: Mixture | None = None,
+    max_fragments: int = MAX_FRAGMENTS,
     on_progress: OnProgress | None = None,
 ) -> Calibration:
     """Fit the calibration of a library.
@@ -228,6 +237,7 @@ def calibrate(
         splits: Held-out partitions; if the data set has none of them, references are left out of
             the library instead.
         mixture: Expected shares of the situations, None for the default.
+        max_fragments: Number of held-out barcodes that are cut to each shorter length.
         on_progress: Function called with a stage, the number of steps done, and their total.
 
     Raises:
@@ -237,11 +247,11 @@ def calibrate(
     mixture = mixture or Mixture()
     held_out = choose_held_out(library, dataset, splits, embedder)
     whole_length = int(np.median([len(text) for text in held_out.sequences]))
-    fitter = CalibrationFitter(library, embedder, mixture)
+    fitter = CalibrationFitter(library, embedder, mixture, max_fragments)
     lengths = [length for length in FRAGMENT_LENGTHS if length < TOLERANCE * whole_length]
     # Fit the class of whole barcodes.
     report("calibrate", 0, len(lengths) + 1)
-    examples = fitter.examples_of(held_out)
+    examples = fitter.examples_of_whole(held_out)
     temperature = choose_temperature(examples.neighborhood)
     whole, evidence = fitter.fit(held_out, examples, whole_length, temperature)
     # Fit the classes of shorter queries.

@@ -16,6 +16,7 @@ Shapes: R = references, D = embedding width, T = ranks.
 
 import hashlib
 import json
+import shlex
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from barcodemae.eval.search.reference_search import (
     import_faiss,
     unit_length,
 )
+from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
 
 FORMAT_VERSION = 2
@@ -102,6 +104,8 @@ class ReferenceLibrary:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        if not (self.folder / DESCRIPTION).is_file():
+            raise not_a_library(self.folder)
         self.description = read_json(self.folder / DESCRIPTION)
         if self.description.get("format_version") != FORMAT_VERSION:
             raise DataError(
@@ -215,6 +219,19 @@ class ReferenceLibrary:
     def read_calibration(self) -> Any:
         """Return the content of `calibration.json`."""
         return read_json(self.folder / CALIBRATION)
+
+
+def not_a_library(path: Path) -> DataError:
+    """Say what was given in place of a library, and how one is made."""
+    kind, name = kind_of(path), shlex.quote(str(path))
+    if kind in (*RAW_DATA, Kind.DATASET):
+        how = f"make one with `barcodemae index {name} -o LIB`"
+        return DataError(path, f"is {kind}, not a library: {how}")
+    if kind is Kind.MODEL:
+        how = f"make one with `barcodemae index REFERENCES --model {name} -o LIB`"
+        return DataError(path, f"is {kind}, not a library: {how}")
+    lacks = "no such folder" if kind is Kind.MISSING else f"no {DESCRIPTION} in it"
+    return DataError(path, f"is not a reference library: {lacks}; `barcodemae index` makes one")
 
 
 def rank_codes(column: pa.ChunkedArray) -> NDArray[np.int32]:

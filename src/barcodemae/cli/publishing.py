@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from barcodemae.cli.command_help import add_command
+
 
 if TYPE_CHECKING:
     from barcodemae.model_cards.push import PushPlan
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("card")(card)
-    app.command("push")(push)
+    add_command(app, "card", card)
+    add_command(app, "push", push)
 
 
 def card(

@@ -73,9 +73,9 @@ def test_workers_exit_with_their_block():
 
 
 def test_a_worker_that_does_not_exit_is_killed(monkeypatch):
-    monkeypatch.setattr(forks, "SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(forks, "SECONDS_TO_EXIT", 0.0)
     with ForkPool(lambda _: signal.pause(), 1) as work:
-        work._links[0].send("work without an end")
+        work._connections[0].send("work without an end")
         (process,) = work._processes
     assert process.exitcode == -signal.SIGKILL
 
