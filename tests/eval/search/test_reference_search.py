@@ -57,7 +57,7 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_compared(monke
 
 @pytest.fixture(params=["exact products", "bf16 products"])
 def precision(request, monkeypatch):
-    """Coarse products are asked for on every processor; some compute them exactly all the same."""
+    """On every processor bf16 products are requested; some compute them exactly nevertheless."""
     monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
     with bf16_products() if request.param == "bf16 products" else nullcontext():
         yield request.param
@@ -87,7 +87,7 @@ def test_products_differ_by_no_more_than_the_error_bound(precision):
 
 
 def test_what_torch_may_do_with_bf16_products_is_allowed_for(monkeypatch):
-    """Here the factors are rounded before they are multiplied, as some processors do by nature."""
+    """Here factors are rounded before they are multiplied, as some processors do natively."""
     references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
     rounded = [torch.from_numpy(part).bfloat16().float() for part in (queries, references)]
     error = np.abs((rounded[0] @ rounded[1].T).numpy() - queries @ references.T).max()
@@ -112,7 +112,7 @@ def test_neighbours_are_those_of_exact_products_where_factors_are_rounded(monkey
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_products_are_coarse_within_their_block_where_onednn_takes_bfloat16(monkeypatch, is_taken):
+def test_products_are_bf16_within_their_block_where_onednn_supports_it(monkeypatch, is_taken):
     monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: is_taken)
     settings_of_torch = torch.backends.mkldnn.matmul
     before = settings_of_torch.fp32_precision
