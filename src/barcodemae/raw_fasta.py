@@ -1,33 +1,28 @@
 """Read FASTA and FASTQ in which anything may stand, without losing a record.
 
-In: a path or `-`. Out: a record per FASTA header or FASTQ entry, whatever its letters are: bytes
-that are no text, proteins, nothing at all; the caller says what is wrong with them. What a file
-itself breaks has `problem` set: a FASTQ entry that is not four lines or whose qualities do not
-match its letters (reading goes on at the next entry), and the entry at which a compressed file is
-cut off or damaged (reading ends there). What stands before the first FASTA header is a record too,
-without id. Guarded by tests/barcodemae/test_raw_fasta.py.
+This is the reader of `identify` and `cluster`, whose answers list every record of the input; the
+strict one in `fasta.py` refuses a file at its first fault. In: a path or `-`. Out: a record per
+FASTA header or FASTQ entry, whatever its letters are: bytes that are no text, proteins, nothing at
+all; the caller says what is wrong with them. What a file itself breaks has `problem` set: a FASTQ
+entry that is not four lines or whose qualities do not match its letters (reading goes on at the
+next entry), and the entry at which a packed file is cut off or damaged (reading ends there). What
+stands before the first FASTA header is a record too, without id. Guarded by
+tests/barcodemae/test_raw_fasta.py.
 """
 
-import gzip
-import lzma
+import io
 import re
-import sys
-import zlib
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from xopen import xopen
 
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord
+from barcodemae.plain_text import open_text
+from barcodemae.unpacking import DamagedFileError
 
 
-GZIP_START = b"\x1f\x8b"
 KEPT_LETTERS = 1_000_000  # of one record; no barcode is that long, and memory is finite
 LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
 Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
@@ -40,7 +35,7 @@ def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
     `errors="surrogateescape"` gives the same bytes.
 
     Args:
-        path: File name (compressed files are recognised) or `-` for stdin.
+        path: File name, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
 
     Yields:
         Records in file order.
@@ -49,54 +44,31 @@ def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
         DataError: The file is missing, holds nothing, cannot be unpacked at all, or the machine
             fails to read it.
     """
-    source = sys.stdin.buffer if str(path) == "-" else str(path)
-    shown = "<stdin>" if str(path) == "-" else path
     number = 0
     try:
-        with unpacked(source) as stream:
+        with open_text(path) as stream:
             lines = Lines(stream)
             first = next((line for line in lines if line.strip()), b"")
             parse = parse_fastq if first.startswith(b"@") else parse_fasta
             entries = parse(first, lines) if first or lines.damage else ()
             for number, entry in enumerate(entries, start=1):
                 yield as_record(number, entry)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        place = f" after record {number}" if number else ""
-        raise DataError(shown, f"cannot be read{place}: {reason_of(error)}") from error
+    except DataError as error:
+        if number == 0:
+            raise
+        raise DataError(error.path, f"after record {number}: {error.problem}") from error
     if number == 0:
-        raise DataError(shown, "holds no sequences")
-
-
-@contextmanager
-def unpacked(source: Any) -> Iterator[Any]:
-    """Open a file or stream, unpacking it as its first bytes say.
-
-    gzip is the standard library's: of a cut file it gives all that can be unpacked, where faster
-    ones lose the last buffer.
-    """
-    with ExitStack() as stack:
-        if isinstance(source, str):
-            source = stack.enter_context(Path(source).open("rb"))
-        packed = source if hasattr(source, "peek") else stack.enter_context(BufferedReader(source))
-        if packed.peek(2)[:2] == GZIP_START:
-            yield stack.enter_context(gzip.open(packed, "rb"))
-        else:
-            yield stack.enter_context(xopen(packed, "rb", threads=0))
-
-
-def reason_of(error: Exception) -> str:
-    """Say what went wrong in reading."""
-    return getattr(error, "strerror", None) or str(error)
+        raise DataError("<stdin>" if str(path) == "-" else path, "holds no sequences")
 
 
 class Lines:
-    """The lines of a file, up to where its compression is damaged.
+    """The lines of a file, up to where it is damaged.
 
     Attributes:
         damage: Why they ended early; empty if they did not.
     """
 
-    def __init__(self, stream: Iterator[bytes]) -> None:
+    def __init__(self, stream: io.BufferedReader) -> None:
         self.stream = stream
         self.damage = ""
         self.is_begun = False
@@ -105,23 +77,31 @@ class Lines:
         return self
 
     def __next__(self) -> bytes:
-        """Give the next line.
+        """Give the next line, of an endless one only the beginning.
 
         Raises:
-            OSError: The machine fails to read, or nothing at all can be unpacked; likewise
-                `EOFError`, `zlib.error` and `LZMAError`.
+            DataError: The machine fails to read, or nothing at all can be unpacked.
         """
         if self.damage:
             raise StopIteration
         try:
-            line = next(self.stream)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            if not self.is_begun or getattr(error, "errno", None) is not None:
+            line = self.stream.readline(KEPT_LETTERS)
+            if len(line) == KEPT_LETTERS:
+                self.skip_to_end(line)
+        except DamagedFileError as error:
+            if not self.is_begun:
                 raise
-            self.damage = f"the compressed file is cut off or damaged here: {reason_of(error)}"
+            self.damage = f"the file {error.problem}"
             raise StopIteration from error
+        if not line:
+            raise StopIteration
         self.is_begun = True
         return line
+
+    def skip_to_end(self, piece: bytes) -> None:
+        """Pass over the rest of the line that a piece of it begins."""
+        while piece and not piece.endswith(b"\n"):
+            piece = self.stream.readline(KEPT_LETTERS)
 
 
 def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
