@@ -1,41 +1,37 @@
 """BarcodeMAE: masked auto-encoders for DNA barcodes.
 
-Importing this package registers the models with transformers, and only here, so that
-`AutoModel.from_pretrained` opens BarcodeMAE folders without `trust_remote_code`. Nothing else
-happens at import: no network, no login, no tracker.
+`import barcodemae` is quick: a public name is imported when it is first used, and neither torch nor
+transformers before. Once both are there, `AutoModel.from_pretrained` opens BarcodeMAE folders
+without `trust_remote_code`: see `registration.py`. Nothing else happens at import: no network, no
+login, no tracker. Guarded by tests/barcodemae/test_front_door.py.
 """
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForPreTraining,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from barcodemae.errors import BarcodeMAEError
-from barcodemae.modeling_barcodemae import (
-    BarcodeMAEConfig,
-    BarcodeMAEForMaskedLM,
-    BarcodeMAEForPreTraining,
-    BarcodeMAEForSequenceClassification,
-    BarcodeMAEModel,
-    masked_mean,
-)
-from barcodemae.tokenization import BarcodeKmerTokenizer, InvalidSequenceError
+from barcodemae.registration import register_when_loaded
+
+
+if TYPE_CHECKING:
+    from barcodemae.default_model import resolve_model
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.search.nearest import nearest_neighbors
+    from barcodemae.modeling_barcodemae import (
+        BarcodeMAEConfig,
+        BarcodeMAEForMaskedLM,
+        BarcodeMAEForPreTraining,
+        BarcodeMAEForSequenceClassification,
+        BarcodeMAEModel,
+        masked_mean,
+    )
+    from barcodemae.tokenization import BarcodeKmerTokenizer, InvalidSequenceError
+    from barcodemae.training.pretrain import pretrain
+    from barcodemae.training.run.pretrain_settings import PretrainConfig
+    from barcodemae.training.run.run_settings import load_recipe
 
 
 __version__ = "0.1.0"
-
-AutoConfig.register(BarcodeMAEConfig.model_type, BarcodeMAEConfig, exist_ok=True)
-AutoModel.register(BarcodeMAEConfig, BarcodeMAEModel, exist_ok=True)
-AutoModelForPreTraining.register(BarcodeMAEConfig, BarcodeMAEForPreTraining, exist_ok=True)
-AutoModelForMaskedLM.register(BarcodeMAEConfig, BarcodeMAEForMaskedLM, exist_ok=True)
-AutoModelForSequenceClassification.register(
-    BarcodeMAEConfig, BarcodeMAEForSequenceClassification, exist_ok=True
-)
-AutoTokenizer.register(BarcodeMAEConfig, BarcodeKmerTokenizer, exist_ok=True)
 
 __all__ = [
     "BarcodeKmerTokenizer",
@@ -46,6 +42,54 @@ __all__ = [
     "BarcodeMAEForSequenceClassification",
     "BarcodeMAEModel",
     "InvalidSequenceError",
+    "PretrainConfig",
     "__version__",
+    "load_embedder",
+    "load_recipe",
     "masked_mean",
+    "nearest_neighbors",
+    "pretrain",
+    "resolve_model",
 ]
+
+# Module -> the public names that are imported from it when they are first used.
+_HOMES = {
+    "default_model": ("resolve_model",),
+    "eval.embed.loading": ("load_embedder",),
+    "eval.search.nearest": ("nearest_neighbors",),
+    "modeling_barcodemae": (
+        "BarcodeMAEConfig",
+        "BarcodeMAEForMaskedLM",
+        "BarcodeMAEForPreTraining",
+        "BarcodeMAEForSequenceClassification",
+        "BarcodeMAEModel",
+        "masked_mean",
+    ),
+    "tokenization": ("BarcodeKmerTokenizer", "InvalidSequenceError"),
+    "training.pretrain": ("pretrain",),
+    "training.run.pretrain_settings": ("PretrainConfig",),
+    "training.run.run_settings": ("load_recipe",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = ("modeling_barcodemae", "tokenization")  # `barcodemae.tokenization` needs no other import
+
+
+def __dir__() -> list[str]:
+    """List every public name, imported or not."""
+    return sorted({*globals(), *__all__, *_ROOMS})
+
+
+if not TYPE_CHECKING:  # a checker would take it for a promise that any name is there
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or one of the two rooms with the models, when it is first used."""
+        if name in _ROOMS:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value  # found without this function from now on
+        return value
+
+
+register_when_loaded()

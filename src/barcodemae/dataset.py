@@ -2,20 +2,26 @@
 
     DIR/*.parquet   processid, phylum, class, order, family, subfamily, genus, species,
                     dna_bin, dna_barcode, split   (text; an unknown taxon is null)
-    DIR/dataset.json  where it came from and what was filtered (written by `barcodemae prepare`)
+    DIR/dataset.json  its sources and what was filtered (written by `barcodemae prepare`)
 
-Training and probes read data through this file only. Guarded by tests/barcodemae/test_dataset.py.
+Training and probes read data through this file only. pyarrow, which brings all of pandas where that
+is installed, is imported when rows are read: many only want to know the ranks. In: a folder and
+names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcodemae/test_dataset.py.
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.dataset
+from typing import TYPE_CHECKING
 
 from barcodemae.errors import DataError
+from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset
 
 RANKS = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
 COLUMNS = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
@@ -25,26 +31,41 @@ SPLITS = (*PRETRAINING_SPLITS, "train", "val", "test", "key_unseen", "val_unseen
 
 
 def parquet_files(directory: Path | str) -> list[Path]:
-    """List the Parquet files of a data set in a fixed order.
+    """List the Parquet files of a data set in a fixed order; hidden ones are still being written.
 
     Raises:
-        DataError: The folder is missing or holds none.
+        DataError: The folder is missing or holds no Parquet file.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise DataError(directory, "is not a data set: no such directory")
-    files = sorted(directory.glob("*.parquet"))
+        raise _not_a_dataset(directory)
+    files = sorted(f for f in directory.glob("*.parquet") if not f.name.startswith("."))
     if not files:
-        raise DataError(directory, "is not a data set: no *.parquet file in it")
+        raise _not_a_dataset(directory)
     return files
 
 
-def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
+def _not_a_dataset(path: Path) -> DataError:
+    """Say what was given in place of a data set, and how one is made."""
+    kind = kind_of(path)
+    if kind in RAW_DATA:
+        how = f"make one with `barcodemae prepare {shlex.quote(str(path))} -o DIR`"
+        return DataError(path, f"is {kind}, not a data set: {how}")
+    if kind in (Kind.LIBRARY, Kind.MODEL):
+        return DataError(path, f"is {kind}, not a data set: name what `barcodemae prepare` made")
+    lacks = "no such directory" if not path.is_dir() else "no *.parquet file in it"
+    return DataError(path, f"is not a data set: {lacks}; `barcodemae prepare` makes one")
+
+
+def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
     """Open a data set without reading its rows.
 
     Raises:
-        DataError: No Parquet files, a damaged one, or a required column is missing.
+        DataError: There is no Parquet file, one is damaged, or a required column is missing.
     """
+    import pyarrow as pa
+    import pyarrow.dataset
+
     files = parquet_files(directory)
     try:
         dataset = pyarrow.dataset.dataset([str(file) for file in files], format="parquet")
@@ -58,22 +79,22 @@ def open_dataset(directory: Path | str) -> pyarrow.dataset.Dataset:
 
 def scan_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> Iterator[pa.RecordBatch]:
-    """Stream the rows of some partitions, in stored order, without holding them all.
+) -> "Iterator[pa.RecordBatch]":
+    """Stream the rows of some partitions, in stored order.
 
     Args:
-        directory: The data set.
-        splits: Names of partitions, see `SPLITS`.
-        columns: Columns wanted; all must exist.
+        directory: Folder of the data set.
+        splits: Names of the partitions, see `SPLITS`.
+        columns: Names of the columns to read; all must exist.
 
     Yields:
-        Batches with exactly `columns`, text, none of them empty.
+        Batches with exactly `columns`, as text; none of them is empty.
 
     Raises:
-        DataError: As for `open_dataset`, or no row belongs to `splits`.
+        DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
     dataset = open_dataset(directory)
-    is_wanted = pyarrow.dataset.field("split").isin(splits)
+    is_wanted = in_splits(splits)
     num_rows = 0
     for batch in dataset.to_batches(columns=list(columns), filter=is_wanted):
         num_rows += batch.num_rows
@@ -83,8 +104,15 @@ def scan_splits(
         raise _no_rows(dataset, directory, splits)
 
 
+def in_splits(splits: Sequence[str]) -> "pyarrow.dataset.Expression":
+    """Say to a reader that only rows of these partitions are wanted."""
+    import pyarrow.dataset
+
+    return pyarrow.dataset.field("split").isin(splits)
+
+
 def _no_rows(
-    dataset: pyarrow.dataset.Dataset, directory: Path | str, splits: Sequence[str]
+    dataset: "pyarrow.dataset.Dataset", directory: Path | str, splits: Sequence[str]
 ) -> DataError:
     found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
     has = ", ".join(sorted(str(name) for name in found)) or "no rows at all"
@@ -93,23 +121,25 @@ def _no_rows(
 
 def read_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
-) -> pa.Table:
+) -> "pa.Table":
     """Read the rows of some partitions, in stored order.
 
     Args:
-        directory: The data set.
-        splits: Names of partitions, see `SPLITS`.
-        columns: Columns wanted; one that the data set lacks comes back as nulls.
+        directory: Folder of the data set.
+        splits: Names of the partitions, see `SPLITS`.
+        columns: Names of the columns to read; one that the data set lacks is all null.
 
     Returns:
-        A table with exactly `columns`, text.
+        A table with exactly `columns`, as text.
 
     Raises:
-        DataError: As for `open_dataset`, or no row belongs to `splits`.
+        DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
+    import pyarrow as pa
+
     dataset = open_dataset(directory)
     present = [name for name in columns if name in dataset.schema.names]
-    table = dataset.to_table(columns=present, filter=pyarrow.dataset.field("split").isin(splits))
+    table = dataset.to_table(columns=present, filter=in_splits(splits))
     if table.num_rows == 0:
         raise _no_rows(dataset, directory, splits)
     for name in columns:

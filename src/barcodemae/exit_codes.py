@@ -1,8 +1,8 @@
-"""What happens in a program becomes an exit code; used by every command of this project.
+"""Exit codes of every command of this package.
 
-In: a typer application. Out: 0 done, 2 wrong usage, bad input or a machine that cannot (disk full,
-file missing), said in one line; anything else is a bug and keeps its traceback (exit code 1).
-Guarded by tests/barcodemae/test_exit_codes.py.
+In: a typer application. Out: 0 if the command succeeded; 2 for wrong usage, bad input or a problem
+of the machine (disk full, file missing), reported in one line. Any other error is a bug, which
+keeps its traceback (exit code 1). Guarded by tests/barcodemae/cli/test_embed_command.py.
 """
 
 import os
@@ -10,23 +10,39 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from transformers.utils.logging import disable_progress_bar
 
 from barcodemae.errors import BarcodeMAEError
 
 
+# Module -> its function that hides the bar it draws for every file it reads, writes or downloads.
+BARS = {
+    "huggingface_hub.utils": "disable_progress_bars",
+    "transformers.utils.logging": "disable_progress_bar",
+}
+
+
+def hide_foreign_bars() -> None:
+    """Hide the progress bars of transformers and huggingface_hub; commands show their own.
+
+    Both ask the environment when they are imported; what is imported already is told.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for module, function in BARS.items():
+        if module in sys.modules:
+            getattr(sys.modules[module], function)()
+
+
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
-    """Run one command of `app` and turn what happens into an exit code.
+    """Run one command of an application and return its exit code.
 
     Args:
-        app: The commands.
+        app: The application.
         argv: Arguments without the program name; `sys.argv[1:]` if None.
 
     Returns:
         The exit code.
     """
-    # transformers draws a bar for every file it reads or writes; commands show their own.
-    disable_progress_bar()
+    hide_foreign_bars()
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage

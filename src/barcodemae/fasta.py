@@ -1,9 +1,9 @@
-"""Read barcodes from FASTA and FASTQ files, or refuse the file at its first fault.
+"""Strict reader of FASTA and FASTQ, which refuses a file at its first fault.
 
-This is the reader of `prepare` and `embed`, whose results should not rest on half a file; the one
-in `raw_fasta.py` loses nothing, whatever stands in the file. In: a path or `-`. Out: records with
-the header verbatim. Reading is dnaio's; this file adds the front door, errors that name file and
-line, and a limit to what one record may hold. Guarded by tests/barcodemae/test_fasta.py.
+`prepare` and `embed` use it, whose results should not rest on half a file; the lenient reader in
+`raw_fasta.py` loses no record. In: a path or `-`. Out: records with the header verbatim. dnaio does
+the reading; this file adds records of this package, errors that name file and line, and a limit to
+the size of a record. Guarded by tests/barcodemae/test_fasta.py.
 """
 
 import io
@@ -16,6 +16,7 @@ import dnaio
 
 from barcodemae.errors import DataError
 from barcodemae.plain_text import open_text
+from barcodemae.unpacking import shown_name
 
 
 MAX_RECORD_BYTES = 1 << 26  # no barcode is that long, and memory is finite
@@ -26,11 +27,11 @@ class SequenceRecord:
     """One sequence as deposited.
 
     Attributes:
-        number: 1-based position in the file, for messages.
+        number: Number of the record in the file, 1-based, for messages.
         id: The header up to the first white space, verbatim (`;size=` and `|` included).
-        header: The whole header line without `>` or `@`.
-        sequence: The letters as they stand in the file.
-        problem: What the file itself breaks in this record; empty in a record that is whole.
+        header: The whole header line, without `>` or `@`.
+        sequence: The letters exactly as in the file.
+        problem: How the file is malformed at this record; empty for a well-formed record.
     """
 
     number: int
@@ -44,7 +45,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
     """Stream the records of a FASTA or FASTQ file.
 
     Args:
-        path: File name, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
+        path: Path of the file, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
 
     Yields:
         Records in file order.
@@ -52,7 +53,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
     Raises:
         DataError: The file is missing, empty, damaged or neither FASTA nor FASTQ.
     """
-    shown = "<stdin>" if str(path) == "-" else path
+    shown = shown_name(path)
     number = 0
     try:
         with open_text(path) as stream:

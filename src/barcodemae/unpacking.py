@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 
 
 if sys.version_info >= (3, 14):
@@ -67,6 +67,11 @@ def split_member(source: Path | str) -> tuple[Path, str | None]:
     return Path(name), member
 
 
+def shown_name(source: Path | str) -> str:
+    """Name a source in messages."""
+    return "<stdin>" if str(source) == STANDARD_INPUT else str(split_member(source)[0])
+
+
 @contextmanager
 def open_unpacked(
     source: Path | str, on_bytes: Callable[[int], None] | None = None
@@ -88,11 +93,11 @@ def open_unpacked(
             single file of sequences or table is to be found.
     """
     path, member = split_member(source)
-    is_standard_input = str(source) == STANDARD_INPUT
-    shown = "<stdin>" if is_standard_input else str(path)
+    shown = shown_name(source)
     with ExitStack() as stack:
         try:
-            file = sys.stdin.buffer if is_standard_input else stack.enter_context(path.open("rb"))
+            is_stdin = str(source) == STANDARD_INPUT
+            file = sys.stdin.buffer if is_stdin else stack.enter_context(path.open("rb"))
             layer = _Unpacking(stack, file, shown, member).contents()
         except _UNPACKING_FAILS as error:
             raise _explained(shown, error) from error
@@ -106,7 +111,7 @@ def _explained(shown: str, error: Exception) -> DataError:
         return DamagedFileError(shown, "is cut off: the compressed data end too early")
     if isinstance(error, OSError) and error.strerror:
         return DataError(shown, f"cannot be read: {error.strerror}")
-    return DamagedFileError(shown, f"is damaged: {str(error).partition(chr(10))[0]}")
+    return DamagedFileError(shown, f"is damaged: {first_line(error)}")
 
 
 class _Layer(io.RawIOBase):

@@ -1,9 +1,10 @@
 """The command line: parsing and exit codes, nothing else.
 
-One file per group of commands, each with a `register(app)`; a command imports what it needs when
-it runs, so that `--help` stays quick. Data goes to stdout or to
-`-o`, talk to stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a
-machine that cannot (disk full, file missing), said in one line. Guarded by tests/cli/.
+One file per group of commands, each with a `register(app)`; options that several of them have are
+in `options.py`, and what help says beside options is in `guide.py`. A command imports what it needs
+when it runs, so that `--help` and mistakes cost no seconds. Data goes to stdout or to `-o`, talk to
+stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a machine that
+cannot (disk full, file missing), said in one line. Guarded by tests/barcodemae/cli/.
 """
 
 import sys
@@ -14,6 +15,7 @@ import typer
 
 from barcodemae import __version__
 from barcodemae.cli import (
+    clustering,
     data,
     demo,
     embedding,
@@ -31,12 +33,14 @@ app = typer.Typer(
     help="Masked auto-encoders for DNA barcodes: embed, identify, pre-train, probe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
     identification,
+    clustering,
     models,
     probing,
     publishing,

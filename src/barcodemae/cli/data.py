@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
 
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from barcodemae.training.data.prepare import OnProgress
     from barcodemae.training.data.sources.recognition import Source
 
@@ -31,8 +34,8 @@ STAGES = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(prepare)
-    app.command()(describe)
+    add_command(app, "prepare", prepare)
+    add_command(app, "describe", describe)
 
 
 def prepare(
@@ -40,27 +43,21 @@ def prepare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Tables, FASTA, FASTQ or Parquet files (gz, bz2, xz, zip; "
             "archive.zip::table.csv; hf://datasets/OWNER/NAME/PATH; - for FASTA on stdin), "
             "or the word `simulate`.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to make.")],
-    file_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="auto, bioscan5m, canadian, reference, bold, table, fasta or parquet.",
-        ),
-    ] = "auto",
+    output: options.OutputFolder,
+    file_format: options.SourceFormat = "auto",
     dedup: Annotated[
         str, typer.Option(help="Drop identical barcodes, keep the first: global, partition, none.")
     ] = "global",
     partitions: Annotated[
         str, typer.Option(help="auto (the source's if it has them), source, or make.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the partitions made, or simulation.")] = 0,
+    seed: options.Seed = 0,
     heldout: Annotated[
         bool, typer.Option(help="Keep other_heldout, part of the published pre-training set.")
     ] = True,
@@ -69,18 +66,14 @@ def prepare(
     max_unknown: Annotated[
         float, typer.Option(help="Largest share of letters other than A, C, G, T.")
     ] = 0.5,
-    marker: Annotated[
-        str, typer.Option(help="Marker that is kept, where the source names markers.")
-    ] = "COI-5P",
-    taxonomy: Annotated[
-        Path | None, typer.Option(metavar="TSV", help="QIIME 2 taxonomy of a FASTA file.")
-    ] = None,
+    marker: options.Marker = "COI-5P",
+    taxonomy: options.Taxonomy = None,
     species: Annotated[int, typer.Option(help="Species to simulate.")] = 600,
     barcodes_per_species: Annotated[int, typer.Option(help="Barcodes of each to simulate.")] = 8,
     leakage: Annotated[
         bool, typer.Option(help="Count barcodes that partitions share, whole or in part.")
     ] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set.")] = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Turn metadata dumps and FASTA files into one clean, partitioned data set."""
     from barcodemae.training.data.cleaning import CleaningRules
@@ -89,7 +82,7 @@ def prepare(
     from barcodemae.training.data.prepare import prepare as prepare_dataset
     from barcodemae.training.data.sources.recognition import SourceOptions
 
-    options = PrepareOptions(
+    wanted = PrepareOptions(
         source=SourceOptions(
             format=file_format,
             marker=marker,
@@ -108,15 +101,15 @@ def prepare(
     with progress_bars() as on_progress:
         description = prepare_dataset(
             sources,
-            out,
-            options,
+            output,
+            wanted,
             overwrite=overwrite,
             on_progress=on_progress,
             on_source=announce,
         )
     for line in summary(description):
         typer.echo(line, err=True)
-    typer.echo(str(out))
+    typer.echo(str(output))
 
 
 def announce(source: "Source") -> None:
@@ -127,6 +120,9 @@ def announce(source: "Source") -> None:
 @contextmanager
 def progress_bars() -> "Iterator[OnProgress]":
     """Show a bar for each stage on stderr, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = TextColumn("{task.description:>20}"), BarColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:

@@ -4,31 +4,46 @@ Guarded by tests/barcodemae/test_demo.py.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
+from barcodemae.default_model import DEFAULT_MODEL
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    add_command(app, "demo", demo)
 
 
 def demo(
     *,
-    out: Path = typer.Option(Path("out/demo"), "--out", "-o", help="Folder for what it leaves."),
-    seed: int = typer.Option(0, help="Seed of the data and the model."),
-    max_steps: int = typer.Option(300, min=1, help="Optimiser steps."),
-    num_species: int = typer.Option(320, help="Species in the simulated tree."),
+    output: options.OutputFolder = Path("out/demo"),
+    model: options.Model = DEFAULT_MODEL,
+    seed: options.Seed = 0,
+    max_steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 300,
+    num_species: Annotated[int, typer.Option(help="Species in the simulated tree.")] = 320,
 ) -> None:
-    """Simulate barcodes, pre-train a tiny model, probe it, and load it back."""
+    """Name real barcodes with the bundled model; then simulate, pre-train, probe and load back."""
     from rich.console import Console
 
-    from barcodemae.demo import DemoSettings, make_table, next_commands, run_demo, verdict
+    from barcodemae import demo as steps
+    from barcodemae.demonstration import first_look
 
-    talk = Console(stderr=True)
-    settings = DemoSettings(seed=seed, max_steps=max_steps, num_species=num_species)
-    records = run_demo(out, settings, lambda line: talk.print(f"[bold]{line}[/bold] ..."))
-    result = Console()
-    result.print(make_table(records))
-    lines = [*verdict(records), "Next, try:", *(f"  {line}" for line in next_commands(out))]
+    talk, result = Console(stderr=True), Console()
+    settings = steps.DemoSettings(seed=seed, max_steps=max_steps, num_species=num_species)
+
+    def say(line: str) -> None:
+        talk.print(f"[bold]{line}[/bold] ...")
+
+    steps.make_room(output)
+    named = steps.name_real_barcodes(output, model, say)
+    result.print(first_look.make_table(named))
+    typer.echo("\n".join([*first_look.summarise(named), ""]))
+    records = steps.run_demo(output, settings, say)
+    result.print(steps.make_table(records))
+    lines = [*steps.verdict(records), steps.MEANING]
+    lines += ["Next, try:", *(f"  {line}" for line in steps.next_commands(output))]
     typer.echo("\n".join(lines))

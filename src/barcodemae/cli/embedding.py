@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
 from barcodemae.default_model import DEFAULT_MODEL
 
 
@@ -21,30 +23,27 @@ if TYPE_CHECKING:
     from barcodemae.eval.embed.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
 
-DTYPE_HELP = "float32, bfloat16, float16, or auto: bfloat16 where the device has it."
 CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("embed")(embed)
+    add_command(app, "embed", embed)
 
 
 def embed(
-    fasta: str = typer.Argument(help="FASTA or FASTQ, plain or compressed; `-` for stdin."),
+    fasta: options.Sequences,
     *,
-    output: str = typer.Option(
-        "-", "-o", "--output", help="OUT.parquet, OUT.npy or OUT.tsv; `-` writes TSV to stdout."
-    ),
-    model: str = typer.Option(
-        DEFAULT_MODEL, "--model", "-m", help="Model folder, Hub name, `kmer:K` or `default`."
-    ),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
-    dtype: str = typer.Option("auto", help=DTYPE_HELP),
-    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
-    trust_remote_code: bool = typer.Option(False, help="Run Python files of the model."),
-    strict: bool = typer.Option(False, help="Stop at the first record that cannot be embedded."),
+    output: options.OutputFile = "-",
+    model: options.Model = DEFAULT_MODEL,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "",
+    dtype: options.Dtype = "auto",
+    revision: options.Revision = "",
+    trust_remote_code: options.TrustRemoteCode = False,
+    strict: Annotated[
+        bool, typer.Option(help="Stop at the first record that cannot be embedded.")
+    ] = False,
 ) -> None:
     """Embed every barcode of a file, in input order, ids verbatim."""
     from barcodemae.eval.embed.loading import load_embedder
@@ -95,6 +94,7 @@ class RejectedRecords:
     def close(self) -> None:
         """Write the report and say how many records it holds; clear an older one."""
         from barcodemae.errors import DataError
+        from barcodemae.files import write_text
 
         if self.num_embedded == 0:
             first = self.lines[0].strip().replace("\t", " ")
@@ -107,7 +107,7 @@ class RejectedRecords:
             for line in self.lines:
                 typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
             return
-        self.path.write_text("record\tid\treason\n" + "".join(self.lines))
+        write_text(self.path, "record\tid\treason\n" + "".join(self.lines))
         total = self.num_embedded + len(self.lines)
         typer.echo(
             f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",
@@ -125,13 +125,11 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from barcodemae.eval.embed.embedder import find_invalid
-
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
         while chunk := list(islice(records, CHUNK_SIZE)):
-            reasons = find_invalid(embedder, [record.sequence for record in chunk])
+            reasons = embedder.find_invalid([record.sequence for record in chunk])
             report.add(chunk, reasons)
             kept = [record for row, record in enumerate(chunk) if row not in reasons]
             if kept:

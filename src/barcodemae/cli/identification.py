@@ -1,4 +1,4 @@
-"""`barcodemae index`, `identify` and `cluster`: from barcodes to names, and to units without.
+"""`barcodemae index` and `identify`: from references to a library, from barcodes to names.
 
 Guarded by tests/barcodemae/cli/test_identification_commands.py.
 """
@@ -9,11 +9,13 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from barcodemae.cli.embedding import DTYPE_HELP
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
+from barcodemae.default_model import DEFAULT_MODEL
 
 
 if TYPE_CHECKING:
@@ -22,17 +24,13 @@ if TYPE_CHECKING:
     from barcodemae.eval.embed.embedder import Embedder
     from barcodemae.eval.identify.resumable import ResultSink
 
-MODEL_HELP = "Model folder, Hub name, kmer:K or `default`, the bundled model."
-DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
-REVISION_HELP = "Branch, tag or commit of a Hub model."
 PREPARED_SPLITS = "train"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("index")(index)
-    app.command("identify")(identify)
-    app.command("cluster")(cluster)
+    add_command(app, "index", index)
+    add_command(app, "identify", identify)
 
 
 def default_threads() -> int:
@@ -46,32 +44,40 @@ def names_of(text: str) -> tuple[str, ...]:
 
 
 def index(
-    sources: list[str] = typer.Argument(
-        metavar="REFERENCE...",
-        help="A prepared data set, or anything `prepare` reads: tables, FASTA, Parquet.",
-    ),
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REFERENCE",
+            help="A prepared data set, or anything `prepare` reads: tables, FASTA, Parquet.",
+        ),
+    ],
     *,
-    output: Path = typer.Option(..., "-o", "--output", metavar="LIB", help="Folder to make."),
-    model: str = typer.Option("default", "--model", "-m", help=MODEL_HELP),
-    splits: str = typer.Option(
-        "", help="Partitions that are references; default: train of a data set, else everything."
-    ),
-    held_out: str = typer.Option(
-        "val,val_unseen", help="Partitions to calibrate with; without them references are left out."
-    ),
-    mixture: str = typer.Option(
-        "65,30,5", help="Expected queries in %: known species, new species, new genus."
-    ),
-    offsets: int = typer.Option(1, min=1, help="Reading offsets that are averaged; costs as much."),
-    engine: str = typer.Option("exact", help="exact, or faiss to add an index for millions."),
-    file_format: str = typer.Option("auto", "--format", help="Of the source; as for `prepare`."),
-    marker: str = typer.Option("COI-5P", help="Marker that is kept, where the source names some."),
-    taxonomy: Path | None = typer.Option(None, metavar="TSV", help="QIIME 2 taxonomy of a FASTA."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    dtype: str = typer.Option("auto", help=DTYPE_HELP),
-    revision: str = typer.Option("", help=REVISION_HELP),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a library."),
+    output: options.OutputFolder,
+    model: options.Model = DEFAULT_MODEL,
+    splits: Annotated[
+        str,
+        typer.Option(help="Partitions that are references: train of a data set, else everything."),
+    ] = "",
+    held_out: Annotated[
+        str, typer.Option(help="Partitions to calibrate with; without, references are left out.")
+    ] = "val,val_unseen",
+    mixture: Annotated[
+        str, typer.Option(help="Expected queries in %: known species, new species, new genus.")
+    ] = "65,30,5",
+    offsets: Annotated[
+        int, typer.Option(min=1, help="Reading offsets that are averaged; costs as many passes.")
+    ] = 1,
+    engine: Annotated[
+        str, typer.Option(help="exact, or faiss to add an index for millions.")
+    ] = "exact",
+    file_format: options.SourceFormat = "auto",
+    marker: options.Marker = "COI-5P",
+    taxonomy: options.Taxonomy = None,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "",
+    dtype: options.Dtype = "auto",
+    revision: options.Revision = "",
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
     from barcodemae.cli.data import progress_bars
@@ -81,8 +87,8 @@ def index(
     from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
     from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
+    from barcodemae.files import staged_folder
     from barcodemae.training.data.sources.recognition import SourceOptions
-    from barcodemae.training.data.staging import staged_directory
 
     expected = Mixture.parse(mixture)
     embedder = load_embedder(
@@ -92,10 +98,10 @@ def index(
         dtype=dtype,
         revision=revision or None,
     )
-    options = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
+    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
-        staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
-        prepared(sources, options) as (dataset, is_prepared),
+        staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
+        prepared(sources, source) as (dataset, is_prepared),
         progress_bars() as on_progress,
     ):
         plan = LibraryPlan(
@@ -112,7 +118,7 @@ def index(
 
 
 @contextmanager
-def prepared(sources: list[str], options: Any) -> Iterator[tuple[Path, bool]]:
+def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     """Give a prepared data set: the source itself if it is one, else a temporary one."""
     from barcodemae.training.data.prepare import PrepareOptions, prepare
     from barcodemae.training.data.sources.recognition import SIMULATE
@@ -124,7 +130,7 @@ def prepared(sources: list[str], options: Any) -> Iterator[tuple[Path, bool]]:
     name = Path(sources[0].split("::")[0]).name.split(".")[0] or "reference"
     with TemporaryDirectory() as folder:
         dataset = Path(folder) / name
-        prepare(sources, dataset, PrepareOptions(source=options, leakage=False))
+        prepare(sources, dataset, PrepareOptions(source=source, leakage=False))
         yield dataset, False
 
 
@@ -143,27 +149,45 @@ def summary(found: dict[str, Any]) -> Iterator[str]:
 
 
 def identify(
-    queries: str = typer.Argument(help="FASTA or FASTQ, plain or compressed; `-` for stdin."),
+    queries: options.Sequences,
     *,
-    reference: Path = typer.Option(..., "--reference", "-r", metavar="LIB", help="From `index`."),
-    output: str = typer.Option("-", "-o", "--output", help="File (.gz compresses); `-` is stdout."),
-    model: str = typer.Option("default", "--model", "-m", help=MODEL_HELP),
-    output_format: str = typer.Option("tsv", "--format", help="tsv, jsonl, sintax or qiime2."),
-    threshold: float = typer.Option(0.7, help="Probability from which a name is given."),
-    strand: str = typer.Option("both", help="both, or plus if all are on the library's strand."),
-    engine: str = typer.Option("exact", help="exact or faiss."),
-    verify: bool = typer.Option(
-        True, "--verify/--no-verify", help="Align the nearest references; the best decides."
-    ),
-    threads: int = typer.Option(0, help="Default: all cores; changes speed only."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    dtype: str = typer.Option("", help="As for `embed`; default: what the library was made with."),
-    revision: str = typer.Option("", help=REVISION_HELP),
-    resume: bool = typer.Option(False, "--resume", help="Go on where a killed run stopped."),
+    reference: Annotated[
+        Path,
+        typer.Option(
+            "--reference",
+            "-r",
+            metavar="LIB",
+            help="Library made by `index`; `demo` is a thousand real barcodes, for a first look.",
+        ),
+    ],
+    output: options.OutputFile = "-",
+    model: options.Model = DEFAULT_MODEL,
+    output_format: Annotated[
+        str, typer.Option("--format", help="tsv, jsonl, sintax or qiime2.")
+    ] = "tsv",
+    threshold: Annotated[float, typer.Option(help="Probability from which a name is given.")] = 0.7,
+    strand: Annotated[
+        str, typer.Option(help="both, or plus if all are on the library's strand.")
+    ] = "both",
+    engine: Annotated[str, typer.Option(help="exact or faiss.")] = "exact",
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify", help="Align the nearest references; the best decides."
+        ),
+    ] = True,
+    threads: options.Threads = 0,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "",
+    dtype: options.Dtype = "",
+    revision: options.Revision = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a killed run stopped.")
+    ] = False,
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
     from barcodemae.cpu_memory import reuse_freed_memory
+    from barcodemae.demonstration.names import resolve_queries, resolve_reference
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -175,17 +199,23 @@ def identify(
 
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
-    options = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
-    library = ReferenceLibrary(reference)
-    embedder: Embedder = load_embedder(
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype or library.dtype,
-        revision=revision or None,
+    how = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
+
+    def open_model(dtype: str) -> Embedder:
+        return load_embedder(
+            model,
+            device=device or None,
+            batch_size=batch_size,
+            dtype=dtype,
+            revision=revision or None,
+        )
+
+    library = ReferenceLibrary(
+        resolve_reference(reference, lambda: open_model(dtype or "auto"), say=tell)
     )
+    embedder = open_model(dtype or library.dtype)
     embedder = OffsetEmbedder(embedder, library.description["offsets"])
-    identifier = Identifier(library, embedder, options)
+    identifier = Identifier(library, embedder, how)
     form = FORMATS[output_format]
     settings = {
         "library": library.fingerprint(),
@@ -200,7 +230,7 @@ def identify(
     with counting("Identifying") as show:
         identify_stream(
             identifier,
-            read_any_records(queries),
+            read_any_records(resolve_queries(queries)),
             form,
             sink,
             threads=threads or default_threads(),
@@ -211,9 +241,14 @@ def identify(
     typer.echo(
         f"barcodemae: {done.records} records: {done.records - done.rejected} identified, "
         f"{done.rejected} rejected"
-        + (f", see {sink.report}" if done.rejected and sink.report else ""),
+        + (f", see {sink.rejected_path}" if done.rejected and sink.rejected_path else ""),
         err=True,
     )
+
+
+def tell(line: str) -> None:
+    """Say what takes time, on stderr."""
+    typer.echo(f"barcodemae: {line}", err=True)
 
 
 def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: bool) -> ResultSink:
@@ -243,53 +278,3 @@ def counting(what: str) -> Iterator[Any]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda done: progress.update(task, completed=done)
-
-
-def cluster(
-    queries: str = typer.Argument(help="FASTA or FASTQ, plain or compressed; `-` for stdin."),
-    *,
-    output: Path = typer.Option(..., "-o", "--output", metavar="TSV", help="Table of units."),
-    model: str = typer.Option("default", "--model", "-m", help=MODEL_HELP),
-    method: str = typer.Option("threshold", help="threshold, ward or hdbscan."),
-    identity: float = typer.Option(97.0, help="Percent identity within units; not of hdbscan."),
-    map_page: Path | None = typer.Option(None, "--map", metavar="HTML", help="Draw a map too."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    dtype: str = typer.Option("auto", help=DTYPE_HELP),
-    revision: str = typer.Option("", help=REVISION_HELP),
-) -> None:
-    """Group barcodes into species-like units, without any reference."""
-    from barcodemae.cli.embedding import RejectedRecords
-    from barcodemae.eval.embed.embedder import find_invalid
-    from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.embed.screening import clean
-    from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
-    from barcodemae.eval.probe.map_plot import check_map_file
-    from barcodemae.raw_fasta import read_any_records
-
-    settings = UnitSettings(method=method, identity=identity)
-    if map_page is not None:
-        check_map_file(map_page)
-    embedder = load_embedder(
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype,
-        revision=revision or None,
-    )
-    records = list(read_any_records(queries))
-    report = RejectedRecords(str(output), queries, strict=False)
-    reasons = find_invalid(embedder, [record.sequence for record in records])
-    reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
-    report.add(records, reasons)
-    kept = [record for row, record in enumerate(records) if row not in reasons]
-    report.num_embedded = len(kept)
-    if kept:
-        sequences = [clean(record.sequence) for record in kept]
-        vectors = embedder.embed(sequences, progress=True)
-        units = find_units(vectors, sequences, settings)
-        write_units(output, [record.id for record in kept], units)
-        typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
-    report.close()
-    if map_page is not None:
-        draw_units(vectors, [record.id for record in kept], units, map_page)

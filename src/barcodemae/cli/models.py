@@ -6,8 +6,12 @@ tests/eval/embed/test_whitening.py.
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
 
 
 class WeightType(StrEnum):
@@ -18,20 +22,24 @@ class WeightType(StrEnum):
 
 
 def export(
-    model_folder: Path = typer.Argument(
-        None, metavar="MODEL_DIR", help="A BarcodeMAE folder, e.g. what pre-training left."
-    ),
+    model_folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL_DIR", help="A BarcodeMAE folder, e.g. what pre-training left."
+        ),
+    ] = None,
     *,
-    model: str = typer.Option(
-        None, help="In place of MODEL_DIR: a folder, or `default` for the bundled model."
-    ),
-    out: Path = typer.Option(..., "--out", "-o", metavar="DIR", help="The folder to write."),
-    dtype: WeightType = typer.Option(
-        None, help="Store weights in this format; as they are by default."
-    ),
-    force: bool = typer.Option(False, "--force", help="Write into a foreign, non-empty folder."),
+    model: Annotated[
+        str | None,
+        typer.Option(help="In place of MODEL_DIR: a folder, or `default` for the bundled model."),
+    ] = None,
+    output: options.OutputFolder,
+    dtype: Annotated[
+        WeightType | None, typer.Option(help="Store weights so; as they are by default.")
+    ] = None,
+    force: options.Force = False,
 ) -> None:
-    """Write a trained model as DIR (full) and DIR/encoder (plain BERT).
+    """Write a trained model as DIR (full) and DIR/encoder (plain BERT or ModernBERT).
 
     A readout that the folder stores (see `whiten`) goes along to both.
     """
@@ -44,23 +52,23 @@ def export(
 
     if (model_folder is None) == (model is None):
         raise SettingsError("name one model to export: either MODEL_DIR or --model")
-    source = Path(model_folder or resolve_model(model))
+    source = Path(model_folder or resolve_model(str(model)))
     write_artefacts(
         *load_model_folder(source),
-        out,
+        output,
         readout_from=source,
         dtype=None if dtype is None else getattr(torch, dtype.value),
         force=force,
     )
-    typer.echo(f"wrote {out} (full) and {out / ENCODER_FOLDER} (native encoder)", err=True)
+    typer.echo(f"wrote {output} (full) and {output / ENCODER_FOLDER} (native encoder)", err=True)
 
 
 def convert(
-    original: Path = typer.Argument(
-        ..., metavar="ORIGINAL.pt", help="A checkpoint of the original code."
-    ),
-    out: Path = typer.Argument(..., metavar="OUT", help="The folder to write."),
-    force: bool = typer.Option(False, "--force", help="Write into a foreign, non-empty folder."),
+    original: Annotated[
+        Path, typer.Argument(metavar="ORIGINAL.pt", help="A checkpoint of the original code.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    force: options.Force = False,
 ) -> None:
     """Convert a checkpoint of the original BarcodeMAE or BarcodeBERT code into OUT and OUT/encoder.
 
@@ -87,17 +95,20 @@ def convert(
 
 
 def whiten(
-    model_folder: Path = typer.Argument(
-        ..., metavar="MODEL_DIR", help="A model folder, full or encoder; it is changed."
-    ),
+    model_folder: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL_DIR", help="A model folder, full or encoder; it is changed."),
+    ],
     *,
-    data: Path = typer.Option(..., help="Folder of a prepared data set; labels are not read."),
-    splits: str = typer.Option("pretrain,train", help="Partitions to draw from; commas."),
-    power: float = typer.Option(0.25, help="0 centres and rotates, 0.5 evens out all axes."),
-    sample: int = typer.Option(20_000, help="Fit on at most this many barcodes."),
-    seed: int = typer.Option(0, help="Of the draw."),
-    device: str = typer.Option("", help="cpu, cuda, ...; default: a GPU if there is one."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
+    data: options.Data,
+    splits: options.Splits = "pretrain,train",
+    power: Annotated[
+        float, typer.Option(help="0 centres and rotates, 0.5 evens out all axes.")
+    ] = 0.25,
+    sample: Annotated[int, typer.Option(help="Fit on at most this many barcodes.")] = 20_000,
+    seed: options.Seed = 0,
+    device: options.Device = "",
+    batch_size: options.BatchSize = 64,
 ) -> None:
     """Fit a readout (centring, partial whitening) on barcodes and store it in MODEL_DIR.
 
@@ -122,6 +133,6 @@ def whiten(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
-    app.command()(export)
-    app.command()(convert)
-    app.command()(whiten)
+    add_command(app, "export", export)
+    add_command(app, "convert", convert)
+    add_command(app, "whiten", whiten)

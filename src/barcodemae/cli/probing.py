@@ -5,26 +5,25 @@ tests/barcodemae/cli/test_table_commands.py.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
 
 
 if TYPE_CHECKING:
     from barcodemae.eval.probe.clustering import ClusteringProtocol
     from barcodemae.eval.report.records import ResultRecord
 
-MODEL_HELP = "Folder, Hub name, kmer:K, vsearch or blastn; LABEL=... names it in tables."
-DEVICE_HELP = "cpu, cuda, ...; default: a GPU if there is one."
-REVISION_HELP = "Branch, tag or commit; every --model is then one on the Hub."
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("probe")(probe)
-    app.command("mask-study")(mask_study)
-    app.command("leaderboard")(leaderboard)
-    app.command("plot-map")(plot_map)
+    add_command(app, "probe", probe)
+    add_command(app, "mask-study", mask_study)
+    add_command(app, "leaderboard", leaderboard)
+    add_command(app, "plot-map", plot_map)
 
 
 def without_folder(name: str) -> str:
@@ -79,29 +78,40 @@ def clustering_protocol(
 
 def probe(
     *,
-    model: list[str] = typer.Option(..., "--model", "-m", help=MODEL_HELP),
-    data: Path = typer.Option(..., help="Folder of a prepared data set."),
-    probes: str = typer.Option("1nn", help="Of 1nn, zsc, linear, logistic, finetune; commas."),
-    rank: str = typer.Option("genus", help="Label of the 1-NN probe."),
-    references: str = typer.Option("train", help="Split that answers in the 1-NN probe."),
-    queries: str = typer.Option("test_unseen", help="Split that is asked; val_unseen for choices."),
-    seeds: int = typer.Option(1, min=1, help="Repeats of zsc, linear and finetune."),
-    zsc_variant: str = typer.Option("barcodemae", help="Published: barcodemae or barcodebert."),
-    zsc_rank: str = typer.Option("", help="Label compared with the clusters."),
-    zsc_neighbors: int = typer.Option(0, help="Neighbours of UMAP; default: the variant's."),
-    zsc_clusters: str = typer.Option("", help="Number of clusters, or `labels`."),
-    supervised_rank: str = typer.Option("species", help="Label of linear and finetune."),
-    finetune_epochs: int = typer.Option(10, min=1, help="Epochs of the fine-tuning probe."),
-    json: Path | None = typer.Option(None, help="Write the records here; default: stdout."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    revision: str = typer.Option("", help=REVISION_HELP),
-    trust_remote_code: bool = typer.Option(False, help="Run Python files of the model."),
+    model: options.MeasuredModels,
+    data: options.Data,
+    probes: Annotated[
+        str, typer.Option(help="Of 1nn, zsc, linear, logistic, finetune; comma-separated.")
+    ] = "1nn",
+    rank: options.Rank = "genus",
+    references: options.References = "train",
+    queries: options.Queries = "test_unseen",
+    seeds: Annotated[int, typer.Option(min=1, help="Repeats of zsc, linear and finetune.")] = 1,
+    zsc_variant: Annotated[
+        str, typer.Option(help="Published protocol: barcodemae or barcodebert.")
+    ] = "barcodemae",
+    zsc_rank: Annotated[str, typer.Option(help="Rank compared with the clusters.")] = "",
+    zsc_neighbors: Annotated[
+        int, typer.Option(help="Neighbours of UMAP, 0 for the protocol's.")
+    ] = 0,
+    zsc_clusters: Annotated[str, typer.Option(help="Number of clusters, or `labels`.")] = "",
+    supervised_rank: Annotated[
+        str, typer.Option(help="Rank that linear and finetune name.")
+    ] = "species",
+    finetune_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of the fine-tuning probe.")
+    ] = 10,
+    json: options.JsonFile = None,
+    device: options.Device = "",
+    dtype: options.Dtype = "float32",
+    batch_size: options.BatchSize = 64,
+    revision: options.Revision = "",
+    trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Measure models and baselines on a prepared data set."""
     from dataclasses import replace
 
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.probe.probing import choose_probes, run_probes
     from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
     from barcodemae.eval.report.records import records_to_json, write_records
@@ -118,7 +128,7 @@ def probe(
         num_seeds=seeds,
         device=device or "cpu",
     )
-    options = {
+    asked = {
         "probes": probes,
         "rank": rank,
         "references": references,
@@ -131,17 +141,17 @@ def probe(
         "dtype": dtype,
         "revision": revision,
     }
+    how = ModelOptions(
+        device=device or None,
+        dtype=dtype,
+        batch_size=batch_size,
+        revision=revision or None,
+        trust_remote_code=trust_remote_code,
+    )
     records = []
     for name in model:
-        subject = open_subject(
-            name,
-            device=device or None,
-            dtype=dtype,
-            batch_size=batch_size,
-            revision=revision or None,
-            trust_remote_code=trust_remote_code,
-        )
-        command = describe_command("probe", [name], data, **options)
+        subject = open_subject(name, how)
+        command = describe_command("probe", [name], data, **asked)
         measured = run_probes(subject, replace(settings, command=command), chosen)
         for record in measured:
             typer.echo(summarise(record), err=True)
@@ -154,23 +164,32 @@ def probe(
 
 def mask_study(
     *,
-    model: list[str] = typer.Option(..., "--model", "-m", help="Model folder or Hub name."),
-    data: Path = typer.Option(..., help="Folder of a prepared data set."),
-    rates: str = typer.Option("0:0.9:0.1", help="START:STOP:STEP, both ends included."),
-    modes: str = typer.Option("drop,combined,mask,nonmask", help="Which of the four modes."),
-    rank: str = typer.Option("genus", help="Label of the 1-NN probe."),
-    references: str = typer.Option("train", help="Split that answers."),
-    queries: str = typer.Option("val_unseen", help="Split that is asked."),
-    max_references: int = typer.Option(0, help="Use a random subset of the references; 0: all."),
-    seeds: int = typer.Option(1, min=1, help="Repeats with other random positions."),
-    json: Path = typer.Option(..., help="Write the records here."),
-    plot: Path | None = typer.Option(None, help="Write a figure here: .png, .svg or .pdf."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    revision: str = typer.Option("", help=REVISION_HELP),
+    model: options.Models,
+    data: options.Data,
+    rates: Annotated[
+        str, typer.Option(help="Shares of k-mers: START:STOP:STEP, both ends included; or a list.")
+    ] = "0:0.9:0.1",
+    modes: Annotated[
+        str, typer.Option(help="Which of the four modes.")
+    ] = "drop,combined,mask,nonmask",
+    rank: options.Rank = "genus",
+    references: options.References = "train",
+    queries: options.Queries = "val_unseen",
+    max_references: Annotated[
+        int, typer.Option(help="Use a random subset of the references, 0 for all.")
+    ] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeats with other random positions.")] = 1,
+    json: Annotated[Path, typer.Option(metavar="FILE", help="Write the records here.")],
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Figure to write: .png, .svg or .pdf.")
+    ] = None,
+    device: options.Device = "",
+    dtype: options.Dtype = "float32",
+    batch_size: options.BatchSize = 64,
+    revision: options.Revision = "",
 ) -> None:
     """Take tokens away from the input, or mask them, and see what becomes of 1-NN accuracy."""
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
     from barcodemae.eval.report.records import write_records
     from barcodemae.eval.report.study_plot import plot_mask_study
@@ -199,15 +218,15 @@ def mask_study(
             revision=revision,
         ),
     )
+    how = ModelOptions(
+        device=device or None, dtype=dtype, batch_size=batch_size, revision=revision or None
+    )
     records = []
     for name in model:
         for record in run_mask_study(
             name,
             study,
-            device=device or None,
-            dtype=dtype,
-            batch_size=batch_size,
-            revision=revision or None,
+            how,
             on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
         ):
             typer.echo(summarise(record) + f"  {record.protocol}", err=True)
@@ -218,14 +237,25 @@ def mask_study(
 
 
 def leaderboard(
-    results: list[Path] = typer.Argument(help="Results files (JSON lists of records)."),
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULTS", help="Results files that `probe --json` wrote."),
+    ],
     *,
-    output_format: str = typer.Option("markdown", "--format", help="markdown, csv or latex."),
-    output: str = typer.Option("-", "-o", "--output", help="File, or `-` for stdout."),
-    figure: Path | None = typer.Option(None, help="1-NN against AMI: .png, .svg or .pdf."),
-    systems: Path | None = typer.Option(
-        None, metavar="YAML", help="Which rows are ours, and whose weights are not available here."
-    ),
+    output_format: Annotated[
+        str, typer.Option("--format", help="markdown, csv or latex.")
+    ] = "markdown",
+    output: options.OutputFile = "-",
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="1-NN against AMI, drawn: .png, .svg or .pdf."),
+    ] = None,
+    systems: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML", help="Which rows are ours, and whose weights are not available here."
+        ),
+    ] = None,
 ) -> None:
     """Compile results files into the published table."""
     from barcodemae.eval.report.leaderboard import build_table
@@ -233,6 +263,7 @@ def leaderboard(
     from barcodemae.eval.report.systems import NO_SYSTEMS, read_systems
     from barcodemae.eval.report.table_plot import plot_table
     from barcodemae.eval.report.table_text import render_table
+    from barcodemae.files import write_text
 
     listed = NO_SYSTEMS if systems is None else read_systems(systems)
     table = build_table(read_all_records(results), listed)
@@ -240,24 +271,29 @@ def leaderboard(
     if output == "-":
         typer.echo(text, nl=False)
     else:
-        Path(output).write_text(text)
+        write_text(output, text)
     if figure is not None:
         plot_table(table, figure)
 
 
 def plot_map(
     *,
-    model: str = typer.Option(..., "--model", "-m", help="Model folder, Hub name or kmer:K."),
-    data: Path = typer.Option(..., help="Folder of a prepared data set."),
-    output: Path = typer.Option(..., "-o", "--output", help="OUT.html; OUT.png lies beside it."),
-    splits: str = typer.Option("test_unseen", help="Partitions to draw; commas."),
-    color: str = typer.Option("order", help="Rank that gives the colours."),
-    max_points: int = typer.Option(20_000, min=64, help="Draw a random subset of at most this."),
-    num_neighbors: int = typer.Option(15, min=2, help="Neighbours of UMAP."),
-    seed: int = typer.Option(42, help="Of UMAP and of the subset."),
-    device: str = typer.Option("", help=DEVICE_HELP),
-    batch_size: int = typer.Option(64, help="Sequences per forward pass; changes speed only."),
-    revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="HTML", help="Page to write, with a PNG beside it."),
+    ],
+    splits: options.Splits = "test_unseen",
+    color: Annotated[str, typer.Option(help="Rank that gives the colours.")] = "order",
+    max_points: Annotated[
+        int, typer.Option(min=64, help="Draw a random subset of at most this.")
+    ] = 20_000,
+    num_neighbors: Annotated[int, typer.Option(min=2, help="Neighbours of UMAP.")] = 15,
+    seed: options.Seed = 42,
+    device: options.Device = "",
+    batch_size: options.BatchSize = 64,
+    revision: options.Revision = "",
 ) -> None:
     """Draw an interactive map of embeddings (UMAP, two dimensions)."""
     from barcodemae.eval.embed.loading import load_embedder

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from barcodemae.cli.command_help import add_command
+
 
 if TYPE_CHECKING:
     from barcodemae.model_cards.push import PushPlan
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("card")(card)
-    app.command("push")(push)
+    add_command(app, "card", card)
+    add_command(app, "push", push)
 
 
 def card(
@@ -45,9 +47,9 @@ def card(
 ) -> None:
     """Compile the model cards of MODEL_DIR and MODEL_DIR/encoder from records alone."""
     from barcodemae.default_model import bundled_results
+    from barcodemae.eval.report.records import read_all_records
     from barcodemae.model_cards.card import CardSettings, write_cards
     from barcodemae.model_cards.model_folder import ModelFolder
-    from barcodemae.model_cards.results import read_results
     from barcodemae.model_cards.run_record import find_run, read_run
 
     settings = CardSettings(
@@ -64,7 +66,7 @@ def card(
         folder,
         settings,
         read_run(run or find_run(folder)),
-        read_results(results or bundled_results()),
+        read_all_records(results or bundled_results()),
         figure,
     )
     for path in written:

@@ -6,6 +6,8 @@ Guarded by tests/barcodemae/cli/test_training_commands.py.
 
 import typer
 
+from barcodemae.cli.command_help import add_command
+from barcodemae.dataset import parquet_files
 from barcodemae.training.run.command_line import command_from_settings
 from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -13,6 +15,7 @@ from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 def pretrain(config: PretrainConfig, resume: bool) -> None:
     """Pre-train a model on DNA barcodes: half of the k-mers hidden, the other half read."""
+    parquet_files(config.data)  # complains before a folder is made for the run
     from barcodemae.training.pretrain import pretrain
 
     result = pretrain(config, resume)
@@ -21,6 +24,7 @@ def pretrain(config: PretrainConfig, resume: bool) -> None:
 
 def finetune(config: FinetuneConfig, resume: bool) -> None:
     """Fine-tune a pre-trained model to name taxa at one rank."""
+    parquet_files(config.data)
     from barcodemae.training.finetune import finetune
 
     result = finetune(config, resume)
@@ -31,5 +35,5 @@ def finetune(config: FinetuneConfig, resume: bool) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
-    app.command("pretrain")(command_from_settings(PretrainConfig, pretrain))
-    app.command("finetune")(command_from_settings(FinetuneConfig, finetune, has_presets=False))
+    add_command(app, "pretrain", command_from_settings(PretrainConfig, pretrain))
+    add_command(app, "finetune", command_from_settings(FinetuneConfig, finetune, has_presets=False))

@@ -148,7 +148,7 @@ def test_the_default_threshold_is_that_of_the_library_code():
     from barcodemae.cli.identification import identify as command
     from barcodemae.eval.identify.identification import DEFAULT_THRESHOLD
 
-    assert signature(command).parameters["threshold"].default.default == DEFAULT_THRESHOLD
+    assert signature(command).parameters["threshold"].default == DEFAULT_THRESHOLD
 
 
 def test_a_library_is_not_replaced_unasked(reference, lib, capsys):

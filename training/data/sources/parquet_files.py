@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 from barcodemae.training.data.sources.columns import TableLayout, read_layout
 from barcodemae.training.data.sources.source_batches import (
     BATCH_SCHEMA,
@@ -40,7 +40,7 @@ class ParquetSource:
         try:
             self._file = pyarrow.parquet.ParquetFile(source)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(source, f"is damaged: {str(error).splitlines()[0]}") from error
+            raise DataError(source, f"is damaged: {first_line(error)}") from error
         self._names = self._file.schema_arrow.names
         self.layout: TableLayout = read_layout(source, self._names, "parquet")
         self.has_splits = self.layout.has_splits
@@ -69,5 +69,5 @@ class ParquetSource:
                 if self.on_bytes is not None:
                     self.on_bytes(size * (first - 1) // num_rows)
         except (pa.ArrowException, OSError) as error:
-            problem = f"is damaged after row {first - 1}: {str(error).splitlines()[0]}"
+            problem = f"is damaged after row {first - 1}: {first_line(error)}"
             raise DataError(self.source, problem) from error

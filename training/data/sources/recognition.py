@@ -16,7 +16,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from barcodemae.dataset import COLUMNS
-from barcodemae.errors import DataError, SettingsError
+from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.plain_text import open_text
 from barcodemae.training.data.sources.columns import FORMATS
 from barcodemae.training.data.sources.parquet_files import ParquetSource
@@ -94,7 +94,7 @@ def local_path(source: str) -> str:
             found["repo"], found["file"], repo_type="dataset", revision=found["revision"]
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(source, f"cannot be fetched: {str(error).splitlines()[0]}") from error
+        raise DataError(source, f"cannot be fetched: {first_line(error)}") from error
     return path + (found["member"] or "")
 
 

@@ -1,0 +1,73 @@
+"""`barcodemae cluster`: from barcodes to units, where there is nothing to name them by.
+
+Guarded by tests/barcodemae/cli/test_identification_commands.py.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from barcodemae.cli import options
+from barcodemae.cli.command_help import add_command
+from barcodemae.cli.embedding import RejectedRecords
+from barcodemae.default_model import DEFAULT_MODEL
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    add_command(app, "cluster", cluster)
+
+
+def cluster(
+    queries: options.Sequences,
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="TSV", help="Table of units to write.")
+    ],
+    model: options.Model = DEFAULT_MODEL,
+    method: Annotated[str, typer.Option(help="threshold, ward or hdbscan.")] = "threshold",
+    identity: Annotated[
+        float, typer.Option(help="Percent identity within units; not of hdbscan.")
+    ] = 97.0,
+    map_page: Annotated[
+        Path | None, typer.Option("--map", metavar="HTML", help="Draw a map too.")
+    ] = None,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "",
+    dtype: options.Dtype = "auto",
+    revision: options.Revision = "",
+) -> None:
+    """Group barcodes into species-like units, without any reference."""
+    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.screening import clean
+    from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
+    from barcodemae.eval.probe.map_plot import check_map_file
+    from barcodemae.raw_fasta import read_any_records
+
+    settings = UnitSettings(method=method, identity=identity)
+    if map_page is not None:
+        check_map_file(map_page)
+    embedder = load_embedder(
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+    )
+    records = list(read_any_records(queries))
+    report = RejectedRecords(str(output), queries, strict=False)
+    reasons = embedder.find_invalid([record.sequence for record in records])
+    reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
+    report.add(records, reasons)
+    kept = [record for row, record in enumerate(records) if row not in reasons]
+    report.num_embedded = len(kept)
+    if kept:
+        sequences = [clean(record.sequence) for record in kept]
+        vectors = embedder.embed(sequences, progress=True)
+        units = find_units(vectors, sequences, settings)
+        write_units(output, [record.id for record in kept], units)
+        typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
+    report.close()
+    if map_page is not None:
+        draw_units(vectors, [record.id for record in kept], units, map_page)

@@ -1,0 +1,94 @@
+"""Options that several commands have: one type each, so that a name means the same everywhere.
+
+In: nothing. Out: types for the parameters of commands; the default, which may differ, stands at the
+command. Guarded by tests/barcodemae/cli/test_options.py.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+MODEL_HELP = "Model: a folder, a name on the Hub, `kmer:K`, or `default`, which is bundled."
+
+Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
+Models = Annotated[list[str], typer.Option("--model", "-m", help=f"{MODEL_HELP} Repeatable.")]
+MeasuredModels = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        help=f"{MODEL_HELP} Also `vsearch`, `blastn` and published systems; LABEL=MODEL gives it a "
+        "name in tables. Repeatable.",
+    ),
+]
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Data set made by `barcodemae prepare`.")
+]
+Sequences = Annotated[
+    str, typer.Argument(metavar="FASTA", help="FASTA or FASTQ, also compressed; `-` is stdin.")
+]
+OutputFile = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="File to write; `-` is stdout.")
+]
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "--out", "-o", metavar="DIR", help="Folder to make.")
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Where the records go; stdout if not given."),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="cpu, cuda, cuda:1, ...; a GPU, if there is one, by default."),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        help="Numbers to compute with: float32, bfloat16, float16, or auto: bfloat16 where the "
+        "device is fast at it.",
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", help="Sequences per forward pass; changes speed only.")
+]
+Revision = Annotated[
+    str, typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.")
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code/--no-trust-remote-code",
+        help="Run Python files that come with the model.",
+    ),
+]
+Threads = Annotated[
+    int, typer.Option("--threads", help="Threads to use, 0 for all cores; changes speed only.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Splits = Annotated[str, typer.Option("--splits", help="Partitions to use, comma-separated.")]
+Rank = Annotated[str, typer.Option("--rank", help="Rank whose names are compared.")]
+References = Annotated[str, typer.Option("--references", help="Partition that gives the answers.")]
+Queries = Annotated[str, typer.Option("--queries", help="Partition that is asked.")]
+SourceFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="auto, bioscan5m, canadian, reference, bold, table, fasta or parquet.",
+    ),
+]
+Marker = Annotated[
+    str, typer.Option("--marker", help="Marker that is kept, where a source names markers.")
+]
+Taxonomy = Annotated[
+    Path | None,
+    typer.Option("--taxonomy", metavar="TSV", help="QIIME 2 taxonomy of a FASTA file."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write into a folder that holds files of others.")
+]
