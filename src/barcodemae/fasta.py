@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import dnaio
 
@@ -77,13 +77,15 @@ def _after(number: int) -> str:
 
 def _headers_and_letters(stream: io.BufferedReader) -> Iterator[tuple[str, str]]:
     is_fastq = stream.peek(1)[:1] == b"@"
-    limited = _Limited(stream, b"\n" if is_fastq else b">")
+    # A raw stream is all that dnaio needs; its hints ask for more.
+    limited = cast(BinaryIO, _Limited(stream, b"\n" if is_fastq else b">"))
     if is_fastq:
         for record in dnaio.FastqReader(limited):
             yield record.name, record.sequence
     else:
         # Not dnaio's own records, which hold ASCII only.
-        yield from dnaio.FastaReader(limited, sequence_class=_header_and_letters)
+        pairs: Any = dnaio.FastaReader(limited, sequence_class=_header_and_letters)
+        yield from pairs
 
 
 def _header_and_letters(header: str, letters: str, _qualities: None) -> tuple[str, str]:
