@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from barcodemae.cli import main
 from barcodemae.dataset import RANKS
+from barcodemae.demonstration.names import DEMONSTRATION, resolve_reference
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -35,9 +36,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 MODEL = os.environ.get("BARCODEMAE_MODEL", "default")
-REFERENCES = Path(
-    os.environ.get("BARCODEMAE_REFERENCES", Path(__file__).with_name("references.fasta"))
-)
+REFERENCES = os.environ.get("BARCODEMAE_REFERENCES", DEMONSTRATION)
 NUM_NEAREST = 3
 
 
@@ -190,20 +189,22 @@ class Library:
         ]
 
 
-def open_library(model: str = MODEL, references: Path = REFERENCES) -> Library:
-    """Open a library; references that are not indexed yet are indexed first.
+def open_library(model: str = MODEL, references: str | Path = REFERENCES) -> Library:
+    """Open a library, or index references first.
 
     Args:
-        model: Model folder, or `default`.
-        references: Folder made by `barcodemae index`, or anything that command reads, such as FASTA
-            with `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
+        model: A model folder, or `default`.
+        references: `demo` for the real barcodes that come with the package, a folder made by
+            `barcodemae index`, or anything it reads, such as FASTA with
+            `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
 
     Raises:
-        DataError: The references cannot be indexed; the reason was written to stderr.
+        DataError: They cannot be indexed; the reason was said on stderr.
     """
-    if (references / DESCRIPTION).is_file():
-        return Library(references, model)
-    folder = Path(mkdtemp()) / "library"  # never deleted: the page reads it as long as it runs
-    if main(["index", str(references), "--output", str(folder), "--model", model]) != 0:
-        raise DataError(references, "cannot be indexed, see above")
+    place = resolve_reference(references, lambda: load_embedder(model, dtype="auto"), print)
+    if (place / DESCRIPTION).is_file():
+        return Library(place, model)
+    folder = Path(mkdtemp()) / "library"  # in use for as long as the page runs
+    if main(["index", str(place), "--output", str(folder), "--model", model]) != 0:
+        raise DataError(place, "cannot be indexed, see above")
     return Library(folder, model)

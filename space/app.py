@@ -3,8 +3,8 @@
     pip install -r requirements.txt && python app.py
 
 Environment variables: BARCODEMAE_MODEL (a model folder, in place of the bundled weights) and
-BARCODEMAE_REFERENCES (a FASTA file or a library made by `barcodemae index`, in place of the
-simulated file beside this one). Guarded by tests/browser/.
+BARCODEMAE_REFERENCES (a FASTA file or a library made by `barcodemae index`, in place of the real
+barcodes that come with the package). Guarded by tests/browser/.
 """
 
 import os
@@ -24,13 +24,15 @@ from picture import Projection, draw_map
 from reading import MAX_BYTES, MAX_RECORDS, NothingGivenError, TooLargeError, read_input
 from tables import answers_table, gaps_table, state, tsv_lines
 
+from barcodemae.demonstration.barcodes import TRUTHS, read_queries
+from barcodemae.demonstration.names import DEMONSTRATION
 from barcodemae.errors import BarcodeMAEError, CheckpointError
 
 
 HERE = Path(__file__).parent
-EXAMPLES = HERE / "examples.fasta"
 TSV_NAME = "barcodemae.tsv"
 CSS = HERE / "style.css"
+SHIPPED = " of a few families, which come with it for a first look: many species are not among them"
 EMPTY = state(
     "empty",
     "Nothing looked up yet",
@@ -126,7 +128,7 @@ def build(page: Page) -> gr.Blocks:
             "# BarcodeMAE\n"
             "Which species is this DNA barcode of? A masked auto-encoder turns barcodes (COI) into "
             f"vectors and compares yours with **{len(library.references)} references**"
-            f"{' (simulated, to show how it works)' if is_simulated(library) else ''}."
+            f"{SHIPPED if REFERENCES == DEMONSTRATION else ''}."
         )
         with gr.Tab("Identify"):
             identify_tab(page)
@@ -135,9 +137,20 @@ def build(page: Page) -> gr.Blocks:
     return app
 
 
-def is_simulated(library: Library) -> bool:
-    """Whether the references are simulated barcodes."""
-    return any(name == "Simulata" for item in library.references for name in item.taxa.values())
+def read_examples(count: int = 2) -> str:
+    """Return the first queries of each truth in the demonstration set as FASTA."""
+    records: list[str] = []
+    for truth in TRUTHS:
+        queries = [query for query in read_queries() if query.truth == truth][:count]
+        records += [
+            f">{query.record.id} {truth} {query.lineage.get('species', '')}".rstrip()
+            + f"\n{query.record.sequence}\n"
+            for query in queries
+        ]
+    return "".join(records)
+
+
+EXAMPLES = read_examples()
 
 
 def identify_tab(page: Page) -> None:
@@ -170,7 +183,7 @@ def identify_tab(page: Page) -> None:
     outputs = [result, figure, download, run]
     hidden = {"show_progress": "hidden", "api_visibility": "private"}
     run.click(page.identify, [text, upload], outputs, **hidden)
-    example.click(lambda: (EXAMPLES.read_text(), None), None, [text, upload], **hidden)
+    example.click(lambda: (EXAMPLES, None), None, [text, upload], **hidden)
     clear.click(page.clear, None, [text, upload, *outputs], **hidden)
 
 
@@ -179,7 +192,7 @@ def fill_tab(page: Page) -> None:
     if page.filler is None:
         gr.HTML(state("empty", "Not with this model", "It has no decoder to fill in k-mers with."))
         return
-    sequence = EXAMPLES.read_text().splitlines()[1]
+    sequence = EXAMPLES.splitlines()[1]
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
             text = gr.Textbox(

@@ -15,7 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PORT, HOLD = sys.argv[1], Path(sys.argv[2])
 
+SIMULATED = ROOT / "tests" / "space"  # few and alike on every machine
+
 os.environ["GRADIO_SERVER_PORT"] = PORT
+os.environ["BARCODEMAE_REFERENCES"] = str(SIMULATED / "references.fasta")
 sys.path.insert(0, str(ROOT / "space"))
 app = import_module("app")
 Library = import_module("answers").Library
@@ -29,4 +32,5 @@ def identify_when_released(self, records):
 
 
 Library.identify = identify_when_released
+app.EXAMPLES = (SIMULATED / "examples.fasta").read_text()
 app.main()

@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "out" / "screenshots"
 DESKTOP, PHONE = (1280, 1000), (390, 844)
 BARCODES = dict(
-    part.split("\n")[:2] for part in (ROOT / "space/examples.fasta").read_text().split(">")[1:]
+    part.split("\n")[:2]
+    for part in (ROOT / "tests/space/examples.fasta").read_text().split(">")[1:]
 )
 PATIENCE_SECONDS = 60
 

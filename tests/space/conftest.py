@@ -12,7 +12,7 @@ sys.path.insert(0, str(SPACE))
 
 @pytest.fixture(scope="session")
 def library(tiny_folder):
-    """The Space's own references, indexed with the tiny model."""
+    """Simulated references, indexed with the tiny model."""
     from answers import open_library
 
-    return open_library(str(tiny_folder))
+    return open_library(str(tiny_folder), Path(__file__).with_name("references.fasta"))

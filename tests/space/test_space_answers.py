@@ -2,10 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
+import answers as answers_module
 import numpy as np
 import pytest
-from answers import REFERENCES, open_library
+from answers import REFERENCES as DEFAULT_REFERENCES
+from answers import open_library
 from picture import Projection, draw_map
 from reading import MAX_BYTES, MAX_RECORDS, NothingGivenError, TooLargeError, read_input
 from sklearn.neighbors import NearestNeighbors
@@ -16,7 +19,8 @@ from barcodemae.errors import DataError
 from barcodemae.fasta import read_records
 
 
-EXAMPLES = REFERENCES.with_name("examples.fasta")
+HERE = Path(__file__).parent
+EXAMPLES, REFERENCES = HERE / "examples.fasta", HERE / "references.fasta"  # simulated
 
 
 def test_the_table_is_that_of_the_command(library, tiny_folder, tmp_path):
@@ -78,8 +82,13 @@ def test_nothing_readable_is_still_answered(library):
     assert len(rows) == 1  # the comment
 
 
-def test_the_shipped_references_are_simulated(library):
-    assert {reference.taxa["phylum"] for reference in library.references} == {"Simulata"}
+def test_the_references_are_the_demonstration_set_unless_others_are_named(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(answers_module, "resolve_reference", lambda *given: asked.append(given[0]))
+    assert DEFAULT_REFERENCES == "demo"
+    with pytest.raises(TypeError):
+        open_library(str(tmp_path))
+    assert asked == ["demo"]
 
 
 def test_an_indexed_library_is_opened_as_it_is(library, tiny_folder):
