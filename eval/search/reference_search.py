@@ -11,19 +11,16 @@ Shapes: R = references, Q = queries, D = width, K = neighbours, C = candidates, 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.cpu.packed_layers import NOTHING
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
+from barcodemae.eval.search.products import get_ready, largest_error, products
 
 
 REFERENCE_BLOCK = 16_384
@@ -33,9 +30,6 @@ CANDIDATE_BLOCK = 2048
 MOST_CANDIDATES = 4_000_000
 GROUP_SIZE = 16  # references of which the best score alone is looked at first
 SPARE = 16  # candidates that faiss is asked for beyond K
-PRODUCTS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # its settings
-# Most that rounding a factor of a product changes it, by torch's name of the precision.
-FACTOR_ROUNDING = {"bf16": 2.0**-8, "tf32": 2.0**-11}
 NONE = -1  # row of a neighbour that does not exist
 
 # (rows of queries, slice of references) -> whether a reference may not answer a query, (Q, R)
@@ -73,52 +67,21 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled.astype(np.float32)
 
 
-def products(queries: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
-    """Multiply float32 vectors (Q, D) and (R, D) to (Q, R).
-
-    By oneDNN where torch has it: on processors for which the library behind `@` was not written,
-    that is more than twice as fast.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return queries @ references.T
-    multiplied: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-        queries, references, None, *NOTHING
-    )
-    return multiplied
-
-
-@contextmanager
-def coarse_products() -> Iterator[None]:
-    """Let torch round the factors of float32 products to bfloat16, where that is less work.
-
-    For the whole process: not while anything is computed that float32 products are part of.
-    """
-    before = PRODUCTS.fp32_precision
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        PRODUCTS.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        PRODUCTS.fp32_precision = before
-
-
-def largest_error(width: int) -> float:
-    """Most that a product of unit vectors is off, at the precision torch is set to."""
-    factors = 2 * FACTOR_ROUNDING.get(PRODUCTS.fp32_precision, 0.0)
-    # Several times the rounding error of a float32 sum of D products of unit vectors.
-    return factors * (1 + factors) + 4 * float(np.finfo(np.float32).eps) * float(np.sqrt(width))
-
-
 @dataclass(frozen=True)
 class Candidates:
     """References that may be among the nearest: query, row and fast cosine of each, (C,)."""
 
-    queries: torch.Tensor
-    rows: torch.Tensor
-    scores: torch.Tensor
+    queries: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
     @classmethod
-    def above(cls, scores: torch.Tensor, highest: torch.Tensor, least: torch.Tensor) -> Self:
+    def above(
+        cls,
+        scores: NDArray[np.float32],
+        highest: NDArray[np.float32],
+        least: NDArray[np.float32],
+    ) -> Self:
         """Find the scores that reach what their query asks for.
 
         Args:
@@ -126,9 +89,9 @@ class Candidates:
             highest: Of each group, (Q, G); groups that do not reach it are not looked at.
             least: What is asked for, (Q,).
         """
-        query, group = (highest >= least[:, None]).nonzero(as_tuple=True)
+        query, group = np.nonzero(highest >= least[:, None])
         members = scores[query, :, group]  # (_, GROUP_SIZE)
-        found, place = (members >= least[query, None]).nonzero(as_tuple=True)
+        found, place = np.nonzero(members >= least[query, None])
         rows = place * highest.shape[1] + group[found]
         return cls(query[found], rows, members[found, place])
 
@@ -136,22 +99,21 @@ class Candidates:
     def of_all(cls, parts: Sequence[Self]) -> Self:
         """Put candidates together."""
         names = [field.name for field in dataclasses.fields(cls)]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @classmethod
     def decided(cls, nearest: Neighborhood) -> Self:
         """Candidates that are the nearest so far, and stay candidates whatever is asked for."""
         query, place = np.nonzero(nearest.rows != NONE)
-        rows = torch.from_numpy(nearest.rows[query, place])
-        return cls(torch.from_numpy(query), rows, torch.full((len(rows),), torch.inf))
+        rows = nearest.rows[query, place]
+        return cls(query, rows, np.full(len(rows), np.inf, np.float32))
 
-    def by_query(self, least: torch.Tensor) -> list[NDArray[np.int64]]:
+    def by_query(self, least: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """Rows of every query whose scores reach what it asks for, (Q,)."""
         keep = self.scores >= least[self.queries]
-        queries, order = self.queries[keep].sort(stable=True)
-        counts = queries.bincount(minlength=len(least))
-        rows = self.rows[keep][order].split(counts.tolist())
-        return [of_query.numpy() for of_query in rows]
+        queries = self.queries[keep]
+        ends = np.bincount(queries, minlength=len(least)).cumsum()
+        return np.split(self.rows[keep][queries.argsort(kind="stable")], ends[:-1])
 
 
 class ExactSearch:
@@ -165,6 +127,7 @@ class ExactSearch:
     def __init__(self, references: NDArray[np.float32], excluded: Exclusion | None = None) -> None:
         if references.shape[0] == 0:
             raise SettingsError("no references to search")
+        get_ready(references.size)
         self.references = np.asarray(references)  # every look at a part of a `memmap` costs more
         self.excluded = excluded
 
@@ -196,12 +159,11 @@ class ExactSearch:
 
     def _scores(
         self, queries: NDArray[np.float32], which: NDArray[np.int64], block: slice
-    ) -> torch.Tensor:
+    ) -> NDArray[np.float32]:
         """Fast cosines of some queries with a block of references, (Q, block)."""
-        part = torch.from_numpy(np.ascontiguousarray(self.references[block]))
-        scores = products(torch.from_numpy(queries[which]), part)
+        scores = products(queries[which], np.ascontiguousarray(self.references[block]))
         if self.excluded is not None:
-            scores.masked_fill_(torch.from_numpy(self.excluded(which, block)), -torch.inf)
+            scores[self.excluded(which, block)] = -np.inf
         return scores
 
     def _candidates(
@@ -210,18 +172,19 @@ class ExactSearch:
         """Every reference that may be among the K nearest of some queries, by query."""
         error = largest_error(self.references.shape[1])
         # The best of as many groups: K references are at least as near as the last of them.
-        best = torch.full((len(which), num_neighbors), -torch.inf)  # (Q, K)
-        least = torch.empty(len(which))  # (Q,)
+        best = np.full((len(which), num_neighbors), -np.inf, np.float32)  # (Q, K)
+        least = np.empty(len(which), np.float32)  # (Q,)
         parts = []
         for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK):
             scores = self._scores(queries, which, block)
             spare = -scores.shape[1] % GROUP_SIZE
-            scores = F.pad(scores, (0, spare), value=-torch.inf) if spare else scores
-            scores = scores.unflatten(1, (GROUP_SIZE, -1))  # (Q, GROUP_SIZE, G)
-            highest = scores.amax(1)  # (Q, G)
-            best = largest(torch.cat([best, highest], dim=1), num_neighbors)
+            if spare:
+                scores = np.pad(scores, ((0, 0), (0, spare)), constant_values=-np.inf)
+            scores = scores.reshape(len(which), GROUP_SIZE, -1)  # (Q, GROUP_SIZE, G)
+            highest = scores.max(axis=1)  # (Q, G)
+            best = largest(np.concatenate([best, highest], axis=1), num_neighbors)
             # Both scores may be off; what is excluded is below every finite number.
-            least = (best.amin(1) - 2 * error).clamp(min=torch.finfo(torch.float32).min)
+            least = np.maximum(best.min(axis=1) - 2 * error, np.finfo(np.float32).min)
             found = Candidates.above(scores, highest, least)
             parts.append(dataclasses.replace(found, rows=found.rows + block.start))
             if sum(len(part.rows) for part in parts) > MOST_CANDIDATES:
@@ -231,12 +194,9 @@ class ExactSearch:
         return Candidates.of_all(parts).by_query(least)
 
 
-def largest(scores: torch.Tensor, limit: int) -> torch.Tensor:
-    """Return the highest scores in no order, (Q, _) to (Q, limit).
-
-    By NumPy, whose partition is several times faster than torch's topk.
-    """
-    return torch.from_numpy(np.partition(scores.numpy(), -limit, axis=1)[:, -limit:])
+def largest(scores: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
+    """Return the highest scores in no order, (Q, _) to (Q, limit)."""
+    return np.partition(scores, -limit, axis=1)[:, -limit:]
 
 
 def decide(
