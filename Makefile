@@ -35,8 +35,11 @@ $(STAMP): $(VENV)/pyvenv.cfg
 demo: setup
 	$(BIN)/barcodemae demo --out out/demo
 
+# Then once more what depends on the processor, as on one that has nothing beyond AVX2.
 test: lint
 	$(BIN)/python -m pytest -n 2
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+		$(BIN)/python -m pytest -n 2 -m number_format
 
 # The bundled model's making, scaled down: train in three stages, probe beside the untrained weights
 # and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=10000

@@ -1,12 +1,13 @@
-"""What each choice of the bundled recipe is worth: python benchmarks/ablation.py --data DIR ...
+"""Ablation of the bundled recipe: python benchmarks/ablation.py --data DIR --out OUT --json FILE.
 
 Trains the recipe from random weights at a small size, with most k-mers hidden as in its first
-stage, then the same with one thing changed, for the same FLOP, and measures (plain mean) 1-NN genus
-accuracy on `val_unseen` and zero-shot clustering of `val` and `val_unseen`: the splits that choices
-are made on. Of some runs the embedding is also read out in other ways, which takes no training.
-Prints a table: seed, row, steps, accuracy, AMI. How fast each variant trains, `ablation_speed.py`
-measures; `ablation_table.py` makes one table of both.
-What is in OUT is not repeated; seeds come one after the other, so an early stop leaves whole ones.
+stage; then variants of it with one change each, for the same FLOP. Every model is measured (with
+the plain mean as embedding) by 1-NN genus accuracy on `val_unseen` and zero-shot clustering of
+`val` and `val_unseen`, the splits on which choices are made. Some runs are measured with other
+readouts too, which need no training. Prints a table of seed, row, steps, accuracy and AMI.
+`ablation_speed.py` measures how fast each variant trains; `ablation_table.py` makes one table of
+both. Runs that are complete in OUT are not repeated. Seeds are run one after the other, so a run
+that is stopped early leaves complete seeds.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ import typer
 from comparison import BASE, Plan, flop_per_step, measure, train_or_open
 from transformers.utils.logging import disable_progress_bar
 
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.whitening import WhiteningSettings, whiten_folder
 from barcodemae.eval.probe.clustering import PROTOCOLS
@@ -68,7 +69,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "modern towers": {"tower_type": "modernbert"},
     "learning rate doubled": {"learning_rate": 2e-3},
 }
-ALSO_READ = ("recipe", "no frame")  # runs that are read out in these ways too:
+WITH_READOUTS = ("recipe", "no frame")  # variants that are measured with these readouts too:
 OFFSETS = {"six offsets averaged": 6}
 POWERS = {"centred": 0.0, "whitened by 0.25": 0.25, "whitened by 0.5": 0.5}
 
@@ -79,7 +80,7 @@ class Row:
 
     Attributes:
         change: Key of `CHANGES`.
-        readout: How the embedding is read out, a key of `OFFSETS` or `POWERS`; empty for the mean.
+        readout: Readout of the embedding, a key of `OFFSETS` or `POWERS`; empty for the mean.
     """
 
     change: str
@@ -87,36 +88,36 @@ class Row:
 
     @property
     def name(self) -> str:
-        """How the row is called."""
+        """Name of the row."""
         return f"{self.change}, {self.readout}" if self.readout else self.change
 
     @property
     def file(self) -> str:
-        """Where its records are kept, in the run's folder."""
+        """Name of the file with its records, in the folder of the run."""
         return "-".join(["row", *self.readout.split()]) + ".json"
 
 
 def all_rows() -> Iterator[Row]:
-    """List the rows in the order of the table."""
+    """Yield the rows in the order of the table."""
     for change in CHANGES:
         yield Row(change)
-        if change in ALSO_READ:
+        if change in WITH_READOUTS:
             yield from (Row(change, readout) for readout in (*OFFSETS, *POWERS))
 
 
 @cache
 def cost(change: str, data: Path, out: Path) -> float:
-    """FLOP of one step of a variant."""
+    """Return the FLOP of one training step of a variant."""
     return flop_per_step(RECIPE | CHANGES[change], data, out)
 
 
 def number_format(change: str) -> str:
-    """What a row is measured in: bfloat16 would round the frequencies of rotary positions."""
+    """Return the number format to measure a variant in; bfloat16 would round rotary frequencies."""
     return "float32" if "tower_type" in CHANGES[change] else "bfloat16"
 
 
 def open_row(row: Row, encoder: Path, data: Path) -> Subject:
-    """Open an encoder so that it reads its embedding out as the row says."""
+    """Open an encoder with the readout of a row."""
     dtype = number_format(row.change)
     if row.readout in OFFSETS:
         embedder = OffsetEmbedder(load_embedder(encoder, dtype=dtype), OFFSETS[row.readout])
@@ -126,11 +127,11 @@ def open_row(row: Row, encoder: Path, data: Path) -> Subject:
         shutil.copytree(encoder, folder, dirs_exist_ok=True)
         whiten_folder(folder, WhiteningSettings(dataset=data, power=POWERS[row.readout]))
         encoder = folder
-    return open_subject(f"{row.name}={encoder}", dtype=dtype)
+    return open_subject(f"{row.name}={encoder}", ModelOptions(dtype=dtype))
 
 
 def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[ResultRecord]:
-    """Measure one row; how it is read out goes into the records' protocol."""
+    """Measure one row; its readout is recorded in the protocol."""
     records = measure(plan, open_row(row, encoder, settings.dataset), settings, PROBES)
     choice = {
         **({"offsets": OFFSETS[row.readout]} if row.readout in OFFSETS else {}),
@@ -142,16 +143,16 @@ def probe(row: Row, plan: Plan, encoder: Path, settings: ProbeSettings) -> list[
 def train_and_probe(
     row: Row, plan: Plan, config: PretrainConfig, settings: ProbeSettings
 ) -> list[ResultRecord]:
-    """Train a variant, unless it is there, and measure one row of it."""
-    kept = config.output / row.file
-    if not kept.is_file():
-        write_records(kept, probe(row, plan, train_or_open(plan, config), settings))
-    # What was measured in an earlier call is what this one gives as well.
-    return [dataclasses.replace(r, command=settings.command) for r in read_records(kept)]
+    """Train a variant and measure one row of it; what an earlier call has done is reused."""
+    cache = config.output / row.file
+    if not cache.is_file():
+        write_records(cache, probe(row, plan, train_or_open(plan, config), settings))
+    # Records of an earlier call get the command of this one, which would give the same.
+    return [dataclasses.replace(r, command=settings.command) for r in read_records(cache)]
 
 
 def choose_rows(only: list[str]) -> list[Row]:
-    """Find rows by name, or all if none is named."""
+    """Return the rows of the given names; all rows if there are none."""
     rows = list(all_rows())
     if unknown := set(only) - {row.name for row in rows}:
         raise typer.BadParameter(f"no such row: {', '.join(sorted(unknown))}")
@@ -161,10 +162,10 @@ def choose_rows(only: list[str]) -> list[Row]:
 def main(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs.")],
-    json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
-    steps: Annotated[int, typer.Option(help="Steps of the recipe itself.")] = 800,
-    seeds: Annotated[int, typer.Option(help="Repeats of everything.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="A row; again for more of them.")] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
+    steps: Annotated[int, typer.Option(help="Training steps of the recipe itself.")] = 800,
+    seeds: Annotated[int, typer.Option(help="Number of training seeds.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Row to measure; repeatable.")] = None,
 ) -> None:
     """Train and probe the recipe and its variants."""
     disable_progress_bar()

@@ -1,12 +1,11 @@
 """Training speed of the recipe's variants: python benchmarks/ablation_speed.py --data D --json F.
 
-Times optimiser steps of every variant of `ablation.py` and of the recipe in turn, as training takes
-them (compiled layers, bfloat16 weights), and writes the fastest round of each: barcodes/s, and the
-ratio to the recipe beside it, which is what means something on a shared machine. What is read out
-in another way trains as fast. Loading batches counts, preparing them once does not.
+Times optimiser steps of every variant of `ablation.py` alternately with those of the recipe, as
+training takes them (compiled layers, bfloat16 weights). Writes the fastest round of each: barcodes
+per second, and the ratio to the recipe, which is meaningful on a shared machine too. Loading of
+batches is timed, preparation of the run is not.
 """
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import typer
 from ablation import CHANGES, RECIPE
 from measure import time_in_turn
 
+from barcodemae.files import write_json
 from barcodemae.training.run.loop import load_batches, train_step
 from barcodemae.training.run.pretrain_run import prepare_pretraining
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -24,15 +24,15 @@ from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 STEPS_PER_ROUND = 10
 MAX_STEPS = 100_000  # never reached
-FEW = "train"  # the smaller split: a step takes as long, preparing does not
+SPLIT = "train"  # the smaller split: steps take as long, preparation does not
 
 
-def rounds_of(change: str, data: Path, folder: Path) -> Callable[[], object]:
-    """Prepare a run; each call of what is returned takes some steps of it."""
+def prepare_steps(change: str, data: Path, folder: Path) -> Callable[[], object]:
+    """Prepare a training run and return a function that takes some steps of it."""
     config = PretrainConfig.resolve(
         RECIPE | CHANGES[change],
         data=data,
-        train_splits=FEW,
+        train_splits=SPLIT,
         output=folder / change.replace(" ", "-"),
         max_steps=MAX_STEPS,
     )
@@ -47,10 +47,11 @@ def rounds_of(change: str, data: Path, folder: Path) -> Callable[[], object]:
 
 
 def compare(change: str, data: Path, repeats: int) -> dict[str, Any]:
-    """Time a variant against the recipe."""
+    """Time a variant alternately with the recipe."""
     with tempfile.TemporaryDirectory() as folder:
         contestants = {
-            name: rounds_of(name, data, Path(folder)) for name in dict.fromkeys(["recipe", change])
+            name: prepare_steps(name, data, Path(folder))
+            for name in dict.fromkeys(["recipe", change])
         }
         seconds = time_in_turn(contestants, torch.device("cpu"), repeats)
     return {
@@ -63,16 +64,16 @@ def compare(change: str, data: Path, repeats: int) -> dict[str, Any]:
 
 def main(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
-    json_file: Annotated[Path, typer.Option("--json", help="Where the rates go.")],
-    repeats: Annotated[int, typer.Option(help="Counted rounds of each.")] = 5,
-    only: Annotated[list[str] | None, typer.Option(help="A variant; again for more.")] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="JSON file for the rates.")],
+    repeats: Annotated[int, typer.Option(help="Timed rounds of each variant.")] = 5,
+    only: Annotated[list[str] | None, typer.Option(help="Variant to time; repeatable.")] = None,
 ) -> None:
     """Time every variant."""
     torch.set_num_threads(1)
     rates = []
     for change in only or CHANGES:
         rates.append(compare(change, data, repeats))
-        json_file.write_text(json.dumps(rates, indent=1) + "\n")
+        write_json(json_file, rates, indent=1)
         rate = rates[-1]
         typer.echo(f"{change}: {rate['barcodes_per_second']:.0f}/s, {rate['of_recipe']:.2f}")
 

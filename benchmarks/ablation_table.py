@@ -1,12 +1,12 @@
-"""The table of an ablation: what each change is worth, how fast it trains, and a verdict.
+"""Table of an ablation: effect of each change on accuracy and speed, with a verdict.
 
 In: the records that `ablation.py` writes and the rates of `ablation_speed.py`. Out: Markdown, which
 `results_page.py` puts into docs/results.md. Guarded by tests/benchmarks/test_ablation_table.py.
 
-A change and the recipe with the same training seed are a pair. How far such differences spread
-around their mean over seeds is taken from all rows together, since one row has few seeds; a mean
-that is two standard errors or more from zero is called a difference. That is about chance in
-training; all models answer the same queries.
+A variant and the recipe with the same training seed are a pair. The variance of their differences
+over seeds is pooled over all rows, since one row has few seeds. A mean that is at least two
+standard errors from zero is called a difference. This measures the randomness of training; the
+queries are the same for all models.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.leaderboard import average
+from barcodemae.eval.report.averages import average
 from barcodemae.eval.report.records import ResultRecord
 
 
 RECIPE = "recipe"
-PROBES = {"1nn": "accuracy", "zsc": "ami"}  # probe -> the metric that is shown
+PROBES = {"1nn": "accuracy", "zsc": "ami"}  # probe -> metric in the table
 HEADER = (
     ["change", "1-NN (%)", "points", "ZSC AMI (%)", "points", "steps", "barcodes/s", "verdict"],
     ["---", "---:", "---:", "---:", "---:", "---:", "---:", "---"],
 )
 STANDARD_ERRORS = 2.0
-VERDICTS = {  # (1-NN, clustering), each -1, 0 or 1 -> words
+VERDICTS = {  # signs of the differences in (1-NN, clustering) -> words
     (1, 1): "better",
     (1, 0): "better",
     (1, -1): "names better, clusters worse",
@@ -43,11 +43,11 @@ VERDICTS = {  # (1-NN, clustering), each -1, 0 or 1 -> words
 
 @dataclass(frozen=True)
 class Differences:
-    """What changes do to one metric, in points.
+    """Differences of all rows to the recipe in one metric.
 
     Attributes:
-        means: Row -> mean over seeds of row less recipe.
-        error: Standard error of such a mean, one for all rows.
+        means: Row -> difference to the recipe, mean over seeds, in percentage points.
+        error: Standard error of such a mean, the same for all rows, in percentage points.
     """
 
     means: dict[str, float]
@@ -55,10 +55,13 @@ class Differences:
 
     @classmethod
     def of(cls, values: dict[str, dict[int, float]]) -> "Differences":
-        """Compare rows, given as row -> training seed -> value, with the recipe, seed by seed.
+        """Compare rows with the recipe, seed by seed.
+
+        Args:
+            values: Row -> training seed -> value of the metric.
 
         Raises:
-            SettingsError: Rows of different seeds, or of one seed only.
+            SettingsError: Rows have different seeds, or only one.
         """
         seeds = sorted(values[RECIPE])
         if len(seeds) < 2 or any(sorted(row) != seeds for row in values.values()):
@@ -73,7 +76,7 @@ class Differences:
         return cls(means, float(np.sqrt(variance / len(seeds))))
 
     def sign(self, row: str) -> int:
-        """Whether a change lowers (-1) or raises (1) the metric; 0 if that cannot be seen."""
+        """Tell whether a change lowers (-1) or raises (1) the metric; 0 if neither is evident."""
         mean = self.means[row]
         return 0 if abs(mean) < STANDARD_ERRORS * self.error else int(np.sign(mean))
 
@@ -88,7 +91,7 @@ def values_of(records: Sequence[ResultRecord]) -> dict[str, dict[int, float]]:
 
 
 def rate_of(row: str, rates: dict[str, dict[str, Any]]) -> str:
-    """Write how fast a row trains; one that is only read out in another way has its run's rate."""
+    """Format the training speed of a row; a row with another readout has the speed of its run."""
     change = row if row in rates else row.rpartition(", ")[0]
     if change not in rates:
         return "-"
@@ -97,14 +100,14 @@ def rate_of(row: str, rates: dict[str, dict[str, Any]]) -> str:
 
 
 def ablation_table(records: Sequence[ResultRecord], speed: Sequence[dict[str, Any]]) -> str:
-    """Write the table, in the order of the records.
+    """Format the table, in the order of the records.
 
     Args:
-        records: Of both probes, for every row and seed.
-        speed: Rows of `ablation_speed.py`.
+        records: Records of both probes, for every row and seed.
+        speed: Rates from `ablation_speed.py`.
 
     Raises:
-        SettingsError: Seeds are missing.
+        SettingsError: Rows have different seeds, or only one.
     """
     rates = {rate["change"]: rate for rate in speed}
     own = {
@@ -124,14 +127,14 @@ def ablation_table(records: Sequence[ResultRecord], speed: Sequence[dict[str, An
 
 
 def measured(row: str, found: Sequence[ResultRecord], differences: Differences) -> tuple[str, str]:
-    """Write a row's mean of a metric with its interval, and its distance to the recipe."""
+    """Format a row's mean of a metric with its interval, and its difference to the recipe."""
     cell = average([record for record in found if record.model == row])
     points = "" if row == RECIPE else f"{differences.means[row]:+.1f}"
     return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})", points
 
 
 def describe(own: dict[str, list[ResultRecord]], differences: dict[str, Differences]) -> str:
-    """Say in a line how the table was measured."""
+    """Describe in one line how the table was measured."""
     seeds = len({record.training_seed for record in own["1nn"]})
     nearest, clustered = own["1nn"][0], own["zsc"][0]
     errors = " and ".join(f"{found.error:.1f}" for found in differences.values())

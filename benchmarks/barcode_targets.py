@@ -1,10 +1,11 @@
-"""What the mean is trained to predict, taken as an embedding: python benchmarks/barcode_targets.py.
+"""Targets of the barcode loss, used as embeddings: python benchmarks/barcode_targets.py.
 
 The target of `training/batches/barcode_targets.py` is itself a vector per barcode. Its 1-NN genus
-accuracy on unseen species says which target is worth learning, without training anything:
-- `val_unseen` asked of `train`;
-- `held-out species`: one barcode of every seventh species of `train` that shares its genus with
-  another, asked of all other species of `train`: more species than `val_unseen`, so less chance.
+accuracy on unseen species tells which target is worth learning, without any training:
+- queries `val_unseen`, references `train`;
+- queries `held-out species`: one barcode each of every seventh species of `train` that shares its
+  genus with another; references are all other species of `train`. These are more species than in
+  `val_unseen`, so the result depends less on chance.
 Writes result records and prints a table.
 """
 
@@ -28,7 +29,12 @@ from barcodemae.training.batches.barcode_targets import (
     TargetSettings,
     estimate_components,
 )
-from barcodemae.training.batches.frame import estimate_frame, find_starts, placed_letters, sample
+from barcodemae.training.batches.frame import (
+    estimate_frame,
+    find_starts,
+    placed_letters,
+    sample_rows,
+)
 from barcodemae.training.batches.reader import BarcodeReader
 
 
@@ -36,7 +42,7 @@ K = 6
 SEED = 0
 HELD_OUT_SHARE = 1 / 7
 REFERENCES, HELD_OUT = "train", "held-out species of train"
-CHOICES = "val_unseen"  # the split that choices are made on, and reported beside the held-out
+CHOICES = "val_unseen"  # split on which choices are made; only with it, held-out species are used
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class Barcodes:
     """Labelled barcodes in the common frame.
 
     Attributes:
-        framed: Base codes, (N, W).
-        genus: (N,).
-        species: (N,).
+        framed: Base codes by site of the frame, (N, W).
+        genus: Genus of each barcode, (N,).
+        species: Species of each barcode, (N,).
     """
 
     framed: NDArray[np.uint8]
@@ -54,14 +60,14 @@ class Barcodes:
     species: NDArray[np.str_]
 
     def select(self, rows: NDArray[np.int64]) -> "Barcodes":
-        """Keep some."""
+        """Return the barcodes of some rows."""
         return Barcodes(self.framed[rows], self.genus[rows], self.species[rows])
 
 
 def framed_letters(
     reader: BarcodeReader, rows: NDArray[np.int64], frame: BarcodeFrame
 ) -> NDArray[np.uint8]:
-    """Base codes of some barcodes in the frame, (N, W)."""
+    """Return the base codes of some barcodes in the frame, (N, W)."""
     return placed_letters(reader, rows, find_starts(reader, rows, frame))
 
 
@@ -74,21 +80,25 @@ def read_framed(data: Path, split: str, frame: BarcodeFrame) -> Barcodes:
 
 
 def hold_out(barcodes: Barcodes) -> tuple[Barcodes, Barcodes]:
-    """Take whole species away that have relatives; return the rest and one barcode of each."""
+    """Hold out whole species that share their genus with another.
+
+    Returns:
+        Barcodes of the other species, and one barcode of each held-out species.
+    """
     generator = np.random.default_rng(SEED)
     names, first, species = np.unique(barcodes.species, return_index=True, return_inverse=True)
-    genus = barcodes.genus[first]  # of each species
+    genus = barcodes.genus[first]  # (species,)
     _, genus_index, species_per_genus = np.unique(genus, return_inverse=True, return_counts=True)
     has_relatives = (species_per_genus[genus_index] > 1) & (names != "") & (genus != "")
     is_held_out = has_relatives & (generator.random(len(names)) < HELD_OUT_SHARE)
     rest = barcodes.select(np.flatnonzero(~is_held_out[species]))
     chosen = [generator.choice(np.flatnonzero(species == s)) for s in np.flatnonzero(is_held_out)]
-    asked = barcodes.select(np.array(chosen))
-    return rest, asked.select(np.flatnonzero(np.isin(asked.genus, rest.genus)))
+    queries = barcodes.select(np.array(chosen))
+    return rest, queries.select(np.flatnonzero(np.isin(queries.genus, rest.genus)))
 
 
 def candidates() -> Iterator[tuple[str, TargetSettings]]:
-    """What could be predicted."""
+    """Yield name and settings of the targets to compare."""
     for cost in (1.0, 2.0, 5.0, 17.0):
         for whitening in (0.0, 0.25, 0.5):
             name = f"transversion cost {cost:g}, whitening {whitening:g}, 512 components"
@@ -111,10 +121,10 @@ def candidates() -> Iterator[tuple[str, TargetSettings]]:
             yield f"{name}, 512 components", settings
 
 
-def nearest_genus(components: Components, asked: Barcodes, references: Barcodes) -> ResultRecord:
-    """1-NN genus accuracy in the space of the components."""
-    found = nearest_neighbors(components(references.framed), components(asked.framed))
-    scores = score_predictions(asked.genus.tolist(), references.genus[found.rows].tolist())
+def nearest_genus(components: Components, queries: Barcodes, references: Barcodes) -> ResultRecord:
+    """Measure 1-NN genus accuracy in the space of the components."""
+    found = nearest_neighbors(components(references.framed), components(queries.framed))
+    scores = score_predictions(queries.genus.tolist(), references.genus[found.rows].tolist())
     score = scores["accuracy"]
     return ResultRecord(
         model="",
@@ -125,36 +135,36 @@ def nearest_genus(components: Components, asked: Barcodes, references: Barcodes)
         low=score.low,
         high=score.high,
         architecture="letters, no network",
-        counts={"references": len(references.genus), "queries": len(asked.genus)},
+        counts={"references": len(references.genus), "queries": len(queries.genus)},
     )
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
-    json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
+    json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
     queries: Annotated[str, typer.Option(help="Split of unseen species.")] = CHOICES,
     only: Annotated[str, typer.Option(help="Only the target of this name.")] = "",
 ) -> None:
     """Compare targets."""
     training = BarcodeReader.from_dataset(data, ["pretrain", REFERENCES], k=K)
     frame = estimate_frame(training)
-    framed_sample = framed_letters(training, sample(training), frame)
+    framed_sample = framed_letters(training, sample_rows(training), frame)
     train = read_framed(data, REFERENCES, frame)
     unseen = read_framed(data, queries, frame)
     rest, held_out = hold_out(train)
     facts = {"dataset": data.name, "dataset_hash": dataset_hash(data), "seed": SEED}
     command = f"python benchmarks/barcode_targets.py --data {data.name}"
     records: list[ResultRecord] = []
-    asked_about = [(queries, unseen, train)]
+    experiments = [(queries, unseen, train)]
     if queries == CHOICES:
-        asked_about.append((HELD_OUT, held_out, rest))
+        experiments.append((HELD_OUT, held_out, rest))
     typer.echo("| target | genus of | 1-NN (%) |\n| --- | --- | ---: |")
     for name, settings in candidates():
         if only and name != only:
             continue
         components = estimate_components(framed_sample, settings)
-        for split, asked, references in asked_about:
-            record = nearest_genus(components, asked, references)
+        for split, barcodes, references in experiments:
+            record = nearest_genus(components, barcodes, references)
             protocol = {
                 "rank": "genus",
                 "references": REFERENCES,

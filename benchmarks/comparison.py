@@ -1,11 +1,12 @@
-"""The controlled comparison: python benchmarks/comparison.py --data DIR --out OUT --json FILE.
+"""Controlled comparison of the models: python benchmarks/comparison.py --data DIR --out OUT ...
 
 BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the same encoder on the same barcodes, and
 BarcodeMAE and BarcodeBERT with the barcode loss of the bundled recipe, each at
-- the same compute: as many steps as cost what BarcodeMAE's steps cost, in FLOP counted on one step;
-- the same number of barcodes seen: the same steps for all.
-Every run is probed with the plain mean as the poster does (1-NN genus of unseen species, zero-shot
-clustering), and so is each seed's untrained encoder. Runs that are in OUT already are not repeated.
+- equal compute: as many steps as cost the same FLOP as BarcodeMAE's, counted on one step;
+- an equal number of barcodes seen: the same number of steps for all.
+Every run, and the untrained encoder of each seed, is probed with the plain mean as embedding (1-NN
+genus accuracy on unseen species, zero-shot clustering). Runs that are complete in OUT are not
+repeated.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae import BarcodeKmerTokenizer
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.probing import choose_probes, run_probes
 from barcodemae.eval.probe.subjects import ProbeSettings, Subject, open_subject
 from barcodemae.eval.report.records import ResultRecord, write_records
@@ -67,8 +69,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "barcode_loss_weight": 10.0,
     },
 }
-ONLY_SAME_COMPUTE = {"BarcodeBERT + barcode loss"}  # a control: what does the loss do by itself?
-YARDSTICK = "BarcodeMAE"  # its steps cost what everybody may spend
+ONLY_SAME_COMPUTE = {"BarcodeBERT + barcode loss"}  # a control: the effect of the loss by itself
+YARDSTICK = "BarcodeMAE"  # the cost of its steps is the compute of all models
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,11 @@ class Plan:
     """One training run of the comparison.
 
     Attributes:
-        label: How the row is called.
+        label: Name of its row in the table.
         model: Key of `MODELS`.
-        steps: Optimiser steps; 0 for untrained weights.
-        seed: Of weights, order and masks.
-        flop: What training costs.
+        steps: Number of optimiser steps; 0 for untrained weights.
+        seed: Seed of weights, order of barcodes and masks.
+        flop: FLOP of the training.
     """
 
     label: str
@@ -97,7 +99,7 @@ class Plan:
 
 
 def config_of(plan: Plan, data: Path, out: Path) -> PretrainConfig:
-    """Settings of a run."""
+    """Return the training settings of a run."""
     return PretrainConfig.resolve(
         BASE | MODELS[plan.model],
         data=data,
@@ -108,9 +110,9 @@ def config_of(plan: Plan, data: Path, out: Path) -> PretrainConfig:
 
 
 def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
-    """Count the floating-point operations of the matrix products in one step.
+    """Count the floating-point operations of the matrix products in one training step.
 
-    The barcode loss has none and naming taxa next to none, so neither is computed for this.
+    The barcode loss has none, and the loss of taxa hardly any, so both are left out of the count.
     """
     without = {"barcode_loss_weight": 0.0, "taxon_loss_weight": 0.0}
     config = PretrainConfig.resolve(BASE | changes | without, data=data, output=out)
@@ -127,7 +129,13 @@ def flop_per_step(changes: dict[str, Any], data: Path, out: Path) -> float:
 
 
 def plans(num_steps: int, seeds: int, flop: dict[str, float]) -> Iterator[Plan]:
-    """List the runs, seed by seed, so that an early stop leaves whole seeds."""
+    """Yield the runs, seed by seed, so that stopping early leaves complete seeds.
+
+    Args:
+        num_steps: Number of steps of the yardstick.
+        seeds: Number of training seeds.
+        flop: Model -> FLOP of one step.
+    """
     budget = num_steps * flop[YARDSTICK]
     for seed in range(seeds):
         yield Plan("untrained", YARDSTICK, 0, seed, 0)
@@ -135,13 +143,13 @@ def plans(num_steps: int, seeds: int, flop: dict[str, float]) -> Iterator[Plan]:
             steps = round(budget / cost)
             yield Plan(f"{model}, same compute", model, steps, seed, steps * cost)
         for model, cost in flop.items():
-            is_there = round(budget / cost) == num_steps
-            if not is_there and model not in ONLY_SAME_COMPUTE:
+            is_listed = round(budget / cost) == num_steps
+            if not is_listed and model not in ONLY_SAME_COMPUTE:
                 yield Plan(f"{model}, same barcodes", model, num_steps, seed, num_steps * cost)
 
 
 def train_or_open(plan: Plan, config: PretrainConfig) -> Path:
-    """Train a model, unless it is there already, and return the folder of its encoder."""
+    """Train a model unless it is complete, and return the folder of its encoder."""
     encoder = config.output / ENCODER_FOLDER
     if encoder.is_dir():
         return encoder
@@ -156,7 +164,7 @@ def train_or_open(plan: Plan, config: PretrainConfig) -> Path:
 def measure(
     plan: Plan, subject: Subject, settings: ProbeSettings, probes: str
 ) -> list[ResultRecord]:
-    """Probe one run; its cost goes into the records' counts."""
+    """Probe one run; the cost of its training is recorded in the counts."""
     records = run_probes(subject, settings, choose_probes(probes))
     seen = {"training_steps": plan.steps, "barcodes_seen": plan.steps * BASE["batch_size"]}
     cost = {"training_teraflop": round(plan.flop / 1e12)}
@@ -171,11 +179,11 @@ def measure(
 def main(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs.")],
-    json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
-    steps: Annotated[int, typer.Option(help="Steps of BarcodeMAE.")] = 700,
-    seeds: Annotated[int, typer.Option(help="Repeats of everything.")] = 3,
-    probes: Annotated[str, typer.Option(help="As for `barcodemae probe`.")] = "1nn,zsc",
-    queries: Annotated[str, typer.Option(help="Split asked in the 1-NN probe.")] = "test_unseen",
+    json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
+    steps: Annotated[int, typer.Option(help="Training steps of BarcodeMAE.")] = 700,
+    seeds: Annotated[int, typer.Option(help="Number of training seeds.")] = 3,
+    probes: Annotated[str, typer.Option(help="Probes, as in `barcodemae probe`.")] = "1nn,zsc",
+    queries: Annotated[str, typer.Option(help="Queries of the 1-NN probe.")] = "test_unseen",
 ) -> None:
     """Train and probe every model of the comparison."""
     disable_progress_bar()
@@ -187,7 +195,7 @@ def main(
         cache = out / plan.folder / f"records-{queries}.json"
         if not cache.is_file():
             encoder = train_or_open(plan, config_of(plan, data, out))
-            subject = open_subject(f"{plan.label}={encoder}", dtype="bfloat16")
+            subject = open_subject(f"{plan.label}={encoder}", ModelOptions(dtype="bfloat16"))
             write_records(cache, measure(plan, subject, settings, probes))
         records += [ResultRecord(**row) for row in json.loads(cache.read_text())]
         write_records(json_file, records)

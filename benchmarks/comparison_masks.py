@@ -1,8 +1,9 @@
-"""The masking study of the comparison: python benchmarks/comparison_masks.py --runs OUT --data DIR.
+"""Masking study of the comparison: python benchmarks/comparison_masks.py --runs OUT --data DIR.
 
-What BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE do when tokens are removed or masked, asked of
-the runs at equal compute that `comparison.py` left in OUT, every training seed with the same random
-positions. Queries are `val_unseen`. Writes records; `results_page.py` makes the table and picture.
+Measures how BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE react when tokens are removed or masked.
+The models are the runs at equal compute that `comparison.py` left in OUT, all training seeds with
+the same random positions; queries are `val_unseen`. Writes records; `results_page.py` makes the
+table and the picture.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import typer
 from comparison import Plan
 from transformers.utils.logging import disable_progress_bar
 
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.mask_study import MaskStudy, run_mask_study
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.training.export.folders import ENCODER_FOLDER
@@ -24,23 +26,23 @@ RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def study_run(model: str, seed: int, runs: Path, study: MaskStudy) -> list[ResultRecord]:
-    """Study one trained model."""
+    """Run the masking study on one trained model."""
     folder = Plan(f"{model}, same compute", model, 1, seed, 0).folder
     name = f"{model}={runs / folder / ENCODER_FOLDER}"
     return [
         dataclasses.replace(record, training_seed=seed)
-        for record in run_mask_study(name, study, dtype="bfloat16")
+        for record in run_mask_study(name, study, ModelOptions(dtype="bfloat16"))
     ]
 
 
 def main(
     runs: Annotated[Path, typer.Option(help="Folder of the comparison's runs.")],
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
-    json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")],
-    seeds: Annotated[int, typer.Option(help="Training seeds.")] = 3,
-    max_references: Annotated[int, typer.Option(help="A random subset of them.")] = 6000,
+    json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
+    seeds: Annotated[int, typer.Option(help="Number of training seeds.")] = 3,
+    max_references: Annotated[int, typer.Option(help="Size of a random subset.")] = 6000,
 ) -> None:
-    """Study every model of every seed."""
+    """Run the masking study on every model of every seed."""
     disable_progress_bar()
     command = f"python benchmarks/comparison_masks.py --runs OUT --data {data.name} --seeds {seeds}"
     study = MaskStudy(dataset=data, rates=RATES, max_references=max_references, command=command)

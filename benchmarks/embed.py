@@ -1,15 +1,15 @@
-"""Embedding speed against the reference (`python benchmarks/embed.py --width 768`).
+"""Embedding speed compared with the original code: python benchmarks/embed.py --width 768.
 
-Times, in turn, on random full-length barcodes and random weights of the published architecture:
-- `ours`: `load_embedder` on an exported encoder folder as `barcodemae embed --dtype bfloat16`
-  uses it;
+Times, alternately, on random full-length barcodes with random weights of the published
+architecture:
+- `ours`: `load_embedder` on an exported encoder folder, as `barcodemae embed --dtype bfloat16`;
 - `ours fp32`: the same in single precision, the default of `barcodemae embed`;
-- `reference-style`: as the original code embeds (`representations_from_df`): one sequence at a
+- `reference-style`: the way of the original code (`representations_from_df`): one sequence at a
   time, fp32, padded to 110 tokens, all hidden states kept;
-- `reference`: with `--reference CHECKOUT`, that very function with the original's own tokenizer.
-Tokenizing is part of all. Prints barcodes/s, FLOP/s and their share of the bf16 matrix-multiply
-peak of the same rounds, memory, and ratios; `--growth` adds how `ours` grows with batch, depth and
-length.
+- `reference`: with `--reference CHECKOUT`, that function itself with the original's tokenizer.
+Times include tokenization. Prints barcodes/s, FLOP/s and their share of the bf16 matrix-multiply
+peak measured in the same rounds, memory, and ratios. `--growth` adds how the time of `ours` grows
+with batch size, depth and length.
 """
 
 import contextlib
@@ -17,7 +17,6 @@ import dataclasses
 import importlib
 import io
 import itertools
-import json
 import random
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from barcodemae import (
     masked_mean,
 )
 from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.files import write_json
 from barcodemae.training.export.folders import export_native
 
 
@@ -50,12 +50,12 @@ REFERENCE_COUNT = 16  # barcodes per round, one at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What ours embeds.
+    """Sizes of a run of `ours`.
 
     Attributes:
-        batch: Barcodes per forward pass.
-        depth: Layers of the encoder.
-        length: Tokens of a barcode.
+        batch: Number of barcodes per forward pass.
+        depth: Number of encoder layers.
+        length: Number of tokens of a barcode.
     """
 
     batch: int
@@ -64,7 +64,7 @@ class Case:
 
 
 def random_barcodes(count: int, num_tokens: int = LENGTH_BP // K) -> list[str]:
-    """Random sequences, by default of a full barcode's length."""
+    """Return random sequences, by default of the length of a full barcode."""
     generator = random.Random(0)
     num_bases = num_tokens * K + LENGTH_BP % K
     return ["".join(generator.choices("ACGT", k=num_bases)) for _ in range(count)]
@@ -86,7 +86,7 @@ def make_folder(width: int, depth: int, folder: Path) -> Path:
 
 
 def one_at_a_time(folder: Path, barcodes: list[str], device: torch.device) -> Callable[[], object]:
-    """Embed as the original code does."""
+    """Return a function that embeds barcodes the way the original code does."""
     model = AutoModel.from_pretrained(folder).eval().to(device)
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
@@ -103,19 +103,19 @@ def one_at_a_time(folder: Path, barcodes: list[str], device: torch.device) -> Ca
 
 
 class Vocabulary(dict[str, int]):
-    """What the original takes from torchtext, which is no longer made: k-mers to ids."""
+    """Replacement for the vocabulary of torchtext, which is no longer maintained: k-mer -> id."""
 
     def __call__(self, kmers: list[str]) -> list[int]:
-        """Ids of k-mers; unknown ones are 1."""
+        """Return the ids of k-mers; that of unknown ones is 1."""
         return [self.get(kmer, 1) for kmer in kmers]
 
 
 def reference_loop(
     checkout: Path, width: int, barcodes: list[str], device: torch.device
 ) -> Callable[[], object]:
-    """The original's own function, tokenizer and padding, on its kind of model."""
+    """Return a function that embeds barcodes with the original's own code and tokenizer."""
     text = types.ModuleType("torchtext.vocab")
-    text.vocab = None  # type: ignore[attr-defined]  # imported by name, not called here
+    text.vocab = None  # type: ignore[attr-defined]  # imported by name, never called here
     sys.modules |= {"torchtext": types.ModuleType("torchtext"), "torchtext.vocab": text}
     sys.path.insert(0, str(checkout))
     original = importlib.import_module("barcodebert.datasets")
@@ -143,7 +143,7 @@ def reference_loop(
 def compare(
     folder: Path, width: int, case: Case, repeats: int, checkout: Path | None, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Time all contestants in turn."""
+    """Time all contestants alternately."""
     names = ("ours", "ours fp32", "reference-style", "reference")
     sizes = (4 * case.batch, case.batch, REFERENCE_COUNT, REFERENCE_COUNT)
     counts = dict(zip(names, sizes, strict=True))
@@ -176,16 +176,16 @@ def compare(
     return rows
 
 
-def growth(width: int, case: Case, repeats: int, device: torch.device) -> list[dict[str, Any]]:
-    """Time `ours` for several batches, depths and lengths, each apart."""
+def time_growth(width: int, case: Case, repeats: int, device: torch.device) -> list[dict[str, Any]]:
+    """Time `ours` for several batch sizes, depths and lengths, one after the other."""
     cases = [dataclasses.replace(case, batch=size) for size in (1, 4, 16, 64, 256)]
     cases += [dataclasses.replace(case, depth=depth) for depth in (2, 4)]
     cases += [dataclasses.replace(case, length=length) for length in (27, 54)]
-    return [{**dataclasses.asdict(one), **grown(width, one, repeats, device)} for one in cases]
+    return [{**dataclasses.asdict(one), **time_case(width, one, repeats, device)} for one in cases]
 
 
-def grown(width: int, case: Case, repeats: int, device: torch.device) -> dict[str, Any]:
-    """Time one case."""
+def time_case(width: int, case: Case, repeats: int, device: torch.device) -> dict[str, Any]:
+    """Time `ours` for one case."""
     count = max(64, case.batch)
     barcodes = random_barcodes(count, case.length)
     with tempfile.TemporaryDirectory() as folder:
@@ -197,13 +197,13 @@ def grown(width: int, case: Case, repeats: int, device: torch.device) -> dict[st
 
 def main(
     width: Annotated[int, typer.Option(help="Width of the encoder.")] = 768,
-    batch_size: Annotated[int, typer.Option(help="Batch of ours.")] = 64,
-    repeats: Annotated[int, typer.Option(help="Counted rounds.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Batch size of `ours`.")] = 64,
+    repeats: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
     reference: Annotated[Path | None, typer.Option(help="Checkout of the original code.")] = None,
     with_growth: Annotated[bool, typer.Option("--growth", help="Also measure growth.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
 ) -> None:
-    """Compare embedding."""
+    """Compare the speed of embedding."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = Case(batch=batch_size)
     with tempfile.TemporaryDirectory() as folder:
@@ -214,10 +214,10 @@ def main(
     for row in records[1:]:
         typer.echo(f"ours / {row['contestant']}: {ours / row['barcodes_per_second']:.2f}")
     if with_growth:
-        records += (rows := growth(width, case, repeats, device))
+        records += (rows := time_growth(width, case, repeats, device))
         show(rows, "growth of ours")
     if json_file is not None:
-        json_file.write_text(json.dumps(records, indent=2) + "\n")
+        write_json(json_file, records)
 
 
 if __name__ == "__main__":

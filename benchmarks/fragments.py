@@ -1,11 +1,11 @@
-"""What shorter, shifted and longer queries cost (`python benchmarks/fragments.py --data DATA`).
+"""Identification of fragments and of erroneous reads: python benchmarks/fragments.py --data DATA.
 
-References are whole barcodes (`train`), queries of seen and unseen species are cut to windows of
-100 to 658 bp at random places, given a remainder of a primer at their start, lose or gain one base
-in the middle, or one in 100, 50 or 25 anywhere. For every treatment: genus accuracy of the nearest
-reference, what `identify` names and how often rightly, calibration error, how often the strand is
-found, with and without averaged reading offsets and alignment of the candidates. Writes records
-and a plot.
+References are whole barcodes (`train`). Queries of seen and unseen species are treated: cut to
+random windows of 100 to 658 bp, preceded by a primer or a part of it, given one indel in the middle
+or one in 100, 50 or 25 bases anywhere, or reverse-complemented. Measured for every treatment, with
+and without averaged reading offsets and alignment of candidates: genus accuracy of the nearest
+reference, the share of queries that `identify` names, rightly and wrongly, calibration error, and
+the share with the right strand. Writes records and a plot.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.identification import Identification, Identifier, IdentifyOptions
 from barcodemae.eval.identify.judge.orientation import reverse_complement
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
-from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, trim
+from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, random_fragments
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_rank
 from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
@@ -40,30 +40,30 @@ Treatment = Callable[[list[str], np.random.Generator], list[str]]
 
 
 def windows(length: int) -> Treatment:
-    """Cut a random window of each barcode."""
-    return lambda texts, generator: trim(texts, length, generator)
+    """Return a treatment that cuts a random window out of each barcode."""
+    return lambda texts, generator: random_fragments(texts, length, generator)
 
 
 def indel(texts: list[str], generator: np.random.Generator) -> list[str]:
-    """Take one base away, or put one in, in the middle third."""
+    """Delete or insert one base in the middle third of each barcode."""
     changed = []
     for text in texts:
         place = len(text) // 3 + int(generator.integers(len(text) // 3))
-        gained = "ACGT"[generator.integers(4)] if generator.random() < 0.5 else ""
-        changed.append(text[:place] + gained + text[place + (not gained) :])
+        inserted = "ACGT"[generator.integers(4)] if generator.random() < 0.5 else ""
+        changed.append(text[:place] + inserted + text[place + (not inserted) :])
     return changed
 
 
 def indels(share: float) -> Treatment:
-    """Lose or gain a share of the bases, half of them each, as in reads of single molecules."""
+    """Return a treatment with indels at a share of the bases, as in reads of single molecules."""
 
     def treat(texts: list[str], generator: np.random.Generator) -> list[str]:
         changed = []
         for text in texts:
             letters = list(text)
             for place in np.flatnonzero(generator.random(len(text)) < share):
-                gained = letters[place] + "ACGT"[generator.integers(4)]
-                letters[place] = gained if generator.random() < 0.5 else ""
+                inserted = letters[place] + "ACGT"[generator.integers(4)]
+                letters[place] = inserted if generator.random() < 0.5 else ""
             changed.append("".join(letters))
         return changed
 
@@ -83,7 +83,7 @@ TREATMENTS: dict[str, Treatment] = {
 
 
 def measure(identifier: Identifier, queries: Queries, name: str) -> dict[str, float]:
-    """Identify treated queries; percent."""
+    """Identify treated queries and score the result, in percent but for calibration errors."""
     treated = TREATMENTS[name](queries.sequences, np.random.default_rng(0))
     records = [
         SequenceRecord(i, q, q, t)
@@ -110,7 +110,7 @@ def measure(identifier: Identifier, queries: Queries, name: str) -> dict[str, fl
 
 
 def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
-    """Draw accuracy against length, one line per way of identifying."""
+    """Plot accuracy against query length, one line per way of identification."""
     figure, axes = new_figure(6.0, 3.6)
     for number, way in enumerate(dict.fromkeys(str(row["way"]) for row in rows)):
         lengths = (*FRAGMENT_LENGTHS, WHOLE)
@@ -128,13 +128,13 @@ def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
 
 
 def draw_queries(data: Path, splits: str) -> Queries:
-    """Read the queries, a random subset of them."""
-    every = Queries.read(data, splits.split(","))
-    chosen = np.sort(np.random.default_rng(0).permutation(len(every.ids))[:MAX_QUERIES])
+    """Read a random subset of the queries."""
+    all_queries = Queries.read(data, splits.split(","))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(all_queries.ids))[:MAX_QUERIES])
     return Queries(
-        [every.ids[row] for row in chosen],
-        [every.sequences[row] for row in chosen],
-        [[column[row] for row in chosen] for column in every.names],
+        [all_queries.ids[row] for row in chosen],
+        [all_queries.sequences[row] for row in chosen],
+        [[column[row] for row in chosen] for column in all_queries.names],
     )
 
 
@@ -143,7 +143,7 @@ def main(
     model: Annotated[
         str, typer.Option(help="Model folder, Hub name, kmer:K, default.")
     ] = "default",
-    splits: Annotated[str, typer.Option(help="Queries.")] = "test,test_unseen",
+    splits: Annotated[str, typer.Option(help="Splits of the queries.")] = "test,test_unseen",
     offsets: Annotated[str, typer.Option(help="Numbers of reading offsets to compare.")] = "1,6",
     json_file: Annotated[Path, typer.Option("--json", help="Write the records.")] = Path(
         "results/identify/fragments.json"
@@ -152,7 +152,7 @@ def main(
         "docs/fragments.svg"
     ),
 ) -> None:
-    """Measure treated queries."""
+    """Measure the identification of treated queries."""
     queries = draw_queries(data, splits)
     plain = load_embedder(model, dtype="auto")
     rows: list[dict[str, object]] = []

@@ -1,14 +1,14 @@
-"""Identification beside VSEARCH and BLAST (`python benchmarks/identify.py --data DATA`).
+"""Identification compared with VSEARCH and BLAST: python benchmarks/identify.py --data DATA.
 
-On the partitions of a prepared data set, with `train` as references and seen and unseen species as
-queries, one set of scores for all methods:
-- this project's `identify`, as it is and with `--no-verify`;
-- VSEARCH SINTAX, and the best hit of VSEARCH (and of BLAST, `--blast N`: on N queries, it is slow)
-  with the usual 97 / 95 / 90 % for species, genus and family.
-New genera are made by taking a third of the queries' genera out of the references; all methods
-are run again on what is left. Speed is that of the command lines, on the same file and number of
-threads, their start-up (the same command on one query) subtracted, all commands in turn and the
-fastest of some rounds; memory is their peak. BLAST's is that of its best-hit search.
+On a prepared data set, with `train` as references and seen and unseen species as queries, the same
+scores for all methods:
+- `identify`, with and without `--no-verify`;
+- VSEARCH's SINTAX, and the top hit of VSEARCH (and of BLAST on N queries, `--blast N`: it is slow)
+  with the usual identity thresholds of 97 / 95 / 90 % for species, genus and family.
+For new genera, a third of the queries' genera are held out of the references, and all methods are
+run again. Speed is that of the command lines on the same file and number of threads, less their
+start-up (the same command on one query), the commands alternating, the fastest of some rounds.
+Memory is their peak. The speed of BLAST is that of its search for the top hit.
 """
 
 import sys
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from measure import measured, show
+from measure import show, time_command
 from numpy.typing import NDArray
 from queries import Queries, collect
 
@@ -53,13 +53,13 @@ from barcodemae.fasta import SequenceRecord
 
 SCORED_RANKS = ("species", "genus", "family")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-SHARE_OUT = 3  # one genus in so many is taken out
-PIECE = 512
+HELD_OUT_GENERA = 3  # one in so many genera is held out
+BATCH_SIZE = 512
 ROUNDS = 2  # of timing
 
 
 def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
-    """Copy references and held-out partitions of a data set, without some genera in `train`."""
+    """Copy references and held-out partitions of a data set; leave some genera out of `train`."""
     table = read_splits(data, ("train", "val", "val_unseen"), COLUMNS)
     genus, split = table["genus"].to_pylist(), table["split"].to_pylist()
     keep = [not (s == "train" and g in genera) for g, s in zip(genus, split, strict=True)]
@@ -68,8 +68,15 @@ def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
     return folder
 
 
+def draw_genera(queries: Queries) -> set[str]:
+    """Draw the genera to hold out, from those of the queries."""
+    genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
+    drawn = np.random.default_rng(0).permutation(genera)[: len(genera) // HELD_OUT_GENERA]
+    return set(drawn.tolist())
+
+
 def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
-    """Run this project on all queries."""
+    """Identify all queries with this project."""
     records = [
         SequenceRecord(number, name, name, text)
         for number, (name, text) in enumerate(
@@ -77,15 +84,23 @@ def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
         )
     ]
     found = []
-    for start in range(0, len(records), PIECE):
-        found += identifier.identify(records[start : start + PIECE])
-        typer.echo(f"  {min(start + PIECE, len(records))} of {len(records)} queries", err=True)
+    for start in range(0, len(records), BATCH_SIZE):
+        end = min(start + BATCH_SIZE, len(records))
+        found += identifier.identify(records[start:end])
+        typer.echo(f"  {end} of {len(records)} queries", err=True)
     return collect(found, identifier.library)
 
 
 @dataclass(frozen=True)
 class Contest:
-    """One library and what all methods are asked about it."""
+    """A library, and the queries that all methods identify with it.
+
+    Attributes:
+        library: Reference library.
+        identifiers: Name of a method of this project -> its identifier.
+        queries: Queries.
+        threads: Number of threads of every method.
+    """
 
     library: ReferenceLibrary
     identifiers: dict[str, Identifier]
@@ -93,7 +108,7 @@ class Contest:
     threads: int
 
     def run(self) -> Iterator[tuple[str, Predictions]]:
-        """Run this project and VSEARCH."""
+        """Identify the queries with this project and with VSEARCH; yield each method's names."""
         for name, identifier in self.identifiers.items():
             typer.echo(f"{name} ...", err=True)
             yield name, identify_all(identifier, self.queries)
@@ -111,7 +126,7 @@ class Contest:
 def open_contest(
     data: Path, folder: Path, embedder: CachedEmbedder, queries: Queries, settings: dict[str, int]
 ) -> Contest:
-    """Index the references and open both ways of identifying."""
+    """Index the references, and open the library with and without alignments."""
     folder.mkdir()
     typer.echo(f"indexing {data.name} ...", err=True)
     with_offsets = OffsetEmbedder(embedder, settings["offsets"])
@@ -127,7 +142,7 @@ def open_contest(
 
 
 def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[str, float]:
-    """Score one method on seen and unseen species together, and genus on unseen ones."""
+    """Score one method on all queries, and its genus names on queries of unseen species."""
     scores = {
         f"{rank}_{name}": value
         for rank in SCORED_RANKS
@@ -135,7 +150,10 @@ def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[s
     }
     scores["new_species_auroc"] = score_novelty(found, truth, "species")
     part = Predictions(
-        found.names[unseen], found.is_given[unseen], found.confidence[unseen], found.novelty[unseen]
+        found.names[unseen],
+        found.is_assigned[unseen],
+        found.confidence[unseen],
+        found.novelty[unseen],
     )
     of_unseen = score_rank(
         part, Truth(truth.names[unseen], truth.is_named[unseen]), RANKS.index("genus")
@@ -145,7 +163,7 @@ def score(found: Predictions, truth: Truth, unseen: NDArray[np.bool_]) -> dict[s
 
 
 def measure_speed(contest: Contest, model: str, folder: Path) -> dict[str, dict[str, float]]:
-    """Time command lines on all queries and on one, in turn; the fastest round counts."""
+    """Time the command lines on all queries and on one, alternately; the fastest round counts."""
     sequences, library = contest.queries.sequences, contest.library
     many, one, database = (folder / name for name in ("many.fa", "one.fa", "references.fa"))
     write_fasta(many, sequences)
@@ -153,39 +171,46 @@ def measure_speed(contest: Contest, model: str, folder: Path) -> dict[str, dict[
     write_sintax_references(
         database, [library.barcodes[row] for row in range(len(library))], library.codes
     )
-    ours = (
-        f"{sys.executable} -m barcodemae identify QUERIES --reference {library.folder} "
-        f"--model {model} --threads {contest.threads} -o {folder / 'out.tsv'}"
-    )
-    vsearch = f"--db {database} --threads {contest.threads} --strand plus --quiet"
-    commands = {
+    threads = ["--threads", str(contest.threads)]
+    ours = [
+        *(sys.executable, "-m", "barcodemae", "identify", "--reference", str(library.folder)),
+        *("--model", model, "-o", str(folder / "out.tsv"), *threads),
+    ]
+    vsearch = ["vsearch", "--db", str(database), "--strand", "plus", "--quiet", *threads]
+    nearest = [*vsearch, "--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32"]
+    out = str(folder / "out")
+    commands = {  # the file of the queries comes last
         "identify": ours,
-        "identify --no-verify": f"{ours} --no-verify",
-        "vsearch sintax": f"vsearch --sintax QUERIES --tabbedout {folder / 'out'} {vsearch}",
-        "vsearch top hit": f"vsearch --usearch_global QUERIES --id 0.6 --maxaccepts 4 "
-        f"--maxrejects 32 --blast6out {folder / 'out'} {vsearch}",
+        "identify --no-verify": [*ours, "--no-verify"],
+        "vsearch sintax": [*vsearch, "--tabbedout", out, "--sintax"],
+        "vsearch top hit": [*nearest, "--blast6out", out, "--usearch_global"],
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     found: dict[str, dict[str, float]] = {name: {} for name in commands}
     for _ in range(ROUNDS):
         for name, command in commands.items():
             typer.echo(f"timing {name} ...", err=True)
-            start_up, _ = measured(command.replace("QUERIES", str(one)))
-            seconds, peak = measured(command.replace("QUERIES", str(many)))
+            start_up, _ = time_command([*command, str(one)])
+            seconds, peak = time_command([*command, str(many)])
             times[name].append((start_up, seconds))
             found[name] = rates(times[name], len(sequences)) | {"peak_memory_gib": peak / 2**30}
     return found
 
 
 def rates(times: list[tuple[float, float]], num_queries: int) -> dict[str, float]:
-    """Queries per second from seconds of start-up and of the whole, the fastest of each."""
+    """Compute queries per second from the fastest start-up and the fastest run.
+
+    Args:
+        times: Seconds on one query and on all queries, for every round.
+        num_queries: Number of queries.
+    """
     start_up, seconds = (min(column) for column in zip(*times, strict=True))
     rate = (num_queries - 1) / max(seconds - start_up, 1e-9)
     return {"queries_per_second": rate, "start_up_seconds": start_up}
 
 
 def score_new_genera(found: Predictions, truth: Truth) -> dict[str, float]:
-    """Score what matters where genera were taken out."""
+    """Compute the scores of the experiment with held-out genera."""
     return {
         "new_genus_auroc": score_novelty(found, truth, "genus"),
         "new_genus_over_classified": score_rank(found, truth, RANKS.index("genus"))[
@@ -197,7 +222,7 @@ def score_new_genera(found: Predictions, truth: Truth) -> dict[str, float]:
 def run_blast(
     contest: Contest, unseen: NDArray[np.bool_], num_queries: int
 ) -> tuple[dict[str, float], float]:
-    """Score BLAST's best hit on a random subset; return scores and queries per second."""
+    """Score the top hit of BLAST on a random subset; return scores and queries per second."""
     rows = np.random.default_rng(0).permutation(len(contest.queries.ids))[:num_queries]
     truth = contest.queries.truth(contest.library)
     library = contest.library
@@ -222,14 +247,14 @@ def main(
     splits: Annotated[
         str, typer.Option(help="Queries: partitions of seen and of unseen species.")
     ] = "test,test_unseen",
-    offsets: Annotated[int, typer.Option(help="Reading offsets that are averaged.")] = 1,
-    threads: Annotated[int, typer.Option(help="Of every method.")] = 2,
-    blast: Annotated[int, typer.Option(help="Ask BLAST this many of the queries.")] = 0,
+    offsets: Annotated[int, typer.Option(help="Number of reading offsets to average.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of every method.")] = 2,
+    blast: Annotated[int, typer.Option(help="Number of queries for BLAST.")] = 0,
     json_file: Annotated[Path, typer.Option("--json", help="Write the records.")] = Path(
         "results/identify/coi.json"
     ),
 ) -> None:
-    """Compare identification."""
+    """Compare methods of identification."""
     seen, unseen = splits.split(",")
     queries = Queries.read(data, (seen, unseen))
     is_unseen = np.array(read_splits(data, (seen, unseen), ("split",))["split"].to_pylist())
@@ -237,7 +262,7 @@ def main(
     embedder = CachedEmbedder(load_embedder(model, dtype="auto"))
     settings = {"offsets": offsets, "threads": threads, "blast": blast}
     scores: dict[str, dict[str, float]] = {}
-    blasted = f"blastn top hit, {blast} queries"
+    blast_name = f"blastn top hit, {blast} queries"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole = open_contest(data, folder / "whole", embedder, queries, settings)
@@ -247,18 +272,20 @@ def main(
             if method in whole.identifiers:
                 scores[method] |= score_thresholds(found, truth, THRESHOLDS)
         if blast:
-            scores[blasted], rate = run_blast(whole, is_unseen, blast)
-            scores[blasted]["queries_per_second"] = rate
-        genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
-        out = set(np.random.default_rng(0).permutation(genera)[: len(genera) // SHARE_OUT].tolist())
-        less = without_genera(data, out, folder / "fewer_genera")
-        reduced = open_contest(less, folder / "reduced", embedder, queries, settings)
+            scores[blast_name], rate = run_blast(whole, is_unseen, blast)
+            scores[blast_name]["queries_per_second"] = rate
+        # Run all methods again without a third of the genera.
+        held_out = draw_genera(queries)
+        fewer = without_genera(data, held_out, folder / "fewer_genera")
+        reduced = open_contest(fewer, folder / "reduced", embedder, queries, settings)
         truth = queries.truth(reduced.library)
         for method, found in reduced.run():
             scores[method] |= score_new_genera(found, truth)
         if blast:
             again, _ = run_blast(reduced, is_unseen, blast)
-            scores[blasted] |= {name: again[name] for name in again if name.startswith("new_genus")}
+            scores[blast_name] |= {
+                name: value for name, value in again.items() if name.startswith("new_genus")
+            }
         for method, speed in measure_speed(whole, model, folder).items():
             scores[method] |= speed
     protocol = {**settings, "seen": seen, "unseen": unseen, "dtype": whole.library.dtype}
@@ -304,7 +331,11 @@ def report(
             value=value,
             weights=embedder.fingerprint if "identify" in method else "",
             dataset_hash=dataset_hash(data),
-            protocol={**protocol, "references": "train", "genera_taken_out": f"1 in {SHARE_OUT}"},
+            protocol={
+                **protocol,
+                "references": "train",
+                "genera_taken_out": f"1 in {HELD_OUT_GENERA}",
+            },
             counts=counts,
             command=f"python benchmarks/identify.py --data {data.resolve().name} --model "
             f"{Path(embedder.name).name} --splits {protocol['seen']},{protocol['unseen']} "

@@ -1,10 +1,10 @@
-"""Fill the measured parts of docs/identify.md: python benchmarks/identify_page.py [--check].
+"""Writer of docs/identify_measured.md: python benchmarks/identify_page.py [--check].
 
-A part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->` and is written
-from that file alone, so no number is typed by hand; where the file is not there yet, the command
-that makes it is named. `--check` writes nothing and fails if the page is not what the files say;
-the tests run it. In: the page and results files. Out: the page. Guarded by
-tests/docs/test_identify_page.py.
+A measured part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->`. It is
+written from that file alone, so no number is typed by hand; if the file is missing, the part names
+the command that makes it. `--check` writes nothing and fails if the page does not agree with its
+files; the tests run it. In: the page and results files. Out: the page.
+Guarded by tests/docs/test_identify_page.py.
 """
 
 import json
@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import typer
 from results_page import BLOCK, ROOT
 
+from barcodemae.files import write_text
 
-PAGE = ROOT / "docs" / "identify.md"
+
+PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
 PERCENT_SCORES = {
     "species_accuracy": "species, accuracy",
@@ -43,22 +45,22 @@ SPEED_SCORES = {
     "start_up_seconds": "start-up, seconds",
     "peak_memory_gib": "peak memory, GiB",
 }
-NOTHING = "-"
+NO_VALUE = "-"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table, numbers to the right."""
+    """Format a Markdown table; all columns but the first are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def shown(value: float | None, digits: int) -> str:
-    """Write a number."""
-    return NOTHING if value is None else f"{value:,.{digits}f}"
+def format_number(value: float | None, digits: int) -> str:
+    """Format a number, or a dash for a missing one."""
+    return NO_VALUE if value is None else f"{value:,.{digits}f}"
 
 
 def by_method(records: Content) -> dict[str, dict[str, float]]:
-    """Group the scores of records by method, in the order of the file; our model has no name."""
+    """Group scores by method, in the order of the file; the name of our model is left out."""
     found: dict[str, dict[str, float]] = {}
     for record in records:
         method = re.sub(r"^.* (?=identify)", "", record["model"])
@@ -67,7 +69,7 @@ def by_method(records: Content) -> dict[str, dict[str, float]]:
 
 
 def source(record: dict[str, Any]) -> str:
-    """Say what was asked and how to ask again."""
+    """Describe queries, references and model, and the command that measured them."""
     counts, protocol = record["counts"], record["protocol"]
     return (
         f"{counts['queries']:,} queries of `{protocol['seen']}` and `{protocol['unseen']}`, "
@@ -78,10 +80,10 @@ def source(record: dict[str, Any]) -> str:
 
 
 def quality(records: Content) -> str:
-    """Scores of all methods, one row each."""
+    """Format the scores of all methods, one row per score."""
     methods = by_method(records)
     rows = [
-        [label, *(shown(scores.get(name), digits) for scores in methods.values())]
+        [label, *(format_number(scores.get(name), digits) for scores in methods.values())]
         for names, digits in ((PERCENT_SCORES, 1), (ERROR_SCORES, 3), (SPEED_SCORES, 1))
         for name, label in names.items()
     ]
@@ -89,7 +91,7 @@ def quality(records: Content) -> str:
 
 
 def thresholds(records: Content) -> str:
-    """Species accuracy and wrong names by threshold."""
+    """Format species accuracy and share of wrong names, one row per threshold."""
     scores = by_method(records)["identify"]
     values = [
         name.removeprefix("species_accuracy_at_")
@@ -99,8 +101,8 @@ def thresholds(records: Content) -> str:
     rows = [
         [
             value,
-            shown(scores[f"species_accuracy_at_{value}"], 1),
-            shown(scores.get(f"species_wrong_of_named_at_{value}"), 1),
+            format_number(scores[f"species_accuracy_at_{value}"], 1),
+            format_number(scores.get(f"species_wrong_of_named_at_{value}"), 1),
         ]
         for value in values
     ]
@@ -109,7 +111,7 @@ def thresholds(records: Content) -> str:
 
 
 def treatments(records: Content) -> str:
-    """Genus and species of treated queries, one row per treatment and way."""
+    """Format scores of treated queries, one row per treatment and way of identification."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for record in records:
         way = record["model"].split(" ", 1)[1]
@@ -125,7 +127,7 @@ def treatments(records: Content) -> str:
         "strand_right": ("strand right (%)", 1),
     }
     rows = [
-        [*key, *(shown(scores.get(name), digits) for name, (_, digits) in metrics.items())]
+        [*key, *(format_number(scores.get(name), digits) for name, (_, digits) in metrics.items())]
         for key, scores in found.items()
     ]
     header = ["query", "way", *(label for label, _ in metrics.values())]
@@ -137,7 +139,7 @@ def treatments(records: Content) -> str:
 
 
 def scale(rows: Content) -> str:
-    """Speed by the size of the library."""
+    """Format the speed, one row per size of the library and engine."""
     columns = {
         "queries_per_second": ("queries per second", 1),
         "start_up_seconds": ("start-up (s)", 1),
@@ -148,7 +150,7 @@ def scale(rows: Content) -> str:
         [
             f"{row['references']:,}",
             row["engine"],
-            *(shown(row.get(name), digits) for name, (_, digits) in columns.items()),
+            *(format_number(row.get(name), digits) for name, (_, digits) in columns.items()),
         ]
         for row in rows
     ]
@@ -161,7 +163,7 @@ def scale(rows: Content) -> str:
 
 
 def mixed(rows: Content) -> str:
-    """What libraries calibrated for several mixtures give the same queries."""
+    """Format the scores of the same queries, one row per mixture of the calibration."""
     columns = {
         "species_accuracy": "species, accuracy",
         "genus_accuracy": "genus, accuracy",
@@ -169,20 +171,20 @@ def mixed(rows: Content) -> str:
         "new_genus_over_classified": "new genera named",
         "new_genus_auroc": "AUROC, new genus",
     }
-    cells = [[row["mixture"], *(shown(row[name], 1) for name in columns)] for row in rows]
+    cells = [[row["mixture"], *(format_number(row[name], 1) for name in columns)] for row in rows]
     return f"`{rows[0]['command']}`\n\n{table(['mixture', *columns.values()], cells)}"
 
 
 def resumed(content: dict[str, Any]) -> str:
-    """What a killed and continued run gave, and its memory."""
+    """Format time and memory of the runs that were killed and resumed, one row per run."""
     runs = content["runs"]
     rows = [
         [
             "killed" if run["killed_at"] else "to its end",
-            f"{run['killed_at']:,}" if run["killed_at"] else NOTHING,
-            shown(run["seconds"], 0),
-            shown(run["memory_mib_by_tenth_of_time"][4], 0),
-            shown(run["memory_mib_by_tenth_of_time"][9], 0),
+            f"{run['killed_at']:,}" if run["killed_at"] else NO_VALUE,
+            format_number(run["seconds"], 0),
+            format_number(run["memory_mib_by_tenth_of_time"][4], 0),
+            format_number(run["memory_mib_by_tenth_of_time"][9], 0),
         ]
         for run in runs
     ]
@@ -217,11 +219,11 @@ COMMANDS = {
 
 
 def fill(page: str, root: Path = ROOT) -> str:
-    """Write every measured part of a page anew.
+    """Return a page with all measured parts rewritten from their files.
 
     Args:
-        page: Its text.
-        root: What the paths of results files are relative to.
+        page: Text of the page.
+        root: Folder that the paths of results files are relative to.
     """
 
     def written(block: re.Match[str]) -> str:
@@ -238,14 +240,14 @@ def fill(page: str, root: Path = ROOT) -> str:
 def main(
     check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
 ) -> None:
-    """Fill the page, or check it."""
+    """Write the measured parts of the page, or check them."""
     text = PAGE.read_text()
     filled = fill(text)
     if check and filled != text:
         typer.echo(f"not what the results files say: {PAGE.name}", err=True)
         raise typer.Exit(1)
     if filled != text:
-        PAGE.write_text(filled)
+        write_text(PAGE, filled)
     typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
 
 

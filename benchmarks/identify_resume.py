@@ -1,12 +1,11 @@
-"""A killed and continued run (`python benchmarks/identify_resume.py --data DATA`).
+"""Runs that are killed and resumed: python benchmarks/identify_resume.py --data DATA.
 
-Queries are windows of real barcodes with changed bases, one in a thousand of them unusable; the
-library holds some of the references. What is tested does not depend on the model, so counts of
-4-mers will do where an hour of embedding is too long (`--model kmer:4`). `identify` runs once
-without interruption, and once killed (SIGKILL, so nothing can be tidied up) after a third and
-after two thirds of the records and continued with `--resume`. Compared are the hashes of both
-outputs and both lists of rejected records; the memory of every run, its worker processes with it,
-is sampled over its whole time.
+Queries are windows of real barcodes with some bases changed, one in a thousand of them unusable;
+the library holds some of the references. The result does not depend on the model, so counts of
+4-mers suffice if an hour of embedding is too long (`--model kmer:4`). `identify` runs once without
+interruption, and once killed (SIGKILL, so that it cannot clean up) after a third and after two
+thirds of the records, and resumed with `--resume`. The hashes of both outputs and of both lists of
+rejected records are compared; the memory of every run and its worker processes is sampled.
 """
 
 import hashlib
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,25 +30,27 @@ from measure import memory_of
 
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
-from barcodemae.eval.identify.resumable import report_of
+from barcodemae.eval.identify.resumable import rejected_path_of
+from barcodemae.files import write_json
 
 
-CHANGED = 0.03  # share of bases
+CHANGED = 0.03  # share of the bases
 UNUSABLE_EVERY = 1000  # records
 SECONDS_BETWEEN_SAMPLES = 0.5
-PIECE = 10_000
+RECORDS_PER_BATCH = 10_000
 HELD_OUT = ("val", "val_unseen")
 
 
 def write_queries(path: Path, barcodes: list[str], number: int, length: int) -> None:
-    """Write windows of barcodes with changed bases, and some proteins."""
+    """Write windows of barcodes with some bases changed, and a few proteins."""
     generator = np.random.default_rng(0)
     letters = np.frombuffer(b"ACGT", np.uint8)
     long_enough = [np.frombuffer(t.encode(), np.uint8) for t in barcodes if len(t) > length]
     with path.open("wb") as stream:
-        for start in range(0, number, PIECE):
-            which = generator.integers(len(long_enough), size=min(PIECE, number - start))
-            for record, row in enumerate(which, start=start):
+        for start in range(0, number, RECORDS_PER_BATCH):
+            size = min(RECORDS_PER_BATCH, number - start)
+            rows = generator.integers(len(long_enough), size=size)
+            for record, row in enumerate(rows, start=start):
                 begin = int(generator.integers(len(long_enough[row]) - length))
                 text = long_enough[row][begin : begin + length].copy()
                 places = np.flatnonzero(generator.random(length) < CHANGED)
@@ -60,28 +62,36 @@ def write_queries(path: Path, barcodes: list[str], number: int, length: int) -> 
 def write_references(data: Path, folder: Path, number: int) -> Path:
     """Copy some references of a data set, and its held-out partitions."""
     table = read_splits(data, ("train", *HELD_OUT), COLUMNS)
-    is_reference = np.array(table["split"].to_pylist()) == "train"
-    chosen = np.random.default_rng(0).permutation(np.flatnonzero(is_reference))[:number]
-    is_reference[chosen] = False  # kept; what is still marked goes
+    is_left_out = np.array(table["split"].to_pylist()) == "train"
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(is_left_out))[:number]
+    is_left_out[chosen] = False
     folder.mkdir()
-    pq.write_table(table.filter(pa.array(~is_reference)), folder / "part.parquet")
+    pq.write_table(table.filter(pa.array(~is_left_out)), folder / "part.parquet")
     return folder
 
 
 def records_done(output: Path) -> int:
-    """Records that an unfinished run has noted as done."""
-    note = output.with_name(output.name + ".progress.json")
-    return int(json.loads(note.read_text())["records"]) if note.is_file() else 0
+    """Return the number of records that an unfinished run has saved as done."""
+    progress = output.with_name(output.name + ".progress.json")
+    return int(json.loads(progress.read_text())["records"]) if progress.is_file() else 0
 
 
-def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any]:
-    """Run a command to its end, or kill it once so many records are noted as done.
+def run(command: Sequence[str], output: Path, kill_at: int | None = None) -> dict[str, Any]:
+    """Run a command to its end, or kill it on the way.
+
+    Args:
+        command: Arguments of the command line of `identify`.
+        output: Its output.
+        kill_at: Number of saved records at which the process is killed; None to let it end.
+
+    Returns:
+        Time and memory of the run.
 
     Raises:
-        SystemExit: It failed, or ended before it could be killed.
+        SystemExit: The command failed, or ended before it could be killed.
     """
     started = time.perf_counter()
-    process = psutil.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
+    process = psutil.Popen(command, stderr=subprocess.DEVNULL)
     samples = []
     while process.poll() is None:
         with suppress(psutil.Error):
@@ -92,7 +102,7 @@ def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any
         else:
             time.sleep(SECONDS_BETWEEN_SAMPLES)
     if process.returncode != (0 if kill_at is None else -signal.SIGKILL):
-        raise SystemExit(f"ended with {process.returncode}: {command}")
+        raise SystemExit(f"ended with {process.returncode}: {shlex.join(command)}")
     parts = np.array_split(np.array(samples), 10)
     return {
         "killed_at": kill_at,
@@ -102,7 +112,7 @@ def run(command: str, output: Path, kill_at: int | None = None) -> dict[str, Any
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, 16 hex digits."""
+    """Return the SHA-256 of a file, 16 hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
@@ -110,44 +120,43 @@ def hash_file(path: Path) -> str:
 def main(
     data: Annotated[Path, typer.Option(help="Folder of a prepared data set.")],
     model: Annotated[str, typer.Option(help="Model folder, kmer:K, default.")] = "default",
-    num_queries: Annotated[int, typer.Option(help="Queries.")] = 1_000_000,
-    length: Annotated[int, typer.Option(help="Of the queries, bp.")] = 100,
+    num_queries: Annotated[int, typer.Option(help="Number of queries.")] = 1_000_000,
+    length: Annotated[int, typer.Option(help="Length of the queries, bp.")] = 100,
     references: Annotated[int, typer.Option(help="Size of the library.")] = 1000,
-    threads: Annotated[int, typer.Option(help="Of `identify`.")] = 2,
+    threads: Annotated[int, typer.Option(help="Threads of `identify`.")] = 2,
     json_file: Annotated[Path, typer.Option("--json", help="Write the outcome.")] = Path(
         "results/identify/resume.json"
     ),
 ) -> None:
-    """Compare an uninterrupted run with a killed and continued one."""
+    """Compare an uninterrupted run with one that is killed and resumed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = write_references(data, folder / "data", references)
-        program = f"{sys.executable} -m barcodemae"
-        subprocess.run(
-            shlex.split(f"{program} index {small} -o {folder / 'lib'} --model {model}"), check=True
-        )
+        program = [sys.executable, "-m", "barcodemae"]
+        library = str(folder / "lib")
+        subprocess.run([*program, "index", str(small), "-o", library, "--model", model], check=True)
         barcodes = read_splits(data, HELD_OUT, ("dna_barcode",))["dna_barcode"].to_pylist()
         write_queries(folder / "queries.fa", barcodes, num_queries, length)
         outputs = {name: folder / f"{name}.tsv" for name in ("whole", "killed")}
-        command = (
-            f"{program} identify {folder / 'queries.fa'} --reference {folder / 'lib'} "
-            f"--model {model} --threads {threads}"
-        )
+        command = [
+            *(*program, "identify", str(folder / "queries.fa"), "--reference", library),
+            *("--model", model, "--threads", str(threads), "-o"),
+        ]
         typer.echo("without interruption ...", err=True)
-        runs = [run(f"{command} -o {outputs['whole']}", outputs["whole"])]
+        runs = [run([*command, str(outputs["whole"])], outputs["whole"])]
         for kill_at in (num_queries // 3, 2 * num_queries // 3, None):
             typer.echo(f"killed at {kill_at} ..." if kill_at else "to the end ...", err=True)
             output = outputs["killed"]
-            runs.append(run(f"{command} -o {output} --resume", output, kill_at))
+            runs.append(run([*command, str(output), "--resume"], output, kill_at))
         hashes = {
-            name: {"output": hash_file(output), "rejected": hash_file(report_of(output))}
+            name: {"output": hash_file(output), "rejected": hash_file(rejected_path_of(output))}
             for name, output in outputs.items()
         }
         counts = {
             name: sum(chunk.count(b"\n") for chunk in path.open("rb")) - 1
             for name, path in (
                 ("rows", outputs["whole"]),
-                ("rejected", report_of(outputs["whole"])),
+                ("rejected", rejected_path_of(outputs["whole"])),
             )
         }
     outcome = {
@@ -168,7 +177,7 @@ def main(
         f"--references {references} --threads {threads}",
     }
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(outcome, indent=1) + "\n")
+    write_json(json_file, outcome, indent=1)
     typer.echo(json.dumps(outcome, indent=1))
     if not outcome["is_same"] or counts["rows"] + counts["rejected"] != num_queries:
         raise typer.Exit(1)

@@ -1,28 +1,28 @@
-"""Speed by size of the library: python benchmarks/identify_scale.py --data DIR.
+"""Speed of identification by size of the library: python benchmarks/identify_scale.py --data DIR.
 
-Libraries of 34 thousand, 140 thousand and 2.4 million references: one made by `barcodemae index`,
-the others of it and its copies with changed bases; a copy's vector is the original's with as much
-noise. Timed are command lines, `identify` with exact search and with faiss, and VSEARCH's search of
-the same barcodes up to `--vsearch-limit` references: on the same file and number of threads, the
-same command on one query subtracted, the faster of two rounds (of one with millions of references).
-What faiss misses is counted by the nearest reference that each query is given.
+Libraries of 34 thousand, 140 thousand and 2.4 million references: the first made by `barcodemae
+index`, the others of its references and copies of them with some bases changed; the vector of a
+copy is that of the original plus a corresponding amount of noise. Timed are the command lines of
+`identify` with exact search and with faiss, and of VSEARCH up to `--vsearch-limit` references: on
+the same file and number of threads, less the time of the same command on one query, the faster of
+two rounds (one round with millions of references). How often faiss misses the nearest reference is
+counted in the outputs.
 """
 
 import csv
 import json
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import typer
-from measure import measured, show
+from measure import show, time_command
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
@@ -40,12 +40,13 @@ from barcodemae.eval.identify.reference.library import (
 )
 from barcodemae.eval.search.programs import write_fasta
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.files import write_json
 
 
-CHANGED = 0.02  # share of bases changed in copies
+CHANGED = 0.02  # share of the bases that are changed in copies
 BLOCK = 50_000
-LARGE = 1_000_000
-PROGRAM = f"{sys.executable} -m barcodemae"
+LARGE = 1_000_000  # references; larger libraries are timed in one round
+PROGRAM = (sys.executable, "-m", "barcodemae")
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
 
 
@@ -61,10 +62,14 @@ def change_bases(barcodes: list[str], generator: np.random.Generator) -> list[st
 
 
 def copies(library: Path, size: int) -> Iterator[tuple[slice, pa.RecordBatch, NDArray[np.float32]]]:
-    """Give the references of a larger library: the real ones, then changed copies of them.
+    """Yield the references of a larger library: the real ones, then changed copies of them.
+
+    Args:
+        library: Folder of the library of real references.
+        size: Number of references of the larger library.
 
     Yields:
-        Their rows, lineages with barcodes, and vectors, block by block.
+        Rows, lineages with barcodes, and vectors of a block of references.
     """
     generator = np.random.default_rng(0)
     vectors = np.load(library / VECTORS)
@@ -73,12 +78,12 @@ def copies(library: Path, size: int) -> Iterator[tuple[slice, pa.RecordBatch, ND
     scale = np.float32(np.sqrt(2 * CHANGED / vectors.shape[1]))
     for start in range(0, size, BLOCK):
         rows = np.arange(start, min(start + BLOCK, size))
-        of = rows % len(vectors)
+        original = rows % len(vectors)
         is_copy = rows >= len(vectors)
-        table = lineage.take(of)
+        table = lineage.take(original)
         texts = table["barcode"].to_pylist()
-        kept = int((~is_copy).sum())  # the first of a block
-        texts[kept:] = change_bases(texts[kept:], generator)
+        num_real = int((~is_copy).sum())  # they are the first of a block
+        texts[num_real:] = change_bases(texts[num_real:], generator)
         barcodes = pa.array(texts, table["barcode"].type)
         table = table.set_column(table.column_names.index("barcode"), "barcode", barcodes)
         ids = pa.array(
@@ -87,7 +92,7 @@ def copies(library: Path, size: int) -> Iterator[tuple[slice, pa.RecordBatch, ND
         )
         table = table.set_column(table.column_names.index("id"), "id", ids)
         noise = generator.standard_normal((len(rows), vectors.shape[1]), np.float32) * scale
-        found = vectors[of] + noise * is_copy[:, None]
+        found = vectors[original] + noise * is_copy[:, None]
         yield (
             slice(start, start + len(rows)),
             table.combine_chunks().to_batches()[0],
@@ -96,13 +101,13 @@ def copies(library: Path, size: int) -> Iterator[tuple[slice, pa.RecordBatch, ND
 
 
 def grow(library: Path, size: int, folder: Path, fasta: Path) -> None:
-    """Write a library of so many references, and its barcodes as FASTA.
+    """Write a larger library, and its barcodes as FASTA.
 
     Args:
-        library: What it grows from.
-        size: References.
-        folder: Where it goes.
-        fasta: Where the barcodes go.
+        library: Folder of the library of real references.
+        size: Number of references of the larger library.
+        folder: Folder to write the larger library to.
+        fasta: FASTA file to write its barcodes to.
     """
     folder.mkdir()
     for name in (CALIBRATION, STRAND):
@@ -133,27 +138,29 @@ def grow(library: Path, size: int, folder: Path, fasta: Path) -> None:
 
 
 def add_faiss(folder: Path) -> None:
-    """Let a library be searched by faiss too."""
+    """Add a faiss index to a library."""
     index = build_faiss(np.load(folder / VECTORS, mmap_mode="r"))
     import_faiss().write_index(index, str(folder / FAISS_FILE))
     description = json.loads((folder / DESCRIPTION).read_text())
     (folder / DESCRIPTION).write_text(json.dumps(description | {"engine": "faiss"}))
 
 
-def timed(command: str, queries: dict[str, Path], count: int, size: int) -> dict[str, float]:
+def timed(
+    command: Sequence[str], queries: dict[str, Path], count: int, size: int
+) -> dict[str, float]:
     """Time a command on many queries and on one.
 
     Args:
-        command: With QUERIES for their file.
-        queries: Files of `many` and of `one`.
-        count: How many there are.
-        size: References; of millions, loading takes so long that there is one round.
+        command: Arguments of the command line but the last, which is the file of queries.
+        queries: `many` and `one` -> file of that many queries.
+        count: Number of queries in the file of many.
+        size: Number of references; with more than `LARGE` there is one round only.
     """
     start_up, whole, peak = np.inf, np.inf, 0
     for _ in range(1 if size > LARGE else 2):
-        typer.echo(f"timing {size} references: {command.split()[-1]} ...", err=True)
-        start_up = min(start_up, measured(command.replace("QUERIES", str(queries["one"])))[0])
-        seconds, used = measured(command.replace("QUERIES", str(queries["many"])))
+        typer.echo(f"timing {size} references: {command[-1]} ...", err=True)
+        start_up = min(start_up, time_command([*command, str(queries["one"])])[0])
+        seconds, used = time_command([*command, str(queries["many"])])
         whole, peak = min(whole, seconds), max(peak, used)
     return {
         "queries_per_second": (count - 1) / max(whole - start_up, 1e-9),
@@ -163,7 +170,7 @@ def timed(command: str, queries: dict[str, Path], count: int, size: int) -> dict
 
 
 def nearest(output: Path) -> NDArray[np.str_]:
-    """The nearest reference of each query in an output of `identify`."""
+    """Read the id of each query's nearest reference from an output of `identify`."""
     with output.open() as stream:
         rows = csv.DictReader(stream, delimiter="\t")
         return np.array([row["nearest_reference"] for row in rows])
@@ -172,15 +179,15 @@ def nearest(output: Path) -> NDArray[np.str_]:
 def time_library(
     library: Path, model: str, queries: dict[str, Path], count: int, threads: int
 ) -> Iterator[dict[str, Any]]:
-    """Time `identify` with each engine; yield a record for each."""
+    """Time `identify` with each engine and yield a record for each."""
     size = json.loads((library / DESCRIPTION).read_text())["references"]
     found: dict[str, NDArray[np.str_]] = {}
     for engine in ENGINES:
         output = library.with_name(f"{engine}.tsv")
-        command = (
-            f"{PROGRAM} identify QUERIES --reference {library} --model {model} --engine {engine} "
-            f"--threads {threads} -o {output}"
-        )
+        command = [
+            *(*PROGRAM, "identify", "--reference", str(library), "--model", model),
+            *("--engine", engine, "--threads", str(threads), "-o", str(output)),
+        ]
         record = {"references": size, "engine": engine, **timed(command, queries, count, size)}
         found[engine] = nearest(output)
         same = 100 * float((found[engine] == found["exact"]).mean())
@@ -190,11 +197,12 @@ def time_library(
 def time_vsearch(
     fasta: Path, size: int, queries: dict[str, Path], count: int, threads: int
 ) -> dict[str, Any]:
-    """Time VSEARCH's search for the best hit."""
-    command = (
-        f"vsearch --usearch_global QUERIES --db {fasta} --id 0.6 --maxaccepts 4 --maxrejects 32 "
-        f"--blast6out {fasta.with_name('hits')} --strand plus --quiet --threads {threads}"
-    )
+    """Time VSEARCH's search for the top hit."""
+    command = [
+        *("vsearch", "--db", str(fasta), "--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32"),
+        *("--blast6out", str(fasta.with_name("hits")), "--strand", "plus", "--quiet"),
+        *("--threads", str(threads), "--usearch_global"),
+    ]
     return {"references": size, "engine": "vsearch", **timed(command, queries, count, size)}
 
 
@@ -203,10 +211,10 @@ def main(
     model: Annotated[
         str, typer.Option(help="Model folder, Hub name, kmer:K, default.")
     ] = "default",
-    sizes: Annotated[str, typer.Option(help="References.")] = "33730,140000,2400000",
-    num_queries: Annotated[int, typer.Option(help="Queries.")] = 2048,
-    threads: Annotated[int, typer.Option(help="Of every engine.")] = 2,
-    vsearch_limit: Annotated[int, typer.Option(help="VSEARCH's largest library.")] = 2_400_000,
+    sizes: Annotated[str, typer.Option(help="Sizes of libraries.")] = "33730,140000,2400000",
+    num_queries: Annotated[int, typer.Option(help="Number of queries.")] = 2048,
+    threads: Annotated[int, typer.Option(help="Threads of every engine.")] = 2,
+    vsearch_limit: Annotated[int, typer.Option(help="Largest library for VSEARCH.")] = 2_400_000,
     json_file: Annotated[Path, typer.Option("--json", help="Write the records.")] = Path(
         "results/identify/scale.json"
     ),
@@ -227,11 +235,12 @@ def main(
         queries = {"many": folder / "many.fa", "one": folder / "one.fa"}
         write_fasta(queries["many"], wanted)
         write_fasta(queries["one"], wanted[:1])
-        indexing = f"{PROGRAM} index {data} -o {folder / 'real'} --model {model}"
-        subprocess.run(shlex.split(indexing), check=True)
+        real = folder / "real"
+        indexing = [*PROGRAM, "index", str(data), "-o", str(real), "--model", model]
+        subprocess.run(indexing, check=True)
         for size in map(int, sizes.split(",")):
             library, fasta = folder / "library", folder / "references.fa"
-            grow(folder / "real", size, library, fasta)
+            grow(real, size, library, fasta)
             add_faiss(library)
             records += time_library(library, model, queries, len(wanted), threads)
             shutil.rmtree(library)
@@ -239,7 +248,7 @@ def main(
                 records.append(time_vsearch(fasta, size, queries, len(wanted), threads))
     show([{key: row.get(key, float("nan")) for key in records[0]} for row in records], "by size")
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([record | shared for record in records], indent=1) + "\n")
+    write_json(json_file, [record | shared for record in records], indent=1)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""What the benchmarks share: the machine's matrix-multiply peak, fair timing, FLOP counts.
+"""Measuring tools of the benchmarks: fair timing, peak memory, matrix-multiply peak, FLOP counts.
 
-Absolute times on a shared machine mean little; every benchmark here times its contestants in
-turn, A B A B ..., in one process, and compares the fastest rounds: what else runs on the machine
-can only slow a round down.
+Absolute times on a shared machine mean little. So contestants are timed alternately, A B A B ...,
+in one process, and their fastest rounds are compared: other load can only slow a round down.
 """
 
 import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -21,17 +20,17 @@ from rich.table import Table
 from torch.nn import functional as F
 
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_SAMPLES = 0.5  # of the memory of a command
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:
-    """Time one call."""
+    """Return the seconds that one call takes."""
     synchronize(device)
     started = time.perf_counter()
     function()
@@ -42,12 +41,15 @@ def seconds(function: Callable[[], object], device: torch.device) -> float:
 def time_in_turn(
     contestants: dict[str, Callable[[], object]], device: torch.device, repeats: int
 ) -> dict[str, float]:
-    """Seconds of each contestant's fastest round, called in turn after one warm-up round each.
+    """Time functions alternately, after one warm-up call of each.
 
     Args:
-        contestants: Name -> what to time.
-        device: Where it runs.
-        repeats: Counted rounds.
+        contestants: Name -> function to time.
+        device: Device that the functions use.
+        repeats: Number of timed rounds.
+
+    Returns:
+        Name -> seconds of the fastest round.
     """
     for function in contestants.values():
         seconds(function, device)
@@ -61,7 +63,7 @@ def time_in_turn(
 def gemm(
     num_tokens: int, width: int, dtype: torch.dtype, device: torch.device
 ) -> Callable[[], object]:
-    """The feed-forward product of a layer, (tokens, width) x (width, 4 width), ten times."""
+    """Return a function that computes ten feed-forward products, (N, D) x (D, 4 D) each."""
     tokens = torch.randn(num_tokens, width, device=device, dtype=dtype)
     weight = torch.randn(4 * width, width, device=device, dtype=dtype)
 
@@ -73,22 +75,32 @@ def gemm(
 
 
 def gemm_flop(num_tokens: int, width: int) -> int:
-    """FLOP of one call of `gemm`."""
+    """Return the FLOP of one call of the function that `gemm` returns."""
     return 10 * 2 * num_tokens * width * 4 * width
 
 
 def layers_flop(width: int, num_layers: int, num_tokens: int, attended: int | None = None) -> int:
-    """FLOP of a forward pass through transformer layers with a feed-forward width of 4 widths.
+    """Count the FLOP of a forward pass through transformer layers, feed-forward width 4 * width.
 
-    12 width**2 multiply-adds per token for the products with weights, and two products of
-    attention; what a barcode's padding costs does not count.
+    12 width**2 multiply-adds per token for the products with weights, and the two products of
+    attention. Padding is not counted.
+
+    Args:
+        width: Width of the layers.
+        num_layers: Number of layers.
+        num_tokens: Number of tokens.
+        attended: Number of tokens that each token attends to, None for all of them.
     """
     attended = num_tokens if attended is None else attended
     return num_layers * num_tokens * 2 * (12 * width**2 + 2 * attended * width)
 
 
 class PeakMemory:
-    """The most memory used inside a `with` block, in bytes: of the GPU, or of this process."""
+    """Peak memory used inside a `with` block: of the GPU, or of this process on a CPU.
+
+    Attributes:
+        bytes: Peak memory in bytes, after the block.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -116,28 +128,31 @@ class PeakMemory:
             self.bytes = max(self.bytes, pages * 4096)
 
 
-def measured(command: str) -> tuple[float, int]:
-    """Run a command; return seconds and peak memory in bytes, with that of processes it starts.
+def time_command(command: Sequence[str]) -> tuple[float, int]:
+    """Run a command, given as its arguments, and measure its time and memory.
+
+    Returns:
+        Seconds, and peak memory in bytes, including processes that the command starts.
 
     Raises:
-        SystemExit: It failed.
+        SystemExit: The command failed.
     """
     started = time.perf_counter()
-    process = psutil.Popen(shlex.split(command), stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while process.poll() is None:
-        # Seldom: looking at the memory of a process holds it up.
+        # Not often: reading the memory of a process slows it down.
         with suppress(psutil.Error):
             peak = max(peak, memory_of(process))
         with suppress(psutil.TimeoutExpired):
-            process.wait(SECONDS_BETWEEN_LOOKS)
+            process.wait(SECONDS_BETWEEN_SAMPLES)
     if process.returncode != 0:
-        raise SystemExit(f"failed: {command}")
+        raise SystemExit(f"failed: {shlex.join(command)}")
     return time.perf_counter() - started, peak
 
 
 def memory_of(process: psutil.Process) -> int:
-    """Memory of a process and those it started, in bytes; what they share is counted once."""
+    """Return the memory of a process and its children in bytes; shared memory counts once."""
     family = [process, *process.children(recursive=True)]
     return sum(int(member.memory_full_info().pss) for member in family)
 

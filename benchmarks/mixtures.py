@@ -1,19 +1,17 @@
-"""What `index --mixture` does: python benchmarks/mixtures.py --data DIR.
+"""Effect of `index --mixture` on identifications: python benchmarks/mixtures.py --data DIR.
 
-A library is calibrated for a sample of which so many are of species that it holds, of new species
-and of new genera. The references without a third of the queries' genera are indexed for several
-such samples, and the same queries identified. Wanted: few new genera given the name of an old one,
-and few genera that the library holds left unassigned. Prints a table and writes it.
+A library is calibrated for a mixture: the shares of known species, new species and new genera among
+the queries. Here the references, without a third of the queries' genera, are indexed for several
+mixtures, and the same queries are identified. Good is a library that assigns names to few queries
+of new genera, and leaves few of known genera unassigned. Prints a table and writes it.
 """
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from identify import SHARE_OUT, identify_all, without_genera
+from identify import draw_genera, identify_all, without_genera
 from measure import show
 from queries import Queries
 
@@ -26,12 +24,13 @@ from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_novelty, score_rank
 from barcodemae.eval.probe.probe_data import CachedEmbedder
+from barcodemae.files import write_json
 
 
 def measure_mixture(
     mixture: str, data: Path, folder: Path, embedder: CachedEmbedder, queries: Queries
 ) -> dict[str, Any]:
-    """Index for a mixture and identify the queries."""
+    """Index a data set for one mixture, identify the queries and score the result."""
     folder.mkdir()
     plan = LibraryPlan(mixture=Mixture.parse(mixture))
     model = OffsetEmbedder(embedder, 1)
@@ -56,7 +55,7 @@ def main(
         str, typer.Option(help="Shares of known species, new species, new genera.")
     ] = "65,30,5 60,25,15 50,20,30",
     model: Annotated[str, typer.Option(help="Model folder, Hub name, default.")] = "default",
-    splits: Annotated[str, typer.Option(help="Queries.")] = "test,test_unseen",
+    splits: Annotated[str, typer.Option(help="Splits of the queries.")] = "test,test_unseen",
     json_file: Annotated[Path, typer.Option("--json", help="Write the rows.")] = Path(
         "results/identify/mixtures.json"
     ),
@@ -65,13 +64,11 @@ def main(
     seen, unseen = splits.split(",")
     queries = Queries.read(data, (seen, unseen))
     embedder = CachedEmbedder(load_embedder(model, dtype="auto"))
-    genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
-    out = np.random.default_rng(0).permutation(genera)[: len(genera) // SHARE_OUT].tolist()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        less = without_genera(data, set(out), folder / "fewer_genera")
+        fewer = without_genera(data, draw_genera(queries), folder / "fewer_genera")
         rows = [
-            measure_mixture(mixture, less, folder / mixture, embedder, queries)
+            measure_mixture(mixture, fewer, folder / mixture, embedder, queries)
             for mixture in mixtures.split()
         ]
     show(rows, f"mixtures, {len(queries.ids)} queries")
@@ -80,7 +77,7 @@ def main(
         f"--model {Path(model).name} --splits {splits}"
     )
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps([row | {"command": command} for row in rows], indent=1) + "\n")
+    write_json(json_file, [row | {"command": command} for row in rows], indent=1)
 
 
 if __name__ == "__main__":

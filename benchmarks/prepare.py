@@ -1,10 +1,11 @@
-"""Measure `barcodemae prepare` on generated files in the layout of the released BIOSCAN-5M table.
+"""Speed and memory of `barcodemae prepare` on tables in the layout of BIOSCAN-5M.
 
     python benchmarks/prepare.py --rows 500000 --rows 5150000 --out results.json
 
-Each size is generated, prepared in a process of its own, and deleted. The barcodes descend from
-25,000 random ancestors with about 2 % of the bases changed; 46.6 % of the rows are distinct (2.4 of
-5.15 million), as published. Reported: seconds of wall clock and of CPU, and peak resident memory.
+A table of each size is generated, prepared in a process of its own, and deleted. The barcodes
+descend from 25,000 random ancestors with about 2 % of the bases changed; 46.6 % of the rows are
+distinct, as in the published table (2.4 of 5.15 million). Reported are wall-clock and CPU seconds,
+and peak resident memory.
 """
 
 import argparse
@@ -19,13 +20,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.files import write_json
+
 
 HEADER = (
     "processid,sampleid,taxon,phylum,class,order,family,subfamily,genus,species,dna_bin,"
     "dna_barcode,country,province_state,coord-lat,coord-lon,image_measurement_value,area_fraction,"
     "scale_factor,inferred_ranks,split,index_bioscan_1M_insect,chunk"
 )
-# Rows by split as published; pre-training rows have no species.
+# Rows of each split of the published table; pre-training rows have no species.
 SPLIT_ROWS = {
     "pretrain": 4_677_756,
     "train": 289_203,
@@ -43,7 +46,7 @@ ROWS_PER_BLOCK = 20_000
 
 
 def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
-    """Write a metadata table of so many rows."""
+    """Write a metadata table with a number of rows."""
     generator = np.random.default_rng(seed)
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)
     ancestors = letters[generator.integers(0, 4, (NUM_SPECIES, BARCODE_BP), dtype=np.uint8)]
@@ -74,7 +77,7 @@ def _descendants(
     shares: NDArray[np.float64],
     size: int,
 ) -> list[tuple[str, int, str]]:
-    """Barcodes that are new to the table, with their species and partition."""
+    """Generate barcodes that are new to the table, with their species and split."""
     names = list(SPLIT_ROWS)
     species = generator.integers(0, NUM_SPECIES, size)
     barcodes = ancestors[species]
@@ -103,7 +106,7 @@ def _line(row: int, barcode: str, species: int, split: str) -> str:
 
 
 def measure(num_rows: int, folder: Path) -> dict[str, float]:
-    """Generate, prepare and delete one table."""
+    """Generate, prepare and delete one table; return what was measured."""
     table, out = folder / "BIOSCAN_5M_Insect_Dataset_metadata.csv", folder / "prepared"
     write_table(table, num_rows)
     size = table.stat().st_size
@@ -151,7 +154,7 @@ def main() -> None:
         }
         print(json.dumps(results["growth"]), "(1 = linear in the rows)")
     if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
+        write_json(options.out, results)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Training speed against the reference (`python benchmarks/pretrain.py --width 768`).
+"""Training speed compared with the original code: python benchmarks/pretrain.py --width 768.
 
 Times one optimiser step on simulated masked batches of
-- `ours`: this package as `training/pretrain.py --precision bf16-weights --compile` runs it (fp32
-  masters, exact mask counts, logits only where k-mers are hidden, compiled layers);
-- `reference-style`: the same network as the original code computes it: fp32, Bernoulli masks and
-  so padding among the visible, logits and two losses at every position, batches of 16;
-- `reference`: with `--reference CHECKOUT`, the original's own model class, likewise.
+- `ours`: this package, as `training/pretrain.py --precision bf16-weights --compile` runs it (fp32
+  master weights, exact mask counts, logits only of hidden k-mers, compiled layers);
+- `reference-style`: the same network computed in the way of the original code: fp32, Bernoulli
+  masks and therefore padding among the visible tokens, logits and two losses at every position,
+  batches of 16;
+- `reference`: with `--reference CHECKOUT`, the original's own model class in the same way.
 Prints barcodes/s, FLOP/s, the share of the matrix-multiply peak measured in the same rounds,
-memory, and ratios; `--growth` adds how `ours` grows with batch, depth and length.
+memory, and ratios. `--growth` adds how the time of `ours` grows with batch size, depth and length.
 """
 
 import dataclasses
 import importlib.util
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from transformers import BertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
+from barcodemae.files import write_json
 from barcodemae.training.batches.masking import MaskedBatch, Masking, MaskingNoise, mask_kmers
 from barcodemae.training.run.optimisation import build_optimizer
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -33,7 +34,7 @@ from barcodemae.training.run.training_run import make_ready
 
 
 K = 6
-REFERENCE_BATCH = 16  # the original's default, per GPU
+REFERENCE_BATCH = 16  # the default of the original code, per GPU
 FULL_LENGTH = 109  # tokens of a 658 bp barcode
 
 Step = Callable[[], object]
@@ -41,13 +42,13 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What one step of ours consists of.
+    """Sizes of a step of `ours`.
 
     Attributes:
-        batch: Barcodes.
-        depth: Layers of each tower.
-        length: Tokens of a barcode.
-        compile: As the setting `compile`.
+        batch: Number of barcodes in the batch.
+        depth: Number of layers of each tower.
+        length: Number of tokens of a barcode.
+        compile: Whether layers are compiled, the setting `compile`.
     """
 
     batch: int
@@ -57,7 +58,7 @@ class Case:
 
 
 def config_of(width: int, layers: int = 6) -> BarcodeMAEConfig:
-    """The published architecture at another width or depth."""
+    """Return the config of the published architecture at another width or depth."""
     return BarcodeMAEConfig(
         k=K,
         hidden_size=width,
@@ -70,7 +71,7 @@ def config_of(width: int, layers: int = 6) -> BarcodeMAEConfig:
 
 
 def random_batch(size: int, num_tokens: int, max_tokens: int, masking: Masking) -> MaskedBatch:
-    """A masked batch of random barcodes of equal length."""
+    """Return a masked batch of random barcodes of equal length."""
     generator = np.random.default_rng(0)
     ids = np.ones((size, max_tokens), dtype=np.int64)
     ids[:, :num_tokens] = generator.integers(4**K, size=(size, num_tokens)) + 2
@@ -79,7 +80,7 @@ def random_batch(size: int, num_tokens: int, max_tokens: int, masking: Masking) 
 
 
 def train_flop(config: BarcodeMAEConfig, num_tokens: int) -> int:
-    """FLOP per barcode of a step: three forward passes' worth over the tokens that are needed."""
+    """Count the FLOP of a training step per barcode: three forward passes, without padding."""
     hidden = round(num_tokens / 2)
     encoder = layers_flop(config.hidden_size, config.num_hidden_layers, num_tokens - hidden)
     decoder = layers_flop(config.decoder_hidden_size, config.decoder_num_hidden_layers, num_tokens)
@@ -87,7 +88,7 @@ def train_flop(config: BarcodeMAEConfig, num_tokens: int) -> int:
 
 
 def our_step(config: BarcodeMAEConfig, case: Case, device: torch.device) -> Step:
-    """One step of this package, as `training.run.loop` takes it."""
+    """Return a function that takes one step of this package, as `training.run.loop` does."""
     settings = PretrainConfig(
         data=Path(), output=Path(), precision="bf16-weights", compile=case.compile
     )
@@ -105,7 +106,7 @@ def our_step(config: BarcodeMAEConfig, case: Case, device: torch.device) -> Step
 
 
 def both_losses(logits: torch.Tensor, ids: torch.Tensor, is_hidden: torch.Tensor) -> torch.Tensor:
-    """The original's objective: hidden k-mers count fully, the visible ones are computed too."""
+    """Compute the original's loss: of hidden k-mers, and with weight 0 of visible ones."""
     targets = (ids - 2).clamp(min=0)
     is_visible = ~is_hidden & (ids > 1)
     hidden_loss = F.cross_entropy(logits[is_hidden], targets[is_hidden])
@@ -113,7 +114,7 @@ def both_losses(logits: torch.Tensor, ids: torch.Tensor, is_hidden: torch.Tensor
 
 
 def reference_style_step(config: BarcodeMAEConfig, device: torch.device) -> Step:
-    """The same network computed as the original computes it."""
+    """Return a function that takes one step of the same network in the way of the original."""
     model = BarcodeMAEForPreTraining(config).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     batch = random_batch(REFERENCE_BATCH, FULL_LENGTH, FULL_LENGTH + 1, Masking(exact=False))
@@ -131,7 +132,7 @@ def reference_style_step(config: BarcodeMAEConfig, device: torch.device) -> Step
 
 
 def reference_step(config: BarcodeMAEConfig, checkout: Path, device: torch.device) -> Step:
-    """The original's own model class, in its own kind of step."""
+    """Return a function that takes one step of the original's own model class."""
     file = checkout / "barcodebert" / "maelm_model.py"
     spec = importlib.util.spec_from_file_location("maelm_model", file)
     if spec is None or spec.loader is None:
@@ -167,10 +168,10 @@ def reference_step(config: BarcodeMAEConfig, checkout: Path, device: torch.devic
 def compare(
     width: int, case: Case, repeats: int, checkout: Path | None, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Time all contestants, `ours` first in the answer.
+    """Time all contestants; `ours` comes first in the result.
 
-    It is timed last: it makes the process keep the memory it frees (`cpu_memory.py`), from which
-    the others would gain what they do not have where they come from.
+    `ours` is timed last: it makes the process keep the memory that it frees (`cpu_memory.py`), an
+    advantage that the others do not have in their own programs.
     """
     config = config_of(width)
     others = {"reference-style": reference_style_step(config, device)}
@@ -192,7 +193,19 @@ def timed(
     repeats: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Time steps of equally large batches in turn, and the matrix product between them."""
+    """Time steps with batches of one size and the matrix product alternately.
+
+    Args:
+        steps: Name of a contestant -> its step.
+        config: Config of the network.
+        batch: Number of barcodes per step.
+        peak_tokens: Number of rows of the matrix product.
+        repeats: Number of timed rounds.
+        device: Device to compute on.
+
+    Returns:
+        One row per contestant.
+    """
     width = config.hidden_size
     product = gemm(peak_tokens, width, torch.bfloat16, device)
     times = time_in_turn({**steps, "peak": product}, device, repeats)
@@ -210,8 +223,8 @@ def timed(
     return rows
 
 
-def growth(width: int, case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """Time `ours` for several batches, depths and lengths, each apart."""
+def time_growth(width: int, case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:
+    """Time `ours` for several batch sizes, depths and lengths, one after the other."""
     cases = [dataclasses.replace(case, batch=size) for size in (16, 32, 64, 128)]
     cases += [dataclasses.replace(case, depth=depth) for depth in (2, 4)]
     cases += [dataclasses.replace(case, length=length) for length in (27, 54)]
@@ -226,14 +239,16 @@ def growth(width: int, case: Case, device: torch.device, repeats: int) -> list[d
 
 def main(
     width: Annotated[int, typer.Option(help="Width of both towers.")] = 768,
-    batch_size: Annotated[int, typer.Option(help="Batch of ours.")] = 64,
-    repeats: Annotated[int, typer.Option(help="Counted rounds.")] = 3,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Of ours.")] = True,
+    batch_size: Annotated[int, typer.Option(help="Batch size of `ours`.")] = 64,
+    repeats: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the layers of `ours`.")
+    ] = True,
     reference: Annotated[Path | None, typer.Option(help="Checkout of the original code.")] = None,
     with_growth: Annotated[bool, typer.Option("--growth", help="Also measure growth.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
 ) -> None:
-    """Compare training steps."""
+    """Compare the speed of training steps."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     case = Case(batch=batch_size, compile=compiled)
     records = compare(width, case, repeats, reference, device)
@@ -242,11 +257,11 @@ def main(
     for row in records[1:]:
         typer.echo(f"ours / {row['contestant']}: {ours / row['barcodes_per_second']:.2f}")
     if with_growth:
-        grown = growth(width, case, device, repeats)
-        show(grown, "growth of ours")
-        records += grown
+        rows = time_growth(width, case, device, repeats)
+        show(rows, "growth of ours")
+        records += rows
     if json_file is not None:
-        json_file.write_text(json.dumps(records, indent=2) + "\n")
+        write_json(json_file, records)
 
 
 if __name__ == "__main__":

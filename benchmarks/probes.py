@@ -1,10 +1,10 @@
-"""How long the probes take at BIOSCAN-5M's size: python benchmarks/probes.py --json FILE.
+"""Speed and memory of the probes at the size of BIOSCAN-5M: python benchmarks/probes.py --json F.
 
 1-NN of 3,401 queries among 118,051 references, and zero-shot clustering of 21,763 barcodes into
-3,600 units, on random vectors of width 768 that come in groups as barcodes of species do. Time and
-peak memory of the searching and clustering alone, the vectors themselves included in the memory;
-embedding is timed by benchmarks/embed.py. What FILE holds already is not measured again, so the
-two may be run at different times; `--shrink 20` tries the program in seconds.
+3,600 clusters, on random vectors of width 768 in groups, like the barcodes of species. Measured
+are search and clustering alone, with the vectors in the memory; benchmarks/embed.py times
+embedding. Records that are in the file already are not measured again, so the two probes may be run
+at different times; `--shrink 20` tries the program in seconds.
 """
 
 import json
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.probe.clustering import PROTOCOLS, zero_shot_clusters
 from barcodemae.eval.search.nearest import nearest_neighbors
+from barcodemae.files import write_json
 
 
 WIDTH = 768
@@ -30,7 +31,7 @@ NUM_CLUSTERED, NUM_SPECIES = 21_763, 3_600
 def grouped(
     num_rows: int, num_groups: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Vectors (N, D) around random centres, and the group of each."""
+    """Return random vectors (N, D) around the centres of groups, and the group of each."""
     centres = generator.standard_normal((num_groups, WIDTH), dtype=np.float32)
     groups = generator.integers(num_groups, size=num_rows)
     noise = generator.standard_normal((num_rows, WIDTH), dtype=np.float32)
@@ -38,7 +39,7 @@ def grouped(
 
 
 def search(share: int, generator: np.random.Generator) -> tuple[Callable[[], object], int, int]:
-    """Prepare the 1-NN probe: what to time, rows, and rows against."""
+    """Prepare the 1-NN probe: function to time, number of queries, number of references."""
     num_references, num_queries = NUM_REFERENCES // share, NUM_QUERIES // share
     references, _ = grouped(num_references, NUM_SPECIES // share, generator)
     queries, _ = grouped(num_queries, NUM_SPECIES // share, generator)
@@ -46,7 +47,7 @@ def search(share: int, generator: np.random.Generator) -> tuple[Callable[[], obj
 
 
 def clustering(share: int, generator: np.random.Generator) -> tuple[Callable[[], object], int, int]:
-    """Prepare the clustering probe: what to time, rows, and clusters."""
+    """Prepare the clustering probe: function to time, number of rows, number of clusters."""
     num_rows, num_species = NUM_CLUSTERED // share, NUM_SPECIES // share
     vectors, species = grouped(num_rows, num_species, generator)
     protocol = PROTOCOLS["barcodemae"]
@@ -59,7 +60,7 @@ JOBS = {"1nn": search, "zsc": clustering}
 def main(
     only: Annotated[str, typer.Option(help="1nn, zsc, or both, comma-separated.")] = "1nn,zsc",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the records.")] = None,
-    shrink: Annotated[int, typer.Option(min=1, help="Take one row of so many.")] = 1,
+    shrink: Annotated[int, typer.Option(min=1, help="Use one in so many rows.")] = 1,
 ) -> None:
     """Time the probes."""
     device = torch.device("cpu")
@@ -75,7 +76,7 @@ def main(
             elapsed = seconds(job, device)
         records.append({**facts, "seconds": elapsed, "peak_memory_gib": memory.bytes / 2**30})
         if json_file is not None:
-            json_file.write_text(json.dumps(records, indent=2) + "\n")
+            write_json(json_file, records)
     show(records, "probes; UMAP compiles itself within zsc")
 
 

@@ -1,4 +1,7 @@
-"""What the identification benchmarks share: queries with their truth, answers as predictions."""
+"""Queries of the identification benchmarks with their true names, and results as predictions.
+
+Shapes: Q = queries, T = ranks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +20,9 @@ class Queries:
     """Barcodes to identify, with their true names.
 
     Attributes:
-        ids: Q.
-        sequences: Q.
-        names: Per rank, Q names each, None where not known.
+        ids: Ids of the barcodes, Q.
+        sequences: Sequences of the barcodes, Q.
+        names: For each of the T ranks, the Q true names; None where not known.
     """
 
     ids: list[str]
@@ -28,20 +31,20 @@ class Queries:
 
     @classmethod
     def read(cls, data: Path, splits: Sequence[str]) -> "Queries":
-        """Read partitions."""
+        """Read the barcodes of some splits of a data set."""
         table = read_splits(data, splits)
         columns = [table[name].to_pylist() for name in ("processid", "dna_barcode", *RANKS)]
         return cls(columns[0], columns[1], columns[2:])
 
     def truth(self, library: ReferenceLibrary) -> Truth:
-        """Number the names as a library does."""
+        """Encode the true names by the codes of a library."""
         codes = [library.codes_of(r, n) for r, n in zip(RANKS, self.names, strict=True)]
         named = [[name is not None for name in column] for column in self.names]
         return Truth(np.stack(codes, axis=1), np.array(named).T)
 
 
 def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
-    """Turn identifications into predictions; a rejected query has no name and is no novelty."""
+    """Convert identifications to predictions; a rejected query has no name and is not novel."""
     blank = [None] * len(RANKS)
     kept = [item if isinstance(item, Identification) else None for item in found]
     names = [blank if item is None else item.names for item in kept]
@@ -51,6 +54,6 @@ def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
     zeros = [0.0] * len(RANKS)
     confidence = np.array([zeros if item is None else item.probabilities for item in kept])
     depth = np.array([0 if item is None else item.depth for item in kept])
-    is_given = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
+    is_assigned = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
     novelty = [(0.0, 0.0) if item is None else (item.new_species, item.new_genus) for item in kept]
-    return Predictions(codes, is_given, confidence, np.array(novelty))
+    return Predictions(codes, is_assigned, confidence, np.array(novelty))

@@ -1,9 +1,9 @@
-"""Measure the training reader: barcodes per second and core, as ready batches of ids.
+"""Speed of the training reader: barcodes per second of CPU time, as batches of token ids.
 
     python benchmarks/reader.py --out results.json
 
-Random barcodes of 658 bp are read in random order, each from a random offset, and once through the
-tokenizer for comparison. One core: set OMP_NUM_THREADS=1 (the matrix product may use more).
+Random barcodes of 658 bp are read in random order, each from a random offset; for comparison, some
+are tokenized by the tokenizer. For one core set OMP_NUM_THREADS=1: the matrix product may use more.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from barcodemae.files import write_json
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.reader import BarcodeReader
 
@@ -23,7 +24,7 @@ BARCODE_BP = 658
 
 
 def rate(draw: Callable[[], int], seconds: float) -> float:
-    """Barcodes per second of CPU time."""
+    """Return the barcodes per second of CPU time that `draw` makes; it returns their number."""
     draw()
     start, num_barcodes = time.process_time(), 0
     while time.process_time() - start < seconds:
@@ -63,7 +64,7 @@ def main() -> None:
     results["tokenizer_batch_256"] = round(rate(tokenize, options.seconds))
     print(json.dumps(results, indent=2))
     if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
+        write_json(options.out, results)
 
 
 if __name__ == "__main__":

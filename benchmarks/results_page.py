@@ -1,19 +1,21 @@
-"""Fill the tables of README.md and docs/results.md: python benchmarks/results_page.py [--check].
+"""Writer of the tables of README.md and docs/results.md: python benchmarks/results_page.py.
 
-A page says where a table comes from, and this program writes it there:
+A page names the files that a table is made of, and this program writes the table there:
 
     <!-- table: results/a.json results/b*.json results/systems.yaml -->
     ...
     <!-- end -->
 
-`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `stages` is one line per
-model with its 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per
-model and mode; `ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if
-a page is not what its files say; the tests run it. `--figures` also draws the pictures of docs/
-from the same files. In: pages and results files. Out: the pages. Guarded by
-tests/docs/test_results_page.py.
+`table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
+were measured, without the stages of a model's training; `stages` is one line per model with its
+1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
+`ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if a page does not
+agree with its files; the tests run it. `--figures` also draws the figures of docs/ from the same
+files. In: pages and results files. Out: the pages.
+Guarded by tests/docs/test_results_page.py.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -27,12 +29,14 @@ from ablation_table import ablation_table
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.leaderboard import average, build_table
+from barcodemae.eval.report.averages import average
+from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord, read_all_records
 from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems, read_systems
 from barcodemae.eval.report.table_plot import plot_table
 from barcodemae.eval.report.table_text import render_table
+from barcodemae.files import write_text
 
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +44,7 @@ PAGES = ("README.md", "docs/results.md")
 MAIN_TABLE = (
     "results/bundled*.json results/coi_1nn_*.json results/coi_zsc_*.json results/systems.yaml"
 )
-SPEED_FOLDER = "speed"  # below results/
+SPEED_FOLDER = "speed"  # in results/
 BLOCK = re.compile(
     r"(?P<start><!-- (?P<kind>\w+): (?P<files>.+?) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
@@ -48,11 +52,11 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Sources:
-    """What the files of a table hold.
+    """Content of the files of a table.
 
     Attributes:
-        records: Of all results files.
-        systems: Of the YAML file, if there is one.
+        records: Records of all results files.
+        systems: Systems of the YAML file, if there is one.
         speed: Rows of the files in `speed/`.
     """
 
@@ -62,12 +66,19 @@ class Sources:
 
 
 def leaderboard(sources: Sources) -> str:
-    """The published table."""
+    """Format the leaderboard."""
     return render_table(build_table(sources.records, sources.systems), "markdown")
 
 
+def poster(sources: Sources) -> str:
+    """The published table without what was not measured, and without stages of training."""
+    finished = [record for record in sources.records if not record.model.endswith("stage")]
+    systems = dataclasses.replace(sources.systems, unavailable=())
+    return render_table(build_table(finished, systems), "markdown")
+
+
 def stages(sources: Sources) -> str:
-    """One line per model: its 1-NN accuracy."""
+    """Format the 1-NN accuracy, one row per model."""
     lines = ["| model | 1-NN accuracy (%) |", "| --- | ---: |"]
     own = [r for r in sources.records if (r.probe, r.metric) == ("1nn", "accuracy")]
     for model in dict.fromkeys(record.model for record in own):
@@ -77,7 +88,7 @@ def stages(sources: Sources) -> str:
 
 
 def masks(sources: Sources) -> str:
-    """One line per model and mode, one column per share of tokens taken away; means over seeds."""
+    """Format a masking study, one row per model and mode, one column per rate; means over seeds."""
     own = [record for record in sources.records if record.probe == "mask-study"]
     rates = sorted({record.protocol["rate"] for record in own})
     lines = [
@@ -95,15 +106,15 @@ def masks(sources: Sources) -> str:
 
 
 def ablation(sources: Sources) -> str:
-    """What each change to a recipe is worth."""
+    """Format the table of an ablation."""
     return ablation_table(sources.records, sources.speed) + "\n"
 
 
 def describe_study(records: Sequence[ResultRecord]) -> str:
-    """Say in one line how a masking study was measured.
+    """Describe in one line how a masking study was measured.
 
     Raises:
-        SettingsError: Its records are of different data or protocols.
+        SettingsError: Its records have different data sets or protocols.
     """
     kept = ("rank", "references", "queries", "dtype")
     shared = {
@@ -123,6 +134,7 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
 
 KINDS: dict[str, Callable[[Sources], str]] = {
     "table": leaderboard,
+    "poster": poster,
     "stages": stages,
     "masks": masks,
     "ablation": ablation,
@@ -130,7 +142,7 @@ KINDS: dict[str, Callable[[Sources], str]] = {
 
 
 def read_block(files: str, root: Path) -> Sources:
-    """Read what a block names: results files, timings, and at most one YAML file of systems."""
+    """Read the files of a block: results files, timings, and at most one YAML file of systems."""
     paths = [path for name in files.split() for path in sorted(root.glob(name))]
     systems = [read_systems(path) for path in paths if path.suffix == ".yaml"]
     timings = [path for path in paths if path.parent.name == SPEED_FOLDER]
@@ -143,14 +155,14 @@ def read_block(files: str, root: Path) -> Sources:
 
 
 def fill(page: str, root: Path = ROOT) -> str:
-    """Write every table of a page anew.
+    """Return a page with all tables rewritten from their files.
 
     Args:
-        page: Its text.
-        root: What the paths of results files are relative to.
+        page: Text of the page.
+        root: Folder that the paths of results files are relative to.
 
     Raises:
-        SettingsError: The files of a table hold nothing to show, or what must not be compared.
+        SettingsError: The files of a table hold no records, or records that cannot be compared.
     """
 
     def written(block: re.Match[str]) -> str:
@@ -161,7 +173,7 @@ def fill(page: str, root: Path = ROOT) -> str:
 
 
 def draw_figures() -> None:
-    """Draw every picture that comes from results files."""
+    """Draw all figures that are made from results files."""
     study = read_block("results/mask_study.json", ROOT)
     plot_mask_study(study.records, ROOT / "docs/mask_study.png")
     sources = read_block(MAIN_TABLE, ROOT)
@@ -170,9 +182,9 @@ def draw_figures() -> None:
 
 def main(
     check: Annotated[bool, typer.Option(help="Only say whether the pages are up to date.")] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the pictures of docs/ too.")] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures of docs/ too.")] = False,
 ) -> None:
-    """Fill the tables, or check them."""
+    """Write the tables, or check them."""
     if figures:
         draw_figures()
     stale = []
@@ -183,7 +195,7 @@ def main(
         if filled != text:
             stale.append(name)
             if not check:
-                path.write_text(filled)
+                write_text(path, filled)
     if check and stale:
         typer.echo(f"not what the results files say: {', '.join(stale)}", err=True)
         raise typer.Exit(1)

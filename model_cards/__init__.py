@@ -1,1 +1,1 @@
-"""Model cards, compiled from results files, and publishing on the Hub."""
+"""Model cards, compiled from results files, and publishing of models on the Hub."""

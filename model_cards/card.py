@@ -1,12 +1,11 @@
-"""The card compiler: a model folder and its records become the page people see on the Hub.
+"""Compiler of model cards: from a model folder and its records to the page shown on the Hub.
 
-In: an exported folder, the record of its run, results files, and names the folder cannot know.
-Out: `README.md` for the full folder and for the native encoder, with pictures beside them. Every
-number comes from the folder, the run or a result record; what has no source is left out. Guarded
-by tests/model_cards/test_card.py, which compares a whole card and runs its code.
+In: an exported folder, the record of its training run, results files, and the names under which it
+is published. Out: `README.md` for the full folder and for the native encoder, with their figures.
+Every number comes from the folder, the run or a result record; without a source it is left out.
+Guarded by tests/model_cards/test_card.py, which compares a whole card and runs its code.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +17,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from barcodemae.errors import CheckpointError, SettingsError
+from barcodemae.eval.report.protocol_tables import METRICS, PROBES, ProtocolTable, tabulate
+from barcodemae.eval.report.records import ResultRecord
+from barcodemae.files import whole_file, write_text
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
-from barcodemae.model_cards.results import (
-    METRICS,
-    PROBES,
-    Measurement,
-    ResultTable,
-    tabulate,
-)
 from barcodemae.model_cards.run_record import RunRecord, draw_loss
 
 
@@ -36,7 +31,7 @@ CAPTIONS = {
     "map": "Embeddings in two dimensions",
     "table": "Probe results",
 }
-EXAMPLE_BARCODES = (  # they look like the start of an insect's COI barcode
+EXAMPLE_BARCODES = (  # similar to the start of an insect's COI barcode
     "AACATTATATTTTATTTTTGGAGCTTGAGCAGGAATAGTAGG",
     "AACTTTATATTTTATTTTTGGAACATGATCAGGA",
 )
@@ -46,16 +41,19 @@ LIBRARY = "transformers"
 
 @dataclass(frozen=True, kw_only=True)
 class CardSettings:
-    """What a folder cannot know about itself.
+    """Facts for a card that are not in the model folder.
 
     Attributes:
-        repo_id: Where the full model is published.
-        native_id: Where the native encoder is published; None if it is not.
+        repo_id: Hub name under which the full model is published.
+        native_id: Hub name under which the native encoder is published; None if it is not.
         license: Licence of the weights, by its name on the Hub.
-        datasets: Names on the Hub of the data it was trained on.
-        base_model: Name on the Hub of the model it was fine-tuned from.
-        power_watts: Mean power drawn in training; with the next, gives an estimate of carbon.
-        grams_per_kwh: CO2 per kWh where it was trained.
+        datasets: Hub names of the data sets that the model was trained on.
+        base_model: Hub name of the model that it was fine-tuned from.
+        power_watts: Mean power drawn in training, W; needed for an estimate of emissions.
+        grams_per_kwh: CO2 emissions of the local grid, g per kWh; needed for the same estimate.
+
+    Raises:
+        SettingsError: Only one of the two numbers for the estimate is given.
     """
 
     repo_id: str
@@ -68,12 +66,21 @@ class CardSettings:
 
     def __post_init__(self) -> None:
         if (self.power_watts is None) != (self.grams_per_kwh is None):
-            raise SettingsError("an estimate of carbon needs both the power and the grid's grams")
+            raise SettingsError(
+                "an estimate of emissions needs both the power (W) and the grid's grams per kWh"
+            )
 
 
 @dataclass(frozen=True)
 class Carbon:
-    """An estimate, with what it was made from."""
+    """Estimate of the CO2 emissions of training.
+
+    Attributes:
+        grams: Emissions, g.
+        kwh: Energy, kWh.
+        watts: Mean power, W.
+        grams_per_kwh: Emissions of the grid, g per kWh.
+    """
 
     grams: float
     kwh: float
@@ -85,58 +92,66 @@ def write_cards(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    measurements: Sequence[Measurement],
+    records: Sequence[ResultRecord],
     figures: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write the card of a full folder and, if it is there, of the native encoder below it.
+    """Write the card of a full folder and, if it has one, of its native encoder.
 
     Args:
-        folder: The full folder.
-        settings: What the folder cannot know.
-        run: The record of its run, possibly empty.
-        measurements: Result records; only tables with these weights in them are shown.
-        figures: Further PNG pictures; a picture named `map.png` gets a caption of its own.
+        folder: Full model folder.
+        settings: Facts that are not in the folder.
+        run: Record of the training run, possibly empty.
+        records: Records of results files; only tables that include these weights are shown.
+        figures: Additional PNG files; `map.png` gets a caption of its own.
 
     Returns:
-        The cards written.
+        Paths of the cards.
 
     Raises:
-        CheckpointError: Not a full model folder, or a picture is not a PNG file.
+        CheckpointError: The folder is not a full model folder, or a figure is not a PNG file.
     """
     if folder.is_native:
-        raise CheckpointError(f"{folder.path}: is the native encoder; give the folder above it")
+        raise CheckpointError(
+            f"{folder.path}: is the native encoder; give the full model folder above it"
+        )
     parts = [part for part in (folder, folder.native) if part is not None]
-    tables = tabulate(measurements, {part.fingerprint() for part in parts})
+    tables = tabulate(records, {part.fingerprint() for part in parts})
     texts = []
     for part in parts:
         pictures = place_figures(part.path, run, figures)
         texts.append(render(part, settings, run, tables, pictures))
     for part, text in zip(parts, texts, strict=True):
-        path = part.path / CARD_FILE
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text)
-        temporary.replace(path)
+        write_text(part.path / CARD_FILE, text)
     return [part.path / CARD_FILE for part in parts]
 
 
 def place_figures(folder: Path, run: RunRecord, extra: Sequence[Path]) -> list[tuple[str, str]]:
-    """Put the pictures of a card into `figures/`.
+    """Draw or copy the figures of a card into `figures/`.
+
+    Args:
+        folder: Model folder.
+        run: Record of the training run, whose loss is drawn.
+        extra: PNG files to copy.
 
     Returns:
-        (name in the repository, caption) of every picture there, in order of name.
+        Name in the repository and caption of every figure, sorted by name.
+
+    Raises:
+        CheckpointError: A file is not a PNG file.
     """
-    place = folder / FIGURES_FOLDER
-    draw_loss(run.history, place / "loss.png")
+    figures = folder / FIGURES_FOLDER
+    draw_loss(run.history, figures / "loss.png")
     for picture in extra:
         with picture.open("rb") as stream:
             if not stream.read(8).startswith(b"\x89PNG"):
                 raise CheckpointError(f"{picture}: is not a PNG picture")
-        place.mkdir(exist_ok=True)
-        if picture.resolve().parent != place.resolve():
-            shutil.copyfile(picture, place / picture.name)
+        figures.mkdir(exist_ok=True)
+        if picture.resolve().parent != figures.resolve():
+            with whole_file(figures / picture.name) as file:
+                shutil.copyfile(picture, file)
     return [
         (f"{FIGURES_FOLDER}/{path.name}", CAPTIONS.get(path.stem, path.stem.replace("_", " ")))
-        for path in sorted(place.glob("*.png"))
+        for path in sorted(figures.glob("[!.]*.png"))
     ]
 
 
@@ -144,10 +159,18 @@ def render(
     folder: ModelFolder,
     settings: CardSettings,
     run: RunRecord,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     pictures: list[tuple[str, str]],
 ) -> str:
-    """Compile one card."""
+    """Compile the text of one card.
+
+    Args:
+        folder: Folder that the card belongs to.
+        settings: Facts that are not in the folder.
+        run: Record of the training run.
+        tables: Tables of results that include these weights.
+        pictures: Name in the repository and caption of every figure.
+    """
     own_id = (settings.native_id or f"{settings.repo_id}-encoder") if folder.is_native else (
         settings.repo_id
     )  # fmt: skip
@@ -177,18 +200,18 @@ def render(
         tables=tables,
         pictures=pictures,
     )
-    ModelCard(text, ignore_metadata_errors=False)  # its front matter can be read back
+    ModelCard(text, ignore_metadata_errors=False)  # raises if the front matter cannot be parsed
     return text
 
 
 def kmer_length(folder: ModelFolder) -> int:
-    """Read k off a model: its vocabulary is 4**k k-mers and two special tokens."""
+    """Infer k from the size of a vocabulary of 4**k k-mers and two special tokens."""
     size = int(folder.config["vocab_size"])
     return (size - 2).bit_length() // 2
 
 
 def estimate_carbon(run: RunRecord, settings: CardSettings) -> Carbon | None:
-    """Estimate emissions from duration, power and grid; None if any is unknown."""
+    """Estimate emissions from duration, power and grid; None if one of them is unknown."""
     if run.hours is None or settings.power_watts is None or settings.grams_per_kwh is None:
         return None
     kwh = run.hours * settings.power_watts / 1000
@@ -199,10 +222,18 @@ def card_data(
     folder: ModelFolder,
     settings: CardSettings,
     own_id: str,
-    tables: list[ResultTable],
+    tables: list[ProtocolTable],
     carbon: Carbon | None,
 ) -> ModelCardData:
-    """Make the front matter."""
+    """Compile the front matter of a card.
+
+    Args:
+        folder: Folder that the card belongs to.
+        settings: Facts that are not in the folder.
+        own_id: Hub name under which this folder is published.
+        tables: Tables of results that include these weights.
+        carbon: Estimate of emissions, None if there is none.
+    """
     tags = [*TAGS, "sentence-transformers"] if folder.is_native else TAGS
     further: dict[str, Any] = {}
     widget = widget_examples(folder)
@@ -228,7 +259,7 @@ def card_data(
 
 
 def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
-    """Inputs for the widget on the Hub's page."""
+    """Return example inputs for the widget on the page of the Hub."""
     barcode, k = EXAMPLE_BARCODES[0], kmer_length(folder)
     if folder.pipeline_tag != "fill-mask":
         return [{"text": barcode, "example_title": "Start of a COI barcode"}]
@@ -240,8 +271,8 @@ def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
     ]
 
 
-def to_eval_results(table: ResultTable) -> list[EvalResult]:
-    """Turn the subject's row of a table into entries of the model index."""
+def to_eval_results(table: ProtocolTable) -> list[EvalResult]:
+    """Convert the subject's row of a table into entries of the model index."""
     subject = next(row for row in table.rows if row.is_subject)
     arguments = {"data": table.dataset_hash, **table.protocol}
     return [
@@ -250,8 +281,8 @@ def to_eval_results(table: ResultTable) -> list[EvalResult]:
             task_name=PROBES[table.probe],
             dataset_type=table.dataset,
             dataset_name=table.dataset,
-            # Entries that agree in task type, data set, config and split are merged into one,
-            # whatever their task name and arguments; the config keeps protocols apart.
+            # The Hub merges entries of equal task type, data set, config and split, whatever their
+            # task name and arguments. So the config names the protocol, to keep them separate.
             dataset_config=f"{table.probe}; {table.note}",
             dataset_args={name: value for name, value in arguments.items() if value != ""},
             metric_type=metric,

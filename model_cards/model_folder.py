@@ -1,8 +1,8 @@
-"""A model folder as the Hub will see it: what kind it is, and whether it is fit to publish.
+"""Model folder as it will be published: its kind, its files, and whether it may be published.
 
-In: a folder written by `barcodemae export`. Out: its kind, sizes and files; or a refusal that
-names the file, because what is missing, damaged, foreign or unsafe must not be published. Nothing
-is loaded or run. Guarded by tests/model_cards/test_model_folder.py.
+In: a folder written by `barcodemae export`. Out: its kind, sizes and files; or an error that names
+the file which is missing, damaged, unsafe or does not belong to a model. Nothing is loaded or run.
+Guarded by tests/model_cards/test_model_folder.py.
 """
 
 import json
@@ -18,7 +18,7 @@ from barcodemae.model_files import hash_weights, readout_modules
 ENCODER_FOLDER = "encoder"
 CARD_FILE = "README.md"
 WEIGHTS = "*.safetensors"
-TOKENIZER_CODE = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py")
+TOKENIZER_CODE = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py")
 CODE_FILES = (
     "configuration_barcodemae.py",
     "modeling_barcodemae.py",
@@ -38,7 +38,7 @@ REQUIRED = {
     "bert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
     "modernbert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
 }
-# Present in some folders; everything else is not ours to publish.
+# Optional files; no others are published.
 ALLOWED = (
     WEIGHTS,
     "model.safetensors.index.json",
@@ -51,19 +51,22 @@ ALLOWED = (
     "[2-9]_Dense/model.safetensors",
     "[2-9]_Normalize/config.json",
 )
-# Notes of the run: read by the card, kept at home because they hold paths of this machine.
-LEFT_AT_HOME = ("settings.json", "history.json", "loss.png")
-PICKLE_OPENINGS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+# Records of the training run: the card reads them, but they hold paths of this machine.
+NOT_PUBLISHED = ("settings.json", "history.json", "loss.png")
+PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 HEADER_LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder with a `config.json` of ours: the full model or the native encoder.
+    """A model folder of this project: the full model or the native encoder.
+
+    Attributes:
+        path: Path of the folder.
 
     Raises:
-        CheckpointError: On use, the folder holds no such model.
+        CheckpointError: When a property is read, if the folder holds no such model.
     """
 
     path: Path
@@ -88,12 +91,12 @@ class ModelFolder:
 
     @property
     def is_native(self) -> bool:
-        """Whether this is the plain encoder."""
+        """Whether this is the native encoder."""
         return self.model_type != "barcodemae"
 
     @property
     def pipeline_tag(self) -> str:
-        """The task of the Hub's widget, from the class that was saved."""
+        """Task of the Hub's widget, which follows from the class of the saved model."""
         architecture = (self.config.get("architectures") or [""])[0]
         if architecture.endswith("ForSequenceClassification"):
             return "text-classification"
@@ -102,26 +105,26 @@ class ModelFolder:
 
     @property
     def native(self) -> "ModelFolder | None":
-        """The native encoder below a full folder, if it is there."""
+        """Folder of the native encoder below a full folder, None if there is none."""
         folder = self.path / ENCODER_FOLDER
         return ModelFolder(folder) if (folder / "config.json").is_file() else None
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of a SHA-256 over weights and readout, as the probes write it."""
+        """Return the hash of weights and readout, 16 hex digits, as in result records."""
         return hash_weights(self.path)
 
     @property
     def has_frame(self) -> bool:
-        """Whether barcodes are brought into a frame, for which the tokenizer's code is needed."""
+        """Whether the tokenizer brings barcodes into a frame, which needs its code."""
         return self.tokenizer_config.get("frame") is not None
 
     @property
     def has_readout(self) -> bool:
-        """Whether more than the mean lies between the last layer and the embedding."""
+        """Whether the embedding is more than the mean of the last hidden state."""
         return bool(readout_modules(self.path))
 
     def readout_files(self) -> list[str]:
-        """The files that `modules.json` promises for the readout."""
+        """Return the names of the readout's files, according to `modules.json`."""
         return [
             f"{path}/{name}"
             for kind, path in readout_modules(self.path)
@@ -130,7 +133,7 @@ class ModelFolder:
         ]
 
     def weights(self) -> list[Path]:
-        """The safetensors files at the top.
+        """Return the safetensors files directly in the folder.
 
         Raises:
             CheckpointError: There are none.
@@ -141,27 +144,28 @@ class ModelFolder:
         return files
 
     def shards(self) -> list[str]:
-        """The weight files that an index promises; none without an index."""
+        """Return the names of the weight files in the index; none without an index."""
         index = self.path / "model.safetensors.index.json"
-        promised = read_object(index).get("weight_map", {}) if index.is_file() else {}
-        return sorted(set(promised.values()))
+        weight_map = read_object(index).get("weight_map", {}) if index.is_file() else {}
+        return sorted(set(weight_map.values()))
 
     def files(self) -> list[Path]:
-        """What publishing sends, in order of name, encoder folder and notes of the run excluded."""
-        return [file for file in every_file(self.path) if not self.stays_home(file)]
+        """Return the files to publish, sorted by name."""
+        return [file for file in every_file(self.path) if self.is_published(file)]
 
-    def stays_home(self, file: Path) -> bool:
-        """Whether a file is a note of the run or part of the other artefact."""
+    def is_published(self, file: Path) -> bool:
+        """Whether a file is neither a record of the run nor part of the native encoder below."""
         parts = file.relative_to(self.path).parts
-        return parts[0] in ((ENCODER_FOLDER,) if not self.is_native else ()) or (
-            len(parts) == 1 and parts[0] in LEFT_AT_HOME
+        return not (
+            parts[0] in ((ENCODER_FOLDER,) if not self.is_native else ())
+            or (len(parts) == 1 and parts[0] in NOT_PUBLISHED)
         )
 
     def check_publishable(self) -> None:
-        """Refuse a folder that is incomplete, dirty or unsafe.
+        """Check that the folder is complete, safe and free of files that do not belong to it.
 
         Raises:
-            CheckpointError: The message names the first file at fault and what to do.
+            CheckpointError: It is not; the message names the first such file and what to do.
         """
         required = (
             *REQUIRED[self.model_type],
@@ -173,8 +177,8 @@ class ModelFolder:
         names = {file.relative_to(self.path).as_posix() for file in files}
         if CARD_FILE not in names:
             raise CheckpointError(f"{self.path}: no card; run `barcodemae card {self.path}` first")
-        promised = (*required, *self.shards(), *self.readout_files())
-        missing = [name for name in promised if name not in names]
+        expected = (*required, *self.shards(), *self.readout_files())
+        missing = [name for name in expected if name not in names]
         if missing:
             raise CheckpointError(
                 f"{self.path}: {', '.join(missing)} missing; `barcodemae export` writes all files"
@@ -195,16 +199,16 @@ class ModelFolder:
                 check_safetensors(file)
 
     def check_safe(self, file: Path) -> None:
-        """Refuse links and pickles.
+        """Check that a file is neither a link nor a pickle.
 
         Raises:
-            CheckpointError: Names the file.
+            CheckpointError: It is one.
         """
         if file.is_symlink():
-            raise CheckpointError(f"{file}: is a link; publish real files")
+            raise CheckpointError(f"{file}: is a link; replace it by the file itself")
         with file.open("rb") as stream:
-            opening = stream.read(4)
-        if file.suffix in PICKLE_SUFFIXES or opening.startswith(PICKLE_OPENINGS):
+            magic = stream.read(4)
+        if file.suffix in PICKLE_SUFFIXES or magic.startswith(PICKLE_MAGIC):
             raise CheckpointError(
                 f"{file}: may hold a pickle, which runs code when opened; only safetensors are "
                 "published"
@@ -212,7 +216,7 @@ class ModelFolder:
 
 
 def every_file(folder: Path) -> list[Path]:
-    """All files and links below a folder, by name, `__pycache__` left out."""
+    """List all files and links below a folder, sorted by name, but those in `__pycache__`."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -221,17 +225,17 @@ def every_file(folder: Path) -> list[Path]:
 
 
 def is_allowed(name: Path) -> bool:
-    """Whether a file may stand beside the required ones; a name has no hidden depth."""
+    """Whether an optional file is allowed; `*` does not match across folders."""
     return any(
         len(name.parts) == pattern.count("/") + 1 and name.match(pattern) for pattern in ALLOWED
     )
 
 
 def check_safetensors(path: Path) -> None:
-    """Refuse weights that were cut short or are something else.
+    """Check that a file of weights is a complete safetensors file.
 
     Raises:
-        CheckpointError: Names the file.
+        CheckpointError: It is truncated, or is something else.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -241,18 +245,18 @@ def check_safetensors(path: Path) -> None:
         except ValueError:
             header = None
     if not isinstance(header, dict):
-        raise CheckpointError(f"{path}: is not a safetensors file, or was cut short")
+        raise CheckpointError(f"{path}: is not a safetensors file, or is truncated")
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     expected = HEADER_LENGTH_BYTES + length + max(ends, default=0)
     if size != expected:
-        raise CheckpointError(f"{path}: {size} bytes, its header promises {expected}")
+        raise CheckpointError(f"{path}: has {size} bytes, its header says {expected}")
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object of a model folder.
 
     Raises:
-        CheckpointError: Missing, or not a JSON object.
+        CheckpointError: The file is missing, or is not a JSON object.
     """
     try:
         content = json.loads(path.read_text())

@@ -1,9 +1,9 @@
-"""Publish a model folder on the Hub: checked, in one commit, and looked at afterwards.
+"""Publishing of a model folder on the Hub: checked before, in one commit, verified afterwards.
 
-In: a folder written by `barcodemae export` with its card. Out: a repository whose newest commit
-holds exactly the files of that folder, and the id of that commit. A push that was interrupted is
-repeated by running it again; nothing is called done before the Hub's own listing agrees with
-every size and hash. Guarded by tests/model_cards/test_push.py.
+In: a folder written by `barcodemae export`, with its card. Out: a repository whose newest commit
+holds exactly the files of that folder, and the id of that commit. An interrupted push is completed
+by running it again. A push counts as done only when every size and hash in the Hub's listing equals
+those of the folder. Guarded by tests/model_cards/test_push.py.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._validators import validate_repo_id
 
-from barcodemae.errors import BarcodeMAEError, CheckpointError
+from barcodemae.errors import BarcodeMAEError, CheckpointError, first_line
 from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
 
 
@@ -40,19 +40,27 @@ ADVICE = {
     413: "a file is too large",
     429: "too many requests; wait some minutes and run the same command again",
 }
-# What a broken connection raises; the class is httpx's, whose name differs between releases of
-# huggingface_hub.
+# The class of connection errors. It is httpx's, under a name that differs between releases of
+# huggingface_hub, hence this way to find it.
 CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 Result = TypeVar("Result")
 
 
 class PushError(BarcodeMAEError):
-    """A push that did not reach its end; running the same command again continues it."""
+    """A push that was not completed; running the same command again continues it."""
 
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """A file to publish: name in the repository, source, bytes, SHA-256 and git's own id."""
+    """A file to publish.
+
+    Attributes:
+        name: Name in the repository.
+        source: Path on this machine.
+        size: Size in bytes.
+        sha256: SHA-256 of the content, in hex digits.
+        blob_id: Git blob id of the content, in hex digits.
+    """
 
     name: str
     source: Path
@@ -63,46 +71,56 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """Everything that one repository is to hold."""
+    """Content of a repository after a push.
+
+    Attributes:
+        repo_id: Name of the repository, `owner/name`.
+        files: All files it will hold.
+    """
 
     repo_id: str
     files: list[PlannedFile]
 
 
 def plan_push(folder: ModelFolder, repo_id: str) -> PushPlan:
-    """Check a folder and list what would be published; touches no network.
+    """Check a folder and list the files to publish, without using the network.
+
+    Args:
+        folder: Model folder with its card.
+        repo_id: Name of the repository, `owner/name`.
 
     Raises:
-        CheckpointError: The folder is incomplete, dirty, unsafe, or its card speaks of another
-            repository.
+        CheckpointError: The folder is incomplete or unsafe, has files that do not belong to a
+            model, or its card is about another repository.
+        PushError: The name of the repository is invalid.
     """
     check_name(repo_id)
     folder.check_publishable()
     if f'"{repo_id}"' not in (folder.path / CARD_FILE).read_text():
         raise CheckpointError(
             f"{folder.path / CARD_FILE}: its code does not open {repo_id}; run `barcodemae card` "
-            "with the names of the repositories"
+            "again with the names of the repositories"
         )
     files = [plan_file(folder.path, file) for file in folder.files()]
     return PushPlan(repo_id, files)
 
 
 def check_name(repo_id: str) -> None:
-    """Refuse a name that is not `owner/name`.
+    """Check that a name has the form `owner/name`.
 
     Raises:
-        PushError: It is not.
+        PushError: It has not.
     """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
         raise PushError(f"{repo_id}: {error}") from error
     if "/" not in repo_id:
-        raise PushError(f"{repo_id}: say whose it is: OWNER/{repo_id}")
+        raise PushError(f"{repo_id}: the owner is missing; write OWNER/{repo_id}")
 
 
 def plan_file(root: Path, file: Path) -> PlannedFile:
-    """Measure and hash one file."""
+    """Read size and hashes of one file of the folder `root`."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -117,32 +135,32 @@ def push(plan: PushPlan, *, private: bool = False, api: HfApi | None = None) -> 
     """Publish one plan as one commit.
 
     Args:
-        plan: What to publish.
-        private: Make a new repository private; an existing one stays as it is.
-        api: Connection to the Hub; the logged-in user's by default.
+        plan: Files to publish, and where.
+        private: Whether a new repository is private; an existing one is not changed.
+        api: Client of the Hub, None for that of the logged-in user.
 
     Returns:
-        The id of the commit that holds exactly the planned files.
+        Id of the commit that holds exactly the planned files.
 
     Raises:
-        PushError: It did not come to that; says what to do.
+        PushError: The push failed; the message says what to do.
     """
     api = api or HfApi(library_name="barcodemae")
-    persist(
+    retry(
         plan.repo_id,
         "creating it",
         lambda: api.create_repo(plan.repo_id, private=private, exist_ok=True),
     )
-    revision = persist(plan.repo_id, "uploading", lambda: commit(api, plan))
+    revision = retry(plan.repo_id, "uploading", lambda: commit(api, plan))
     check_published(api, plan, revision)
     return revision
 
 
 def commit(api: HfApi, plan: PushPlan) -> str:
-    """Upload what is new and commit it together with the removal of what is gone.
+    """Upload new and changed files, and commit them together with the deletion of all others.
 
-    Running it again after a cut is safe: files that arrived are not sent again, and if the commit
-    itself had arrived, there is nothing left to change and its id is returned.
+    It is safe to run again after a broken connection: files that have arrived are not sent again,
+    and if the commit itself has arrived, nothing changes and its id is returned.
     """
     held = {entry.path for entry in api.list_repo_tree(plan.repo_id, recursive=True)
             if isinstance(entry, RepoFile)}  # fmt: skip
@@ -161,9 +179,9 @@ def check_published(api: HfApi, plan: PushPlan, revision: str) -> None:
     """Compare the Hub's listing of a commit with the plan.
 
     Raises:
-        PushError: A file is missing, differs, or is one too many.
+        PushError: A file is missing, differs, or is not in the plan.
     """
-    entries = persist(
+    entries = retry(
         plan.repo_id,
         "checking what arrived",
         lambda: list(api.list_repo_tree(plan.repo_id, recursive=True, revision=revision)),
@@ -172,20 +190,31 @@ def check_published(api: HfApi, plan: PushPlan, revision: str) -> None:
     for file in plan.files:
         entry = held.pop(file.name, None)
         if entry is None:
-            raise PushError(f"{plan.repo_id}: {file.name} is not in commit {revision}")
+            raise PushError(f"{plan.repo_id}: {file.name} is not in commit {revision}; push again")
         arrived = entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
         if entry.size != file.size or arrived not in (file.sha256, file.blob_id):
-            raise PushError(f"{plan.repo_id}: {file.name} in commit {revision} differs from ours")
+            raise PushError(
+                f"{plan.repo_id}: {file.name} in commit {revision} differs from the local file; "
+                "push again"
+            )
     extra = sorted(set(held) - HUB_OWN_FILES)
     if extra:
         raise PushError(f"{plan.repo_id}: commit {revision} also holds {extra[0]}; push again")
 
 
-def persist(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
-    """Try until it works, for troubles that pass; the others become one line.
+def retry(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
+    """Repeat a request while its errors are temporary.
+
+    Args:
+        repo_id: Name of the repository, for messages.
+        what: What the request does, for messages.
+        attempt: Function that makes the request.
+
+    Returns:
+        Result of the request.
 
     Raises:
-        PushError: Says what was being done, what the Hub answered, and what to do.
+        PushError: The request failed; the message says what the Hub answered and what to do.
     """
     wait = FIRST_WAIT_SECONDS
     for remaining in reversed(range(NUM_ATTEMPTS)):
@@ -194,8 +223,8 @@ def persist(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
         except OfflineModeIsEnabled as error:
             raise PushError(f"{repo_id}: offline mode is on (HF_HUB_OFFLINE)") from error
         except (CONNECTION_ERROR, RuntimeError, ValueError, OSError) as error:
-            status, passes = diagnose(error)
-            if not passes or not remaining:
+            status, is_temporary = diagnose(error)
+            if not is_temporary or not remaining:
                 raise PushError(explain(repo_id, what, status, error)) from error
         time.sleep(wait)
         wait *= 2
@@ -203,9 +232,9 @@ def persist(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
 
 
 def diagnose(error: BaseException) -> tuple[int | None, bool]:
-    """Status of an error, if the Hub gave one, and whether the trouble may pass by itself."""
+    """Return the HTTP status of an error, None without one, and whether it may be temporary."""
     cause: BaseException | None = error
-    while cause is not None:  # large files report their trouble inside a RuntimeError
+    while cause is not None:  # uploads of large files wrap their errors in a RuntimeError
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             status = int(cause.response.status_code)
             return status, status in TRANSIENT
@@ -216,13 +245,20 @@ def diagnose(error: BaseException) -> tuple[int | None, bool]:
 
 
 def explain(repo_id: str, what: str, status: int | None, error: BaseException) -> str:
-    """One line on what went wrong and what to do; says that the push is not complete."""
+    """Return one line on what failed and what to do.
+
+    Args:
+        repo_id: Name of the repository.
+        what: What the request does.
+        status: HTTP status, None without one.
+        error: Error that the request raised.
+    """
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    reason = str(root).strip().split("\n", maxsplit=1)[0] or type(root).__name__
+    reason = first_line(root)
     if status is not None:
-        advice = ADVICE.get(status, "the Hub is in trouble; run the same command again later")
+        advice = ADVICE.get(status, "the Hub has a problem; run the same command again later")
         reason = f"HTTP {status}: {advice}"
     elif diagnose(error)[1]:
         reason = f"no connection ({reason}); run the same command again"

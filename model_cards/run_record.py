@@ -1,8 +1,8 @@
-"""What a pre-training run left about itself: its settings, its duration, its curve.
+"""Record of a pre-training run: its settings, its duration, its loss curve.
 
-In: `settings.json` and `history.json` of a run, either may be absent; for the bundled model's
-weights those that come with it. Out: a `RunRecord` that the card quotes, and the picture of the
-loss. Guarded by tests/model_cards/test_run_record.py.
+In: `settings.json` and `history.json` of a run, both optional; for the weights of the bundled
+model, those that come with it. Out: a `RunRecord` for the card, and a plot of the loss.
+Guarded by tests/model_cards/test_run_record.py.
 """
 
 import json
@@ -12,13 +12,14 @@ from typing import Any
 
 from barcodemae import default_model
 from barcodemae.errors import DataError
+from barcodemae.files import whole_file
 from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 
 SETTINGS_FILE = "settings.json"
 HISTORY_FILE = "history.json"
-EARLIER_STAGES = "*_stage"  # folders with the same two files, of the runs before the last
-# Name in settings.json -> how the card calls it. Sizes of the model come from its config instead.
+EARLIER_STAGES = "*_stage"  # folders with the same two files of the runs before the last one
+# Name in settings.json -> label on the card. Sizes of the model are read from its config.
 SHOWN_SETTINGS = {
     "recipe": "recipe",
     "data": "data set",
@@ -49,12 +50,12 @@ SHOWN_SETTINGS = {
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as the card tells it.
+    """Record of a training run, as far as the card needs it.
 
     Attributes:
-        settings: Label and value of each setting, in order; empty if unknown.
+        settings: Label on the card -> value of each setting, in order; empty if unknown.
         history: Records by step; empty if unknown.
-        earlier_seconds: Duration of earlier stages, whose weights it went on from.
+        earlier_seconds: Duration of the earlier stages that the run continued, s.
     """
 
     settings: dict[str, str] = field(default_factory=dict)
@@ -62,24 +63,24 @@ class RunRecord:
     earlier_seconds: float = 0.0
 
     def last(self, name: str) -> Any:
-        """The newest value of a column of the history, or None."""
+        """Return the last value of a column of the history, None if there is none."""
         values = [record[name] for record in self.history if name in record]
         return values[-1] if values else None
 
     @property
     def seconds(self) -> float | None:
-        """Duration of the run, earlier stages included; None if unknown."""
+        """Duration of the run including earlier stages, s; None if unknown."""
         seconds = self.last("seconds")
         return None if seconds is None else float(seconds) + self.earlier_seconds
 
     @property
     def hours(self) -> float | None:
-        """As `seconds`."""
+        """Duration of the run including earlier stages, h; None if unknown."""
         return None if self.seconds is None else self.seconds / 3600
 
     @property
     def duration(self) -> str | None:
-        """Duration in words."""
+        """Duration of the run including earlier stages, in words; None if unknown."""
         seconds = self.seconds
         if seconds is None:
             return None
@@ -89,11 +90,11 @@ class RunRecord:
 
 
 def find_run(folder: ModelFolder) -> Path:
-    """Say where the record of a model's run lies.
+    """Find the folder with the record of a model's training run.
 
     Returns:
-        The folder itself; the bundled model's folder if only that one has a record and the weights
-        are the same, as they are after `barcodemae export --model default`.
+        The model folder itself; or that of the bundled model, if the folder has no record but the
+        same weights, as after `barcodemae export --model default`.
     """
     bundled = default_model.BUNDLED_FOLDER
     has_own = any((folder.path / name).exists() for name in (SETTINGS_FILE, HISTORY_FILE))
@@ -104,10 +105,10 @@ def find_run(folder: ModelFolder) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read what a run left in `folder`.
+    """Read the record of a run from its folder.
 
     Raises:
-        DataError: A file is there but is not what the training writes.
+        DataError: A file exists but is not what training writes.
     """
     settings = read_json(folder / SETTINGS_FILE, dict)
     history = read_json(folder / HISTORY_FILE, list)
@@ -126,10 +127,14 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def read_json(path: Path, kind: type) -> Any:
-    """Read a JSON file of a kind; an absent one is empty.
+    """Read a JSON object or list; a missing file is an empty one.
+
+    Args:
+        path: File to read.
+        kind: `dict` or `list`.
 
     Raises:
-        DataError: Not JSON, or of another kind.
+        DataError: The file is not JSON, or of the other kind.
     """
     if not path.exists():
         return kind()
@@ -143,7 +148,7 @@ def read_json(path: Path, kind: type) -> Any:
 
 
 def describe(name: str, value: Any) -> str:
-    """Write a setting for a reader; of a path only its last part, the rest is nobody's business."""
+    """Format the value of a setting; only the last part of a path is shown, the rest is private."""
     if name == "data":
         return PurePath(str(value)).name
     if isinstance(value, bool):
@@ -154,7 +159,15 @@ def describe(name: str, value: Any) -> str:
 
 
 def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
-    """Draw training and validation loss against steps; False if the history holds neither."""
+    """Plot training and validation loss against steps.
+
+    Args:
+        history: Records by step.
+        path: PNG file to write.
+
+    Returns:
+        Whether the history holds a loss; without one no file is written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
@@ -169,6 +182,7 @@ def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the date and version that matplotlib would add, the same history is the same file.
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    # Without the version that matplotlib would add, the same history gives the same file.
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=150, metadata={"Software": None})
     return True

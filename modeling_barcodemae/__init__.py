@@ -1,4 +1,4 @@
-"""Configuration and models of BarcodeMAE; the two files beside this one go to the Hub verbatim."""
+"""Configuration, models and pipeline of BarcodeMAE; the other files here go to the Hub verbatim."""
 
 from .configuration_barcodemae import BarcodeMAEConfig
 from .modeling_barcodemae import (

@@ -1,7 +1,8 @@
-"""The configuration of every BarcodeMAE model: two towers, one vocabulary, two design choices.
+"""The configuration of every BarcodeMAE model: two transformer towers, one k-mer vocabulary.
 
-This file goes to the Hub verbatim, so it imports only transformers and huggingface_hub.
-Guarded by tests/modeling_barcodemae/test_configuration.py.
+In: the fields of `BarcodeMAEConfig`. Out: a checked configuration, and the stock transformers
+configuration of each tower. This file goes to the Hub verbatim, so it imports only transformers
+and huggingface_hub. Guarded by tests/modeling_barcodemae/test_configuration.py.
 """
 
 from typing import Any, Literal
@@ -13,11 +14,12 @@ from transformers.configuration_utils import PreTrainedConfig
 
 
 NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers follow
-# ModernBERT's own base is for 8,192 tokens. This one, of the first rotary positions (arXiv
-# 2104.09864), is what it takes itself where a token sees about as many others as a barcode has.
+# Base of the rotary position embeddings as first published (arXiv 2104.09864). ModernBERT uses it
+# in its layers with local attention, whose window is about as long as a barcode; the larger base
+# of its global layers is meant for 8,192 tokens.
 ROTARY_BASE = 10_000.0
-# Fields that files of older releases lack; at these values they are left out of new files too.
-YOUNGER_FIELDS = {
+# Fields that older releases do not know, with the values at which files leave them out.
+NEWER_FIELDS = {
     "tower_type": "bert",
     "taxon_loss_weight": 0.0,
     "taxon_rank": None,
@@ -29,7 +31,7 @@ YOUNGER_FIELDS = {
 class BarcodeMAEConfig(PreTrainedConfig):
     """Configuration of a masked auto-encoder for DNA barcodes.
 
-    The three models of the paper are two fields of this one class:
+    The three models of the paper differ in two fields:
 
     | model             | `decoder_num_hidden_layers` | `encoder_sees_mask` |
     | ----------------- | --------------------------- | ------------------- |
@@ -40,46 +42,47 @@ class BarcodeMAEConfig(PreTrainedConfig):
     The defaults are the published BarcodeMAE: 6 + 6 layers, 6 heads, width 768, k = 6.
 
     Args:
-        tower_type: What both towers are made of: `bert` as published, or `modernbert`: rotary
-            positions, normalisation before each block, no biases, every token attends to all
-            others; gated feed-forward layers cost half as much again at the same
-            `intermediate_size`. It knows how far apart k-mers are, not where in the barcode.
+        tower_type: Architecture of both towers: `bert` as published, or `modernbert`: rotary
+            position embeddings, pre-normalisation, no biases, and global attention in every
+            layer. Its gated feed-forward layers cost half as much again at the same
+            `intermediate_size`, and its positions are relative: it knows how far apart two k-mers
+            are, but not where in the barcode they are.
         k: Length of a k-mer in bp; the vocabulary is 4**k k-mers and two special tokens.
         hidden_size: Width of the encoder.
         num_hidden_layers: Number of encoder layers.
         num_attention_heads: Number of encoder attention heads; must divide `hidden_size`.
         intermediate_size: Width of the encoder's feed-forward layers.
         decoder_hidden_size: Width of the decoder.
-        decoder_num_hidden_layers: Number of decoder layers; 0 predicts from the encoder directly.
+        decoder_num_hidden_layers: Number of decoder layers; 0 predicts from the encoder's output.
         decoder_num_attention_heads: Number of decoder heads; must divide `decoder_hidden_size`.
         decoder_intermediate_size: Width of the decoder's feed-forward layers.
-        decoder_projection: Whether a linear layer leads from the encoder to the decoder.
-            The published runs trained through one although both widths were 768, so it
-            defaults to True; it is required where the widths differ.
-        barcode_loss_weight: Weight of a second loss, beside that of the hidden k-mers: one minus
-            the cosine between the mean over the visible tokens and a vector of the same width
-            that describes the whole barcode. 0 is the published recipe: no such loss.
-        taxon_loss_weight: Weight of a third loss: naming the taxon from the mean over the visible
-            tokens by a linear head, which the encoder alone does not keep. It reads labels, so
-            such a model is not self-supervised. 0 is the published recipe: no such loss.
-        taxon_rank: Rank of those taxa; None without that loss.
-        num_taxa: Number of them in the training data; 0 without that loss.
+        decoder_projection: Whether a linear layer connects the encoder to the decoder. The
+            published models were trained with one although both widths were 768, so it defaults
+            to True; it is required if the widths differ.
+        barcode_loss_weight: Weight of a second loss, added to that of the hidden k-mers: one minus
+            the cosine between the mean of the visible tokens and a target vector of width
+            `hidden_size` that describes the whole barcode. 0, as published, turns it off.
+        taxon_loss_weight: Weight of a third loss: the cross-entropy of a linear head that predicts
+            the taxon from the mean of the visible tokens. It needs labels, so such a model is not
+            self-supervised; the head is not part of the encoder. 0, as published, turns it off.
+        taxon_rank: Rank of the taxa that the third loss predicts; None without that loss.
+        num_taxa: Number of taxa that the third loss predicts; 0 without that loss.
         encoder_sees_mask: Whether [MASK] tokens enter the encoder (BERT) or are left out (MAE).
         hidden_act: Activation of the feed-forward layers.
-        hidden_dropout_prob: Dropout after embeddings, attention and feed-forward layers.
-        attention_probs_dropout_prob: Dropout on attention weights.
-        classifier_dropout: Dropout before the classification head; None means
+        hidden_dropout_prob: Dropout rate after embeddings, attention and feed-forward layers.
+        attention_probs_dropout_prob: Dropout rate of the attention weights.
+        classifier_dropout: Dropout rate before the classification head; None means
             `hidden_dropout_prob`.
         max_position_embeddings: Longest sequence in tokens.
         initializer_range: Standard deviation of the normal initialisation.
         layer_norm_eps: Epsilon of the layer normalisations.
         mask_token_id: Id of [MASK].
         unk_token_id: Id of [UNK], a k-mer with any letter but A, C, G, T.
-        pad_token_id: Id used to fill short rows: [UNK] as published, with attention 0.
+        pad_token_id: Id of padding tokens: [UNK] as published, told apart by attention mask 0.
 
     Raises:
-        StrictDataclassError: A value of the wrong type, out of range, or in contradiction to
-            another; the message names the field.
+        StrictDataclassError: A value has the wrong type, is out of range or contradicts another;
+            the message names the field.
     """
 
     model_type = "barcodemae"
@@ -123,13 +126,16 @@ class BarcodeMAEConfig(PreTrainedConfig):
         return int(4**self.k)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in transformers, less the younger fields that say nothing new."""
+        """Return the fields as stored, without newer ones at their defaults.
+
+        A model that uses nothing new can so be opened by older releases.
+        """
         values: dict[str, Any] = super().to_dict()
-        unchanged = [name for name, usual in YOUNGER_FIELDS.items() if values.get(name) == usual]
-        return {name: value for name, value in values.items() if name not in unchanged}
+        unused = [name for name, default in NEWER_FIELDS.items() if values.get(name) == default]
+        return {name: value for name, value in values.items() if name not in unused}
 
     def encoder_config(self) -> BertConfig | ModernBertConfig:
-        """Describe the encoder as a stock model, which is what the native artefact stores."""
+        """Describe the encoder as a stock model; the native encoder folder stores this."""
         return self._tower(
             vocab_size=NUM_SPECIAL_TOKENS + self.num_kmers,
             hidden_size=self.hidden_size,
@@ -141,7 +147,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
     def decoder_config(self) -> BertConfig | ModernBertConfig:
         """Describe the decoder as a stock model.
 
-        It reads embeddings, not ids; its vocabulary of one row is the mask embedding.
+        It reads embeddings, not ids; the single row of its vocabulary is the mask embedding.
         """
         return self._tower(
             vocab_size=1,
@@ -169,7 +175,8 @@ class BarcodeMAEConfig(PreTrainedConfig):
             mlp_dropout=self.hidden_dropout_prob,
             attention_dropout=self.attention_probs_dropout_prob,
             norm_eps=self.layer_norm_eps,
-            # A window would count the tokens that are left out as if they were not there.
+            # Local attention would count its window over the visible tokens alone, as if the
+            # hidden ones between them did not exist.
             layer_types=["full_attention"] * sizes["num_hidden_layers"],
             rope_parameters={
                 "full_attention": {"rope_type": "default", "rope_theta": ROTARY_BASE},
@@ -184,8 +191,8 @@ class BarcodeMAEConfig(PreTrainedConfig):
         return {
             "max_position_embeddings": self.max_position_embeddings,
             "initializer_range": self.initializer_range,
-            # With a padding index torch would freeze that row at zero: [UNK] is a token of real
-            # barcodes here, and in the decoder row 0 is the mask embedding.
+            # With a padding index torch would freeze that row at zero. But [UNK] occurs in real
+            # barcodes, and row 0 of the decoder is the mask embedding.
             "pad_token_id": None,
             "attn_implementation": self._attn_implementation,
         }
@@ -236,7 +243,7 @@ class BarcodeMAEConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.hidden_act not in ACT2FN:
             raise ValueError(
-                f"hidden_act is not an activation of transformers: {self.hidden_act!r}"
+                f"hidden_act must be an activation of transformers, got {self.hidden_act!r}"
             )
 
     def _validate_modes(self) -> None:
@@ -246,8 +253,8 @@ class BarcodeMAEConfig(PreTrainedConfig):
         has_decoder = self.decoder_num_hidden_layers > 0
         if not has_decoder and not self.encoder_sees_mask:
             raise ValueError(
-                "decoder_num_hidden_layers=0 needs encoder_sees_mask=True: without a decoder "
-                "nothing would stand at the hidden positions to predict them from"
+                "decoder_num_hidden_layers=0 needs encoder_sees_mask=True: with neither a decoder "
+                "nor [MASK] tokens there is no hidden state at the hidden positions to predict from"
             )
         widths_differ = self.decoder_hidden_size != self.hidden_size
         if has_decoder and widths_differ and not self.decoder_projection:

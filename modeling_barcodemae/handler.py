@@ -1,14 +1,15 @@
-"""What an Inference Endpoint runs: barcodes in, JSON out.
+"""The handler of a Hugging Face Inference Endpoint: barcodes in, JSON out.
 
-The endpoint calls `EndpointHandler(folder)` once and the object for every request. A folder with
-a classification head answers with labels, any other with embeddings, those of the pipeline
-`dna-embedding`: the folder's readout is applied. This file goes to the Hub verbatim, beside the
-weights. Guarded by tests/modeling_barcodemae/test_handler.py and
+The endpoint makes one `EndpointHandler(folder)` and calls it for every request. A folder with a
+classification head answers with labels; any other answers with embeddings, computed by the
+pipeline `dna-embedding` and so with the folder's readout, if it has one. This file goes to the Hub
+verbatim, beside the weights. Guarded by tests/modeling_barcodemae/test_handler.py and
 tests/eval/embed/test_whitening.py.
 
-In: `{"inputs": ..., "parameters": {...}}`; inputs are a sequence, a list of sequences or of
-`{"id", "sequence"}`, or FASTA as text or bytes. Out: one object per record, in order, with `id`
-and either `embedding`, `labels` or `error`; `{"error": ...}` if the request cannot be read.
+In: `{"inputs": ..., "parameters": {...}}`, where inputs are one sequence, a list of sequences or of
+records `{"id": ..., "sequence": ...}`, or FASTA as text or bytes. Out: one object per record, in
+order, with `id` and one of `embedding`, `labels` and `error`; only `{"error": ...}` if the request
+cannot be read.
 """
 
 import json
@@ -19,16 +20,16 @@ import torch
 from transformers import pipeline
 
 
-MAX_RECORDS = 4096  # of one request; more would hold the worker for minutes
+MAX_RECORDS = 4096  # per request; more would block the worker for minutes
 BATCH_SIZE = 32
 CLASSIFIER_SUFFIX = "ForSequenceClassification"
 
 
 class EndpointHandler:
-    """Answer requests with one model.
+    """Answers requests with one model.
 
     Args:
-        path: The model folder.
+        path: Folder of the model.
     """
 
     def __init__(self, path: str = "") -> None:
@@ -43,7 +44,7 @@ class EndpointHandler:
         )
 
     def __call__(self, data: Any) -> list[dict[str, Any]] | dict[str, str]:
-        """Answer one request."""
+        """Answer one request; see the top of the file for its form."""
         try:
             inputs, parameters = read_request(data)
             records = read_records(inputs)
@@ -54,27 +55,27 @@ class EndpointHandler:
     def answer(
         self, records: list[dict[str, str]], parameters: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Run the usable records through the model; the others get an `error` each."""
+        """Run the model on the usable records; each of the others gets an `error`."""
         sequences = [record["sequence"] for record in records]
         reasons = self.pipeline.tokenizer.find_invalid(sequences)
         usable = [sequence for row, sequence in enumerate(sequences) if row not in reasons]
         if self.is_classifier:
             parameters = {"truncation": True, "top_k": 5, **parameters}
-        found = iter(self.pipeline(usable, batch_size=BATCH_SIZE, **parameters) if usable else [])
-        kind = "labels" if self.is_classifier else "embedding"
+        answers = iter(self.pipeline(usable, batch_size=BATCH_SIZE, **parameters) if usable else [])
+        key = "labels" if self.is_classifier else "embedding"
         return [
             {"id": record["id"], "error": reasons[row]}
             if row in reasons
-            else {"id": record["id"], kind: next(found)}
+            else {"id": record["id"], key: next(answers)}
             for row, record in enumerate(records)
         ]
 
 
 def read_request(data: Any) -> tuple[Any, dict[str, Any]]:
-    """Split a request into inputs and parameters; a bare body counts as inputs.
+    """Split a request into inputs and parameters; anything but an object is taken as the inputs.
 
     Raises:
-        ValueError: Not UTF-8, not JSON, or there are no `inputs`.
+        ValueError: The request is not UTF-8, is not JSON, or has no `inputs`.
         TypeError: `parameters` is not an object.
     """
     if isinstance(data, bytes):
@@ -83,10 +84,10 @@ def read_request(data: Any) -> tuple[Any, dict[str, Any]]:
     if not isinstance(data, dict):
         return data, {}
     if "inputs" not in data:
-        raise ValueError('a request is {"inputs": ..., "parameters": {...}}: there are no inputs')
+        raise ValueError('there are no inputs: send {"inputs": ..., "parameters": {...}}')
     parameters = data.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise TypeError("parameters must be an object of names and values")
+        raise TypeError("parameters must be an object with names and values")
     return data["inputs"], parameters
 
 
@@ -94,8 +95,8 @@ def read_records(inputs: Any) -> list[dict[str, str]]:
     """Turn any accepted form of inputs into records with `id` and `sequence`.
 
     Raises:
-        ValueError: No records, or too many.
-        TypeError: A record without a sequence.
+        ValueError: There are no records, or too many.
+        TypeError: A record has no sequence.
     """
     if isinstance(inputs, bytes):
         inputs = inputs.decode()
@@ -106,29 +107,31 @@ def read_records(inputs: Any) -> list[dict[str, str]]:
     if not isinstance(inputs, list) or not inputs:
         raise ValueError("inputs must be a sequence, FASTA, or a list of sequences or records")
     if len(inputs) > MAX_RECORDS:
-        raise ValueError(f"{len(inputs)} records in one request, at most {MAX_RECORDS} are taken")
+        raise ValueError(
+            f"the request has {len(inputs)} records, more than the {MAX_RECORDS} that are allowed"
+        )
     records = []
     for number, item in enumerate(inputs, start=1):
         record = {"sequence": item} if isinstance(item, str) else item
         if not isinstance(record, dict) or not isinstance(record.get("sequence"), str):
-            raise TypeError(f"record {number}: has no 'sequence' of letters")
+            raise TypeError(f"record {number} has no text under 'sequence'")
         name = str(record.get("id", number))
         records.append({"id": name, "sequence": record["sequence"]})
     return records
 
 
 def read_fasta(text: str) -> list[dict[str, str]]:
-    """Read FASTA; the id is the first word of a header.
+    """Read FASTA; the id of a record is the first word of its header.
 
     Raises:
-        ValueError: A header without an id; names the line.
+        ValueError: A header has no id; the message names the line.
     """
     records: list[dict[str, str]] = []
     for number, line in enumerate(text.lstrip().splitlines(), start=1):
         if line.startswith(">"):
             words = line[1:].split()
             if not words:
-                raise ValueError(f"FASTA line {number}: a header without an id")
+                raise ValueError(f"FASTA line {number}: the header has no id")
             records.append({"id": words[0], "sequence": ""})
         else:
             records[-1]["sequence"] += line.strip()

@@ -1,15 +1,16 @@
-"""BarcodeMAE: an encoder that reads only visible k-mers, a decoder that predicts the hidden ones.
+"""BarcodeMAE models: an encoder that reads only visible k-mers, a decoder that predicts the rest.
 
-The towers are stock transformers encoders; what is written here is what is ours: leaving the
-hidden tokens out, putting them back as one learned embedding, and scoring the k-mers that were
-there ("Enhancing DNA Foundation Models to Address Masking Inefficiencies", arXiv 2502.18405).
+Both towers are stock transformers encoders. This file adds what is particular to a masked
+auto-encoder: it drops the hidden tokens before the encoder, puts one learned embedding in their
+places before the decoder, and predicts the k-mers that were there ("Enhancing DNA Foundation
+Models to Address Masking Inefficiencies", arXiv 2502.18405).
 
-The model draws no masks. A position is hidden exactly when its id is [MASK], so the outputs are
-a function of the inputs alone. This file goes to the Hub verbatim: it imports only torch and
+The model does not draw masks: a position is hidden if and only if its id is [MASK], so the outputs
+are a function of the inputs alone. This file goes to the Hub verbatim: it imports only torch and
 transformers. Guarded by tests/modeling_barcodemae/.
 
 Shapes: B = batch, L = tokens, V = visible tokens, T = predicted tokens, D = encoder width,
-E = decoder width, K = k-mer classes.
+E = decoder width, K = k-mer classes, C = taxa or other classes.
 """
 
 import copy
@@ -31,7 +32,7 @@ from .configuration_barcodemae import NUM_SPECIAL_TOKENS, BarcodeMAEConfig
 
 
 IGNORE_INDEX = -100  # label of a position that is not predicted, as everywhere in transformers
-NO_POSITION = -1  # fills rows of a position table that have fewer entries than the longest row
+NO_POSITION = -1  # padding of a table of positions, in rows shorter than the longest
 
 
 def masked_mean(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -39,10 +40,10 @@ def masked_mean(hidden_states: Tensor, attention_mask: Tensor | None = None) -> 
 
     Args:
         hidden_states: Last hidden state of an encoder, (B, L, D).
-        attention_mask: 1 where a token counts, 0 where it is padding, (B, L); None counts all.
+        attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
 
     Returns:
-        Mean over the attended tokens, (B, D), in the dtype of `hidden_states`.
+        Mean of the attended tokens, (B, D), in the dtype of `hidden_states`.
     """
     if attention_mask is None:
         return hidden_states.mean(dim=1)
@@ -52,14 +53,14 @@ def masked_mean(hidden_states: Tensor, attention_mask: Tensor | None = None) -> 
 
 
 def table_of_positions(is_selected: Tensor) -> Tensor:
-    """List where each row of a boolean table is True, as a rectangular table.
+    """List the positions at which each row of a boolean mask is True, as a rectangular table.
 
     Args:
-        is_selected: Boolean, (B, L).
+        is_selected: Boolean mask, (B, L).
 
     Returns:
-        Positions in ascending order, (B, N) with N the largest count of a row (at least 1);
-        shorter rows end in `NO_POSITION`.
+        Positions in ascending order, (B, N), where N is the largest count of a row (at least 1);
+        shorter rows are padded with `NO_POSITION`.
     """
     counts = is_selected.sum(dim=1, keepdim=True)  # (B, 1)
     width = max(int(counts.max()), 1)
@@ -69,7 +70,7 @@ def table_of_positions(is_selected: Tensor) -> Tensor:
 
 
 def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
-    """Initialise a stock encoder, without the pooler that BERT would bring."""
+    """Initialise a stock encoder with random weights, without BERT's pooler."""
     options = {"add_pooling_layer": False} if config.model_type == "bert" else {}
     tower: PreTrainedModel = AutoModel.from_config(config, **options)
     return tower
@@ -77,15 +78,18 @@ def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
 
 @dataclass
 class BarcodeMAEModelOutput(ModelOutput):
-    """What the encoder computed, and for which tokens.
+    """Hidden states of the encoder, and the positions of the tokens they belong to.
 
     Args:
-        last_hidden_state: (B, V, D); V = L when nothing was hidden.
-        attention_mask: 1 for tokens, 0 for fill-up, (B, V).
-        visible_positions: Where each row stood in the barcode, (B, V), `NO_POSITION` for
-            fill-up; None when nothing was left out.
-        hidden_states: One (B, V, D) per layer and the embeddings, if asked for.
-        attentions: One (B, heads, V, V) per layer, if asked for.
+        last_hidden_state: Last hidden state of the tokens that were read, (B, V, D); V = L if no
+            token was hidden.
+        attention_mask: 1 for tokens, 0 for padding, (B, V).
+        visible_positions: Positions of the visible tokens in the barcode, (B, V), `NO_POSITION`
+            for padding; None if no token was left out.
+        hidden_states: Embeddings and the hidden states of each layer, (B, V, D) each; None unless
+            `output_hidden_states`.
+        attentions: Attention weights of each layer, (B, heads, V, V) each; None unless
+            `output_attentions`.
     """
 
     last_hidden_state: Tensor | None = None
@@ -97,15 +101,17 @@ class BarcodeMAEModelOutput(ModelOutput):
 
 @dataclass
 class BarcodeMAEForPreTrainingOutput(ModelOutput):
-    """Predictions of hidden k-mers.
+    """Predictions of the hidden k-mers, and the pre-training loss.
 
     Args:
-        loss: Mean cross-entropy over the predicted positions, if labels were given.
-        logits: (B, T, K) at `target_positions`, or (B, L, K) when there were no labels. Class c
-            is the k-mer with token id c + 2.
-        target_positions: The predicted positions, (B, T), `NO_POSITION` for fill-up.
-        hidden_states: Hidden states of the encoder, if asked for.
-        attentions: Attentions of the encoder, if asked for.
+        loss: Mean cross-entropy over the predicted positions, plus the weighted losses of the mean
+            if the batch has targets for them; None without labels.
+        logits: Logits of the k-mers at `target_positions`, (B, T, K), or at all positions,
+            (B, L, K), without labels. Class c is the k-mer with token id c + 2.
+        target_positions: Positions that were predicted, (B, T), `NO_POSITION` for padding; None
+            without labels.
+        hidden_states: Hidden states of the encoder; None unless `output_hidden_states`.
+        attentions: Attention weights of the encoder; None unless `output_attentions`.
     """
 
     loss: Tensor | None = None
@@ -118,8 +124,8 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
 class BarcodeMAEPreTrainedModel(PreTrainedModel):
     """Loading, saving and initialisation shared by the models below.
 
-    Initialisation is the towers' own (BERT: normal with `initializer_range`, zero biases); the
-    projection and the heads follow the same rule through transformers' generic initialiser.
+    The towers initialise themselves (BERT: normal with `initializer_range`, zero biases);
+    transformers' generic initialiser applies the same rule to the projection and the heads.
     """
 
     config: BarcodeMAEConfig
@@ -132,23 +138,28 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
     def __init__(self, config: BarcodeMAEConfig, *args: Any, **kwargs: Any) -> None:
-        # Fields changed after construction (`from_pretrained(folder, k=4)`) were not validated.
+        # Fields set after construction (`from_pretrained(folder, k=4)`) are not yet validated.
         config.validate()
         super().__init__(config, *args, **kwargs)
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, **kwargs: Any
     ) -> None:
-        """Save config, safetensors weights and the code that reads them into one folder.
+        """Save the config, the weights as safetensors, and the code that reads them to a folder.
 
-        transformers alone writes an `auto_map` for the saved class only, and then `AutoModel`
-        cannot open a folder that holds a pre-training model; here the map is complete.
+        On its own, transformers writes an `auto_map` with the saved class only, and then
+        `AutoModel` cannot open the folder of a pre-training model; here the map is complete.
+
+        Args:
+            save_directory: Folder to write to; made if missing.
+            *args: Passed on to `PreTrainedModel.save_pretrained`.
+            **kwargs: Passed on to `PreTrainedModel.save_pretrained`.
         """
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
         for name in HUB_FILES:
             source, target = Path(__file__).with_name(name), directory / name
-            # A folder that was loaded with remote code may be saved onto itself.
+            # A model loaded with remote code may be saved to the very folder its code is in.
             if not (target.exists() and target.samefile(source)):
                 shutil.copyfile(source, target)
         self.config.auto_map = dict(AUTO_MAP)
@@ -157,9 +168,10 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
-    """The encoder: what pre-training leaves behind and everything downstream uses."""
+    """The encoder: the part that is kept after pre-training and used downstream."""
 
-    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012 (heads and decoder are not its business)
+    # Weights of the decoder and the heads in a checkpoint are not for the encoder.
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012 (transformers' own form)
         r"^decoder\.",
         r"^projection\.",
         r"^head\.",
@@ -173,11 +185,11 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """Return the k-mer embedding table, (vocab, D)."""
+        """Return the embedding table of the tokens, (vocab, D)."""
         return self.encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the k-mer embedding table."""
+        """Replace the embedding table of the tokens."""
         self.encoder.set_input_embeddings(value)
 
     @can_return_tuple
@@ -195,18 +207,20 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         Args:
             input_ids: Token ids, (B, L).
             attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
-            position_ids: True positions of the tokens, (B, L); None means 0 .. L-1.
-            inputs_embeds: Token embeddings instead of ids, (B, L, D); nothing is left out then.
-            visible_positions: Which tokens to read, (B, V), `NO_POSITION` for fill-up. Saves
-                looking for [MASK], hence a host sync, in a training loop.
+            position_ids: Positions of the tokens in the barcode, (B, L); None means 0 to L - 1.
+            inputs_embeds: Token embeddings instead of ids, (B, L, D); no token is left out then.
+            visible_positions: Positions of the tokens to read, (B, V), `NO_POSITION` for padding.
+                They spare a training loop the search for [MASK], and with it a host sync.
             **kwargs: Passed on to the tower, e.g. `output_hidden_states`.
 
         Returns:
-            Hidden states of the tokens that were read, at their true positions.
+            Hidden states of the tokens that were read, with the positions of these tokens.
 
         Raises:
-            ValueError: `input_ids` is not a batch, or is longer than the position table.
+            ValueError: `input_ids` is not a batch, or has more than `max_position_embeddings`
+                tokens.
         """
+        # Drop the hidden tokens; those that stay keep their true positions.
         if input_ids is not None:
             self.check_shape(input_ids)
         if visible_positions is None and input_ids is not None:
@@ -214,13 +228,15 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         if visible_positions is not None and input_ids is not None:
             input_ids, attention_mask, position_ids = self.keep_visible(
                 input_ids, attention_mask, position_ids, visible_positions
-            )
+            )  # (B, V) each
+
+        # Encode the visible tokens.
         outputs = self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
-            # The tower has a config of its own and would not see what is asked for in ours.
+            # The tower has its own config, so what this config asks for must be passed on.
             **{
                 "output_hidden_states": self.config.output_hidden_states,
                 "output_attentions": self.config.output_attentions,
@@ -228,6 +244,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             },
         )
         hidden_states = outputs.last_hidden_state  # (B, V, D)
+
+        # Return a mask in any case, so that pooling never has to guess.
         if attention_mask is None:
             attention_mask = hidden_states.new_ones(hidden_states.shape[:2], dtype=torch.long)
         return BarcodeMAEModelOutput(
@@ -239,9 +257,15 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         )
 
     def check_shape(self, input_ids: Tensor) -> None:
-        """Refuse what would end in an index error far from its cause (on CUDA, a dead process)."""
+        """Refuse ids whose shape would fail later, far from the cause (on CUDA, fatally).
+
+        Args:
+            input_ids: Token ids, which should be (B, L) with L <= `max_position_embeddings`.
+        """
         if input_ids.dim() != 2:
-            raise ValueError(f"input_ids must be a batch, (B, L), got {tuple(input_ids.shape)}")
+            raise ValueError(
+                f"input_ids must be a batch of shape (B, L), got {tuple(input_ids.shape)}"
+            )
         longest = self.config.max_position_embeddings
         if input_ids.shape[1] > longest:
             raise ValueError(
@@ -250,7 +274,7 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             )
 
     def find_visible(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
-        """List the positions to read, (B, V), or None if that is all of them."""
+        """List the positions of the visible tokens, (B, V); None if no token is to be left out."""
         is_hidden = input_ids == self.config.mask_token_id  # (B, L)
         if self.config.encoder_sees_mask or not bool(is_hidden.any()):
             return None
@@ -264,23 +288,23 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
         position_ids: Tensor | None,
         visible_positions: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gather ids, attention and true positions of the visible tokens, each (B, V)."""
+        """Gather ids, attention mask and true positions of the visible tokens, (B, V) each."""
         is_filled = visible_positions != NO_POSITION  # (B, V)
         index = visible_positions.clamp(min=0)  # (B, V)
         if position_ids is None:
             true_positions = index
         else:
             true_positions = position_ids.expand_as(input_ids).gather(1, index)
-        attends = is_filled.long()
+        visible_mask = is_filled.long()  # (B, V)
         if attention_mask is not None:
-            attends = attends * attention_mask.gather(1, index)
-        return input_ids.gather(1, index), attends, true_positions
+            visible_mask = visible_mask * attention_mask.gather(1, index)
+        return input_ids.gather(1, index), visible_mask, true_positions
 
 
 class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
     """Encoder, decoder and k-mer head: BarcodeBERT, BarcodeMAE w/MASK or BarcodeMAE.
 
-    Which of the three it is follows from two config fields, see `BarcodeMAEConfig`.
+    Two config fields decide which of the three it is: see `BarcodeMAEConfig`.
     """
 
     def __init__(self, config: BarcodeMAEConfig) -> None:
@@ -294,8 +318,8 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             if config.decoder_projection:
                 self.projection = nn.Linear(config.hidden_size, width)
             self.decoder = build_tower(config.decoder_config())
-            # Where [MASK] goes through the encoder, no position is filled in; a parameter without
-            # a gradient would stall distributed training.
+            # If the encoder sees [MASK], the decoder's mask embedding is never used, and a
+            # parameter that gets no gradient would stall distributed training.
             self.decoder.get_input_embeddings().requires_grad_(not config.encoder_sees_mask)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = nn.Linear(width, config.num_kmers)
@@ -316,34 +340,40 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         taxon_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
-        """Encode the visible k-mers, put the hidden ones back, decode, score.
+        """Encode the visible k-mers, put the hidden ones back, decode, predict.
 
         Args:
             input_ids: Token ids with [MASK] at the hidden positions, (B, L).
-            attention_mask: 1 for tokens, 0 for padding, (B, L).
-            labels: The true token ids where a k-mer is to be predicted, -100 elsewhere, (B, L).
-            visible_positions: See `BarcodeMAEModel.forward`; of no effect where
-                `encoder_sees_mask`, so that one batch serves all three models.
-            target_positions: Where `labels` are not -100, (B, T), `NO_POSITION` for fill-up;
-                found from `labels` if None.
-            barcode_targets: Vectors that describe the whole barcodes, (B, D); with them and
-                labels, the loss includes `barcode_loss_weight` times that of the mean.
-            taxon_labels: Number of each barcode's taxon, -100 where it is not known, (B,); with
-                them and labels, the loss includes `taxon_loss_weight` times that of naming them.
+            attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
+            labels: True token ids at the positions to predict, -100 elsewhere, (B, L).
+            visible_positions: Positions of the visible tokens, (B, V), `NO_POSITION` for padding;
+                found from `input_ids` if None. Ignored if `encoder_sees_mask`, so that one batch
+                fits all three models.
+            target_positions: Positions to predict, (B, T), `NO_POSITION` for padding; found from
+                `labels` if None.
+            barcode_targets: Vectors that describe the whole barcodes, (B, D). With labels, they
+                add `barcode_loss_weight` times `barcode_loss` to the loss.
+            taxon_labels: Class number of each barcode's taxon, -100 if unknown, (B,). With labels,
+                they add `taxon_loss_weight` times `taxon_loss` to the loss.
             **kwargs: Passed on to the encoder.
 
         Returns:
-            Loss and k-mer logits; logits are computed only where a label stands.
+            Loss and k-mer logits; with labels, logits are computed only at the target positions.
         """
+        # Encode the visible k-mers.
         encoded = self.barcodemae(
             input_ids,
             attention_mask,
             visible_positions=None if self.config.encoder_sees_mask else visible_positions,
             return_dict=True,
             **kwargs,
-        )
+        )  # (B, V, D)
+
+        # Put the mask embedding at every hidden position, and decode all positions.
         restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
+
+        # Predict the k-mers at the target positions; add the losses of the mean, if any.
         loss, logits, target_positions = self.score(decoded, labels, target_positions)
         if loss is not None:
             loss = loss + self.mean_loss(encoded, barcode_targets, taxon_labels)
@@ -361,7 +391,7 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         barcode_targets: Tensor | None,
         taxon_labels: Tensor | None,
     ) -> Tensor | float:
-        """Score what the mean over the visible tokens tells; see `forward`."""
+        """Compute the weighted losses of the mean of the visible tokens, as in `forward`."""
         loss: Tensor | float = 0.0
         if barcode_targets is None and taxon_labels is None:
             return loss
@@ -370,12 +400,12 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         if barcode_targets is not None:
             loss = loss + self.config.barcode_loss_weight * barcode_loss(mean, barcode_targets)
         if taxon_labels is not None and self.taxon_head is not None:
-            logits = self.taxon_head(mean)  # (B, taxa)
+            logits = self.taxon_head(mean)  # (B, C)
             loss = loss + self.config.taxon_loss_weight * taxon_loss(logits, taxon_labels)
         return loss
 
     def restore_hidden(self, encoded: BarcodeMAEModelOutput, num_tokens: int) -> Tensor:
-        """Put encoded tokens back in place and the mask embedding everywhere else, (B, L, E)."""
+        """Put the encoded tokens at their positions and the mask embedding elsewhere, (B, L, E)."""
         visible = self.projection(encoded.last_hidden_state)  # (B, V, E)
         positions = encoded.visible_positions
         if positions is None or self.decoder is None:
@@ -384,12 +414,12 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         mask_embedding = cast("Tensor", table)[0].to(visible.dtype)  # (E,)
         batch, _, width = visible.shape
         canvas = mask_embedding.expand(batch, num_tokens + 1, width)  # (B, L + 1, E)
-        # Fill-up rows land on the extra slot at the end, which is cut off again.
+        # Padding goes to an extra slot at the end, which is cut off again.
         slots = positions.masked_fill(positions == NO_POSITION, num_tokens)  # (B, V)
         return canvas.scatter(1, slots.unsqueeze(-1).expand_as(visible), visible)[:, :-1]
 
     def decode(self, hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Run the decoder, if there is one, over all positions, (B, L, E)."""
+        """Run the decoder, if there is one, on all positions, (B, L, E)."""
         if self.decoder is None:
             return hidden_states
         outputs = self.decoder(inputs_embeds=hidden_states, attention_mask=attention_mask)
@@ -398,28 +428,39 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
     def score(
         self, decoded: Tensor, labels: Tensor | None, target_positions: Tensor | None
     ) -> tuple[Tensor | None, Tensor, Tensor | None]:
-        """Predict k-mers where labels stand, or everywhere without labels.
+        """Predict the k-mers at the target positions, or at all positions without labels.
+
+        Args:
+            decoded: Hidden states of all positions, (B, L, E).
+            labels: True token ids at the positions to predict, -100 elsewhere, (B, L).
+            target_positions: Positions to predict, (B, T); found from `labels` if None.
 
         Returns:
-            The mean cross-entropy or None, logits (B, T, K) or (B, L, K), and the positions.
+            loss: Mean cross-entropy; None without labels.
+            logits: Logits of the k-mers, (B, T, K), or (B, L, K) without labels.
+            target_positions: Positions that were predicted, (B, T); None without labels.
         """
         if labels is None:
             return None, self.head(self.dropout(decoded)), None
         if target_positions is None:
             target_positions = table_of_positions(labels != IGNORE_INDEX)  # (B, T)
-        index = target_positions.clamp(min=0)
-        decoded = decoded.gather(1, index.unsqueeze(-1).expand(-1, -1, decoded.shape[-1]))
+        index = target_positions.clamp(min=0)  # (B, T)
+        rows = index.unsqueeze(-1).expand(-1, -1, decoded.shape[-1])  # (B, T, E)
+        decoded = decoded.gather(1, rows)  # (B, T, E)
         targets = labels.gather(1, index).masked_fill(target_positions < 0, IGNORE_INDEX)  # (B, T)
         logits = self.head(self.dropout(decoded))  # (B, T, K)
         return kmer_cross_entropy(logits, targets), logits, target_positions
 
 
 def kmer_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of k-mer logits against token ids.
+    """Compute the mean cross-entropy of k-mer logits against token ids.
 
     Args:
-        logits: (..., K) over the k-mers, special tokens excluded.
-        labels: Token ids, (...); anything that is not a k-mer (-100, [UNK]) is ignored.
+        logits: Logits of the k-mers, without special tokens, (..., K).
+        labels: True token ids, (...); whatever is not a k-mer (-100, [UNK]) is ignored.
+
+    Returns:
+        The mean over the labels that are k-mers, a scalar.
     """
     classes = labels - NUM_SPECIAL_TOKENS
     classes = classes.masked_fill(classes < 0, IGNORE_INDEX)
@@ -427,18 +468,34 @@ def kmer_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def barcode_loss(mean: Tensor, targets: Tensor) -> Tensor:
-    """One minus the cosine between the means and what they are to predict, both (B, D)."""
+    """Compute one minus the mean cosine between predictions and targets.
+
+    Args:
+        mean: Mean of the visible tokens of each barcode, (B, D).
+        targets: Vectors that describe the whole barcodes, (B, D).
+
+    Returns:
+        The loss, a scalar.
+    """
     return 1 - F.cosine_similarity(mean.float(), targets.float(), dim=-1).mean()
 
 
 def taxon_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, taxa) over the labels (B,) that are known; 0 if none is."""
+    """Compute the mean cross-entropy over the barcodes whose taxon is known.
+
+    Args:
+        logits: Logits of the taxa, (B, C).
+        labels: Class numbers of the taxa, -100 if unknown, (B,).
+
+    Returns:
+        The loss, a scalar; 0 if no taxon is known.
+    """
     total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
     return total / (labels != IGNORE_INDEX).sum().clamp(min=1)
 
 
 class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
-    """The same weights with logits over the full vocabulary, for `pipeline("fill-mask")`."""
+    """The pre-training model with logits over the whole vocabulary, for `pipeline("fill-mask")`."""
 
     @can_return_tuple
     def forward(
@@ -448,16 +505,17 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> MaskedLMOutput:
-        """Predict every position.
+        """Predict the token at every position.
 
         Args:
             input_ids: Token ids with [MASK] at the hidden positions, (B, L).
-            attention_mask: 1 for tokens, 0 for padding, (B, L).
-            labels: The true token ids where a k-mer is to be predicted, -100 elsewhere, (B, L).
+            attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
+            labels: True token ids at the positions to predict, -100 elsewhere, (B, L).
             **kwargs: Passed on to the encoder.
 
         Returns:
-            Logits (B, L, vocab); special tokens get the lowest finite value, never probability.
+            Loss and logits of the tokens, (B, L, vocab). Special tokens get the lowest finite
+            logit, hence a probability of zero.
         """
         outputs = super().forward(input_ids, attention_mask, return_dict=True, **kwargs)
         kmers = outputs.logits  # (B, L, K)
@@ -473,8 +531,9 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
 
 
 class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
-    """A linear head on the masked mean of the encoder, e.g. for species or genus."""
+    """A linear head on the mean of the encoder's tokens, e.g. to classify by species or genus."""
 
+    # Weights of the decoder and of other heads in a checkpoint are not for the classifier.
     _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
         r"^decoder\.",
         r"^projection\.",
@@ -504,17 +563,18 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
 
         Args:
             input_ids: Token ids, (B, L).
-            attention_mask: 1 for tokens, 0 for padding, (B, L).
-            labels: Class ids (B,), values (B,) or (B, labels), or multi-label targets
-                (B, labels); which, follows `config.problem_type` as in transformers.
+            attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
+            labels: Class numbers, (B,), values, (B,) or (B, C), or multi-label targets, (B, C);
+                `config.problem_type` tells which, as in transformers.
             **kwargs: Passed on to the encoder.
 
         Returns:
-            Logits (B, labels) and, with labels, the loss.
+            Logits of the classes, (B, C), and the loss if there are labels.
         """
+        # Encode all tokens, average them, classify the mean.
         outputs = self.barcodemae(input_ids, attention_mask, return_dict=True, **kwargs)
         pooled = masked_mean(outputs.last_hidden_state, outputs.attention_mask)  # (B, D)
-        logits = self.classifier(self.dropout(pooled))  # (B, labels)
+        logits = self.classifier(self.dropout(pooled))  # (B, C)
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
@@ -526,8 +586,8 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         )
 
 
-# Beside the weights of every saved folder; `pipeline_barcodemae.py` imports this file, so what
-# `config.json` says about it stands here.
+# Files copied beside the weights of every saved folder, and what `config.json` says about them.
+# The pipeline's entry is here and not in its own file, because that file imports this one.
 HUB_FILES = ("configuration_barcodemae.py", "modeling_barcodemae.py", "pipeline_barcodemae.py")
 CUSTOM_PIPELINES = {
     "dna-embedding": {

@@ -1,14 +1,17 @@
-"""The task `dna-embedding`: records in, one vector per record out.
+"""The pipeline task `dna-embedding`: barcodes in, one embedding per barcode out.
 
     pipeline("dna-embedding", model=FOLDER, trust_remote_code=True)
 
-In: a sequence, a record `{"id": ..., "sequence": ...}`, a list or a generator of either. Out: for
-a sequence its embedding as a list of D numbers; for a record `{"id": ..., "embedding": [...]}`.
-An embedding is the mean over tokens, then the readout that the folder stores, if any: the layers
-that `modules.json` lists, as sentence-transformers applies them. The folder's `config.json` names
-this class in `custom_pipelines`. This file goes to the Hub verbatim: it imports only torch,
-transformers, safetensors and its neighbour. Guarded by tests/modeling_barcodemae/test_pipelines.py
-and tests/eval/embed/test_whitening.py.
+An embedding is the mean of the tokens, followed by the readout if the folder stores one: linear
+layers and normalisations that `modules.json` lists, applied as by sentence-transformers. The
+folder's `config.json` names this class in `custom_pipelines`. This file goes to the Hub verbatim:
+it imports only torch, transformers, safetensors and the models beside it.
+
+In: a sequence, a record `{"id": ..., "sequence": ...}`, or a list or generator of either. Out: for
+a sequence its embedding, a list of D numbers; for a record `{"id": ..., "embedding": [...]}`.
+Guarded by tests/modeling_barcodemae/test_pipelines.py and tests/eval/embed/test_whitening.py.
+
+Shapes: B = batch, L = tokens, V = visible tokens, D = encoder width, E = width of the embedding.
 """
 
 import json
@@ -29,20 +32,20 @@ from .modeling_barcodemae import masked_mean
 TASK = "dna-embedding"
 POOLINGS = ("mean", "none")
 IDENTITY = ".Identity"
-COMMIT = re.compile("[0-9a-f]{40}")
+COMMIT = re.compile("[0-9a-f]{40}")  # hash of a Hub revision
 
 
 class DnaEmbeddingPipeline(Pipeline):
-    """Embed barcodes, `batch_size` at a time.
+    """Embeds barcodes, `batch_size` at a time.
 
-    The readout is read when the pipeline is made, from where the model came from.
+    When the pipeline is made, the readout is read from the folder or Hub repository of the model.
 
     Options of a call or of `pipeline(...)`: `pooling`, "mean" for one vector per barcode or
     "none" for one per token; `normalize`, whether vectors are scaled to length 1.
 
     Raises:
-        ValueError: A sequence without a usable k-mer, or an unknown option or pooling.
-        TypeError: A record without a sequence.
+        ValueError: A sequence has no usable k-mer, or an option or its value is unknown.
+        TypeError: A record has no sequence.
     """
 
     _load_tokenizer: bool = True  # type: ignore[assignment]
@@ -68,14 +71,14 @@ class DnaEmbeddingPipeline(Pipeline):
         """Tokenize one record; `input_ids` and `attention_mask` are (1, L)."""
         record = {"sequence": input_} if isinstance(input_, str) else input_
         if not isinstance(record, dict) or not isinstance(record.get("sequence"), str):
-            raise TypeError(f"a record needs a 'sequence' of letters, got {input_!r}")
+            raise TypeError(f"a record needs a text under 'sequence', got {input_!r}")
         assert self.tokenizer is not None
-        # A list of one, so that a folder's own tokenizer can refuse what has no usable k-mer.
+        # `BarcodeKmerTokenizer`, unlike a plain tokenizer, refuses what has no usable k-mer.
         batch = self.tokenizer([record["sequence"]], truncation=True, return_tensors="pt")
         return {**batch, "id": record.get("id")}
 
     def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
-        """Encode a batch, (B, L) to (B, V, D); [MASK] tokens are left out, hence V."""
+        """Encode a batch, (B, L) to (B, V, D); [MASK] tokens are left out, so V may be below L."""
         names = input_tensors.pop("id")
         outputs = self.model(**input_tensors)
         attention_mask = outputs.get("attention_mask")
@@ -90,14 +93,16 @@ class DnaEmbeddingPipeline(Pipeline):
     def postprocess(  # type: ignore[override]
         self, model_outputs: dict[str, Any], pooling: str = "mean", normalize: bool = False
     ) -> Any:
-        """Pool one barcode, (1, V, D) to D numbers, or V lists of D without pooling.
+        """Pool one barcode, (1, V, D) to E numbers, or to V lists of D numbers without pooling.
 
-        The readout is for pooled vectors: without pooling it is left out.
+        The readout is fitted to pooled vectors, so it is not applied without pooling.
         """
         hidden: Tensor = model_outputs["hidden_states"].float()
         attended: Tensor = model_outputs["attention_mask"]
         pools = pooling == "mean"
+        # The mean of the tokens, (D,), or the tokens themselves, (V, D).
         vectors = masked_mean(hidden, attended)[0] if pools else hidden[0][attended[0].bool()]
+        # The readout, (D,) to (E,).
         for layer in self.readout if pools else ():
             vectors = scale_to_unit_length(vectors, dim=-1) if layer is None else (
                 linear(vectors, *layer)
@@ -109,10 +114,17 @@ class DnaEmbeddingPipeline(Pipeline):
 
 
 def read_readout(config: Any) -> list[tuple[Tensor, Tensor | None] | None]:
-    """Read the layers after the mean: weight (E, D) and bias (E,), or None for unit length.
+    """Read the layers of the readout from the folder that a model came from.
+
+    Args:
+        config: Config of the model, which knows where it was loaded from.
+
+    Returns:
+        For each layer after the mean its weight, (E, D), and bias, (E,) or None, if it is linear;
+        None if it scales vectors to length 1. Empty without a readout.
 
     Raises:
-        ValueError: A module that is not linear; leaving it out would give another embedding.
+        ValueError: A layer is neither; leaving it out would give different embeddings.
     """
     listing = find_file(config, "modules.json")
     modules = json.loads(Path(listing).read_text()) if listing else []
@@ -122,7 +134,10 @@ def read_readout(config: Any) -> list[tuple[Tensor, Tensor | None] | None]:
         if kind == "Dense":
             settings = json.loads(Path(find_file(config, f"{place}/config.json")).read_text())
             if not settings.get("activation_function", IDENTITY).endswith(IDENTITY):
-                raise ValueError(f"{place}: only linear layers are read")
+                raise ValueError(
+                    f"modules.json: {place} has an activation function; only linear layers are "
+                    "supported"
+                )
             tensors = load_file(find_file(config, f"{place}/model.safetensors"))
             bias = tensors.get("linear.bias")
             layers.append(
@@ -136,10 +151,18 @@ def read_readout(config: Any) -> list[tuple[Tensor, Tensor | None] | None]:
 
 
 def find_file(config: Any, name: str) -> Any:
-    """Find a file of the folder or Hub repository that a model came from; None if not there.
+    """Find a file of the folder or Hub repository that a model came from; None if it is missing.
 
-    On the Hub, `pipeline` takes this file and the model from one commit, and transformers keeps
-    the file in a folder with the commit's name; newer releases record it nowhere else.
+    On the Hub, `pipeline` takes this very file and the model from the same commit, and
+    transformers caches this file in a folder named after the commit. Newer releases of
+    transformers record the commit nowhere else.
+
+    Args:
+        config: Config of the model, which knows where it was loaded from.
+        name: Path of the file below the folder.
+
+    Returns:
+        Local path of the file; None if it or the folder does not exist.
     """
     place, folder = config.name_or_path, Path(__file__).parent.name
     commit = folder if COMMIT.fullmatch(folder) else getattr(config, "_commit_hash", None)

@@ -1,10 +1,10 @@
-"""What the Space answers: a name with its probability, whether it is new, the nearest references.
+"""Answers of the Space: a name with its probability, novelty, and the nearest references.
 
-The one file that knows where answers come from: `barcodemae index` and `identify`. In: records of a
-FASTA file. Out: one `Answer` per record, in input order, and the vectors behind them. Guarded by
-tests/space/test_space_answers.py.
+This is the only file that knows how answers are made: by `barcodemae index` and `identify`.
+In: records of a FASTA file. Out: one `Answer` per record, in input order, and the embeddings.
+Guarded by tests/space/test_space_answers.py.
 
-Shapes: Q = queries, R = references, D = width of the model.
+Shapes: Q = queries, R = references, D = embedding width.
 """
 
 import os
@@ -43,20 +43,30 @@ NUM_NEAREST = 3
 
 @dataclass(frozen=True)
 class Reference:
-    """A named barcode: its id, and its taxa by rank, known ranks only."""
+    """A named barcode.
+
+    Attributes:
+        id: Id of the reference.
+        taxa: Rank -> taxon, for known ranks only.
+    """
 
     id: str
     taxa: dict[str, str]
 
     @property
     def lineage(self) -> str:
-        """Known taxa from the top down."""
+        """Known taxa from the top down, in one line."""
         return " > ".join(self.taxa[rank] for rank in RANKS if rank in self.taxa)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A reference near a query, and how similar it is (cosine)."""
+    """A reference near a query.
+
+    Attributes:
+        reference: The reference.
+        similarity: Cosine similarity of reference and query.
+    """
 
     reference: Reference
     similarity: float
@@ -64,14 +74,14 @@ class Match:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one sequence.
+    """Answer for one sequence.
 
     Attributes:
-        id: As in the file.
-        length_bp: Bases after clean-up.
-        found: As `barcodemae identify` has it; None if the sequence cannot be identified.
-        matches: Nearest references first.
-        problem: Why it cannot be identified; empty if it can.
+        id: Id of the record, unchanged.
+        length_bp: Length of the cleaned sequence, bp.
+        found: Result of `barcodemae identify`; None if the sequence cannot be identified.
+        matches: Nearest references, nearest first.
+        problem: Why the sequence cannot be identified; empty if it can.
     """
 
     id: str
@@ -82,33 +92,33 @@ class Answer:
 
     @property
     def looks_new(self) -> bool:
-        """Whether its species, or its genus too, is probably not among the references."""
+        """Whether its species is probably not among the references."""
         return self.found is not None and "novel_species" in self.found.flags
 
     @property
     def verdict(self) -> str:
-        """Two words on what became of it."""
+        """Verdict in two words."""
         if self.found is None:
             return "not identified"
         if "novel_genus" in self.found.flags:
             return "new genus"
         if self.looks_new:
             return "new species"
-        is_named = self.found.given()[-1:] and self.found.given()[-1][0] == RANKS[-1]
+        is_named = self.found.assigned()[-1:] and self.found.assigned()[-1][0] == RANKS[-1]
         return "known species" if is_named else "uncertain"
 
 
 class Library:
-    """A model and the references it embedded.
+    """An opened reference library with its model.
 
     Attributes:
-        threshold: Probability from which a name is given.
-        references: In the order of the library.
-        vectors: Their unit vectors, (R, D).
+        threshold: Lowest probability at which a name is assigned, 0 to 1.
+        references: References in the order of the library, R.
+        vectors: Embeddings of the references, of unit length, (R, D).
 
     Args:
-        folder: Made by `barcodemae index`.
-        model: The model it was indexed with.
+        folder: Folder made by `barcodemae index`.
+        model: Model that the library was indexed with.
     """
 
     def __init__(self, folder: Path, model: str) -> None:
@@ -135,10 +145,10 @@ class Library:
     def identify(
         self, records: Sequence[SequenceRecord]
     ) -> tuple[list[Answer], NDArray[np.float32]]:
-        """Look up every record.
+        """Identify records.
 
         Returns:
-            Answers in input order, and unit vectors (Q, D) of those that were identified.
+            Answers in input order, and embeddings (Q, D) of those that were identified.
         """
         results = self.identifier.identify(records)
         lengths = [len(clean(record.sequence)) for record in records]
@@ -155,7 +165,7 @@ class Library:
     def embed(
         self, records: list[SequenceRecord], found: list[Identification]
     ) -> NDArray[np.float32]:
-        """Embed records on the strand that was identified, as unit vectors, (Q, D)."""
+        """Embed records on the strand on which they were identified, (Q, D), of unit length."""
         if not records:
             return np.empty((0, self.vectors.shape[1]), np.float32)
         sequences = [clean(record.sequence) for record in records]
@@ -166,7 +176,7 @@ class Library:
         return unit_length(self.embedder.embed(turned))
 
     def match(self, vectors: NDArray[np.float32]) -> list[tuple[Match, ...]]:
-        """Find the nearest references of every vector; ties in the order of the library."""
+        """Find the nearest references of every vector (Q, D); ties in the order of the library."""
         if len(vectors) == 0:
             return []
         near = self.search.search(vectors, NUM_NEAREST)
@@ -181,19 +191,19 @@ class Library:
 
 
 def open_library(model: str = MODEL, references: Path = REFERENCES) -> Library:
-    """Open a library, or index references first.
+    """Open a library; references that are not indexed yet are indexed first.
 
     Args:
-        model: A model folder, or `default`.
-        references: A folder made by `barcodemae index`, or anything it reads, such as FASTA with
-            `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
+        model: Model folder, or `default`.
+        references: Folder made by `barcodemae index`, or anything that command reads, such as FASTA
+            with `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
 
     Raises:
-        DataError: They cannot be indexed; the reason was said on stderr.
+        DataError: The references cannot be indexed; the reason was written to stderr.
     """
     if (references / DESCRIPTION).is_file():
         return Library(references, model)
-    folder = Path(mkdtemp()) / "library"  # kept open for as long as the page runs
+    folder = Path(mkdtemp()) / "library"  # never deleted: the page reads it as long as it runs
     if main(["index", str(references), "--output", str(folder), "--model", model]) != 0:
         raise DataError(references, "cannot be indexed, see above")
     return Library(folder, model)

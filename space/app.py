@@ -1,11 +1,10 @@
-"""The page: paste or upload barcodes, see what they are near to; fill in hidden k-mers.
+"""Web page of the Space: identifies pasted or uploaded barcodes, and fills in hidden k-mers.
 
     pip install -r requirements.txt && python app.py
 
-Environment: BARCODEMAE_MODEL (a model folder, in place of the bundled weights) and
+Environment variables: BARCODEMAE_MODEL (a model folder, in place of the bundled weights) and
 BARCODEMAE_REFERENCES (a FASTA file or a library made by `barcodemae index`, in place of the
-simulated file beside this one). Guarded by
-tests/browser/.
+simulated file beside this one). Guarded by tests/browser/.
 """
 
 import os
@@ -47,11 +46,11 @@ COMMAND = "barcodemae identify YOUR.fasta --reference LIB -o OUT.tsv"
 
 
 class Page:
-    """What the buttons do.
+    """Actions of the buttons.
 
     Args:
-        library: Answers "what is it near to".
-        filler: Fills in k-mers; None if the model cannot.
+        library: Library that identifies barcodes.
+        filler: Model that fills in k-mers; None if the model has no decoder.
     """
 
     def __init__(self, library: Library, filler: GapFiller | None) -> None:
@@ -60,7 +59,7 @@ class Page:
         self.projection = Projection(library.vectors)
 
     def outcome(self, html: str, figure: Any = None, tsv: str | None = None) -> tuple[Any, ...]:
-        """Values of the result box, the map, the download and the button."""
+        """Return the values of the result box, the map, the download and the button."""
         return (
             html,
             gr.update(value=figure) if figure is not None else gr.skip(),
@@ -69,7 +68,7 @@ class Page:
         )
 
     def identify(self, text: str, upload: str | None) -> Iterator[tuple[Any, ...]]:
-        """Answer in two steps: that it is being worked on, then how it ended."""
+        """Yield the values of the page twice: while identification runs, and with its result."""
         yield (
             state("loading", "Looking up", "Embedding your sequences and comparing them."),
             gr.skip(), gr.update(interactive=False), gr.update(interactive=False),
@@ -87,18 +86,18 @@ class Page:
         else:
             figure = draw_map(self.library, self.projection, answers, vectors)
             html = answers_table(answers, self.library.threshold)
-            with TemporaryDirectory() as folder:  # gradio copies the file before it asks for more
+            with TemporaryDirectory() as folder:  # gradio copies the file before this resumes
                 path = Path(folder) / TSV_NAME
                 path.write_text("".join(tsv_lines(answers)))
                 yield self.outcome(html, figure, str(path))
 
     def clear(self) -> tuple[Any, ...]:
-        """Back to the beginning."""
+        """Return the values of the page at the beginning."""
         figure = draw_map(self.library, self.projection)
         return ("", None, *self.outcome(EMPTY, figure))
 
     def fill(self, text: str) -> str:
-        """Fill in the gaps."""
+        """Fill in the gaps of a barcode and return the result as HTML."""
         if self.filler is None:
             return state(
                 "error", "Not with this model", "It has no decoder to fill in k-mers with."
@@ -112,7 +111,7 @@ class Page:
 
 
 def open_filler(model: str) -> GapFiller | None:
-    """Open the decoder, if the model has one."""
+    """Open the decoder of a model; None if it has none."""
     try:
         return GapFiller(model)
     except CheckpointError:
@@ -120,7 +119,7 @@ def open_filler(model: str) -> GapFiller | None:
 
 
 def build(page: Page) -> gr.Blocks:
-    """Lay the page out."""
+    """Build the layout of the page."""
     library = page.library
     with gr.Blocks(title="BarcodeMAE", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
         gr.Markdown(
@@ -137,12 +136,12 @@ def build(page: Page) -> gr.Blocks:
 
 
 def is_simulated(library: Library) -> bool:
-    """Whether the references are made up."""
+    """Whether the references are simulated barcodes."""
     return any(name == "Simulata" for item in library.references for name in item.taxa.values())
 
 
 def identify_tab(page: Page) -> None:
-    """Input on the left, answers on the right; one below the other on a phone."""
+    """Build the tab for identification; on a phone the answers are below the input."""
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
             text = gr.Textbox(
@@ -176,7 +175,7 @@ def identify_tab(page: Page) -> None:
 
 
 def fill_tab(page: Page) -> None:
-    """A barcode with gaps, and guesses."""
+    """Build the tab that fills in hidden k-mers."""
     if page.filler is None:
         gr.HTML(state("empty", "Not with this model", "It has no decoder to fill in k-mers with."))
         return
@@ -198,7 +197,7 @@ def fill_tab(page: Page) -> None:
 
 
 def main() -> None:
-    """Open model and references, then serve."""
+    """Open model and references, and serve the page."""
     library = open_library(MODEL, REFERENCES)
     app = build(Page(library, open_filler(MODEL)))
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}

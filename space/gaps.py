@@ -1,5 +1,6 @@
-"""Filling in hidden k-mers: a barcode with `[MASK]` in it becomes guesses with probabilities.
+"""Prediction of hidden k-mers.
 
+In: a barcode with `[MASK]` in place of k-mers. Out: guesses with probabilities for each of them.
 Guarded by tests/space/test_space_gaps_and_tables.py.
 """
 
@@ -26,17 +27,22 @@ class GapError(BarcodeMAEError):
 
 @dataclass(frozen=True)
 class Gap:
-    """One hidden k-mer: its first base (1-based), and guesses with probabilities, best first."""
+    """One hidden k-mer.
+
+    Attributes:
+        start: Position of its first base, from 1.
+        guesses: K-mers with their probabilities, best first.
+    """
 
     start: int
     guesses: list[tuple[str, float]]
 
 
 class GapFiller:
-    """A model with a decoder, ready to fill in.
+    """A model with a decoder that fills in hidden k-mers.
 
     Args:
-        model: As in `answers.py`.
+        model: Model folder, or `default`.
 
     Raises:
         CheckpointError: The model has no decoder.
@@ -53,18 +59,18 @@ class GapFiller:
         """Fill in every gap.
 
         Args:
-            text: A barcode with `[MASK]` in place of each hidden k-mer.
+            text: Barcode with `[MASK]` in place of each hidden k-mer.
 
         Returns:
             The gaps in order, and the barcode with the best guess in each.
 
         Raises:
-            GapError: Says which stretch is at fault.
+            GapError: The gaps cannot be filled in; the message says which one and why.
         """
         stretches = "".join(text.split()).upper().split(MASK)
         self.check(stretches)
         found = self._pipeline(MASK.join(stretches), top_k=NUM_GUESSES)
-        found = [found] if len(stretches) == 2 else found  # one gap comes without a list around it
+        found = [found] if len(stretches) == 2 else found  # the result for one gap is not nested
         gaps, filled = [], stretches[0]
         for guesses, stretch in zip(found, stretches[1:], strict=True):
             pairs = [(guess["token_str"], float(guess["score"])) for guess in guesses]
@@ -73,7 +79,14 @@ class GapFiller:
         return gaps, filled
 
     def check(self, stretches: list[str]) -> None:
-        """Refuse what the tokenizer would silently cut; errors as `fill`."""
+        """Check that the tokenizer keeps gaps and letters as they are.
+
+        Args:
+            stretches: Letters before, between and after the gaps.
+
+        Raises:
+            GapError: It would not, or there are too few or too many gaps.
+        """
         num_gaps = len(stretches) - 1
         if not 1 <= num_gaps <= MAX_GAPS:
             raise GapError(f"{num_gaps} gaps: mark 1 to {MAX_GAPS} hidden k-mers with {MASK}")
@@ -92,6 +105,6 @@ class GapFiller:
             raise GapError(f"beside the gaps: {reason}")
 
     def example(self, sequence: str) -> str:
-        """Hide the second and the fifth k-mer of a sequence."""
+        """Return the start of a sequence with its second and fifth k-mer hidden."""
         k = self.k
         return MASK.join((sequence[:k], sequence[2 * k : 4 * k], sequence[5 * k : 20 * k]))

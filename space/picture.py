@@ -1,10 +1,10 @@
-"""The map: sequences among the references, in the two directions in which references differ most.
+"""Map of queries among the references, along the two main principal components.
 
-In: unit vectors. Out: a plotly figure. The two directions are principal components of the
-references alone, so that a reference stands at the same place in every picture. Guarded by
-tests/space/test_space_answers.py.
+In: embeddings of unit length. Out: a plotly figure. The principal components are those of the
+references alone, so that a reference has the same position on every map.
+Guarded by tests/space/test_space_answers.py.
 
-Shapes: Q = queries, R = references, D = width.
+Shapes: N = vectors, R = references, D = embedding width.
 """
 
 from collections.abc import Sequence
@@ -22,31 +22,32 @@ COLOR_RANKS = ("family", "order", "class", "phylum", "genus")
 
 
 class Projection:
-    """Places of vectors on the map.
+    """Projection of embeddings onto the map.
 
     Attributes:
-        share: Part of the references' variance that the map shows.
+        share: Share of the references' variance that the map shows, 0 to 1.
 
     Args:
-        references: Unit vectors, (R, D).
+        references: Embeddings of the references, of unit length, (R, D).
     """
 
     def __init__(self, references: NDArray[np.float64]) -> None:
         self.center = references.mean(axis=0)
         _, lengths, axes = np.linalg.svd(references - self.center, full_matrices=False)
         signs = np.sign(axes[:2, np.abs(axes[:2]).argmax(axis=1)].diagonal())
-        self.axes = axes[:2] * np.where(signs == 0, 1, signs)[:, None]  # (2, D), same on every run
+        # (2, D); the signs of singular vectors are arbitrary, these are the same on every run.
+        self.axes = axes[:2] * np.where(signs == 0, 1, signs)[:, None]
         total = float((lengths**2).sum())
         self.share = float((lengths[:2] ** 2).sum()) / total if total else 0.0
 
     def __call__(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Place vectors, (N, D) to (N, 2)."""
+        """Project vectors onto the map, (N, D) to (N, 2)."""
         places: NDArray[np.float64] = (vectors - self.center) @ self.axes.T
         return places
 
 
 def color_rank(library: Library) -> str:
-    """Choose the rank whose names colour the map: the first with two to a dozen names."""
+    """Choose the rank by which the map is coloured: the first with two to twelve names."""
     for rank in COLOR_RANKS:
         names = {reference.taxa.get(rank) for reference in library.references} - {None}
         if 2 <= len(names) <= 12:
@@ -60,7 +61,14 @@ def draw_map(
     answers: Sequence[Answer] = (),
     vectors: NDArray[np.float64] | None = None,
 ) -> graph_objects.Figure:
-    """Draw the references and, on top, the sequences that could be read."""
+    """Draw the references and, on top of them, the identified sequences.
+
+    Args:
+        library: Library with its references.
+        projection: Projection of embeddings onto the map.
+        answers: Answers for the sequences.
+        vectors: Embeddings of those that were identified.
+    """
     figure = graph_objects.Figure()
     rank = color_rank(library)
     places = projection(library.vectors)

@@ -1,7 +1,7 @@
-"""What a visitor gives becomes records, or one line that says why not.
+"""Reading of a visitor's input.
 
-In: pasted text or an uploaded file. Out: records as `barcodemae.fasta` reads them. Guarded by
-tests/space/test_space_answers.py.
+In: pasted text or an uploaded file. Out: records as `barcodemae.fasta` reads them, or an error of
+one line. Guarded by tests/space/test_space_answers.py.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ MAX_BYTES = 1_000_000
 
 
 class TooLargeError(BarcodeMAEError):
-    """More than this page takes at once."""
+    """Input that is larger than the page allows."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class TooLargeError(BarcodeMAEError):
 
 
 class NothingGivenError(BarcodeMAEError):
-    """Neither text nor a file."""
+    """Neither text nor a file was given."""
 
 
 def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
@@ -39,8 +39,8 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
 
     Raises:
         NothingGivenError: Neither was given.
-        TooLargeError: Too many bytes or records.
-        DataError: Not FASTA; names the line in the visitor's terms.
+        TooLargeError: There are too many bytes or records.
+        DataError: The input is not FASTA or FASTQ; the message names the line.
     """
     if upload:
         return read_file(Path(upload), Path(upload).name)
@@ -58,12 +58,21 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
 
 
 def read_file(path: Path, shown: str) -> list[SequenceRecord]:
-    """Read a file that is called `shown` in messages; errors as `read_input`."""
+    """Read a file.
+
+    Args:
+        path: Path of the file.
+        shown: Name of the file in messages.
+
+    Raises:
+        TooLargeError: There are too many bytes or records.
+        DataError: The file is not FASTA or FASTQ; the message names the line.
+    """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise TooLargeError(f"{shown} has {size / 1e6:.1f} MB")
     try:
-        # One more than allowed tells that there are too many, however many there are.
+        # One record more than allowed suffices to know that there are too many.
         records = list(islice(read_records(path), MAX_RECORDS + 1))
     except DataError as error:
         raise DataError(shown, str(error).partition(": ")[2], error.line) from error

@@ -1,6 +1,7 @@
-"""Answers as people read them on the page, and as programs read them from a file.
+"""Answers as HTML for the page and as TSV for the download.
 
-Every text of a visitor is escaped. Guarded by tests/space/test_space_gaps_and_tables.py.
+All text that comes from a visitor is escaped. Guarded by
+tests/space/test_space_gaps_and_tables.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from barcodemae.eval.identify.identification import Identification
 
 
 def answers_table(answers: Sequence[Answer], threshold: float) -> str:
-    """Lay answers out as an HTML table; on a phone each row becomes a card."""
+    """Format answers as an HTML table; on a phone each row becomes a card."""
     rows = "".join(answer_row(answer) for answer in answers)
     return (
         '<table class="answers"><caption>Identified</caption><thead><tr>'
@@ -29,7 +30,7 @@ def answers_table(answers: Sequence[Answer], threshold: float) -> str:
 
 
 def answer_row(answer: Answer) -> str:
-    """One row."""
+    """Format one row of the table of answers."""
     found = answer.found
     turned = ", turned round" if found is not None and found.strand == "-" else ""
     cells = (
@@ -52,23 +53,23 @@ def answer_row(answer: Answer) -> str:
 
 
 def percent(probability: float) -> str:
-    """A probability, never rounded to certainty."""
+    """Format a probability, never rounded up to certainty."""
     return "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
 def name_text(found: Identification) -> str:
-    """The deepest name that is given, with its probability, then where it belongs."""
-    given = found.given()
-    if not given:
+    """Format the deepest assigned name with its probability, and the lineage above it."""
+    assigned = found.assigned()
+    if not assigned:
         return '<b>unassigned</b> <span class="small">no rank is supported</span>'
-    rank, name, probability = given[-1]
-    lineage = escape(" > ".join(name for _, name, _ in given[:-1]))
+    rank, name, probability = assigned[-1]
+    lineage = escape(" > ".join(name for _, name, _ in assigned[:-1]))
     chance = f"{rank}, {percent(probability)}"
     return f'<b>{escape(name)}</b> <span class="small">{chance}; {lineage}</span>'
 
 
 def match_text(match: Match) -> str:
-    """A reference: its lowest name, its similarity and its id."""
+    """Format a reference: its lowest taxon, its similarity and its id."""
     taxa = [match.reference.taxa[rank] for rank in RANKS if rank in match.reference.taxa]
     similarity = f'<span class="similarity">{match.similarity:.4f}</span>'
     details = f"similarity {similarity}, {escape(match.reference.id)}"
@@ -76,9 +77,9 @@ def match_text(match: Match) -> str:
 
 
 def tsv_lines(answers: Sequence[Answer]) -> Iterator[str]:
-    """Yield the lines that `barcodemae identify` writes; what was not identified comes last.
+    """Yield the lines that `barcodemae identify` writes.
 
-    A comment names each of those with its reason, so that the table stays one.
+    Sequences that were not identified follow as comments, so that the table remains valid.
     """
     yield FORMATS["tsv"].header
     for answer in answers:
@@ -90,7 +91,7 @@ def tsv_lines(answers: Sequence[Answer]) -> Iterator[str]:
 
 
 def gaps_table(gaps: Sequence[Gap], filled: str, k: int) -> str:
-    """Lay guesses out as an HTML table with bars."""
+    """Format guesses of hidden k-mers as an HTML table with bars."""
     rows = "".join(
         f'<tr><th scope="row">{gap.start}-{gap.start + k - 1}</th><td><ol class="guesses">'
         + "".join(
@@ -110,7 +111,7 @@ def gaps_table(gaps: Sequence[Gap], filled: str, k: int) -> str:
 
 
 def state(kind: str, title: str, text: str, command: str = "") -> str:
-    """A box for when there are no answers: `empty`, `loading`, `error` or `large`."""
+    """Format a box shown in place of answers: `empty`, `loading`, `error` or `large`."""
     code = f"<code>{escape(command)}</code>" if command else ""
     role = "alert" if kind in ("error", "large") else "status"
     return (

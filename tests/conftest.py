@@ -7,11 +7,17 @@ import random
 # Before transformers is imported: a test that reaches for the Hub must fail, not hang.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+# The Hub of some tests is this machine, which may be busy.
+os.environ["HF_HUB_ETAG_TIMEOUT"] = os.environ["HF_HUB_DOWNLOAD_TIMEOUT"] = "600"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Before torch is imported: threads that wait for each other sleep. They would otherwise spin, which
+# on a busy machine keeps the one that is waited for from running: tests took ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from barcodemae import BarcodeKmerTokenizer, BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.tokenization import BarcodeFrame
@@ -33,6 +39,14 @@ TINY = {
 
 
 FRAME_BP = 240
+
+
+# However slow or busy the machine is, and the same examples in every run: `make test` is green or
+# red for what the code does. `pytest --hypothesis-profile default` goes looking for new examples.
+settings.register_profile(
+    "any_machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 
 @pytest.fixture
@@ -96,7 +110,7 @@ def frame_rows(relatives):
     """The frame of the relatives, as a tokenizer stores it."""
     letters = np.array([list(barcode) for barcode in relatives])
     shares = np.stack([(letters == base).mean(axis=0) for base in "ACGT"], axis=1)  # (W, 4)
-    return BarcodeFrame.of_shares(shares).rows
+    return BarcodeFrame.from_frequencies(shares).rows
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The k-mer tokenizer; the two files beside this one go to the Hub verbatim."""
+"""The k-mer tokenizer and the barcode frame; the other files here go to the Hub verbatim."""
 
 from .barcode_frame import BarcodeFrame
 from .tokenization_barcodemae import BarcodeKmerTokenizer, InvalidSequenceError, kmer_vocabulary

@@ -2,23 +2,26 @@
 
     ACGTACGGTACAN  ->  ACGTAC GGTACA        (k = 6, trailing N stripped, remainder dropped)
 
-Everything a reader needs is in the saved `tokenizer.json` (a `Split` on `.{k}` and a `WordLevel`
-vocabulary), so saved folders open with plain `AutoTokenizer`, without remote code, in
-transformers 4.57 and 5. The class here adds construction from k and a guard: a sequence with no
-usable k-mer raises instead of becoming an empty row.
+The saved `tokenizer.json` (a `Split` on `.{k}` and a `WordLevel` vocabulary) is complete, so saved
+folders open with plain `AutoTokenizer`, without remote code, in transformers 4.57 and 5. The class
+here adds construction from k and a guard: a sequence without a usable k-mer raises an error
+instead of becoming an empty row.
 
-A tokenizer with a frame (`barcode_frame.py`) puts every k-mer where it belongs in the barcode:
+A tokenizer with a barcode frame (`barcode_frame.py`: common coordinates, in which each base of a
+barcode has a site) puts every k-mer at its own sites:
 
-    TACGGTACA  ->  [UNK] GGTACA         (bases 3 to 12 of the barcode; what precedes the first
-                                         k-mer gets no attention)
+    TACGGTACA  ->  [UNK] GGTACA         (sites 3 to 11 of the barcode: the sequence has only half
+                                         of the first k-mer, so [UNK] fills its place, unattended)
 
-A base that a read has lost or gained shifts all that follows; `barcode_runs.py` puts it back, N
-for what was lost.
+An inserted or deleted base would shift every k-mer after it; `barcode_indels.py` undoes the shift
+and writes N for each deleted base.
 
-It is more than `tokenizer.json` can say, so that file is left out: plain `AutoTokenizer` fails on
-such a folder, rather than reading barcodes at places where the model was not trained to meet them.
-This file goes to the Hub verbatim, with its neighbours: it imports only numpy, tokenizers and
-transformers. Guarded by tests/tokenization/.
+`tokenizer.json` cannot express this, so that file is left out: plain `AutoTokenizer` then fails on
+the folder, rather than reading barcodes at positions the model was not trained on. This file goes
+to the Hub verbatim, with its neighbours: it imports only numpy, tokenizers and transformers.
+
+In: one sequence or a list. Out: `input_ids` and `attention_mask`, (B, L).
+Guarded by tests/tokenization/.
 """
 
 import json
@@ -34,22 +37,22 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .barcode_frame import BASES, LETTER_CODES, NO_BASE, BarcodeFrame
-from .barcode_runs import find_runs, letters_in_frame
+from .barcode_indels import find_segments, letters_in_frame
 
 
 MASK_TOKEN = "[MASK]"
 UNK_TOKEN = "[UNK]"
 SPECIAL_TOKENS = (MASK_TOKEN, UNK_TOKEN)  # ids 0 and 1, as published
-UNKNOWN = SPECIAL_TOKENS.index(UNK_TOKEN)
+UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
 MIN_K, MAX_K = 3, 8
 GAPS = re.compile(r"[-.\s]+")
-LEAD = re.compile(rf"(?:{re.escape(UNK_TOKEN)})*")
-MASKED_BASE = "\0"  # stands for each base of a [MASK] while a sequence is brought into the frame
+LEAD = re.compile(rf"(?:{re.escape(UNK_TOKEN)})*")  # [UNK] tokens before the first k-mer
+MASKED_BASE = "\0"  # stands for each base of a [MASK] while a sequence is placed in the frame
 MAX_LENGTH_BP = 660  # the published input length: a full 658 bp barcode and two bases
 
 
 class InvalidSequenceError(ValueError):
-    """Some sequences hold no usable k-mer.
+    """Some sequences have no usable k-mer.
 
     Attributes:
         reasons: Row number in the batch -> what is wrong with that sequence.
@@ -63,7 +66,7 @@ class InvalidSequenceError(ValueError):
 
 
 def count_leading(ids: Sequence[int], token: int) -> int:
-    """Count how often a row begins with the same token."""
+    """Count how many times a row repeats one token at its beginning."""
     return next((place for place, other in enumerate(ids) if other != token), len(ids))
 
 
@@ -88,9 +91,9 @@ def kmer_vocabulary(k: int) -> dict[str, int]:
 def build_backend(k: int) -> Tokenizer:
     """Assemble the tokenizer that is stored in `tokenizer.json`.
 
-    Lower case and U are accepted, gaps (`-`, `.`) and white space removed, N stripped from the
-    3' end (the reference's clean-up; N at the 5' end keeps its place in the reading frame), an
-    incomplete last k-mer dropped; a k-mer with any other letter becomes [UNK].
+    It accepts lower case and U, removes gaps (`-`, `.`) and white space, strips N from the 3' end
+    as the reference code does (N at the 5' end stays, so that the k-mer boundaries stay) and drops
+    an incomplete last k-mer. A k-mer with any letter but A, C, G, T becomes [UNK].
     """
     backend = Tokenizer(models.WordLevel(kmer_vocabulary(k), unk_token=UNK_TOKEN))
     # tokenizers has no upper-case normaliser, hence one replacement per letter.
@@ -118,12 +121,16 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     Args:
         k: Length of a k-mer in bp, 3 to 8.
         max_length_bp: Longest sequence in bp; the rest is cut off.
-        frame: Rows of a `BarcodeFrame`, to bring sequences into; None reads them from their first
-            base.
-        **kwargs: As for `PreTrainedTokenizerFast`.
+        frame: Rows of the `BarcodeFrame` in which sequences are placed; None reads each sequence
+            from its first base.
+        **kwargs: Passed on to `PreTrainedTokenizerFast`.
+
+    Attributes:
+        frame: The rows as given, which is how the frame is stored; None without one.
+        barcode_frame: The frame itself; None without one.
 
     Raises:
-        ValueError: k is out of range, `max_length_bp` is shorter than k, or `frame` is no frame.
+        ValueError: k is out of range, `max_length_bp` is less than k, or `frame` is not a frame.
         InvalidSequenceError: On a call, a sequence has no usable k-mer.
     """
 
@@ -149,7 +156,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         )
         self.k = k
         self.max_length_bp = max_length_bp
-        self.frame = None if frame is None else list(frame)  # as it is stored
+        self.frame = None if frame is None else list(frame)
         self.barcode_frame = None if frame is None else BarcodeFrame(frame)
 
     def __call__(
@@ -164,23 +171,23 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
 
         Args:
             text: A sequence or a list of sequences.
-            *args: As for `PreTrainedTokenizerFast`.
+            *args: Passed on to `PreTrainedTokenizerFast`.
             padding: On by default, unlike in transformers.
             truncation: On by default, unlike in transformers.
-            **kwargs: As for `PreTrainedTokenizerFast`, e.g. `return_tensors="pt"`.
+            **kwargs: Passed on to `PreTrainedTokenizerFast`, e.g. `return_tensors="pt"`.
 
         Returns:
-            `input_ids` and `attention_mask`.
+            `input_ids` and `attention_mask`, (B, L), or (L,) lists for one sequence.
 
         Raises:
-            InvalidSequenceError: Names every row without a usable k-mer.
+            InvalidSequenceError: Some sequences have no usable k-mer; names each.
             ValueError: The batch is empty.
         """
         if not isinstance(text, str) and not len(text):
             raise ValueError("there are no sequences to tokenize")
         sequences = [text] if isinstance(text, str) else list(text)
-        tensors = kwargs.pop("return_tensors", None)
-        placed = self.place(sequences)
+        tensor_type = kwargs.pop("return_tensors", None)
+        placed = self.place_in_frame(sequences)
         encoding: BatchEncoding = super().__call__(
             placed[0] if isinstance(text, str) else placed,
             *args,
@@ -189,36 +196,42 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             **kwargs,
         )
         self.refuse_unusable([tokens.ids for tokens in encoding.encodings or []], sequences)
+        # In a frame the leading [UNK] tokens stand for k-mers that the sequence does not have.
         if self.frame is not None and "attention_mask" in encoding:
             masks = encoding["attention_mask"]
             for row, tokens in enumerate(encoding.encodings or []):
                 lead = count_leading(tokens.ids, self.unk_token_id)
                 mask = masks if isinstance(text, str) else masks[row]
                 mask[:lead] = [0] * lead
-        if tensors is not None:
-            encoding.convert_to_tensors(tensors, prepend_batch_axis=isinstance(text, str))
+        if tensor_type is not None:
+            encoding.convert_to_tensors(tensor_type, prepend_batch_axis=isinstance(text, str))
         return encoding
 
     def kmer_ids(self, sequences: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Tokenize by arithmetic: the `input_ids` of a call without padding, for much less time.
+        """Tokenize by arithmetic: the same ids as a call without padding, but much faster.
 
         Args:
-            sequences: As for a call.
-            max_tokens: Longest row; the rest is cut off.
+            sequences: Barcodes as letters.
+            max_tokens: Longest row in tokens; the rest is cut off.
+
+        Returns:
+            The `input_ids` of each sequence, not padded.
 
         Raises:
-            InvalidSequenceError: Names every row without a usable k-mer.
+            InvalidSequenceError: Some sequences have no usable k-mer; names each.
         """
-        placed = self.place(list(sequences))
-        parted = [self.part(text, max_tokens) for text in placed]
-        numbers = self.number_kmers("".join(kmers for _, kmers in parted if kmers is not None))
+        placed = self.place_in_frame(list(sequences))
+        split = [self.split_lead(text, max_tokens) for text in placed]
+        # Number the k-mers of all sequences at once, then cut the numbers into rows again.
+        numbers = self.number_kmers("".join(kmers for _, kmers in split if kmers is not None))
         rows: list[list[int]] = []
-        begin = 0
-        for lead, kmers in parted:
-            end = begin + len(kmers or "") // self.k
-            rows.append([UNKNOWN] * lead + numbers[begin:end])
-            begin = end
-        others = [row for row, (_, kmers) in enumerate(parted) if kmers is None]
+        start = 0
+        for lead, kmers in split:
+            stop = start + len(kmers or "") // self.k
+            rows.append([UNK_ID] * lead + numbers[start:stop])
+            start = stop
+        # What arithmetic cannot read goes through the stored tokenizer.
+        others = [row for row, (_, kmers) in enumerate(split) if kmers is None]
         if others:
             texts = [placed[row] for row in others]
             encoding = super().__call__(texts, truncation=True, max_length=max_tokens)
@@ -227,12 +240,17 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         self.refuse_unusable(rows, sequences)
         return rows
 
-    def part(self, text: str, max_tokens: int) -> tuple[int, str | None]:
-        """Part a placed sequence into the number of its leading [UNK] and its whole k-mers.
+    def split_lead(self, text: str, max_tokens: int) -> tuple[int, str | None]:
+        """Split a placed sequence into its leading [UNK] tokens and its complete k-mers.
+
+        Args:
+            text: A sequence from `place_in_frame`.
+            max_tokens: Longest row in tokens; the rest is cut off.
 
         Returns:
-            None for k-mers that arithmetic cannot read, since something is no letter: [MASK],
-            white space.
+            lead: Number of leading [UNK] tokens.
+            kmers: Letters of the complete k-mers; None if arithmetic cannot read them, since they
+                hold something that is not a letter, such as [MASK] or white space.
         """
         lead = LEAD.match(text).end() // len(UNK_TOKEN)  # type: ignore[union-attr]  # or empty
         letters = text[lead * len(UNK_TOKEN) :].replace("-", "").replace(".", "")
@@ -243,21 +261,22 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         return lead, letters[: num_kmers * self.k]
 
     def number_kmers(self, letters: str) -> list[int]:
-        """Ids of k-mers written one after the other."""
+        """Number k-mers that are written one after the other."""
         codes = LETTER_CODES[np.frombuffer(letters.encode(), np.uint8)].reshape(-1, self.k)
         ids = np.full(len(codes), 0)
         for column in codes.T:
             ids = len(BASES) * ids + column
         ids += len(SPECIAL_TOKENS)
-        ids[(codes == NO_BASE).any(axis=1)] = UNKNOWN
+        ids[(codes == NO_BASE).any(axis=1)] = UNK_ID
         numbers: list[int] = ids.tolist()
         return numbers
 
-    def place(self, sequences: list[str]) -> list[str]:
-        """Bring sequences into the frame, if there is one.
+    def place_in_frame(self, sequences: list[str]) -> list[str]:
+        """Place sequences in the frame, if there is one.
 
         Returns:
-            The sequences, each with an [UNK] for every k-mer before its first whole one.
+            The sequences, each with an [UNK] for every k-mer before its first complete one, and an
+            N for every deleted base; unchanged without a frame.
         """
         if self.barcode_frame is None:
             return sequences
@@ -265,17 +284,19 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
         ]
         placed = []
-        for sequence, runs in zip(cleaned, find_runs(self.barcode_frame, cleaned), strict=True):
-            start = runs[0].site
-            lead = max(-(-start // self.k), 0)  # k-mers that are not there, or not whole
-            letters = letters_in_frame(sequence, runs)[lead * self.k - start :]
+        for sequence, segments in zip(
+            cleaned, find_segments(self.barcode_frame, cleaned), strict=True
+        ):
+            first_site = segments[0].site
+            lead = max(-(-first_site // self.k), 0)  # k-mers that are missing or incomplete
+            letters = letters_in_frame(sequence, segments)[lead * self.k - first_site :]
             if not self.has_kmer(letters, self.model_max_length - lead):
-                lead, letters = 0, sequence  # what can be read out of its place is not refused
-            placed.append(UNK_TOKEN * lead + self.with_masks(letters))
+                lead, letters = 0, sequence  # readable from its first base, so not refused
+            placed.append(UNK_TOKEN * lead + self.restore_masks(letters))
         return placed
 
-    def with_masks(self, letters: str) -> str:
-        """Write [MASK] for every k-mer of which a base is masked."""
+    def restore_masks(self, letters: str) -> str:
+        """Write [MASK] for every k-mer with a masked base."""
         if MASKED_BASE not in letters:
             return letters
         kmers = [
@@ -284,12 +305,12 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         return "".join(MASK_TOKEN if MASKED_BASE in kmer else kmer for kmer in kmers)
 
     def has_kmer(self, letters: str, max_tokens: int) -> bool:
-        """Whether the first tokens of a sequence hold a k-mer of A, C, G and T only."""
-        some = rf"(?:.{{{self.k}}})*?[ACGTUacgtu]{{{self.k}}}"
-        return re.match(some, letters[: self.k * max(max_tokens, 0)]) is not None
+        """Whether any of the first `max_tokens` k-mers consists of A, C, G and T only."""
+        pattern = rf"(?:.{{{self.k}}})*?[ACGTUacgtu]{{{self.k}}}"
+        return re.match(pattern, letters[: self.k * max(max_tokens, 0)]) is not None
 
     def refuse_unusable(self, rows: Sequence[Sequence[int]], sequences: Sequence[str]) -> None:
-        """Raise `InvalidSequenceError` if a row of ids has no usable k-mer."""
+        """Raise `InvalidSequenceError` if any row of ids has no usable k-mer."""
         unusable = {self.unk_token_id}
         reasons = {
             row: self._reason(sequences[row])
@@ -300,10 +321,10 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             raise InvalidSequenceError(reasons)
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Report the sequences that a call would refuse, without raising.
+        """List the sequences that a call would refuse, without raising an error.
 
         Returns:
-            Row number -> reason; empty if all can be tokenized.
+            Row number -> reason; empty if every sequence can be tokenized.
         """
         try:
             if sequences:
@@ -321,19 +342,19 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, with_code: bool = False, **kwargs: Any
     ) -> tuple[str, ...]:
-        """Save a folder that plain `AutoTokenizer` opens, or with a frame only this class.
+        """Save a folder that plain `AutoTokenizer` opens; with a frame, only this class opens it.
 
         Args:
-            save_directory: The folder.
-            *args: As for `PreTrainedTokenizerFast`.
+            save_directory: Folder to write to.
+            *args: Passed on to `PreTrainedTokenizerFast`.
             with_code: Also copy this file and its neighbours and name the class in `auto_map`, so
-                that `trust_remote_code=True` brings the guard back. Always done with a frame.
-            **kwargs: As for `PreTrainedTokenizerFast`.
+                that `trust_remote_code=True` opens this class. Always done with a frame.
+            **kwargs: Passed on to `PreTrainedTokenizerFast`.
 
         Returns:
-            The files written.
+            Names of the files written.
         """
-        # Whatever the last call set would be stored, and the file would depend on history.
+        # Otherwise the file would hold whatever truncation and padding the last call set.
         self.backend_tokenizer.no_truncation()
         self.backend_tokenizer.no_padding()
         files = super().save_pretrained(save_directory, *args, **kwargs)
@@ -343,7 +364,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
         settings["model_input_names"] = self.model_input_names  # 4.57 would add token types
         settings.pop("auto_map", None)
-        if self.frame is not None:  # only this class can read it
+        if self.frame is not None:  # only this class can place sequences in it
             settings["tokenizer_class"] = type(self).__name__
             path.with_name("tokenizer.json").unlink()
             files = tuple(name for name in files if not name.endswith("tokenizer.json"))
@@ -356,6 +377,6 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         return tuple(files)
 
 
-HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py")
+HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py")
 
 __all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]

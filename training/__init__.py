@@ -1,1 +1,1 @@
-"""Data sources, masking, pre-training, fine-tuning, export: from barcodes to a checkpoint."""
+"""From barcodes to a trained model: data sets, batches, pre-training, fine-tuning, export."""

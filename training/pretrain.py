@@ -1,12 +1,12 @@
-"""Pre-train an encoder by predicting hidden k-mers: the main job.
+"""Pre-train an encoder by predicting hidden k-mers.
 
     accelerate launch training/pretrain.py --preset small --data DIR --output OUT
 
-In: a data set and settings (`PretrainConfig`). Out, in OUT: the model (full folder), `encoder/`
+In: a data set and settings (`PretrainConfig`). Out, in OUT: the full model folder, `encoder/`
 (plain BERT), `best/`, `checkpoints/`, `settings.json`, `history.json`, `loss.png`. The same script
 runs on a laptop and, through `accelerate launch`, on many devices; `--resume` continues a killed
-run to the same weights. The loop itself is `training.run.loop`. Guarded by
-tests/training/test_pretrain*.py.
+run, to the same weights as without the interruption. The loop is in `training.run.loop`.
+Guarded by tests/training/run/test_pretrain_loop.py and tests/training/run/test_pretrain_resume.py.
 """
 
 from barcodemae.training.run.command_line import command_from_settings, run_as_script
@@ -26,8 +26,8 @@ def pretrain(config: PretrainConfig, resume: bool = False) -> TrainingResult:
         The model folder and the history.
 
     Raises:
-        SettingsError: `config.output` holds a run with other settings, or one and not `resume`.
-        TrainingError: The loss is no longer a number.
+        SettingsError: `config.output` holds a run, and `resume` is False or its settings differ.
+        TrainingError: The loss is no longer a finite number.
         CheckpointError: A checkpoint cannot be written or read.
     """
     run = prepare_pretraining(config, resume=resume)

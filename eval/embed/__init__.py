@@ -1,1 +1,1 @@
-"""Sequences to vectors: the interface, the models behind it, and what follows the mean."""
+"""Embedding of sequences: the interface, the models behind it, and the readout after pooling."""

@@ -1,4 +1,4 @@
-"""`accelerate launch -m barcodemae.eval.embed` runs the program of `shards.py`.
+"""Entry point of `accelerate launch -m barcodemae.eval.embed`, the program of `shards.py`.
 
 Guarded by tests/eval/embed/test_shards.py.
 """

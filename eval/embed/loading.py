@@ -1,42 +1,41 @@
-"""Sequences in, one vector per sequence out: the one embedding of this project.
+"""Loading of embedders: the way to the one embedding that this project uses everywhere.
 
-`load_embedder` takes a folder, a Hub name, `kmer:K` or a published system and returns something
-with `embed(sequences) -> (N, D)`; what that is, `embedder.py` says. Guarded by
-tests/eval/embed/test_loading.py.
+In: a folder, a Hub name, `kmer:K` or a published system. Out: an `Embedder` (see `embedder.py`),
+whose `embed` returns one vector per sequence, (N, D).
+Guarded by tests/eval/embed/test_loading.py.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from barcodemae.default_model import DEFAULT_MODEL, resolve_model
-from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.foreign.loading import load_foreign
+from barcodemae.errors import SettingsError, first_line
+from barcodemae.eval.embed.embedder import Embedder, check_dtype
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
-from barcodemae.eval.embed.model_embedder import load_auto_embedder
-from barcodemae.eval.embed.number_format import DTYPES, choose_dtype
 from barcodemae.eval.search.programs import SEARCHERS
 
 
 def check_device(device: str) -> None:
-    """Put nothing on a device, to see whether it is there.
+    """Check that a device exists, by placing an empty tensor on it; the CPU always does.
 
     Raises:
-        SettingsError: torch does not know it, or this machine has none.
+        SettingsError: torch does not know the device, or this machine has none.
     """
+    if device == "cpu":
+        return
+    import torch
+
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise SettingsError(f"device {device!r} cannot be used: {first_line}") from error
+        raise SettingsError(f"device {device!r} cannot be used: {first_line(error)}") from error
 
 
 def check_revision(model: str | Path, revision: str | None) -> None:
-    """Refuse a revision of what has none: only models on the Hub have.
+    """Check that a revision is given only for a model on the Hub.
 
     Raises:
-        SettingsError: The model is on this machine, or no model at all.
+        SettingsError: It is given for a model on this machine, or for a baseline.
     """
     if revision is None:
         return
@@ -45,12 +44,42 @@ def check_revision(model: str | Path, revision: str | None) -> None:
     elif Path(model).exists():
         kind = "is on this machine"
     elif str(model).startswith("kmer:") or str(model) in SEARCHERS:
-        kind = "is no model"
+        kind = "is not a model"
     else:
         return
     raise SettingsError(
         f"{model} {kind}, so it has no revision {revision!r}; only models on the Hub have"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Options of opening a model, see `load_embedder`.
+
+    Attributes:
+        device: Device to compute on; None for a GPU if there is one, else the CPU.
+        batch_size: Number of sequences per forward pass.
+        dtype: Number format to compute in, or `auto`.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Whether to run Python files that come with the model.
+    """
+
+    device: str | None = None
+    batch_size: int = 64
+    dtype: str = "float32"
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    def load(self, model: str | Path) -> Embedder:
+        """Open a model with these options."""
+        return load_embedder(
+            model,
+            device=self.device,
+            batch_size=self.batch_size,
+            dtype=self.dtype,
+            revision=self.revision,
+            trust_remote_code=self.trust_remote_code,
+        )
 
 
 def load_embedder(
@@ -65,29 +94,38 @@ def load_embedder(
     """Open a model by folder, Hub name or baseline name.
 
     Args:
-        model: A model folder, a Hub name, a published system's folder or name, `kmer:K`, or
-            `default` for the bundled model.
-        device: Where to compute; a GPU if there is one, else the CPU.
-        batch_size: Rows per forward pass; it changes speed, not results.
+        model: Model folder, Hub name, folder or name of a published system, `kmer:K`, or `default`
+            for the bundled model.
+        device: Device to compute on; None for a GPU if there is one, else the CPU.
+        batch_size: Number of sequences per forward pass; it changes speed, not results.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 where the device has it.
         revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Run Python files that come with the model.
+        trust_remote_code: Whether to run Python files that come with the model.
 
     Raises:
         CheckpointError: The model cannot be opened.
-        SettingsError: An unknown dtype, a device that is not here, a batch size below 1, or a
-            revision of what is not on the Hub.
+        SettingsError: The dtype is unknown, the device does not exist, the batch size is below 1,
+            or a revision is given of something that is not on the Hub.
     """
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     check_revision(model, revision)
+    check_dtype(dtype)
+    if device is not None:
+        check_device(device)
     model = resolve_model(model)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    check_device(device)
-    dtype = choose_dtype(dtype, device)
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter
+    # Imported here, so that k-mer counts need neither torch nor transformers, which take seconds.
+    import torch
+
+    from barcodemae.eval.embed.foreign.loading import load_foreign
+    from barcodemae.eval.embed.model_embedder import load_auto_embedder
+    from barcodemae.eval.embed.number_format import DTYPES, choose_dtype
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = choose_dtype(dtype, device)
     foreign = load_foreign(
         model, device=device, batch_size=batch_size, dtype=DTYPES[dtype], revision=revision
     )

@@ -1,14 +1,15 @@
-"""A model read with some tokens of every barcode taken away, or replaced by [MASK].
+"""Embedding of barcodes some of whose tokens are hidden: removed, or replaced by [MASK].
 
-    drop      tokens truly removed, the others keep their true positions; mean over the others
+    drop      tokens removed, the others keep their positions; mean over the others
     combined  tokens replaced by [MASK]; mean over all tokens
-    mask      tokens replaced by [MASK]; mean over the [MASK] positions only
-    nonmask   tokens replaced by [MASK]; mean over the other positions only
+    mask      tokens replaced by [MASK]; mean over the [MASK] tokens only
+    nonmask   tokens replaced by [MASK]; mean over the other tokens only
 
-In: sequences, a share, a seed. Out: one vector per sequence and mode; the three modes with [MASK]
-average the outputs of one forward pass. Guarded by tests/eval/probe/test_mask_study.py.
+In: sequences, the share of tokens to hide, a seed. Out: one vector per sequence and mode; the three
+modes with [MASK] average the outputs of one forward pass.
+Guarded by tests/eval/probe/test_mask_study.py.
 
-Shapes: N = barcodes, B = batch, L = tokens, V = tokens left, D = width.
+Shapes: N = barcodes, B = batch, L = tokens, V = visible tokens, D = width of the model.
 """
 
 from collections.abc import Sequence
@@ -20,32 +21,43 @@ from torch import Tensor
 
 from barcodemae import masked_mean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import equal_length_batches, positions_after, split_leads
-from barcodemae.eval.embed.readout import Readout
-from barcodemae.eval.probe.finetune import NetworkEmbedder
+from barcodemae.eval.embed.embedder import (
+    NetworkEmbedder,
+    equal_length_batches,
+    positions_after,
+    split_leads,
+)
 
 
 REMOVING = ("drop",)
 MASKING = ("combined", "mask", "nonmask")
 MODES = REMOVING + MASKING
-# Models whose position ids are 0 .. L-1, so that tokens can be left out at their true positions.
+# Models with position ids 0 .. L-1: tokens can be removed while the others keep their positions.
 PLAIN_POSITIONS = ("barcodemae", "bert", "modernbert")
 
 
 def choose_hidden(
     tokens: Sequence[Sequence[int]], special_ids: frozenset[int], rate: float, seed: int
 ) -> list[NDArray[np.bool_]]:
-    """Choose the tokens to take away, one array (L,) per row.
+    """Choose the tokens to hide: round(rate * L) of each row.
 
-    Exactly round(rate x L) tokens of a row, at least one unless the rate is 0, fewer only if it
-    has not as many that are not special, and never all. A row's choice depends on the seed and its
-    place alone.
+    At least one token is hidden unless the rate is 0, never all tokens, and fewer if a row has too
+    few that are not special. The choice depends only on the seed and the number of the row.
+
+    Args:
+        tokens: Token ids of each barcode, N rows.
+        special_ids: Ids of tokens that are never hidden.
+        rate: Share of tokens to hide, 0 to 1.
+        seed: Seed of the choice.
+
+    Returns:
+        For each row whether each token is hidden, N arrays (L,).
     """
     chosen = []
     for row, ids in enumerate(tokens):
         can_hide = np.array([token not in special_ids for token in ids])
         noise = np.random.default_rng([seed, row]).random(len(ids))
-        noise[~can_hide] = 2.0  # sorts behind every token that can be hidden
+        noise[~can_hide] = 2.0  # sorts after all tokens that can be hidden
         wanted = max(round(rate * len(ids)), int(rate > 0))
         count = min(wanted, int(can_hide.sum()), len(ids) - 1)
         is_hidden = np.zeros(len(ids), bool)
@@ -55,16 +67,16 @@ def choose_hidden(
 
 
 def check_mode(embedder: NetworkEmbedder, mode: str) -> None:
-    """Refuse a mode that means nothing for a model.
+    """Check that a mode is meaningful for a model.
 
     Raises:
-        SettingsError: The tokenizer has no [MASK]; the model leaves [MASK] tokens out by itself,
-            so that modes with [MASK] say nothing; or its tokens cannot be left out.
+        SettingsError: The tokenizer has no [MASK]; the model itself removes [MASK] tokens, so that
+            modes with [MASK] tell nothing about it; or its tokens cannot be removed.
     """
     if mode in MASKING and embedder.tokenizer.mask_token_id is None:
         raise SettingsError(f"{embedder.name}: its tokenizer has no mask token")
     config = embedder.model.config
-    kind = getattr(config, "model_type", type(embedder.model).__name__)  # ports have no such type
+    kind = getattr(config, "model_type", type(embedder.model).__name__)  # ports have no model_type
     if mode in REMOVING and kind not in PLAIN_POSITIONS:
         raise SettingsError(f"{embedder.name}: tokens cannot be left out of a {kind}")
     if mode in MASKING and getattr(config, "encoder_sees_mask", True) is False:
@@ -75,53 +87,74 @@ def check_mode(embedder: NetworkEmbedder, mode: str) -> None:
 
 
 class MaskedEmbedder:
-    """A network read through some modes, all of `REMOVING` or all of `MASKING`.
+    """Embedder of barcodes with hidden tokens.
+
+    Args:
+        embedder: Embedder with a network.
+        modes: Modes to embed in, either all of `REMOVING` or all of `MASKING`.
 
     Raises:
-        SettingsError: A mode means nothing for this model.
+        SettingsError: A mode is not meaningful for this model.
     """
 
     def __init__(self, embedder: NetworkEmbedder, *modes: str) -> None:
         for mode in modes:
             check_mode(embedder, mode)
         self.embedder = embedder
-        self.readout: Readout = getattr(embedder, "readout", Readout())
         self.modes = modes
 
     def embed(
         self, sequences: Sequence[str], rate: float, seed: int
     ) -> dict[str, NDArray[np.float32]]:
-        """Embed sequences with a share of their tokens taken away, (N, D) for every mode.
+        """Embed sequences with a share of their tokens hidden.
+
+        Args:
+            sequences: Sequences of barcodes, N.
+            rate: Share of tokens to hide, 0 to 1.
+            seed: Seed of the choice of tokens.
+
+        Returns:
+            Mode -> embeddings, (N, D).
 
         Raises:
-            SettingsError: In mode `mask`, a barcode has no token that can be hidden.
+            SettingsError: In mode `mask`, a barcode has no hidden token.
         """
+        # Choose the tokens to hide.
         tokens, leads = split_leads(self.embedder.tokenize(sequences), self.embedder.tokenizer)
         special = frozenset(self.embedder.tokenizer.all_special_ids)
         hidden = choose_hidden(tokens, special, rate, seed)
-        bare = sum(not part.any() for part in hidden)
-        if "mask" in self.modes and bare:
+        num_unmasked = sum(not part.any() for part in hidden)
+        if "mask" in self.modes and num_unmasked:
             raise SettingsError(
-                f"{bare} barcode(s) have no token to mask at rate {rate}, so that mode `mask` has "
-                "nothing to average"
+                f"{num_unmasked} barcode(s) have no token to mask at rate {rate}, so that mode "
+                "`mask` has nothing to average"
             )
-        # Equal length and equal number of hidden tokens: no padding in any mode.
-        kinds = [
+        # Batch rows of equal length and equal number of hidden tokens: no mode needs padding.
+        batch_keys = [
             len(ids) * 100_000 + int(part.sum()) for ids, part in zip(tokens, hidden, strict=True)
         ]
         shape = (len(tokens), self.embedder.model.config.hidden_size)
         pooled = {mode: np.empty(shape, np.float32) for mode in self.modes}
-        for rows in equal_length_batches(kinds, self.embedder.batch_size):
+        for rows in equal_length_batches(batch_keys, self.embedder.batch_size):
             ids = torch.tensor([tokens[row] for row in rows])  # (B, L)
             is_hidden = torch.from_numpy(np.stack([hidden[row] for row in rows]))  # (B, L)
             positions = positions_after(leads[rows], ids)  # (B, L)
             for mode, vectors in self.pool(ids, positions, is_hidden).items():
                 pooled[mode][rows] = vectors.cpu().numpy()
-        return {mode: self.readout(vectors) for mode, vectors in pooled.items()}
+        return {mode: self.embedder.readout(vectors) for mode, vectors in pooled.items()}
 
     @torch.inference_mode()
     def pool(self, ids: Tensor, positions: Tensor, is_hidden: Tensor) -> dict[str, Tensor]:
-        """Run one batch, ids, positions and choice (B, L) to vectors (B, D) for every mode."""
+        """Run one batch and pool its outputs in every mode.
+
+        Args:
+            ids: Token ids, (B, L).
+            positions: Positions of the tokens, (B, L).
+            is_hidden: Whether each token is hidden, the same number in every row, (B, L).
+
+        Returns:
+            Mode -> pooled vectors, (B, D).
+        """
         model = self.embedder.model
         if self.modes == REMOVING:
             positions = positions[~is_hidden].view(len(ids), -1)  # (B, V)
@@ -132,7 +165,7 @@ class MaskedEmbedder:
             return dict.fromkeys(self.modes, masked_mean(outputs.float()))
         mask_id = torch.tensor(self.embedder.tokenizer.mask_token_id)
         ids = torch.where(is_hidden, mask_id, ids)
-        # Published systems may not take positions; they have no lead, which would change them.
+        # Published systems may not accept positions, but they have no lead, so need none.
         has_lead = bool((positions[:, 0] > 0).any())
         places = {"position_ids": positions.to(model.device)} if has_lead else {}
         outputs = model(input_ids=ids.to(model.device), **places)

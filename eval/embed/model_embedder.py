@@ -1,11 +1,11 @@
-"""Embed with a model that `AutoModel` and `AutoTokenizer` open: a folder or a Hub name.
+"""Embedder of models that `AutoModel` and `AutoTokenizer` open, from a folder or the Hub.
 
-Vectors are the masked mean of the last hidden state, then the readout stored in the folder. A
-batch holds rows of equal token count, or of any where the packed encoder of a CPU takes them one
-after the other: padding never enters. A tokenizer with a frame marks the
-k-mers before a barcode's first by [UNK]: they are left out, and the others keep their positions.
-Weights are fingerprinted, never unpickled, and refused if one in use is missing. Guarded by
-tests/eval/embed/test_loading.py and tests/eval/embed/test_framed_folders.py.
+Embeddings are the masked mean of the last hidden state, then the readout stored in the folder. A
+batch holds sequences of equally many tokens; the packed encoder on a CPU takes sequences of any
+length one after the other. So there is no padding. A tokenizer with a frame puts [UNK] before the
+first k-mer of a barcode: they are stripped, and the k-mers keep their positions. Weights are
+hashed, never unpickled, and a model is refused if a weight that it uses is missing.
+Guarded by tests/eval/embed/test_loading.py and tests/eval/embed/test_framed_folders.py.
 
 Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
@@ -13,9 +13,9 @@ Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.default_model import DEFAULT_HINT
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
     UnusableSequencesError,
@@ -41,13 +41,22 @@ from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
 from barcodemae.eval.embed.threads import work_on_threads
 from barcodemae.model_files import hash_weights
-from barcodemae.tokenization.tokenization_barcodemae import BarcodeKmerTokenizer
 
 
-# Parts that no token vector passes through; a checkpoint without them still embeds truly.
+# Parts that embeddings do not depend on, so a checkpoint may lack them.
 UNUSED_PARTS = ("pooler.", "contact_head.")
-PACKED_ROWS = 256  # that share their distinct tokens; more would hardly have fewer, in more memory
+# Sequences packed together, which share their distinct tokens; more would need more memory and
+# hardly share more.
+PACKED_ROWS = 256
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
+
+
+@runtime_checkable
+class ArithmeticTokenizer(Protocol):
+    """A tokenizer with a method that computes ids by arithmetic, far faster than a call."""
+
+    def kmer_ids(self, sequences: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Return the token ids of each sequence, without padding."""
 
 
 @dataclass
@@ -55,16 +64,18 @@ class AutoModelEmbedder:
     """A transformers model with its tokenizer.
 
     Attributes:
-        name: The model as the user gave it.
+        name: Name of the model as the user gave it.
         fingerprint: First 16 hex digits of the SHA-256 of weights and readout.
-        folder: Where its files are on this machine.
-        tokenizer: From `AutoTokenizer`.
-        model: From `AutoModel`, in eval mode, on its device.
-        batch_size: Most rows per forward pass.
-        max_tokens: Longest input; the rest of a sequence is cut off.
-        k: Length of a k-mer if the tokenizer is this project's, else None.
-        readout: What follows the masked mean.
-        packed: The same encoder as a CPU likes it best, if it does; see `cpu/encoder.py`.
+        folder: Folder of its files on this machine.
+        tokenizer: Tokenizer from `AutoTokenizer`.
+        model: Model from `AutoModel`, in evaluation mode, on its device.
+        batch_size: Largest number of sequences per forward pass.
+        max_tokens: Largest number of tokens; the rest of a sequence is not read.
+        k: Length of a k-mer, bp, if the tokenizer is this project's, else None.
+        readout: Steps after the masked mean.
+        packed: The same encoder with packed weights, on a CPU that supports it, else None; see
+            `cpu/encoder.py`.
+        tokenizing: Lock of the tokenizer.
     """
 
     name: str
@@ -77,8 +88,22 @@ class AutoModelEmbedder:
     k: int | None
     readout: Readout = field(default_factory=Readout)
     packed: CpuEncoder | None = field(default=None, repr=False)
-    # A fast tokenizer must not be set up by two threads at once.
+    # Two threads must not set up a fast tokenizer at once.
     tokenizing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    shareable = True
+
+    @property
+    def architecture(self) -> str:
+        """Architecture that it was trained as: `encoder-decoder` or `encoder-only`.
+
+        The config of a full folder of this project describes the decoder; that of an exported
+        native encoder records it under `barcodemae`.
+        """
+        config = self.model.config
+        trained_with = getattr(config, "barcodemae", None) or {}
+        num_layers = getattr(config, "decoder_num_hidden_layers", 0)
+        has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
+        return "encoder-decoder" if has_decoder else "encoder-only"
 
     @property
     def dtype(self) -> str:
@@ -86,8 +111,22 @@ class AutoModelEmbedder:
         return str(self.model.dtype).removeprefix("torch.")
 
     @property
+    def device(self) -> str:
+        """Device of the model, e.g. `cpu`."""
+        return str(self.model.device)
+
+    @property
+    def network(self) -> Self:
+        """This embedder, which has a network."""
+        return self
+
+    def without_readout(self) -> "AutoModelEmbedder":
+        """Return the same model without readout: its embedding is the masked mean."""
+        return replace(self, readout=Readout())
+
+    @property
     def hidden_id(self) -> int:
-        """Id of the token that a BarcodeMAE's encoder leaves out; -1 if there is none."""
+        """Id of the token that the encoder of a BarcodeMAE leaves out, [MASK]; -1 without one."""
         return int(getattr(self.model.config, "mask_token_id", None) or 0) if self.k else -1
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
@@ -108,7 +147,7 @@ class AutoModelEmbedder:
         if not sequences:
             return []
         with self.tokenizing:
-            if isinstance(self.tokenizer, BarcodeKmerTokenizer):
+            if isinstance(self.tokenizer, ArithmeticTokenizer):
                 return self.tokenizer.kmer_ids(sequences, self.max_tokens)
             encoding = self.tokenizer(
                 list(sequences), padding=False, truncation=True, max_length=self.max_tokens
@@ -136,7 +175,17 @@ class AutoModelEmbedder:
         return self.readout(pooled)
 
     def batches(self, tokens: list[list[int]]) -> list[NDArray[np.int64]]:
-        """Share rows of ids out among batches, those that cannot be packed by their length."""
+        """Distribute rows of token ids over batches.
+
+        Rows that can be packed form one batch per thread, or several of limited size; the others
+        are batched by length.
+
+        Args:
+            tokens: Token ids of each sequence, N rows.
+
+        Returns:
+            Row numbers of each batch.
+        """
         lengths = np.array([len(row) for row in tokens], np.int64)
         is_packed = np.array([self.can_pack(row) for row in tokens], bool)
         packed, others = np.flatnonzero(is_packed), np.flatnonzero(~is_packed)
@@ -146,22 +195,23 @@ class AutoModelEmbedder:
         return shares + [others[rows] for rows in batches]
 
     def can_pack(self, tokens: list[int]) -> bool:
-        """Whether the packed encoder may read a row: it would not leave out a hidden token."""
+        """Whether a row can be packed: only if no token is hidden, which a packed encoder reads."""
         return self.packed is not None and self.hidden_id not in tokens
 
     @torch.inference_mode()
     def pool(self, tokens: list[list[int]], leads: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Embed the rows of a batch to (B, D), before the readout.
+        """Pool the last hidden states of a batch, (B, D), before the readout.
 
         Args:
-            tokens: Ids of each row, its lead left out; as many in each unless all can be packed.
-            leads: Positions before the first token of each row, (B,).
+            tokens: Token ids of each row without its lead, B rows; of equal length unless all can
+                be packed.
+            leads: Length of the lead that was stripped from each row, (B,).
         """
         if self.packed is not None and all(map(self.can_pack, tokens)):
             return self.packed.mean(tokens, leads, self.batch_size).numpy()
         input_ids = torch.tensor(tokens, device=self.model.device)  # (B, L)
         positions = positions_after(leads, input_ids)  # (B, L)
-        # Published systems opened this way may not take positions, and have no lead.
+        # Published systems may not accept positions, but they have no lead, so need none.
         places = {"position_ids": positions} if leads.any() else {}
         outputs = self.model(input_ids=input_ids, **places)
         hidden_states = outputs.last_hidden_state.float()  # (B, L, D)
@@ -170,7 +220,7 @@ class AutoModelEmbedder:
 
 
 def kmer_length(tokenizer: Any) -> int | None:
-    """Return k if a tokenizer's vocabulary is all k-mers and two special tokens, else None."""
+    """Return k if a tokenizer's vocabulary consists of all k-mers and two special tokens."""
     vocabulary = tokenizer.get_vocab()
     return next(
         (k for k in range(1, 11) if "A" * k in vocabulary and len(vocabulary) == 4**k + 2), None
@@ -178,14 +228,14 @@ def kmer_length(tokenizer: Any) -> int | None:
 
 
 def longest_input(tokenizer: Any, config: Any) -> int:
-    """Return how many tokens a model reads: its tokenizer's limit or its position table's."""
+    """Return the number of tokens a model reads, limited by its tokenizer and its positions."""
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(tokenizer.model_max_length, positions))
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' loading report, which `load_auto` replaces by an error."""
+    """Silence the loading report of transformers, which `load_auto` replaces by an error."""
     verbosity = logging.get_verbosity()
     bar_was_on = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -199,10 +249,13 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
-    """Open tokenizer and model and insist that every weight in use was in the files.
+    """Open tokenizer and model, and check that all weights in use were in the files.
+
+    Returns:
+        Tokenizer and model.
 
     Raises:
-        CheckpointError: Missing, damaged, unsafe or incomplete.
+        CheckpointError: A file is missing, damaged or unsafe, or a weight is missing.
     """
     try:
         with quiet_transformers():
@@ -214,8 +267,9 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot be opened as a model: {first_line(error)}"
+        ) from error
     missing = sorted(
         name for name in report["missing_keys"] if not any(part in name for part in UNUSED_PARTS)
     )
@@ -228,19 +282,19 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
 
 
 def model_folder(model: str, revision: str | None) -> Path:
-    """Find a model on this machine: a folder, or the Hub cache (downloading what is missing).
+    """Return the folder of a model on this machine; download a model of the Hub into its cache.
 
     Raises:
-        CheckpointError: Neither a folder nor a Hub name that can be reached.
+        CheckpointError: The model is neither a folder nor available from the Hub.
     """
     if Path(model).is_dir():
         return Path(model)
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
     except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
         raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line}; {DEFAULT_HINT}"
+            f"{model}: no such folder, and not available from the Hub: {first_line(error)}; "
+            f"{DEFAULT_HINT}"
         ) from error
 
 
@@ -253,7 +307,19 @@ def load_auto_embedder(
     revision: str | None,
     trust_remote_code: bool,
 ) -> AutoModelEmbedder:
-    """Open a folder or Hub name that `AutoModel` reads."""
+    """Open a folder or Hub name that `AutoModel` reads.
+
+    Args:
+        model: Model folder or Hub name.
+        device: Device to compute on.
+        batch_size: Largest number of sequences per forward pass.
+        dtype: Number format to compute in, one of `DTYPES`.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Whether to run Python files that come with the model.
+
+    Raises:
+        CheckpointError: The model cannot be opened, or its tokenizer does not fit its weights.
+    """
     folder = model_folder(model, revision)
     tokenizer, network = load_auto(folder, trust_remote_code=trust_remote_code)
     k = kmer_length(tokenizer)

@@ -1,10 +1,10 @@
-"""Average embeddings over reading offsets, so that where a barcode begins matters less.
+"""Averaging of embeddings over reading offsets, so that they depend less on where a barcode begins.
 
 In: an embedder whose k-mers do not overlap. Out: an embedder that reads each sequence from its
-first, second, ... base and returns the mean of the unit vectors. It costs as many passes. Guarded
-by tests/eval/test_offsets.py.
+first, second, ... base, scales the embeddings to length 1 and returns their mean. It takes one
+forward pass per offset. Guarded by tests/eval/embed/test_offsets.py.
 
-Shapes: N = sequences, D = width.
+Shapes: N = sequences, D = embedding width.
 """
 
 from collections.abc import Sequence
@@ -13,38 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 from barcodemae.eval.search.reference_search import unit_length
 
 
-def dtype_of(embedder: Embedder) -> str:
-    """Number format that an embedder computes in; counts have no choice."""
-    inner = getattr(embedder, "embedder", embedder)  # of one that only keeps what it computed
-    return str(getattr(inner, "dtype", "float32"))
-
-
-class OffsetEmbedder:
-    """Mean of the embeddings at several offsets.
+class OffsetEmbedder(EmbedderDecorator):
+    """Embedder that averages the embeddings at several offsets.
 
     Args:
-        embedder: What embeds.
-        num_offsets: Offsets 0, 1, ..., in bases; 1 leaves the embedder as it is.
+        embedder: Embedder to average.
+        num_offsets: Number of offsets 0, 1, ... bp; with 1, embeddings are left unchanged.
 
     Raises:
-        SettingsError: Not at least one offset.
+        SettingsError: There is not at least one offset.
     """
 
     def __init__(self, embedder: Embedder, num_offsets: int) -> None:
         if num_offsets < 1:
             raise SettingsError(f"at least one offset is needed, got {num_offsets}")
-        self.embedder = embedder
+        super().__init__(embedder)
+        self.network = None  # fine-tuning would ignore the offsets
         self.num_offsets = num_offsets
-        self.name = embedder.name
-        self.fingerprint = embedder.fingerprint
-        self.dtype = dtype_of(embedder)
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
-        """Return one vector per sequence, (N, D)."""
+        """Return one vector per sequence, (N, D), in input order."""
         if self.num_offsets == 1:
             return self.embedder.embed(sequences, progress=progress)
         shifted = [
@@ -55,9 +47,9 @@ class OffsetEmbedder:
         return mean
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for sequences that cannot be read at every offset."""
+        """Return row -> reason for the sequences that cannot be embedded at every offset."""
         reasons: dict[int, str] = {}
         for offset in range(self.num_offsets):
-            found = find_invalid(self.embedder, [text[offset:] for text in sequences])
+            found = self.embedder.find_invalid([text[offset:] for text in sequences])
             reasons = found | reasons
         return reasons

@@ -1,16 +1,16 @@
-"""What happens to a pooled vector before anybody sees it, as stored in the model folder.
+"""Readout: the steps between the pooled vector and the embedding, as stored in the model folder.
 
-In: a model folder, possibly with sentence-transformers' `modules.json`. Out: a function of the
-pooled vectors. Without the file, or with mean pooling alone, the readout is the identity; `Dense`
-layers (e.g. whitening) and `Normalize` are applied in the order written, so that `embed`, every
-probe, the pipeline and sentence-transformers return the same numbers. `save_readout` writes what
-`load_readout` reads. Guarded by tests/eval/embed/test_readout.py and
-tests/eval/embed/test_whitening.py.
+In: a model folder, possibly with sentence-transformers' `modules.json`. Out: a function of pooled
+vectors. Without that file, or with mean pooling alone, the readout is the identity. `Dense` layers
+(e.g. whitening) and `Normalize` are applied in the order of the file, so that `embed`, all probes,
+the pipeline and sentence-transformers return the same numbers. `save_readout` writes what
+`load_readout` reads.
+Guarded by tests/eval/embed/test_readout.py and tests/eval/embed/test_whitening.py.
+
+Shapes: N = sequences, D = width of the encoder, E = width of the embedding.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from barcodemae.errors import CheckpointError
+from barcodemae.files import staged_folder, write_json
 from barcodemae.model_files import (
     DENSE_FOLDER,
     FITTED_ON_FILE,
@@ -38,26 +40,26 @@ class Dense:
     """A linear layer, y = x W' + b.
 
     Attributes:
-        weight: (out, in).
-        bias: (out,).
+        weight: Weight W, (out, in).
+        bias: Bias b, (out,).
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply to vectors (N, in), giving (N, out)."""
-        # einsum, not a matrix product: its sums do not depend on how many rows there are.
+        """Apply the layer to vectors, (N, in) to (N, out)."""
+        # Not a matrix product: the sums of einsum do not depend on the number of rows.
         projected: NDArray[np.float32] = np.einsum("nd,ed->ne", vectors, self.weight)
         return projected + self.bias
 
 
 @dataclass(frozen=True)
 class Normalize:
-    """Scale every vector to length 1."""
+    """Scaling of every vector to length 1."""
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply to vectors (N, D)."""
+        """Scale vectors (N, D)."""
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         scaled: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
         return scaled
@@ -65,7 +67,11 @@ class Normalize:
 
 @dataclass(frozen=True)
 class Readout:
-    """The steps between the masked mean and the embedding; none by default."""
+    """Steps between the masked mean and the embedding.
+
+    Attributes:
+        steps: Steps in the order they are applied; none by default.
+    """
 
     steps: tuple[Dense | Normalize, ...] = ()
 
@@ -80,7 +86,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a model folder.
 
     Raises:
-        CheckpointError: Missing or not JSON.
+        CheckpointError: The file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text())
@@ -89,7 +95,11 @@ def read_json(path: Path) -> Any:
 
 
 def load_dense(folder: Path) -> Dense:
-    """Read a sentence-transformers `Dense` module without an activation function."""
+    """Read a sentence-transformers `Dense` module without an activation function.
+
+    Raises:
+        CheckpointError: The module has an activation function, or a file is missing.
+    """
     settings = read_json(folder / "config.json")
     if settings.get("activation_function", IDENTITY_ACTIVATION) != IDENTITY_ACTIVATION:
         raise CheckpointError(
@@ -108,8 +118,8 @@ def load_readout(folder: Path) -> Readout:
     """Read the readout of a model folder.
 
     Raises:
-        CheckpointError: `modules.json` asks for another pooling than the mean, or for a module
-            that is not read here; guessing would give another embedding than the model's own.
+        CheckpointError: `modules.json` names a pooling other than the mean, or a module that is
+            not supported; without it the embedding would not be the model's own.
     """
     steps: list[Dense | Normalize] = []
     for kind, path in read_modules(folder):
@@ -125,7 +135,7 @@ def load_readout(folder: Path) -> Readout:
 
 
 def check_mean_pooling(folder: Path) -> None:
-    """Insist that a `Pooling` module is the mean over tokens.
+    """Check that a `Pooling` module is the mean over tokens.
 
     Raises:
         CheckpointError: It is another pooling.
@@ -143,16 +153,17 @@ def save_readout(
 ) -> None:
     """Store a linear layer as the readout of a model folder, in place of any other `Dense`.
 
-    `modules.json`, which makes the layer count, is written last: whoever is interrupted leaves
-    the folder as it was, or a readout that is refused because its weights are missing.
+    `modules.json`, which lists the layer, is written last: an interrupted call leaves the folder
+    as it was, or a readout that is refused because its weights are missing.
 
     Args:
-        folder: A model folder: full, or the native encoder.
-        dense: The layer.
-        fitted_on: What it was fitted on, kept beside the weights.
+        folder: Model folder, full or of the native encoder.
+        dense: Linear layer.
+        fitted_on: Provenance of the layer, kept beside its weights.
 
     Raises:
-        CheckpointError: The folder holds no model, or a pooling other than the mean.
+        CheckpointError: The folder holds no model, one of another width, or a pooling other than
+            the mean.
     """
     width = int(read_json(folder / "config.json")["hidden_size"])
     num_out, num_in = dense.weight.shape
@@ -165,21 +176,16 @@ def save_readout(
         "bias": True,
         "activation_function": IDENTITY_ACTIVATION,
     }
-    staging = folder / f".{DENSE_FOLDER}.{os.getpid()}.tmp"
-    staging.mkdir()
+    tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
+    contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
     try:
-        tensors = {"linear.weight": dense.weight, "linear.bias": dense.bias}
-        save_file(
-            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
-            staging / "model.safetensors",
-            metadata={"format": "pt"},
-        )
-        write_json(staging / "config.json", settings)
-        if fitted_on is not None:
-            write_json(staging / FITTED_ON_FILE, fitted_on)
-        swap_folder(staging, folder / DENSE_FOLDER)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with staged_folder(folder / DENSE_FOLDER, overwrite=True) as staging:
+            save_file(contiguous, staging / "model.safetensors", metadata={"format": "pt"})
+            write_json(staging / "config.json", settings)
+            if fitted_on is not None:
+                write_json(staging / FITTED_ON_FILE, fitted_on)
+    except SafetensorError as error:  # safetensors wraps every OSError in this type
+        raise CheckpointError(f"{folder}: the readout cannot be written: {error}") from error
     after = [module for module in read_modules(folder) if module[0] == "Normalize"]
     write_modules(
         folder,
@@ -188,7 +194,7 @@ def save_readout(
 
 
 def ensure_mean_pooling(folder: Path, width: int) -> None:
-    """Check the pooling of a folder, or write the mean where there is none."""
+    """Check the pooling of a folder, or write mean pooling if it has none."""
     config = folder / POOLING_FOLDER / "config.json"
     if config.is_file():
         check_mean_pooling(config.parent)
@@ -207,7 +213,7 @@ def ensure_mean_pooling(folder: Path, width: int) -> None:
 
 
 def write_modules(folder: Path, modules: list[tuple[str, str]]) -> None:
-    """Write `modules.json` with names that every release of sentence-transformers reads."""
+    """Write `modules.json` with class names that every release of sentence-transformers reads."""
     listing = [
         {
             "idx": index,
@@ -218,19 +224,3 @@ def write_modules(folder: Path, modules: list[tuple[str, str]]) -> None:
         for index, (kind, path) in enumerate(modules)
     ]
     write_json(folder / MODULES_FILE, listing)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON as transformers does; the file is whole or as before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
-
-
-def swap_folder(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; what was there goes away."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Which sequences a k-mer model can read, and what is wrong with the others.
+"""Screening of sequences: which ones a k-mer model can read, and what is wrong with the others.
 
-In: sequences as deposited. Out: row -> reason, in the words of someone who made the file. The
-same clean-up as the tokenizer's (case, U, gaps, 3' N), so a sequence that passes always has at
-least one k-mer token. Guarded by tests/eval/embed/test_screening.py.
+In: sequences as they stand in the file. Out: row -> reason, in the words of those who make such
+files. Sequences are cleaned as by the tokenizer (case, U, gaps, N at the 3' end), so one that
+passes has at least one k-mer token. Guarded by tests/eval/embed/test_screening.py.
 """
 
 import re
@@ -14,12 +14,12 @@ FOREIGN_LETTER = re.compile(f"[^{NUCLEOTIDE_CODES}]")
 
 
 def without_gaps(sequence: str) -> str:
-    """Remove `-`, `.` and white space, without a regular expression, which takes far longer."""
+    """Remove `-`, `.` and white space; a regular expression would take far longer."""
     return "".join(sequence.replace("-", "").replace(".", "").split())
 
 
 def clean(sequence: str) -> str:
-    """Bring a sequence to upper-case DNA without gaps and without N at its 3' end."""
+    """Convert a sequence to upper-case DNA without gaps and without N at its 3' end."""
     return without_gaps(sequence).upper().replace("U", "T").rstrip("N")
 
 
@@ -27,9 +27,9 @@ def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
     """Say why a k-mer model cannot read a sequence, or None if it can.
 
     Args:
-        sequence: As deposited.
-        k: Length of a k-mer in bp.
-        max_tokens: Tokens the model reads; letters beyond are cut off.
+        sequence: Sequence as it stands in the file.
+        k: Length of a k-mer, bp.
+        max_tokens: Number of tokens that the model reads; it ignores the letters beyond.
     """
     letters = clean(sequence)
     if not letters:
@@ -46,11 +46,11 @@ def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
 
 
 def find_unusable(sequences: Sequence[str], k: int, max_tokens: int) -> dict[int, str]:
-    """Screen a batch: row -> reason, for the rows that cannot be read."""
+    """Screen sequences for a k-mer model: row -> reason, for those that it cannot read."""
     reasons = ((row, reason_unusable(text, k, max_tokens)) for row, text in enumerate(sequences))
     return {row: reason for row, reason in reasons if reason is not None}
 
 
 def find_empty(sequences: Sequence[str]) -> dict[int, str]:
-    """Screen for tokenizers with rules of their own: only an empty sequence is refused."""
+    """Screen sequences for a tokenizer with rules of its own: row -> reason, for empty ones."""
     return {row: "empty" for row, sequence in enumerate(sequences) if not sequence.strip()}

@@ -1,13 +1,15 @@
-"""Embed a sharded data set on as many processes as there are, restartably.
+"""Embedding of a sharded data set on any number of processes, restartable.
 
     accelerate launch -m barcodemae.eval.embed DATASET -o OUTDIR --model MODEL
 
 In: a folder of Parquet files (the shards) with `processid` and `dna_barcode`. Out, per shard: a
 file of the same name with `id` and `embedding`, and NAME.rejected.tsv if some rows could not be
-embedded; `embedding.json` says by which model. A shard's file appears when it is complete, so a run
-that was cut off continues with the missing ones. A shard is computed by one process alone, in
-pieces of fixed size: the number of processes changes nothing. Guarded by
-tests/eval/embed/test_shards.py.
+embedded; `embedding.json` records the model. A shard's file appears when it is complete, so an
+interrupted run continues with the missing shards. Each shard is embedded by one process alone, in
+batches of a fixed number of rows: the number of processes changes no result.
+Guarded by tests/eval/embed/test_shards.py.
+
+Shapes: N = sequences, D = embedding width.
 """
 
 import json
@@ -27,24 +29,24 @@ from rich.progress import track
 from barcodemae import __version__
 from barcodemae.dataset import dataset_hash, open_dataset, parquet_files
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, precision_of
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
-from barcodemae.eval.probe.subjects import precision_of
+from barcodemae.files import write_json, write_text
 
 
-ROWS_PER_PIECE = 8192  # rows held at once: 8,192 x 768 float32 is 25 MB
+ROWS_PER_BATCH = 8192  # rows in memory at once: 8,192 x 768 float32 is 25 MB
 MANIFEST = "embedding.json"
 
 
 @dataclass(frozen=True)
 class EmbeddedShards:
-    """What one process did.
+    """Summary of what one process did.
 
     Attributes:
-        written: Shards embedded now.
-        skipped: Shards found complete.
-        num_rejected: Rows of the written shards that could not be embedded.
+        written: Number of shards that it embedded.
+        skipped: Number of shards that were complete before.
+        num_rejected: Number of rows of its shards that could not be embedded.
     """
 
     written: int
@@ -60,20 +62,20 @@ def embed_shards(
     *,
     revision: str | None = None,
 ) -> EmbeddedShards:
-    """Embed this process's share of the shards that are not there yet.
+    """Embed this process's share of the shards that are still missing.
 
     Args:
-        dataset: The data set.
-        output: Folder for the results; made if missing.
-        embedder: The model.
-        state: Which process this is, of how many.
-        revision: Hub revision of the model, if one was asked for; noted beside the results.
+        dataset: Folder of the data set.
+        output: Folder for the results; made if it is missing.
+        embedder: Model.
+        state: Accelerator, which knows this process and the others.
+        revision: Hub revision of the model, if one was given; recorded beside the results.
 
     Raises:
         SettingsError: `output` holds embeddings of another model, number format or data set.
         DataError: The data set cannot be read.
     """
-    open_dataset(dataset)  # complains about missing columns before any time is spent
+    open_dataset(dataset)  # fails on missing columns before any time is spent
     facts = {
         "model": embedder.name,
         "revision": revision,
@@ -84,7 +86,7 @@ def embed_shards(
     }
     claim_folder(output, facts, state)
     missing = [shard for shard in parquet_files(dataset) if not (output / shard.name).exists()]
-    state.wait_for_everyone()  # or a quick process's results would shift another's share
+    state.wait_for_everyone()  # else a fast process could write before another has listed
     mine = missing[state.process_index :: state.num_processes]
     console = Console(stderr=True, quiet=not state.is_main_process)
     rejected = [
@@ -97,7 +99,16 @@ def embed_shards(
 
 
 def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) -> None:
-    """Record model and data beside the results; refuse a folder with other ones."""
+    """Record model and data set beside the results.
+
+    Args:
+        output: Folder for the results.
+        mine: Facts about model and data set.
+        state: Accelerator; the main process writes.
+
+    Raises:
+        SettingsError: The folder holds embeddings of another model, number format or data set.
+    """
     path = output / MANIFEST
     if path.is_file():
         theirs = json.loads(path.read_text())
@@ -111,44 +122,42 @@ def claim_folder(output: Path, mine: dict[str, str | None], state: Accelerator) 
     state.wait_for_everyone()
     if state.is_main_process and not path.is_file():
         output.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{MANIFEST}.tmp")
-        temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        temporary.replace(path)
+        write_json(path, mine)
     state.wait_for_everyone()
 
 
 def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
-    """Embed one Parquet file into another.
+    """Embed the rows of one Parquet file into another.
 
     Returns:
         Number of rows that could not be embedded; they are listed beside the output.
     """
     rejected: list[str] = []
     with open_vectors(str(output)) as writer:
-        # A file without a single vector still has its columns.
+        # So that a file without a single vector has its columns too.
         writer.write([], embedder.embed([]))
-        for ids, sequences in pieces(shard):
-            reasons = find_invalid(embedder, sequences)
+        for ids, sequences in stream_rows(shard):
+            reasons = embedder.find_invalid(sequences)
             rejected += [f"{ids[row]}\t{reason}\n" for row, reason in sorted(reasons.items())]
             kept = [row for row in range(len(ids)) if row not in reasons]
             write_rows(writer, embedder, [ids[row] for row in kept], [sequences[r] for r in kept])
         report = output.with_suffix(".rejected.tsv")
         report.unlink(missing_ok=True)
         if rejected:
-            report.write_text("id\treason\n" + "".join(rejected))
+            write_text(report, "id\treason\n" + "".join(rejected))
     return len(rejected)
 
 
 def write_rows(
     writer: VectorWriter, embedder: Embedder, ids: Sequence[str], sequences: Sequence[str]
 ) -> None:
-    """Embed some sequences and append them."""
+    """Embed sequences and append the vectors."""
     if ids:
         writer.write(ids, np.ascontiguousarray(embedder.embed(sequences)))
 
 
-def pieces(shard: Path) -> Iterator[tuple[list[str], list[str]]]:
-    """Stream ids and sequences of a file in pieces that do not depend on how it was written.
+def stream_rows(shard: Path) -> Iterator[tuple[list[str], list[str]]]:
+    """Stream ids and sequences in batches of fixed size, whatever the file's row groups are.
 
     Raises:
         DataError: The file is damaged.
@@ -157,12 +166,12 @@ def pieces(shard: Path) -> Iterator[tuple[list[str], list[str]]]:
     sequences: list[str] = []
     try:
         with pq.ParquetFile(shard) as file:
-            for batch in file.iter_batches(ROWS_PER_PIECE, columns=["processid", "dna_barcode"]):
+            for batch in file.iter_batches(ROWS_PER_BATCH, columns=["processid", "dna_barcode"]):
                 ids += batch["processid"].to_pylist()
                 sequences += [letters or "" for letters in batch["dna_barcode"].to_pylist()]
-                while len(ids) >= ROWS_PER_PIECE:
-                    yield ids[:ROWS_PER_PIECE], sequences[:ROWS_PER_PIECE]
-                    del ids[:ROWS_PER_PIECE], sequences[:ROWS_PER_PIECE]
+                while len(ids) >= ROWS_PER_BATCH:
+                    yield ids[:ROWS_PER_BATCH], sequences[:ROWS_PER_BATCH]
+                    del ids[:ROWS_PER_BATCH], sequences[:ROWS_PER_BATCH]
     except (pa.ArrowException, OSError) as error:
         raise DataError(shard, f"is not readable as Parquet: {error}") from error
     if ids:
@@ -178,8 +187,8 @@ def embed_dataset(
     dtype: str = typer.Option("float32", help="float32, bfloat16 or float16."),
     revision: str = typer.Option("", help="Branch, tag or commit of a Hub model."),
 ) -> None:
-    """Embed every shard of a data set, each process its own; continue if cut off."""
-    # Without `cpu`, several processes on a machine without GPUs would not know of each other.
+    """Embed every shard of a data set on all processes; run again to continue if interrupted."""
+    # Without `cpu`, several processes on a machine without GPUs would each think they are alone.
     state = Accelerator(cpu=not torch.accelerator.is_available())
     device = str(state.device)
     embedder = load_embedder(

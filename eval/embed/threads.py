@@ -1,6 +1,7 @@
-"""Work on threads that compute for themselves, so that sums do not depend on how many there are.
+"""Threads in which torch is single-threaded, so that sums do not depend on the number of threads.
 
-In: pieces of work. Out: nothing; each is done once. Guarded by tests/eval/embed/test_threads.py.
+In: a function and items. Out: the function is called once with each item.
+Guarded by tests/eval/embed/test_threads.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
+from barcodemae.eval.search.products import loaded_torch
 
 
 Item = TypeVar("Item")
@@ -16,7 +17,11 @@ Item = TypeVar("Item")
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let torch compute on the calling thread alone; sums then do not depend on its helpers."""
+    """Let torch, if this process has imported it, compute on the calling thread alone."""
+    torch = loaded_torch()
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -26,11 +31,17 @@ def one_thread_each() -> Iterator[None]:
 
 
 def work_on_threads(work: Callable[[Item], None], items: Sequence[Item]) -> Iterator[None]:
-    """Work on every item, each on one thread, as many at once as torch has threads.
+    """Process every item on one thread, as many at a time as torch has threads.
+
+    Args:
+        work: Function called with each item.
+        items: Items to process.
 
     Yields:
-        Once for each item that is done, in order.
+        None, once for each finished item, in the order of the items.
     """
+    import torch
+
     threads = min(torch.get_num_threads(), len(items))
     if threads <= 1:
         with one_thread_each():

@@ -1,18 +1,19 @@
-"""Write embeddings as they come: Parquet, NumPy or TSV, whole or not at all.
+"""Files of embeddings: Parquet, NumPy or TSV, each written whole or not at all.
 
-In: ids and vectors, chunk by chunk. Out: a file that appears under its name only when complete.
+In: ids and vectors, chunk by chunk. Out: a file that gets its name only when it is complete.
 
     .parquet   columns id (text) and embedding (fixed_size_list<float>)
-    .npy       float32 matrix (N, D), and the ids one a line beside it in NAME.ids.txt
+    .npy       float32 matrix (N, D); the ids, one a line, beside it in NAME.ids.txt
     .tsv, -    id and D numbers, tab-separated
 
 Guarded by tests/eval/embed/test_vector_files.py.
+
+Shapes: N = vectors, D = embedding width.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -22,20 +23,25 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 
 
 class VectorWriter(Protocol):
-    """Takes embeddings chunk by chunk."""
+    """Writer that takes embeddings chunk by chunk."""
 
     def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Append vectors (N, D) and their ids."""
 
     def close(self, *, complete: bool) -> None:
-        """Finish the file, or only let go of it if it will be thrown away."""
+        """Finish the file; if it is not complete and will be deleted, only close it."""
 
 
 class ParquetVectors:
-    """Parquet with one row per vector; constant memory."""
+    """Writer of a Parquet file with one row per vector, in constant memory.
+
+    Args:
+        path: File to write.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,7 +64,12 @@ class ParquetVectors:
 
 
 class NumpyVectors:
-    """A plain matrix; held in memory until closed, because its header states the row count."""
+    """Writer of a NumPy matrix; keeps it in memory, because the header states the row count.
+
+    Args:
+        path: File to write.
+        ids_path: File for the ids.
+    """
 
     def __init__(self, path: Path, ids_path: Path) -> None:
         self.path = path
@@ -81,7 +92,12 @@ class NumpyVectors:
 
 
 class TextVectors:
-    """Tab-separated text, no header; nine digits bring every float32 back exactly."""
+    """Writer of tab-separated text without header; nine digits restore every float32 exactly.
+
+    Args:
+        stream: Stream to write to.
+        owns_stream: Whether to close the stream at the end.
+    """
 
     def __init__(self, stream: TextIO, *, owns_stream: bool) -> None:
         self.stream = stream
@@ -93,26 +109,32 @@ class TextVectors:
             self.stream.write("\t".join([name, *(f"{value:.9g}" for value in vector)]) + "\n")
 
     def close(self, *, complete: bool) -> None:
-        """Flush, and close what was opened here."""
+        """Flush the stream, and close it if it is owned."""
         self.stream.flush()
         if self.owns_stream:
             self.stream.close()
 
 
-def make_writer(path: Path, temporary: Path) -> VectorWriter:
-    """Choose the format by the suffix of `path`, writing to `temporary`."""
+def make_writer(path: Path, files: ExitStack) -> VectorWriter:
+    """Return a writer of the format that the suffix of `path` names.
+
+    Args:
+        path: File to write.
+        files: Stack for the opened files; they get their names when it ends without an error.
+    """
+    file = files.enter_context(whole_file(path))
     if path.suffix == ".parquet":
-        return ParquetVectors(temporary)
+        return ParquetVectors(file)
     if path.suffix == ".npy":
-        return NumpyVectors(temporary, path.with_suffix(".ids.txt"))
-    return TextVectors(temporary.open("w"), owns_stream=True)
+        return NumpyVectors(file, files.enter_context(whole_file(path.with_suffix(".ids.txt"))))
+    return TextVectors(file.open("w"), owns_stream=True)
 
 
 def check_output(output: str) -> None:
-    """Refuse an output name that cannot work, before any time is spent.
+    """Check the name of an output before any time is spent.
 
     Raises:
-        SettingsError: Unknown suffix or missing folder.
+        SettingsError: The suffix is unknown or the folder is missing.
     """
     path = Path(output)
     if output == "-":
@@ -125,13 +147,13 @@ def check_output(output: str) -> None:
 
 @contextmanager
 def open_vectors(output: str) -> Iterator[VectorWriter]:
-    """Open a file for embeddings; it takes its name only if the block ends well.
+    """Open a file for embeddings; it gets its name only if the block ends without an error.
 
     Args:
         output: File name ending in .parquet, .npy or .tsv, or `-` for TSV on stdout.
 
     Raises:
-        SettingsError: Unknown suffix or missing folder.
+        SettingsError: The suffix is unknown or the folder is missing.
     """
     check_output(output)
     if output == "-":
@@ -139,16 +161,11 @@ def open_vectors(output: str) -> Iterator[VectorWriter]:
         yield writer
         writer.close(complete=True)
         return
-    path = Path(output)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        file_writer = make_writer(path, temporary)
+    with ExitStack() as files:
+        file_writer = make_writer(Path(output), files)
         try:
             yield file_writer
         except BaseException:
             file_writer.close(complete=False)
             raise
         file_writer.close(complete=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

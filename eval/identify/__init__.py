@@ -1,1 +1,1 @@
-"""Names for barcodes: identification, its formats and streams, and units without references."""
+"""Taxon names for barcodes: identification against a reference library, and clustering without."""

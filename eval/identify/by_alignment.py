@@ -1,8 +1,8 @@
-"""What identification by alignment gives: VSEARCH's SINTAX, and top hits with cut-offs.
+"""Identification by other programs: VSEARCH's SINTAX, and top hits with identity thresholds.
 
-In: references with their lineages, queries. Out: `Predictions` like those of this project, so that
-one set of scores is applied to all. Names go to the programs as codes, so no name needs escaping.
-Guarded by tests/eval/test_alignment_identification.py.
+In: references with their lineages, queries. Out: `Predictions`, which are scored like those of this
+project. Taxa are written for the programs as codes, so no name needs escaping.
+Guarded by tests/eval/identify/test_by_alignment.py.
 
 Shapes: R = references, Q = queries, T = ranks.
 """
@@ -22,15 +22,21 @@ from barcodemae.eval.identify.scores import Predictions
 from barcodemae.eval.search.programs import Blastn, Vsearch, run_program, write_fasta
 
 
-CUT_OFFS = {"species": 97.0, "genus": 95.0, "family": 90.0}  # percent identity, as is usual
-SINTAX_CUT_OFF = 0.8  # the usual one
+IDENTITY_THRESHOLDS = {"species": 97.0, "genus": 95.0, "family": 90.0}  # percent; the usual ones
+SINTAX_THRESHOLD = 0.8  # confidence; the usual one
 SINTAX_NAME = re.compile(r"([a-z]):(\d+)\((\d\.\d+)\)")
 RANK_OF_LETTER = {letter: RANKS.index(rank) for rank, letter in LETTERS.items()}
 GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")
 
 
 def write_sintax_references(path: Path, sequences: Sequence[str], codes: NDArray[np.int32]) -> None:
-    """Write references with their lineages as SINTAX reads them."""
+    """Write references with their lineages in the format of SINTAX.
+
+    Args:
+        path: FASTA file to write.
+        sequences: Barcodes of the references, R.
+        codes: Codes of their taxa, (R, T).
+    """
     with path.open("w") as stream:
         for row, (text, taxa) in enumerate(zip(sequences, codes.tolist(), strict=True)):
             names = (
@@ -42,7 +48,12 @@ def write_sintax_references(path: Path, sequences: Sequence[str], codes: NDArray
 
 
 def read_sintax(text: str, num_queries: int) -> Predictions:
-    """Read the table of `--sintax`: names and confidences per query, a row number as its id."""
+    """Read the output table of `--sintax`, in which the ids of queries are their row numbers.
+
+    Args:
+        text: Content of the table.
+        num_queries: Number of queries, Q.
+    """
     shape = (num_queries, len(RANKS))
     names, confidence = np.full(shape, UNKNOWN, np.int64), np.zeros(shape)
     for line in text.splitlines():
@@ -50,42 +61,53 @@ def read_sintax(text: str, num_queries: int) -> Predictions:
         for letter, code, value in SINTAX_NAME.findall(found):
             rank = RANK_OF_LETTER[letter]
             names[int(query), rank], confidence[int(query), rank] = int(code), float(value)
-    is_given = (names != UNKNOWN) & (confidence >= SINTAX_CUT_OFF)
-    return Predictions(names, is_given, confidence, 1 - confidence[:, [SPECIES, GENUS]])
+    is_assigned = (names != UNKNOWN) & (confidence >= SINTAX_THRESHOLD)
+    return Predictions(names, is_assigned, confidence, 1 - confidence[:, [SPECIES, GENUS]])
 
 
 def identify_by_sintax(
     program: Vsearch, references: Sequence[str], codes: NDArray[np.int32], queries: Sequence[str]
 ) -> Predictions:
-    """Run `vsearch --sintax` (100 bootstrap samples of k-mers per query, one strand)."""
-    with tempfile.TemporaryDirectory() as folder:
-        database, wanted, table = (Path(folder) / name for name in ("r.fa", "q.fa", "out.tsv"))
-        write_sintax_references(database, references, codes)
-        write_fasta(wanted, queries)
-        run_program(
-            f"{program.program} --sintax {wanted} --db {database} --tabbedout {table} "
-            f"--sintax_cutoff {SINTAX_CUT_OFF} --randseed 1 --threads {program.threads or 1} "
-            "--strand plus --quiet"
-        )
-        return read_sintax(table.read_text(), len(queries))
+    """Identify queries by `vsearch --sintax` (100 bootstrap samples per query, one strand).
+
+    Args:
+        program: VSEARCH.
+        references: Barcodes of the references, R.
+        codes: Codes of their taxa, (R, T).
+        queries: Cleaned sequences, Q.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sintax_references(folder / "references.fa", references, codes)
+        write_fasta(folder / "queries.fa", queries)
+        command = [
+            *(program.program, "--sintax", "queries.fa", "--db", "references.fa"),
+            *("--tabbedout", "names.tsv", "--sintax_cutoff", str(SINTAX_THRESHOLD)),
+            *("--randseed", "1", "--threads", str(program.threads or 1)),
+            *("--strand", "plus", "--quiet"),
+        ]
+        run_program(command, folder)
+        return read_sintax((folder / "names.tsv").read_text(), len(queries))
 
 
 def from_top_hits(
     hits: Sequence[tuple[int, float] | None], codes: NDArray[np.int32]
 ) -> Predictions:
-    """Name queries after their best hit, at each rank from its usual identity on.
+    """Assign the lineage of the top hit, at each rank if its identity reaches the threshold.
 
     Args:
-        hits: Row of the best reference and percent identity, None where nothing was found.
-        codes: Lineages of the references, (R, T).
+        hits: Row of the best reference and percent identity of each query, None where there is no
+            hit, Q.
+        codes: Codes of the references' taxa, (R, T).
     """
-    rows = np.array([-1 if hit is None else hit[0] for hit in hits])
-    identity = np.array([0.0 if hit is None else hit[1] for hit in hits])
-    names = np.where(rows[:, None] >= 0, codes[rows], UNKNOWN).astype(np.int64)
-    least = np.array([CUT_OFFS.get(rank, CUT_OFFS["family"]) for rank in RANKS])
-    is_given = (names != UNKNOWN) & (identity[:, None] >= least)
+    rows = np.array([-1 if hit is None else hit[0] for hit in hits])  # (Q,)
+    identity = np.array([0.0 if hit is None else hit[1] for hit in hits])  # (Q,)
+    names = np.where(rows[:, None] >= 0, codes[rows], UNKNOWN).astype(np.int64)  # (Q, T)
+    default = IDENTITY_THRESHOLDS["family"]
+    thresholds = np.array([IDENTITY_THRESHOLDS.get(rank, default) for rank in RANKS])  # (T,)
+    is_assigned = (names != UNKNOWN) & (identity[:, None] >= thresholds)
     novelty = np.repeat(-identity[:, None], 2, axis=1)
-    return Predictions(names, is_given, np.full(names.shape, np.nan), novelty)
+    return Predictions(names, is_assigned, np.full(names.shape, np.nan), novelty)
 
 
 def identify_by_top_hit(
@@ -94,5 +116,12 @@ def identify_by_top_hit(
     codes: NDArray[np.int32],
     queries: Sequence[str],
 ) -> Predictions:
-    """Take the best hit of a search program and its percent identity."""
+    """Identify queries by the top hit of a search program and its identity.
+
+    Args:
+        program: Search program.
+        references: Barcodes of the references, R.
+        codes: Codes of their taxa, (R, T).
+        queries: Cleaned sequences, Q.
+    """
     return from_top_hits(program.search_identities(references, queries), codes)

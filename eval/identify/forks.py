@@ -1,9 +1,9 @@
-"""Work on copies of this process: Python's lock, which threads share, does not hold them up.
+"""A pool of forked worker processes, which do not compete for Python's global lock as threads do.
 
-In: a function and how many copies. Out: its results; what it raises is raised here. Nothing has to
-be loaded again: a copy has all that this process had when it was made. Copies end with this
-process, however it ends. Only where the system can copy a process safely, which is Linux. Guarded
-by tests/eval/identify/test_forks.py.
+In: a function and the number of workers. Out: the function's results; an exception that it raises
+in a worker is raised again in the caller. Workers load nothing: a fork inherits everything that its
+parent had in memory. They exit with the parent, however it ends. Forking is safe on Linux only.
+Guarded by tests/eval/identify/test_forks.py.
 """
 
 import multiprocessing
@@ -21,107 +21,112 @@ from barcodemae.errors import BarcodeMAEError, WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-SECONDS_TO_END = 5.0
+SECONDS_TO_EXIT = 5.0  # before a worker is killed
 
 
 def can_fork() -> bool:
-    """Whether this system copies processes safely."""
+    """Whether processes can be forked safely on this system."""
     return sys.platform == "linux"
 
 
-class Forks(Generic[Item, Result]):
-    """Copies of this process, each doing one thing at a time.
+class ForkPool(Generic[Item, Result]):
+    """Forked workers, each of which processes one item at a time.
 
-    A context manager; called with an item, from any thread, it waits for a copy that has nothing to
-    do, and for its result.
+    A context manager that forks the workers on entry. A call with an item, from any thread, waits
+    for an idle worker and returns its result.
 
     Args:
-        work: What is done to an item. Items, results and what it raises are sent between processes.
-        count: Number of copies.
+        work: Function applied to each item. Items, results and exceptions are pickled on their way
+            between the processes.
+        num_workers: Number of worker processes.
     """
 
-    def __init__(self, work: Callable[[Item], Result], count: int) -> None:
+    def __init__(self, work: Callable[[Item], Result], num_workers: int) -> None:
         self._work = work
-        self._count = count
-        self._free: Queue[Any] = Queue()
-        self._links: list[Any] = []
+        self._num_workers = num_workers
+        self._idle: Queue[Any] = Queue()
+        self._connections: list[Any] = []
         self._processes: list[Any] = []
 
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("fork")
-        pipes = [context.Pipe() for _ in range(self._count)]
+        pipes = [context.Pipe() for _ in range(self._num_workers)]
         ends = [end for pipe in pipes for end in pipe]
-        self._links = [here for here, _ in pipes]
-        for _, there in pipes:
-            others = [end for end in ends if end is not there]
-            process = context.Process(target=serve, args=(self._work, there, others), daemon=True)
+        self._connections = [parent_end for parent_end, _ in pipes]
+        for _, worker_end in pipes:
+            others = [end for end in ends if end is not worker_end]
+            process = context.Process(
+                target=serve, args=(self._work, worker_end, others), daemon=True
+            )
             process.start()
             self._processes.append(process)
-        for here, there in pipes:
-            there.close()
-            self._free.put(here)
+        for parent_end, worker_end in pipes:
+            worker_end.close()
+            self._idle.put(parent_end)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for link in self._links:
-            link.close()
+        for connection in self._connections:
+            connection.close()
         for process in self._processes:
-            process.join(SECONDS_TO_END)
+            process.join(SECONDS_TO_EXIT)
             process.kill()
+            process.join()
 
     def __call__(self, item: Item) -> Result:
-        """Let a copy work on an item.
+        """Process an item on an idle worker.
 
         Raises:
-            WorkerError: The copy ended before it was done.
+            WorkerError: The worker exited before it returned a result.
         """
-        link = self._free.get()
+        connection = self._idle.get()
         try:
-            link.send(item)
-            is_done, outcome = link.recv()
+            connection.send(item)
+            is_done, outcome = connection.recv()
         except (EOFError, OSError) as error:
             raise WorkerError(
                 "a worker process ended before it was done; if memory ran out, use fewer threads"
             ) from error
         finally:
-            self._free.put(link)
+            self._idle.put(connection)
         if not is_done:
             raise outcome
         result: Result = outcome
         return result
 
 
-def serve(work: Callable[[Any], Any], link: Connection, others: Sequence[Connection]) -> None:
-    """Work on items until the other end of a link is gone.
+def serve(work: Callable[[Any], Any], connection: Connection, others: Sequence[Connection]) -> None:
+    """Process items until the parent's end of the connection is closed.
 
     Args:
-        work: What is done to an item.
-        link: Where items come from and results go.
-        others: Ends of links that are not this copy's; an end is gone when nobody has it open.
+        work: Function applied to each item.
+        connection: Pipe on which items arrive and results leave.
+        others: Inherited pipe ends of the other workers. They are closed here, because a reader
+            sees the end of a pipe only when no process holds its other end open.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     for other in others:
         other.close()
     while True:
         try:
-            item = link.recv()
+            item = connection.recv()
         except (EOFError, OSError):
             return
         try:
             outcome = (True, work(item))
         except Exception as error:  # raised again by the parent
-            outcome = (False, sendable(error))
+            outcome = (False, make_picklable(error))
         try:
-            link.send(outcome)
+            connection.send(outcome)
         except BrokenPipeError:
             return
 
 
-def sendable(error: Exception) -> Exception:
-    """Return an exception, or its story if it cannot be sent to another process."""
+def make_picklable(error: Exception) -> Exception:
+    """Return the exception itself, or one with its message or traceback if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its class does
+    except Exception:  # a foreign class may raise anything while it is pickled
         if isinstance(error, BarcodeMAEError):
             return BarcodeMAEError(str(error))
         return RuntimeError("".join(traceback.format_exception(error)))

@@ -1,7 +1,7 @@
-"""Identifications as text: TSV, JSON lines, SINTAX's table, QIIME 2's taxonomy.
+"""Text formats for identifications: TSV, JSON Lines, the SINTAX table, a QIIME 2 taxonomy.
 
-In: `Identification`s. Out: lines. Ids are written as they came. Guarded by
-tests/eval/test_identification_formats.py.
+In: `Identification`s. Out: one line of text for each; record ids are written unchanged.
+Guarded by tests/eval/identify/test_formats.py.
 """
 
 import json
@@ -32,31 +32,32 @@ TSV_COLUMNS = (
 )
 
 
-def number(value: float | None) -> str:
-    """Write a number with four decimals, nothing for one that is not there."""
+def format_number(value: float | None) -> str:
+    """Format a number with four decimals; None and NaN become the empty string."""
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def to_tsv(found: Identification) -> str:
-    """Write one line; a rank that the library does not know stays empty."""
+    """Format one TSV row; the name is left empty at ranks where the library has none."""
     cells = [found.id]
     for rank, (name, probability) in enumerate(zip(found.names, found.probabilities, strict=True)):
         shown = "" if name is None else name
-        cells += [UNASSIGNED if rank >= found.depth else shown, number(probability)]
-    cells += [number(found.new_species), number(found.new_genus), found.nearest]
-    cells += [number(found.similarity), number(found.agreement)]
-    cells += [number(found.identity), number(found.coverage)]
-    cells += [found.strand, str(found.length), number(found.unknown), ",".join(found.flags)]
+        cells += [UNASSIGNED if rank >= found.depth else shown, format_number(probability)]
+    cells += [format_number(found.new_species), format_number(found.new_genus), found.nearest]
+    cells += [format_number(found.similarity), format_number(found.agreement)]
+    cells += [format_number(found.identity), format_number(found.coverage)]
+    cells += [found.strand, str(found.length), format_number(found.unknown)]
+    cells += [",".join(found.flags)]
     return "\t".join(cells) + "\n"
 
 
 def to_jsonl(found: Identification) -> str:
-    """Write one object; names that are not given are left out of `lineage`."""
+    """Format one JSON object; `lineage` holds only the ranks that are assigned a name."""
     content = {
         "id": found.id,
         "lineage": {
             rank: {"name": name, "probability": round(probability, 4)}
-            for rank, name, probability in found.given()
+            for rank, name, probability in found.assigned()
         },
         "new_species": round(found.new_species, 4),
         "new_genus": round(found.new_genus, 4),
@@ -75,30 +76,35 @@ def to_jsonl(found: Identification) -> str:
 
 
 def to_sintax(found: Identification) -> str:
-    """Write one line as `vsearch --sintax --tabbedout`: all names, strand, names that are given.
+    """Format one line of `vsearch --sintax --tabbedout`: all names, strand, assigned names.
 
-    Subfamily has no letter there and is left out.
+    The subfamily is left out: SINTAX has no letter for it.
     """
-    every = [
+    all_names = [
         f"{LETTERS[rank]}:{name}({probability:.2f})"
         for rank, name, probability in zip(RANKS, found.names, found.probabilities, strict=True)
         if rank in LETTERS and name is not None
     ]
-    given = [f"{LETTERS[rank]}:{name}" for rank, name, _ in found.given() if rank in LETTERS]
-    return "\t".join([found.id, ",".join(every), found.strand, ",".join(given)]) + "\n"
+    assigned = [f"{LETTERS[rank]}:{name}" for rank, name, _ in found.assigned() if rank in LETTERS]
+    return "\t".join([found.id, ",".join(all_names), found.strand, ",".join(assigned)]) + "\n"
 
 
 def to_qiime2(found: Identification) -> str:
-    """Write one line of a QIIME 2 taxonomy: the confidence is that of the deepest name."""
-    given = [entry for entry in found.given() if entry[0] in LETTERS]
-    taxon = "; ".join(f"{LETTERS[rank]}__{name}" for rank, name, _ in given) or "Unassigned"
-    confidence = given[-1][2] if given else 1 - max(found.probabilities[:1], default=0.0)
-    return f"{found.id}\t{taxon}\t{number(confidence)}\n"
+    """Format one line of a QIIME 2 taxonomy; its confidence is that of the deepest name."""
+    assigned = [entry for entry in found.assigned() if entry[0] in LETTERS]
+    taxon = "; ".join(f"{LETTERS[rank]}__{name}" for rank, name, _ in assigned) or "Unassigned"
+    confidence = assigned[-1][2] if assigned else 1 - max(found.probabilities[:1], default=0.0)
+    return f"{found.id}\t{taxon}\t{format_number(confidence)}\n"
 
 
 @dataclass(frozen=True)
 class Format:
-    """A text format: what comes first, and one line per identification."""
+    """A text format of the results.
+
+    Attributes:
+        header: First line of the file, or the empty string.
+        line: Function that formats one identification, line end included.
+    """
 
     header: str
     line: Callable[[Identification], str]

@@ -1,9 +1,8 @@
-"""Names for barcodes, with honest confidence: the steps from records to identifications.
+"""Identification of barcodes: a taxon name and a calibrated probability at every rank.
 
-In: FASTA records. Out: for each an `Identification` or the reason why there is none. Records are
-oriented by k-mers, embedded once, compared with the library, judged by its calibration. A unit of
-records is worked on by one thread alone, so threads change nothing. Guarded by
-tests/eval/test_identification.py.
+In: FASTA records. Out: for each an `Identification`, or a `Rejection` with the reason why there is
+none. A query is oriented by its k-mers, embedded once, compared with the reference library, and
+judged by the library's calibration. Guarded by tests/eval/identify/test_identification.py.
 
 Shapes: Q = queries, K = neighbours, T = ranks.
 """
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.screening import clean, reason_unusable
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates, align_neighbors
 from barcodemae.eval.identify.judge.judgement import (
@@ -32,13 +31,14 @@ from barcodemae.eval.search.reference_search import Neighborhood
 from barcodemae.fasta import SequenceRecord
 
 
-MAX_LENGTH = 5000  # bp; a longer record is no barcode, and would cost as much as ten
-NO_LIMIT = 10**9  # tokens; only the letters are looked at
+MAX_LENGTH = 5000  # bp; a longer record is not a barcode, and would cost as much as ten
+NO_LIMIT = 10**9  # tokens; the embedder itself checks the length, so only the letters count here
 WITHOUT_BASES = str.maketrans("", "", "ACGT")
 AMBIGUOUS_ABOVE = 0.01  # share of letters other than A, C, G, T
 NOVEL_FROM = 0.5  # probability
-# On `val` and `val_unseen`: nearly the most species right among thresholds with at most one name in
-# twenty wrong; `benchmarks/identify.py --splits val,val_unseen` gives the curve.
+# Chosen on `val` and `val_unseen`: among the thresholds at which at most one species name in twenty
+# is wrong, nearly the one with the most queries right. The curve is printed by
+# `benchmarks/identify.py --splits val,val_unseen`.
 DEFAULT_THRESHOLD = 0.7
 STRANDS = ("both", "plus")
 FLAGS = ("novel_species", "novel_genus", "short", "ambiguous", "stop_codon", "exact_match")
@@ -46,48 +46,50 @@ FLAGS = ("novel_species", "novel_genus", "short", "ambiguous", "stop_codon", "ex
 
 @dataclass(frozen=True, kw_only=True)
 class IdentifyOptions:
-    """How to identify.
+    """Options of an identification run.
 
     Raises:
-        SettingsError: An unknown strand, or a threshold that is no probability.
+        SettingsError: The strand is unknown, or the threshold is not a probability.
     """
 
     threshold: float = DEFAULT_THRESHOLD
-    """Probability from which a name is given."""
+    """Lowest probability at which a name is assigned, 0 to 1."""
     strand: str = "both"
     """`both`, or `plus` if all queries are known to be on the library's strand."""
     engine: str = "exact"
-    """`exact` or `faiss`."""
+    """Search engine: `exact` or `faiss`."""
     verify: bool = True
-    """Whether the candidates are aligned, and the best alignment decides."""
+    """Whether candidates are aligned with the query, and the best alignment decides."""
 
     def __post_init__(self) -> None:
         if self.strand not in STRANDS:
             raise SettingsError(f"strand {self.strand!r} is not one of {', '.join(STRANDS)}")
         if not 0 <= self.threshold <= 1:
-            raise SettingsError(f"the threshold is a probability, got {self.threshold}")
+            raise SettingsError(
+                f"the threshold is a probability between 0 and 1, got {self.threshold}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """What is believed about one query.
+    """The lineage found for one query, with the evidence for it.
 
     Attributes:
-        id: Verbatim.
-        names: Taxon of each rank, T; None where the library knows none.
-        probabilities: Of the names, T.
-        depth: Number of ranks, from the top, whose names are given.
+        id: Id of the record, unchanged.
+        names: Most probable taxon of each rank, T; None where the library has no name.
+        probabilities: Probability that each name is right, T.
+        depth: Number of ranks, from the top, that are assigned a name.
         new_species: Probability that the species is not in the library.
-        new_genus: Probability that the genus is not.
+        new_genus: Probability that the genus is not in the library.
         nearest: Id of the nearest reference.
-        similarity: Cosine with the nearest reference.
-        agreement: Share of the deepest name given, among the neighbours.
-        identity: Of the best alignment, 0 to 1; None if not asked for.
-        coverage: Share of the query in it; None if not asked for.
-        strand: `+` or `-`, against the library.
-        length: Letters after clean-up.
-        unknown: Share of letters other than A, C, G, T.
-        flags: Of `FLAGS`.
+        similarity: Cosine similarity to the nearest reference.
+        agreement: Weighted share of neighbours that carry the deepest assigned name, 0 to 1.
+        identity: Identity of the best alignment, 0 to 1; None without alignments.
+        coverage: Share of the query that this alignment covers, 0 to 1; None without alignments.
+        strand: `+` if the query was on the library's strand, `-` if it was reverse-complemented.
+        length: Length of the cleaned sequence, bp.
+        unknown: Share of letters other than A, C, G, T, 0 to 1.
+        flags: Flags that apply, in the order of `FLAGS`.
     """
 
     id: str
@@ -106,8 +108,8 @@ class Identification:
     unknown: float
     flags: list[str]
 
-    def given(self) -> list[tuple[str, str, float]]:
-        """Rank, name and probability of the names that are given, from the top."""
+    def assigned(self) -> list[tuple[str, str, float]]:
+        """Return rank, name and probability of the assigned names, from the top."""
         return [
             (rank, name, probability)
             for rank, name, probability in zip(
@@ -119,7 +121,13 @@ class Identification:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a record has no identification."""
+    """A record that cannot be identified.
+
+    Attributes:
+        id: Id of the record, unchanged.
+        number: Number of the record in its file, from 1.
+        reason: Why it cannot be identified.
+    """
 
     id: str
     number: int
@@ -127,13 +135,13 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class Oriented:
+class OrientedQueries:
     """Queries on the library's strand.
 
     Attributes:
-        sequences: Cleaned, Q.
-        strands: `+` or `-`, Q.
-        neighborhood: What the search found for them.
+        sequences: Cleaned sequences, Q.
+        strands: `+`, or `-` for a query that was reverse-complemented, Q.
+        neighborhood: Nearest references of each query, (Q, K).
     """
 
     sequences: list[str]
@@ -142,15 +150,15 @@ class Oriented:
 
 
 class Identifier:
-    """Identifies records against a library.
+    """Identifies records against a reference library.
 
     Args:
-        library: The references.
-        embedder: The model that the library was indexed with.
-        options: See `IdentifyOptions`.
+        library: Reference library.
+        embedder: Model that the library was indexed with.
+        options: Threshold, strand, engine, alignments.
 
     Raises:
-        SettingsError: Another model, or an engine that the library was not indexed for.
+        SettingsError: The library was indexed with another model, or not for this engine.
     """
 
     def __init__(
@@ -164,7 +172,7 @@ class Identifier:
         self.calibration = Calibration.from_json(library.read_calibration())
 
     def identify(self, records: Sequence[SequenceRecord]) -> list[Identification | Rejection]:
-        """Identify some records, in order."""
+        """Identify records; results are in the order of the records."""
         sequences = [clean(record.sequence) for record in records]
         reasons = self.find_unusable(records, sequences)
         rows = [row for row in range(len(records)) if row not in reasons]
@@ -181,7 +189,15 @@ class Identifier:
     def find_unusable(
         self, records: Sequence[SequenceRecord], sequences: Sequence[str]
     ) -> dict[int, str]:
-        """Return row -> reason for records, with their cleaned letters, that cannot be named."""
+        """Find the records that cannot be identified.
+
+        Args:
+            records: Records as read, Q.
+            sequences: Their cleaned sequences, Q.
+
+        Returns:
+            Row of each such record -> the reason.
+        """
         reasons = {}
         for row, (record, text) in enumerate(zip(records, sequences, strict=True)):
             if record.problem:
@@ -189,15 +205,23 @@ class Identifier:
             elif reason := self.reason_unusable(record.sequence, text):
                 reasons[row] = reason
         readable = [row for row in range(len(sequences)) if row not in reasons]
-        # Both strands: which one will be embedded is not decided yet.
-        for turn in (str, reverse_complement):
-            found = find_invalid(self.embedder, [turn(sequences[row]) for row in readable])
+        # Test both strands: which of them will be embedded is not decided yet.
+        for strand_of in (str, reverse_complement):
+            found = self.embedder.find_invalid([strand_of(sequences[row]) for row in readable])
             reasons |= {readable[place]: reason for place, reason in found.items()}
             readable = [row for row in readable if row not in reasons]
         return reasons
 
     def reason_unusable(self, deposited: str, text: str) -> str | None:
-        """Say why a sequence, as deposited and cleaned, cannot be named; None if it can."""
+        """Say why a sequence cannot be identified.
+
+        Args:
+            deposited: Sequence as it stands in the file.
+            text: The same sequence, cleaned.
+
+        Returns:
+            The reason, None if the sequence can be identified.
+        """
         if len(text) > MAX_LENGTH:
             return f"too long for a barcode: more than {MAX_LENGTH} bases"
         reason = reason_unusable(deposited, 1, NO_LIMIT)
@@ -207,11 +231,14 @@ class Identifier:
         return reason
 
     def _identify(self, ids: list[str], sequences: list[str]) -> list[Identification]:
+        """Identify cleaned sequences that can be identified, Q."""
         if not ids:
             return []
+        # Orient and search, then align the candidates.
         oriented = self._orient(sequences)
         codes, found = self.library.codes, oriented.neighborhood
         aligned = self._align(oriented) if self.options.verify else None
+        # Turn neighbours and alignments into calibrated probabilities.
         evidence = gather_evidence(codes, found, aligned, self.calibration.temperature)
         judged = self.calibration.judge(evidence, [len(text) for text in oriented.sequences])
         identical = self.library.find_identical(oriented.sequences)
@@ -222,28 +249,38 @@ class Identifier:
         ]
 
     def _search(self, sequences: list[str]) -> Neighborhood:
+        """Embed sequences and find their nearest references, (Q, K)."""
         return self.engine.search(self.embedder.embed(sequences), NUM_NEIGHBORS)
 
-    def _orient(self, sequences: list[str]) -> Oriented:
-        """Turn queries to the library's strand; where k-mers do not tell, the nearer one wins."""
+    def _orient(self, sequences: list[str]) -> OrientedQueries:
+        """Bring queries to the library's strand and find their nearest references.
+
+        Where the k-mers do not tell the strand, both are embedded; the one with the nearer
+        reference wins.
+        """
         if self.options.strand == "plus":
-            return Oriented(sequences, ["+"] * len(sequences), self._search(sequences))
+            return OrientedQueries(sequences, ["+"] * len(sequences), self._search(sequences))
+        # Reverse-complement what the k-mers place on the other strand.
         choices = [self.library.strand.choose(text) for text in sequences]
-        turned = [
+        oriented = [
             reverse_complement(text) if choice == "minus" else text
             for text, choice in zip(sequences, choices, strict=True)
         ]
         strands = ["-" if choice == "minus" else "+" for choice in choices]
+        # Search once, with the other strand of every unclear query behind the queries.
         unclear = [query for query, choice in enumerate(choices) if choice == "unclear"]
-        both = self._search([*turned, *(reverse_complement(turned[query]) for query in unclear)])
-        keep = np.arange(len(turned))
-        for place, query in enumerate(unclear, start=len(turned)):
+        both = self._search(
+            [*oriented, *(reverse_complement(oriented[query]) for query in unclear)]
+        )  # (Q + unclear, K)
+        keep = np.arange(len(oriented))  # (Q,)
+        for place, query in enumerate(unclear, start=len(oriented)):
             if both.similarity[place, 0] > both.similarity[query, 0]:
                 keep[query] = place
-                turned[query], strands[query] = reverse_complement(turned[query]), "-"
-        return Oriented(turned, strands, both.select(keep))
+                oriented[query], strands[query] = reverse_complement(oriented[query]), "-"
+        return OrientedQueries(oriented, strands, both.select(keep))
 
-    def _align(self, oriented: Oriented) -> AlignedCandidates:
+    def _align(self, oriented: OrientedQueries) -> AlignedCandidates:
+        """Align queries with the nearest reference of each neighbouring species."""
         library = self.library
         return align_neighbors(
             oriented.sequences,
@@ -255,13 +292,24 @@ class Identifier:
     def _describe(
         self,
         query: int,
-        name: str,
-        oriented: Oriented,
+        record_id: str,
+        oriented: OrientedQueries,
         judged: Judgement,
         aligned: AlignedCandidates | None,
         identical: int | None,
         depths: NDArray[np.int64],
     ) -> Identification:
+        """Collect what was found about one query.
+
+        Args:
+            query: Row of the query.
+            record_id: Id of its record.
+            oriented: All queries.
+            judged: Lineages and probabilities of all queries.
+            aligned: Aligned candidates of all queries, None without alignments.
+            identical: Row of a reference with exactly this barcode, None if there is none.
+            depths: Number of ranks that are assigned a name, (Q,).
+        """
         text = oriented.sequences[query]
         unknown = 1 - (len(text) - len(text.translate(WITHOUT_BASES))) / len(text)
         new_species, new_genus = (float(value) for value in judged.novelty[query])
@@ -279,7 +327,7 @@ class Identifier:
             "exact_match": identical is not None,
         }
         return Identification(
-            id=name,
+            id=record_id,
             names=[self.library.taxon(rank, code) for rank, code in enumerate(winners)],
             probabilities=judged.probabilities[query].tolist(),
             depth=int(depths[query]),

@@ -1,9 +1,10 @@
-"""Output that survives a kill: it grows beside its name, and a run can go on where it stopped.
+"""Resumable output: a run that was killed can continue where its last saved progress ends.
 
-In: lines, in order, and how many records they came from. Out: OUT and OUT.rejected.tsv, under
-their names only when complete; until then OUT.partial, OUT.rejected.partial and
-OUT.progress.json, which says how far both are good. A continued run cuts off what came later and
-insists on the same settings and the same records so far. Guarded by tests/eval/test_resumable.py.
+In: result lines in the order of the records, and the number of records they came from. Out: OUT and
+OUT.rejected.tsv, which get these names only when they are complete. Until then the run writes
+OUT.partial, OUT.rejected.partial and OUT.progress.json, which says up to which byte both are valid.
+A resumed run truncates both there, and insists on the same settings and the same records so far.
+Guarded by tests/eval/identify/test_resumable.py.
 """
 
 import gzip
@@ -18,39 +19,40 @@ from typing import Any, BinaryIO, Protocol
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.fasta import SequenceRecord
+from barcodemae.files import write_json
 
 
-SECONDS_BETWEEN_NOTES = 2.0
+SECONDS_BETWEEN_SAVES = 2.0  # of the progress file
 REJECTED_HEADER = "record\tid\treason\n"
 
 
 class RecordDigest:
-    """Fingerprint of the records so far, to tell whether a file is still the same."""
+    """Running hash of the records read so far; a resumed run compares it with the saved one."""
 
     def __init__(self) -> None:
         self.state = hashlib.blake2b(digest_size=16)
 
     def add(self, record: SequenceRecord) -> None:
-        """Take note of one record."""
+        """Add one record to the hash."""
         text = f"{record.header}\n{record.sequence}\n"
         self.state.update(text.encode("utf-8", "surrogateescape"))
 
     def value(self) -> str:
-        """In hex digits."""
+        """Return the hash as hex digits."""
         return self.state.hexdigest()
 
 
 @dataclass
 class Progress:
-    """How far an output is good.
+    """How far a run has got.
 
     Attributes:
-        settings: What decides the output's content.
-        records: Records done.
-        digest: Of these records.
-        rejected: How many of them were rejected.
-        output_bytes: Size of the output then.
-        rejected_bytes: Size of the list of rejected records then.
+        settings: Settings that determine the output's content.
+        records: Number of finished records.
+        digest: Hash of these records, see `RecordDigest`.
+        rejected: Number of rejected records among them.
+        output_bytes: Size of the output after these records.
+        rejected_bytes: Size of the list of rejected records after these records.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -62,38 +64,51 @@ class Progress:
 
 
 class ResultSink(Protocol):
-    """Takes results in order."""
+    """Destination of results, which arrive in the order of the records.
+
+    Attributes:
+        progress: How far the run has got.
+        rejected_path: File that lists the rejected records, None if there is no such file.
+    """
 
     progress: Progress
-    report: Path | None
+    rejected_path: Path | None
 
     def append(self, lines: list[str], rejected: list[str], records: int, digest: str) -> None:
-        """Add the results of some records."""
+        """Add the results of some records.
+
+        Args:
+            lines: Lines of the output.
+            rejected: Lines of the list of rejected records.
+            records: Number of records that gave these lines.
+            digest: Hash of all records up to the last of these, see `RecordDigest`.
+        """
 
     def finish(self) -> None:
-        """All records are done."""
+        """Complete the output: all records are done."""
 
     def close(self) -> None:
-        """Let go of what is open, whether all records are done or not."""
+        """Close what is open, whether all records are done or not."""
 
 
-def report_of(output: Path) -> Path:
-    """Name the list of rejected records: out.tsv and out.tsv.gz both have out.rejected.tsv."""
+def rejected_path_of(output: Path) -> Path:
+    """Return the path of the list of rejected records: out.rejected.tsv for out.tsv[.gz]."""
     name = Path(output.name.removesuffix(".gz"))
     return output.with_name(f"{name.stem}.rejected.tsv")
 
 
 class FileSink:
-    """Results in files that appear when complete.
+    """Writes results to files that get their names only when they are complete.
 
     Args:
-        output: File wanted; `.gz` compresses it.
-        header: First line of the output.
-        settings: What decides the output's content.
-        resume: Whether to go on with what an interrupted run left.
+        output: File to write; the ending `.gz` compresses it.
+        header: First line of the output, line end included.
+        settings: Settings that determine the output's content.
+        resume: Whether to continue what an interrupted run left.
 
     Raises:
-        SettingsError: The folder does not exist, or what is left was made with other settings.
+        SettingsError: The folder does not exist, or the interrupted run had other settings.
+        DataError: A file is shorter than the interrupted run had saved it.
     """
 
     def __init__(
@@ -102,110 +117,118 @@ class FileSink:
         if not output.parent.is_dir():
             raise SettingsError(f"{output}: the folder {output.parent} does not exist")
         self.output = output
-        self.report: Path | None = report_of(output)
+        self.rejected_path: Path | None = rejected_path_of(output)
         endings = (".partial", ".rejected.partial", ".progress.json")
-        *parts, self.note = (output.with_name(output.name + ending) for ending in endings)
-        self.parts = tuple(parts)
-        self.noted = time.monotonic()
-        self.progress = self._read_note(settings) if resume else Progress(settings)
+        *partial, self.progress_path = (output.with_name(output.name + end) for end in endings)
+        self.partial_paths = tuple(partial)
+        self.saved_at = time.monotonic()
+        self.progress = self._read_progress(settings) if resume else Progress(settings)
         is_fresh = self.progress.records == 0
         sizes = (self.progress.output_bytes, self.progress.rejected_bytes)
         self.streams = [
             open_at(path, 0 if is_fresh else size)
-            for path, size in zip(self.parts, sizes, strict=True)
+            for path, size in zip(self.partial_paths, sizes, strict=True)
         ]
         if is_fresh:
             self.progress = Progress(settings)
             self._write(header, REJECTED_HEADER)
 
-    def _read_note(self, settings: dict[str, Any]) -> Progress:
-        if not self.note.is_file():
+    def _read_progress(self, settings: dict[str, Any]) -> Progress:
+        """Read the progress of an interrupted run; start afresh if there is none."""
+        if not self.progress_path.is_file():
             return Progress(settings)
-        progress = Progress(**json.loads(self.note.read_text()))
+        progress = Progress(**json.loads(self.progress_path.read_text()))
         changed = [name for name in settings if progress.settings.get(name) != settings[name]]
         if changed:
             raise SettingsError(
-                f"{self.output}: what is left of an earlier run was made with another "
-                f"{', '.join(changed)}; run without --resume"
+                f"{self.output}: the interrupted run was started with another "
+                f"{', '.join(changed)}; run without --resume to start afresh"
             )
         return progress
 
     def _write(self, lines: str, rejected: str) -> None:
+        """Append text to the output and to the list of rejected records."""
         for stream, text in zip(self.streams, (lines, rejected), strict=True):
             content = text.encode("utf-8", "surrogateescape")
             is_packed = stream is self.streams[0] and self.output.suffix == ".gz"
             if content:
-                # One gzip member per piece: members join to a valid file, and can be cut off.
+                # One gzip member per call: members join to a valid file that can be truncated.
                 stream.write(gzip.compress(content, mtime=0) if is_packed else content)
 
     def append(self, lines: list[str], rejected: list[str], records: int, digest: str) -> None:
-        """Add the results of some records; note how far the files are good now and then."""
+        """Add the results of some records; save the progress every few seconds."""
         self._write("".join(lines), "".join(rejected))
         self.progress.records += records
         self.progress.rejected += len(rejected)
         self.progress.digest = digest
-        if time.monotonic() - self.noted >= SECONDS_BETWEEN_NOTES:
-            self.take_note()
+        if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_SAVES:
+            self.save_progress()
 
-    def take_note(self) -> None:
-        """Write down how far the files are good."""
-        for stream in self.streams:
-            stream.flush()
-            os.fsync(stream.fileno())
+    def save_progress(self) -> None:
+        """Force the files to the disk, then save up to which byte they are valid."""
+        self._flush()
         self.progress.output_bytes, self.progress.rejected_bytes = (
             stream.tell() for stream in self.streams
         )
-        temporary = self.note.with_name(f".{self.note.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self.progress)))
-        temporary.replace(self.note)
-        self.noted = time.monotonic()
+        write_json(self.progress_path, asdict(self.progress))
+        self.saved_at = time.monotonic()
+
+    def _flush(self) -> None:
+        for stream in self.streams:
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def close(self) -> None:
-        """Close the files; what an unfinished run wrote stays for another to go on with."""
+        """Close the files; those of an unfinished run stay, so that it can be resumed."""
         for stream in self.streams:
             stream.close()
 
     def finish(self) -> None:
-        """Give the files their names; a list without rejected records is not kept."""
+        """Give the files their final names; an empty list of rejected records is deleted."""
+        self._flush()
         self.close()
-        report = report_of(self.output)
-        report.unlink(missing_ok=True)
+        rejected_path = rejected_path_of(self.output)
+        rejected_path.unlink(missing_ok=True)
         if self.progress.rejected:
-            self.parts[1].replace(report)
-        self.parts[1].unlink(missing_ok=True)
-        self.parts[0].replace(self.output)
-        self.note.unlink(missing_ok=True)
+            self.partial_paths[1].replace(rejected_path)
+        self.partial_paths[1].unlink(missing_ok=True)
+        self.partial_paths[0].replace(self.output)
+        self.progress_path.unlink(missing_ok=True)
 
 
 def open_at(path: Path, size: int) -> BinaryIO:
-    """Open a file for writing behind its first `size` bytes; the rest is cut off.
+    """Open a file for writing after its first `size` bytes, and truncate the rest.
 
     Raises:
-        DataError: The file is shorter.
+        DataError: The file is shorter than that.
     """
     stream = path.open("r+b" if size else "wb")
     stream.seek(0, os.SEEK_END)
     if stream.tell() < size:
         stream.close()
-        raise DataError(path, "is shorter than an earlier run left it; run without --resume")
+        raise DataError(
+            path,
+            "is shorter than the interrupted run left it; run without --resume to start afresh",
+        )
     stream.truncate(size)
     stream.seek(size)
     return stream
 
 
 class StandardSink:
-    """Results on stdout, rejected records on stderr.
+    """Writes results to stdout and rejected records to stderr.
 
     Args:
-        header: First line of the output.
+        header: First line of the output, line end included.
     """
 
     def __init__(self, header: str) -> None:
         self.progress = Progress()
-        self.report: Path | None = None
+        self.rejected_path: Path | None = None
         self._write(sys.stdout, header)
 
     def _write(self, stream: Any, text: str) -> None:
+        """Write text whose undecodable bytes came in as surrogate escapes."""
         stream.flush()
         stream.buffer.write(text.encode("utf-8", "surrogateescape"))
         stream.flush()
@@ -219,7 +242,7 @@ class StandardSink:
         self.progress.rejected += len(rejected)
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: every line is already out."""
 
     def close(self) -> None:
-        """Nothing was opened here."""
+        """Do nothing: the standard streams stay open."""

@@ -1,9 +1,9 @@
-"""Identify a file of any size: in units of records, several at once, in constant memory.
+"""Identification of a file of any size: batches of records in parallel, in constant memory.
 
-In: records, an `Identifier`, a sink. Out: one line per record, in order, or a line of the rejected
-ones; never neither. A unit is worked on by one thread, or one copy of this process, whose numerical
-libraries use no other, so how many there are changes nothing. Guarded by
-tests/eval/identify/test_stream.py.
+In: records, an `Identifier`, a sink. Out: for every record one line of results or one line in the
+list of rejected records, in input order. Each batch is processed by one thread, or one forked
+worker, in which the numerical libraries are single-threaded too; so the number of threads changes
+no result. Guarded by tests/eval/identify/test_stream.py.
 """
 
 from collections import deque
@@ -13,36 +13,32 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
-import torch
 from threadpoolctl import threadpool_limits
 
 from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.offsets import dtype_of
 from barcodemae.eval.embed.threads import one_thread_each
-from barcodemae.eval.identify.forks import Forks, can_fork
+from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
-from barcodemae.eval.search.reference_search import coarse_products
+from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import SequenceRecord
 
 
-UNIT = 256  # records; fixed, so that no setting decides which are computed together
-UNITS_PER_TRIM = 32  # after so many, freed memory is given back; oftener takes time
-UNITS_PER_THREAD = 3  # waiting or done: memory does not grow with the file
+RECORDS_PER_BATCH = 256  # fixed, so that no setting decides which records are computed together
+BATCHES_PER_TRIM = 32  # between two returns of freed memory to the system; more often costs time
+BATCHES_PER_THREAD = 3  # pending or finished ones; a limit, so that memory stays constant
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Some records.
+class Batch:
+    """Records that are identified together.
 
     Attributes:
-        records: In order.
-        digest: Of all records up to the last of them.
+        records: Records in input order.
+        digest: Hash of all records of the input up to the last of these.
     """
 
     records: list[SequenceRecord]
@@ -50,14 +46,14 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class FinishedUnit:
-    """Results of some records.
+class FinishedBatch:
+    """Results of a batch.
 
     Attributes:
-        lines: Of the output.
-        rejected: Of the list of rejected records.
-        num_records: That went in.
-        digest: Of all records so far.
+        lines: Lines of the output.
+        rejected: Lines of the list of rejected records.
+        num_records: Number of records in the batch.
+        digest: Hash of all records of the input up to the last of the batch.
     """
 
     lines: list[str]
@@ -66,25 +62,24 @@ class FinishedUnit:
     digest: str
 
 
-def can_share(embedder: Embedder) -> bool:
-    """Whether several threads may use an embedder at once."""
-    inner = getattr(embedder, "embedder", embedder)
-    return isinstance(inner, AutoModelEmbedder | KmerCounts)
-
-
 def can_copy(embedder: Embedder) -> bool:
-    """Whether copies of this process may use an embedder: not one whose model is on a GPU."""
-    model = getattr(getattr(embedder, "embedder", embedder), "model", None)
-    return can_fork() and (model is None or model.device.type == "cpu")
+    """Whether forked workers may use an embedder: not if its model is on a GPU."""
+    return can_fork() and embedder.device.partition(":")[0] == "cpu"
 
 
-def skip_done(
+def skip_finished_records(
     records: Iterator[SequenceRecord], digest: RecordDigest, done: int, expected: str
 ) -> None:
-    """Pass over the records that an earlier run finished.
+    """Skip the records that an interrupted run has finished.
+
+    Args:
+        records: All records of the input; advanced past the finished ones.
+        digest: Hash of the records; the finished ones are added to it.
+        done: Number of finished records.
+        expected: Hash of these records in the interrupted run.
 
     Raises:
-        SettingsError: They are not the same records.
+        SettingsError: They are not the records of the interrupted run.
     """
     count = 0
     for record in islice(records, done):
@@ -97,11 +92,11 @@ def skip_done(
 
 
 class Worker:
-    """Identifies units and writes them as text.
+    """Identifies batches and formats the results as text.
 
     Args:
-        identifier: Library, model and options.
-        form: Text format.
+        identifier: Identifier with its library, model and options.
+        form: Text format of the output.
     """
 
     def __init__(self, identifier: Identifier, form: Format) -> None:
@@ -109,27 +104,29 @@ class Worker:
         self.form = form
         self.num_done = 0
 
-    def __call__(self, unit: Unit) -> FinishedUnit:
-        """Identify one unit."""
+    def __call__(self, batch: Batch) -> FinishedBatch:
+        """Identify one batch."""
         lines, rejected = [], []
-        with torch.inference_mode():
-            for found in self.identifier.identify(unit.records):
-                if isinstance(found, Rejection):
-                    rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
-                elif isinstance(found, Identification):
-                    lines.append(self.form.line(found))
+        for found in self.identifier.identify(batch.records):
+            if isinstance(found, Rejection):
+                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
+            elif isinstance(found, Identification):
+                lines.append(self.form.line(found))
         self.num_done += 1
-        if self.num_done % UNITS_PER_TRIM == 0:
+        if self.num_done % BATCHES_PER_TRIM == 0:
             return_freed_memory()
-        return FinishedUnit(lines, rejected, len(unit.records), unit.digest)
+        return FinishedBatch(lines, rejected, len(batch.records), batch.digest)
 
 
 @contextmanager
 def single_threaded(embedder: Embedder) -> Iterator[None]:
-    """Let the numerical libraries compute on the calling thread alone, as fast as they may."""
-    # A model in float32 has products in float32 itself, which are to stay so.
-    coarse = coarse_products() if dtype_of(embedder) == "bfloat16" else nullcontext()
-    with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), coarse:
+    """Keep the numerical libraries to the calling thread, with matrix products in bf16 if allowed.
+
+    They are allowed if the model is in bf16. A float32 model computes products of its own here,
+    which must stay exact.
+    """
+    products = bf16_products() if embedder.dtype == "bfloat16" else nullcontext()
+    with one_thread_each(), threadpool_limits(limits=1, user_api="blas"), products:
         yield
 
 
@@ -146,35 +143,35 @@ def identify_stream(
     """Identify all records and finish the sink.
 
     Args:
-        identifier: Library, model and options.
-        records: The queries.
-        form: Text format.
-        sink: Where results go; it knows how many records are done already.
-        threads: Units worked on at the same time.
-        forks: Whether each of several threads may have a copy of this process to work on, which is
-            faster; not if the caller has threads that hold locks.
-        on_progress: Called with the number of records done.
+        identifier: Identifier with its library, model and options.
+        records: Query records.
+        form: Text format of the output.
+        sink: Destination of the results; it knows how many records are done already.
+        threads: Number of batches that are processed at the same time.
+        forks: Whether each of several threads may fork a worker process, which is faster. Not
+            safe if the caller has threads that hold locks.
+        on_progress: Function called with the number of finished records.
 
     Raises:
-        SettingsError: No thread, or the sink continues a run on other records.
+        SettingsError: Fewer than one thread, or the sink resumes a run on other records.
     """
-    if not can_share(identifier.embedder):
+    if not identifier.embedder.shareable:
         threads = 1
     digest = RecordDigest()
     try:
         if threads < 1:
             raise SettingsError(f"at least one thread is needed, got {threads}")
-        skip_done(records, digest, sink.progress.records, sink.progress.digest)
+        skip_finished_records(records, digest, sink.progress.records, sink.progress.digest)
         work = Worker(identifier, form)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with (
             single_threaded(identifier.embedder),
-            Forks(work, threads) if forks else nullcontext(work) as work_on,
+            ForkPool(work, threads) if forks else nullcontext(work) as work_on,
             ThreadPoolExecutor(threads) as pool,
         ):
-            units = (pool.submit(work_on, unit) for unit in cut(records, digest))
-            for unit in in_order(units, UNITS_PER_THREAD * threads):
-                sink.append(unit.lines, unit.rejected, unit.num_records, unit.digest)
+            batches = (pool.submit(work_on, batch) for batch in into_batches(records, digest))
+            for batch in in_order(batches, BATCHES_PER_THREAD * threads):
+                sink.append(batch.lines, batch.rejected, batch.num_records, batch.digest)
                 if on_progress is not None:
                     on_progress(sink.progress.records)
         sink.finish()
@@ -182,20 +179,20 @@ def identify_stream(
         sink.close()
 
 
-def cut(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Unit]:
-    """Cut the records into units."""
-    while unit := list(islice(records, UNIT)):
-        for record in unit:
+def into_batches(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Batch]:
+    """Group the records into batches, and add them to the hash."""
+    while batch := list(islice(records, RECORDS_PER_BATCH)):
+        for record in batch:
             digest.add(record)
-        yield Unit(unit, digest.value())
+        yield Batch(batch, digest.value())
 
 
-def in_order(units: Iterator[Future[FinishedUnit]], limit: int) -> Iterator[FinishedUnit]:
-    """Give finished units in order, with at most `limit` begun and not given."""
-    waiting: deque[Future[FinishedUnit]] = deque()
-    for unit in units:
-        waiting.append(unit)
-        if len(waiting) >= limit:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+def in_order(batches: Iterator[Future[FinishedBatch]], limit: int) -> Iterator[FinishedBatch]:
+    """Yield finished batches in input order, while at most `limit` are submitted ahead."""
+    pending: deque[Future[FinishedBatch]] = deque()
+    for batch in batches:
+        pending.append(batch)
+        if len(pending) >= limit:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

@@ -1,14 +1,13 @@
-"""Species-like units of barcodes without any reference, and their map.
+"""Clustering of barcodes into species-like units (MOTUs) without references, and their map.
 
-In: vectors (N, D). Out: a unit for each, the medoid that represents it, and how alike its members
-are. `threshold` joins what reaches a cosine (single linkage), block by block, so it goes where a
-matrix of all pairs does not fit; Ward and HDBSCAN are scikit-learn's. Guarded by
-tests/eval/test_units.py.
+In: embeddings (N, D). Out: the unit of each barcode, the medoid that represents it, and the
+similarity within units. `threshold` is single linkage at a cosine, computed block by block, so it
+works where a matrix of all pairs does not fit into memory; Ward and HDBSCAN are scikit-learn's.
+Guarded by tests/eval/identify/test_units.py.
 
-Shapes: N = barcodes, D = width, U = units.
+Shapes: N = barcodes, D = embedding width, U = units.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,29 +24,30 @@ from barcodemae.eval.probe.clustering import reduce_dimensions
 from barcodemae.eval.probe.map_plot import MIN_POINTS, MapPoints, MapSettings, group_taxa, write_map
 from barcodemae.eval.search.nearest import blocks_of, check_finite
 from barcodemae.eval.search.reference_search import ExactSearch, unit_length
+from barcodemae.files import write_text
 
 
 METHODS = ("threshold", "ward", "hdbscan")
 DEFAULT_IDENTITY = 97.0  # percent
-NUM_ALIGNED = 500  # barcodes whose neighbours are aligned
+NUM_ALIGNED = 500  # barcodes that are aligned with their neighbours to find the cosine threshold
 NUM_ALIGNED_NEIGHBORS = 10
-WARD_FACTOR = 1.5  # Ward's distance of two groups, in distances of their members
-MAX_PAIRWISE = 40_000  # barcodes of which all pairs fit into memory
-BLOCK = 2048
-MAX_POINTS = 20_000
-NUM_NEIGHBORS = 15
+WARD_FACTOR = 1.5  # Ward's distance of two groups as a multiple of the distance of their members
+MAX_PAIRWISE = 40_000  # barcodes; a matrix of all their pairs fits into memory
+BLOCK = 2048  # barcodes per side of a block of pairs
+MAX_POINTS = 20_000  # of a map
+NUM_NEIGHBORS = 15  # of UMAP
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitSettings:
-    """How units are formed.
+    """Settings of a clustering.
 
     Attributes:
         method: `threshold`, `ward` or `hdbscan`.
-        identity: Percent identity of barcodes that are to be together; `hdbscan` needs none.
+        identity: Percent identity from which two barcodes belong together; `hdbscan` ignores it.
 
     Raises:
-        SettingsError: An unknown method, or an identity that is none.
+        SettingsError: The method is unknown, or the identity is not between 50 and 100.
     """
 
     method: str = "threshold"
@@ -57,22 +57,24 @@ class UnitSettings:
         if self.method not in METHODS:
             raise SettingsError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
         if not 50 <= self.identity <= 100:
-            raise SettingsError(f"an identity is between 50 and 100 %, got {self.identity}")
+            raise SettingsError(f"the identity must be between 50 and 100 %, got {self.identity}")
 
 
 def cosine_of_identity(
     vectors: NDArray[np.float32], sequences: Sequence[str], identity: float
 ) -> float:
-    """Find the cosine that stands for a percent identity in this model, on these barcodes.
+    """Find the cosine that corresponds to a percent identity, for this model on these barcodes.
 
-    Neighbours of some barcodes are aligned; the cosine is chosen that tells best which pairs reach
-    the identity. So one number means the same with every model.
+    A sample of barcodes is aligned with their nearest neighbours. The cosine that best separates
+    the pairs that reach the identity from those that do not is chosen, so an identity means the
+    same with every model.
 
     Args:
-        vectors: Unit vectors (N, D).
-        sequences: N.
-        identity: In percent.
+        vectors: Embeddings of unit length, (N, D).
+        sequences: Cleaned sequences of the barcodes, N.
+        identity: Percent identity.
     """
+    # Align each sampled barcode with its nearest neighbours.
     chosen = np.random.default_rng(0).permutation(len(vectors))[:NUM_ALIGNED]
     found = ExactSearch(vectors).search(vectors[chosen], NUM_ALIGNED_NEIGHBORS + 1)
     cosines, is_near = [], []
@@ -84,8 +86,8 @@ def cosine_of_identity(
                 is_near.append(100 * aligned.identity >= identity)
     if not any(is_near):
         return 1.0
-    # Cutting before pair i keeps the near pairs among the first i, and leaves out the others.
-    order = np.argsort(-np.array(cosines), kind="stable")
+    # A threshold at pair i accepts pairs 0 to i; its gain is right minus wrong acceptances.
+    order = np.argsort(-np.array(cosines), kind="stable")  # (pairs,), nearest first
     near = np.array(is_near)[order]
     gain = np.cumsum(np.where(near, 1, -1))
     return float(np.array(cosines)[order][gain.argmax()])
@@ -97,10 +99,10 @@ class Units:
 
     Attributes:
         of: Unit of each barcode, 0 for the largest, (N,).
-        sizes: Of each unit, (U,).
+        sizes: Number of barcodes of each unit, (U,).
         representatives: Row of each unit's medoid, (U,).
-        similarity: Mean cosine of the pairs within each unit, 1 for a single barcode, (U,).
-        to_representative: Cosine of each barcode with its medoid, (N,).
+        similarity: Mean cosine of all pairs within each unit, 1 for a single barcode, (U,).
+        to_representative: Cosine of each barcode with the medoid of its unit, (N,).
     """
 
     of: NDArray[np.int64]
@@ -110,9 +112,17 @@ class Units:
     to_representative: NDArray[np.float64]
 
 
-def join_near(vectors: NDArray[np.float32], least: float) -> NDArray[np.int64]:
-    """Join all barcodes whose cosine reaches `least`, directly or by a chain, (N,)."""
-    pairs = list(near_pairs(vectors, least))
+def single_linkage(vectors: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
+    """Join barcodes whose cosine reaches the threshold, directly or through others.
+
+    Args:
+        vectors: Embeddings of unit length, (N, D).
+        threshold: Lowest cosine that joins two barcodes.
+
+    Returns:
+        Label of each barcode's unit, (N,).
+    """
+    pairs = list(near_pairs(vectors, threshold))
     left = np.concatenate([pair[0] for pair in pairs])
     right = np.concatenate([pair[1] for pair in pairs])
     graph = sparse.coo_array((np.ones(len(left), bool), (left, right)), shape=(len(vectors),) * 2)
@@ -121,28 +131,40 @@ def join_near(vectors: NDArray[np.float32], least: float) -> NDArray[np.int64]:
 
 
 def near_pairs(
-    vectors: NDArray[np.float32], least: float
+    vectors: NDArray[np.float32], threshold: float
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield the pairs whose cosine is at least `least`, block by block."""
+    """Yield the rows of all pairs whose cosine reaches the threshold, block by block."""
     blocks = blocks_of(len(vectors), BLOCK)
     for number, rows in enumerate(blocks):
         for columns in blocks[: number + 1]:
-            near = np.argwhere(vectors[rows] @ vectors[columns].T >= least)
+            near = np.argwhere(vectors[rows] @ vectors[columns].T >= threshold)  # (pairs, 2)
             yield near[:, 0] + rows.start, near[:, 1] + columns.start
 
 
 def label(
     vectors: NDArray[np.float32], sequences: Sequence[str], settings: UnitSettings
 ) -> NDArray[np.int64]:
-    """Give each unit vector (N, D) a cluster, (N,); those of none get one each."""
+    """Cluster barcodes by the chosen method; barcodes without a cluster get one each.
+
+    Args:
+        vectors: Embeddings of unit length, (N, D).
+        sequences: Cleaned sequences of the barcodes, N.
+        settings: Method and identity.
+
+    Returns:
+        Label of each barcode's unit, in no particular order, (N,).
+
+    Raises:
+        SettingsError: The method compares all pairs, and there are too many barcodes for that.
+    """
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.int64)
     if settings.method == "threshold":
-        return join_near(vectors, cosine_of_identity(vectors, sequences, settings.identity))
+        return single_linkage(vectors, cosine_of_identity(vectors, sequences, settings.identity))
     if len(vectors) > MAX_PAIRWISE:
         raise SettingsError(
-            f"{settings.method} compares all pairs, and {len(vectors)} barcodes have too many: "
-            "use --method threshold"
+            f"{settings.method} compares all pairs, and {len(vectors)} barcodes are more than the "
+            f"{MAX_PAIRWISE} whose pairs fit into memory: use --method threshold"
         )
     labels: NDArray[np.int64]
     if settings.method == "ward":
@@ -151,7 +173,7 @@ def label(
         ward = AgglomerativeClustering(n_clusters=None, distance_threshold=distance)
         labels = ward.fit_predict(vectors)
         return labels
-    # `copy`: or the vectors would be overwritten.
+    # Without `copy` HDBSCAN overwrites the vectors.
     hdbscan = HDBSCAN(min_cluster_size=2, cluster_selection_method="eom", copy=True)
     labels = hdbscan.fit_predict(vectors).astype(np.int64)
     alone = labels < 0
@@ -162,33 +184,36 @@ def label(
 def find_units(
     vectors: NDArray[np.float32], sequences: Sequence[str], settings: UnitSettings
 ) -> Units:
-    """Form units and describe them.
+    """Cluster barcodes into units and describe the units.
 
     Args:
-        vectors: (N, D), N >= 1.
-        sequences: Cleaned, N.
-        settings: See `UnitSettings`.
+        vectors: Embeddings of the barcodes, (N, D), N >= 1.
+        sequences: Cleaned sequences of the barcodes, N.
+        settings: Method and identity.
 
     Raises:
-        SettingsError: NaN among the vectors, or too many for the method.
+        SettingsError: An embedding holds NaN, or there are too many barcodes for the method.
     """
     check_finite(vectors, "barcode")
     vectors = unit_length(vectors)
+    # Number the units: largest first, then in the order of their first barcodes.
     _, first, labels, sizes = np.unique(
         label(vectors, sequences, settings),
         return_index=True,
         return_inverse=True,
         return_counts=True,
     )
-    order = np.lexsort((first, -sizes))  # largest first, then as they come
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    of, sizes = rank[labels], sizes[order]
-    sums = np.zeros((len(sizes), vectors.shape[1]))
+    order = np.lexsort((first, -sizes))  # (U,)
+    number_of = np.empty(len(order), np.int64)
+    number_of[order] = np.arange(len(order))
+    of, sizes = number_of[labels], sizes[order]  # (N,), (U,)
+    sums = np.zeros((len(sizes), vectors.shape[1]))  # (U, D)
     np.add.at(sums, of, vectors)
-    centrality = np.einsum("nd,nd->n", vectors, sums[of]).round(9)
+    # The medoid has the largest sum of cosines with its unit; rounding makes ties equal everywhere.
+    centrality = np.einsum("nd,nd->n", vectors, sums[of]).round(9)  # (N,)
     by_unit = np.lexsort((np.arange(len(of)), -centrality, of))
-    representatives = by_unit[np.unique(of[by_unit], return_index=True)[1]]
+    representatives = by_unit[np.unique(of[by_unit], return_index=True)[1]]  # (U,)
+    # The squared length of a sum is the sum of all cosines, each vector's own among them.
     pairs = np.maximum(sizes * (sizes - 1), 1)
     similarity = np.where(sizes == 1, 1.0, (np.einsum("ud,ud->u", sums, sums) - sizes) / pairs)
     to_representative = np.einsum(
@@ -198,39 +223,50 @@ def find_units(
 
 
 def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
-    """Write one line per barcode, in input order; the file appears whole or not at all."""
+    """Write a TSV file with one line per barcode, in input order; it appears whole or not at all.
+
+    Args:
+        output: File to write.
+        ids: Ids of the barcodes, N.
+        units: Units of the barcodes.
+    """
     header = ("id", "unit", "size", "representative", "similarity_to_representative")
     lines = ["\t".join([*header, "similarity_within_unit"])]
-    for row, name in enumerate(ids):
+    for row, barcode_id in enumerate(ids):
         unit = int(units.of[row])
-        cells = [name, f"U{unit + 1}", str(units.sizes[unit]), ids[units.representatives[unit]]]
+        cells = [
+            barcode_id,
+            f"U{unit + 1}",
+            str(units.sizes[unit]),
+            ids[units.representatives[unit]],
+        ]
         cells += [f"{units.to_representative[row]:.4f}", f"{units.similarity[unit]:.4f}"]
         lines.append("\t".join(cells))
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        text = "\n".join(lines) + "\n"
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(output, "\n".join(lines) + "\n")
 
 
 def draw_units(
     vectors: NDArray[np.float32], ids: Sequence[str], units: Units, output: Path
 ) -> None:
-    """Draw barcodes as a map, coloured by the largest units.
+    """Draw a UMAP of the barcodes, coloured by the largest units.
+
+    Args:
+        vectors: Embeddings of the barcodes, (N, D).
+        ids: Ids of the barcodes, N.
+        units: Units of the barcodes.
+        output: Web page to write, `.html`; a `.png` image is written beside it.
 
     Raises:
-        DataError: Too few barcodes.
+        DataError: There are too few barcodes for a map.
     """
     if len(ids) < MIN_POINTS:
-        raise DataError(output, f"only {len(ids)} barcodes; a map needs {MIN_POINTS}")
+        raise DataError(output, f"only {len(ids)} barcodes; a map needs at least {MIN_POINTS}")
     chosen = np.sort(np.random.default_rng(0).permutation(len(ids))[:MAX_POINTS])
-    places = reduce_dimensions(vectors[chosen], num_neighbors=NUM_NEIGHBORS, dimensions=2, seed=0)
+    points = reduce_dimensions(vectors[chosen], num_neighbors=NUM_NEIGHBORS, dimensions=2, seed=0)
     names: list[str | None] = [f"U{units.of[row] + 1}" for row in chosen]
     hover = [
         f"{ids[row]}<br>unit: {name} ({units.sizes[units.of[row]]} barcodes)"
         for row, name in zip(chosen, names, strict=True)
     ]
     settings = MapSettings(dataset=output, splits=(), color="unit", title=output.stem)
-    write_map(MapPoints(places, group_taxa(names), hover), settings, output)
+    write_map(MapPoints(points, group_taxa(names), hover), settings, output)

@@ -1,1 +1,1 @@
-"""What a model is worth: subjects, probes, scores and studies."""
+"""Evaluation of models: probes, their scores, the masking study, maps."""

@@ -1,17 +1,17 @@
-"""The fine-tuning probe: all weights and a linear head trained on labels.
+"""Fine-tuning probe: all weights and a linear head are trained on labels.
 
-In: a network (any embedder but counts and search programs), labelled barcodes. Out: labels of the
-queries. The head reads the same masked mean as every other probe, whatever classifier the
-network's own library would build. Recipe as published: AdamW and OneCycle, learning rate 1e-4 per
-64 barcodes. Guarded by tests/eval/probe/test_finetune.py.
+In: an embedder with a network, labelled barcodes. Out: labels of the queries. The head reads the
+same masked mean as all other probes, whatever classifier the network's own library has. The recipe
+is the published one: AdamW and OneCycle, learning rate 1e-4 per 64 barcodes.
+Guarded by tests/eval/probe/test_finetune.py.
 
-Shapes: B = batch, L = tokens, D = width, K = classes.
+Shapes: N = sequences, B = batch, L = tokens, D = width of the model, K = classes.
 """
 
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,36 +21,24 @@ from torch import Tensor, nn
 from barcodemae import masked_mean
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import (
-    Embedder,
+    NetworkEmbedder,
     equal_length_batches,
     positions_after,
     split_leads,
 )
 
 
-@runtime_checkable
-class NetworkEmbedder(Embedder, Protocol):
-    """An embedder with weights: a transformers model or the port of a published system."""
-
-    tokenizer: Any
-    model: Any
-    batch_size: int
-
-    def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each sequence, without padding."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class FinetuneRecipe:
-    """How to fine-tune.
+    """Hyperparameters of fine-tuning.
 
     Attributes:
-        epochs: Passes over the training rows.
-        batch_size: Barcodes per step.
-        learning_rate: Peak, for 64 barcodes per step; scaled linearly with the batch.
-        weight_decay: Of AdamW.
-        max_norm: Gradients are clipped to this norm.
-        freeze_encoder: Train the head alone.
+        epochs: Number of passes over the training rows.
+        batch_size: Number of barcodes per step.
+        learning_rate: Peak learning rate for 64 barcodes per step; scales with the batch size.
+        weight_decay: Weight decay of AdamW.
+        max_norm: Norm to which gradients are clipped.
+        freeze_encoder: Whether only the head is trained.
     """
 
     epochs: int = 10
@@ -65,8 +53,8 @@ class PooledClassifier(nn.Module):
     """A linear head on the masked mean of an encoder's last hidden state.
 
     Args:
-        encoder: Called with ids and attention mask, it returns `last_hidden_state`.
-        num_labels: Classes.
+        encoder: Encoder; called with ids and attention mask it returns `last_hidden_state`.
+        num_labels: Number of classes, K.
     """
 
     def __init__(self, encoder: nn.Module, num_labels: int) -> None:
@@ -75,25 +63,45 @@ class PooledClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, num_labels)  # type: ignore[union-attr, arg-type]
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **places: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
-        """Score the classes, (B, L) to (B, K)."""
-        masks = {} if attention_mask is None else {"attention_mask": attention_mask}
-        outputs = self.encoder(input_ids=input_ids, **masks, **places)
+        """Score the classes.
+
+        Args:
+            input_ids: Token ids, (B, L).
+            attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
+            position_ids: Positions of the tokens, (B, L); None for 0 to L - 1.
+
+        Returns:
+            Logits, (B, K).
+        """
+        optional = {"attention_mask": attention_mask, "position_ids": position_ids}
+        # Not passed on as None, because published systems may not have these arguments.
+        given = {name: value for name, value in optional.items() if value is not None}
+        outputs = self.encoder(input_ids=input_ids, **given)
         hidden_states = outputs.last_hidden_state  # (B, L, D)
         logits: Tensor = self.head(masked_mean(hidden_states, attention_mask))
         return logits
 
 
 def make_classifier(embedder: NetworkEmbedder, num_labels: int, seed: int) -> PooledClassifier:
-    """Copy an embedder's network in fp32 and give it a new head, seeded."""
+    """Copy the network of an embedder in fp32, and add a new head with seeded weights."""
     torch.manual_seed(seed)
     classifier = PooledClassifier(copy.deepcopy(embedder.model).float(), num_labels)
     return classifier.to(embedder.model.device)
 
 
 def make_batch(tokens: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Tensor]:
-    """Make a rectangular batch: ids and attention mask (B, L), positions if rows have leads."""
+    """Pad rows of token ids to a batch: ids and attention mask (B, L), positions if needed.
+
+    Args:
+        tokens: Token ids of each sequence, B rows.
+        tokenizer: Tokenizer that made them.
+        device: Device of the batch.
+    """
     rows, leads = split_leads(tokens, tokenizer)
     width = max(len(row) for row in rows)
     ids = [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows]
@@ -102,9 +110,9 @@ def make_batch(tokens: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> 
         "input_ids": torch.tensor(ids, device=device),
         "attention_mask": torch.tensor(mask, device=device),
     }
-    if leads.any():  # published systems may not take positions, and have no lead
+    if leads.any():  # published systems may not accept positions, but they have no lead
         positions = positions_after(leads, batch["input_ids"])
-        batch["position_ids"] = positions * batch["attention_mask"]  # padding has no place
+        batch["position_ids"] = positions * batch["attention_mask"]  # padding gets position 0
     return batch
 
 
@@ -116,7 +124,16 @@ def train_classifier(
     recipe: FinetuneRecipe,
     seed: int,
 ) -> None:
-    """Train a classifier in place on token rows and class numbers."""
+    """Train a classifier in place.
+
+    Args:
+        model: Classifier to train.
+        tokens: Token ids of the training sequences, N rows.
+        codes: Their classes, (N,).
+        tokenizer: Tokenizer that made the ids.
+        recipe: Hyperparameters.
+        seed: Seed of the order of the rows.
+    """
     model.encoder.requires_grad_(not recipe.freeze_encoder)
     generator = torch.Generator().manual_seed(seed)
     steps = recipe.epochs * -(-len(tokens) // recipe.batch_size)
@@ -142,11 +159,24 @@ def train_classifier(
 def classify(
     model: PooledClassifier, tokens: list[list[int]], tokenizer: Any, batch_size: int
 ) -> NDArray[np.int64]:
-    """Predict class numbers, (N,), in input order; no padding enters."""
+    """Predict the classes of sequences, in batches without padding.
+
+    Args:
+        model: Trained classifier.
+        tokens: Token ids of the sequences, N rows.
+        tokenizer: Tokenizer that made the ids.
+        batch_size: Largest number of sequences in a batch.
+
+    Returns:
+        Class of each sequence, (N,).
+
+    Raises:
+        SettingsError: The scores are not finite: training has diverged.
+    """
     model.eval()
     classes = np.empty(len(tokens), np.int64)
-    read, _ = split_leads(tokens, tokenizer)
-    for rows in equal_length_batches([len(row) for row in read], batch_size):
+    stripped, _ = split_leads(tokens, tokenizer)
+    for rows in equal_length_batches([len(row) for row in stripped], batch_size):
         batch = make_batch([tokens[row] for row in rows], tokenizer, model.head.weight.device)
         logits = model(**batch)  # (B, K)
         if not bool(logits.isfinite().all()):
@@ -164,17 +194,28 @@ def predict_by_finetuning(
     seed: int,
     recipe: FinetuneRecipe | None = None,
 ) -> list[str]:
-    """Fine-tune on labelled sequences and predict the labels of `queries`.
+    """Fine-tune on labelled sequences and predict the labels of queries.
+
+    Args:
+        embedder: Embedder whose network is copied.
+        sequences: Training sequences, N.
+        labels: Their labels, N.
+        queries: Sequences to predict, Q.
+        seed: Seed of the head, of dropout and of the order of the rows.
+        recipe: Hyperparameters, None for the published ones.
+
+    Returns:
+        Predicted labels, Q.
 
     Raises:
-        DataError: One label only.
+        DataError: All training rows have the same label.
         SettingsError: Training diverged.
     """
     recipe = recipe or FinetuneRecipe()
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(names) < 2:
         raise DataError("training rows", f"all have the same label ({names[0]})")
-    with torch.random.fork_rng():  # the head's initialisation and dropout draw from global state
+    with torch.random.fork_rng():  # the head's weights and dropout use the global random state
         model = make_classifier(embedder, len(names), seed)
         tokens = embedder.tokenize(sequences)
         train_classifier(model, tokens, codes, embedder.tokenizer, recipe, seed)

@@ -1,11 +1,12 @@
-"""Linear probes: how much of a taxon can a linear layer read from frozen embeddings?
+"""Linear probes: how well a linear layer on frozen embeddings predicts taxa.
 
-`sgd` is the published recipe (BarcodeBERT's linear_probing.py): one mean and one standard
-deviation over all numbers, then a linear layer trained by SGD. `logistic` is scikit-learn's
-multinomial logistic regression on features standardised one by one. Species of `train` to `test`.
+`sgd` is the published recipe (BarcodeBERT's linear_probing.py): embeddings standardised by one mean
+and one standard deviation over all numbers, then a linear layer trained by SGD. `logistic` is
+scikit-learn's multinomial logistic regression on individually standardised features. Both are
+trained on the species of `train`, and predict those of `test`.
 Guarded by tests/eval/probe/test_linear.py.
 
-Shapes: N = barcodes, D = width, K = classes.
+Shapes: N = barcodes, Q = queries, D = embedding width, K = classes.
 """
 
 import warnings
@@ -27,7 +28,15 @@ from barcodemae.eval.search.nearest import check_finite
 
 @dataclass(frozen=True, kw_only=True)
 class SgdRecipe:
-    """The published linear probe; every default is the published value."""
+    """Hyperparameters of the published linear probe; all defaults are the published values.
+
+    Attributes:
+        learning_rate: Learning rate of SGD.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        batch_size: Number of barcodes per step.
+        epochs: Number of passes over the training rows.
+    """
 
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -37,11 +46,11 @@ class SgdRecipe:
 
 
 def check_training_rows(vectors: NDArray[np.float32], labels: Sequence[str]) -> None:
-    """Refuse data no classifier can be trained on.
+    """Check that a classifier can be trained on the data.
 
     Raises:
-        DataError: One label only.
-        SettingsError: NaN among the vectors.
+        DataError: All rows have the same label.
+        SettingsError: An embedding holds NaN or infinity.
     """
     if len(set(labels)) < 2:
         raise DataError("training rows", f"all have the same label ({labels[0]})")
@@ -55,10 +64,18 @@ def train_sgd(
     recipe: SgdRecipe,
     generator: torch.Generator,
 ) -> nn.Linear:
-    """Train a linear layer on standardised vectors (N, D) and class numbers (N,)."""
+    """Train a linear layer by SGD.
+
+    Args:
+        vectors: Standardised embeddings, (N, D).
+        targets: Classes, (N,).
+        num_classes: Number of classes, K.
+        recipe: Hyperparameters.
+        generator: Source of the initial weights and of the order of the rows.
+    """
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, vectors.shape[1], num_classes)
     bound = vectors.shape[1] ** -0.5
-    for parameter in layer.parameters():  # PyTorch's own initialisation, but seeded
+    for parameter in layer.parameters():  # PyTorch's default initialisation, but seeded
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
     layer = layer.to(vectors.device)
     optimizer = torch.optim.SGD(
@@ -85,11 +102,22 @@ def predict_by_sgd(
     device: str = "cpu",
     recipe: SgdRecipe | None = None,
 ) -> list[str]:
-    """Train the published linear probe and predict the labels of `queries` (Q, D).
+    """Train the published linear probe and predict the labels of queries.
+
+    Args:
+        vectors: Embeddings of the training rows, (N, D).
+        labels: Labels of the training rows, N.
+        queries: Embeddings of the queries, (Q, D).
+        seed: Seed of the training.
+        device: Device to train on.
+        recipe: Hyperparameters, None for the published ones.
+
+    Returns:
+        Predicted labels, Q.
 
     Raises:
-        DataError: One label only.
-        SettingsError: NaN among the vectors, or training diverged.
+        DataError: All training rows have the same label.
+        SettingsError: An embedding holds NaN or infinity, or training diverged.
     """
     check_training_rows(vectors, labels)
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
@@ -119,14 +147,20 @@ def predict_by_logistic_regression(
     *,
     max_iterations: int = 200,
 ) -> tuple[list[str], bool]:
-    """Fit scikit-learn's logistic regression and predict the labels of `queries` (Q, D).
+    """Fit scikit-learn's logistic regression and predict the labels of queries.
+
+    Args:
+        vectors: Embeddings of the training rows, (N, D).
+        labels: Labels of the training rows, N.
+        queries: Embeddings of the queries, (Q, D).
+        max_iterations: Largest number of iterations of the optimiser.
 
     Returns:
-        Labels, and whether the optimiser converged.
+        Predicted labels, Q, and whether the optimiser converged.
 
     Raises:
-        DataError: One label only.
-        SettingsError: NaN among the vectors.
+        DataError: All training rows have the same label.
+        SettingsError: An embedding holds NaN or infinity.
     """
     check_training_rows(vectors, labels)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=max_iterations))

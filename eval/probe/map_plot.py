@@ -1,12 +1,11 @@
-"""A map of embeddings: UMAP to two dimensions, coloured by a rank, as HTML and PNG.
+"""Map of embeddings: UMAP to two dimensions, coloured by a rank, as HTML and PNG.
 
-In: a model and a data set. Out: a stand-alone HTML page (hover shows id and taxon; nothing is
-loaded from the network) and a PNG beside it. Guarded by tests/eval/report/test_plots.py.
+In: a model and a data set. Out: a self-contained HTML page (hovering shows id and lineage; nothing
+is loaded from the network) and a PNG beside it. Guarded by tests/eval/report/test_plots.py.
 
 Shapes: N = barcodes.
 """
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from barcodemae.eval.probe.clustering import reduce_dimensions
 from barcodemae.eval.probe.probe_data import LABEL_COLUMNS, usable_rows
 from barcodemae.eval.report.figures import COLORS, new_figure, save_figure
 from barcodemae.eval.search.nearest import check_finite
+from barcodemae.files import whole_file
 
 
 MIN_POINTS = 16
@@ -33,16 +33,16 @@ OTHER, OTHER_COLOR = "other or unknown", "#C8C8C8"
 
 @dataclass(frozen=True, kw_only=True)
 class MapSettings:
-    """What to draw.
+    """Settings of a map.
 
     Attributes:
         dataset: Folder of a prepared data set.
-        splits: Partitions to draw.
-        color: Rank that gives the colours.
-        max_points: Draw a random subset of at most this many.
-        num_neighbors: Of UMAP.
-        seed: Of UMAP and of the subset.
-        title: Name of the model.
+        splits: Splits to draw.
+        color: Rank by which points are coloured.
+        max_points: Largest number of points; of more rows, a random subset is drawn.
+        num_neighbors: Number of neighbours in UMAP.
+        seed: Seed of UMAP and of the subset.
+        title: Name of the model, for the title.
     """
 
     dataset: Path
@@ -56,12 +56,12 @@ class MapSettings:
 
 @dataclass(frozen=True)
 class MapPoints:
-    """Points with what hovering shows.
+    """Points of a map.
 
     Attributes:
-        places: (N, 2).
-        groups: Name of the colour group of each point.
-        hover: Text of each point.
+        places: Coordinates of the points, (N, 2).
+        groups: Name of each point's colour group, N.
+        hover: Text that hovering over each point shows, N.
     """
 
     places: NDArray[np.float32]
@@ -69,30 +69,30 @@ class MapPoints:
     hover: list[str]
 
     def names(self) -> list[str]:
-        """Groups by size, largest first, the grey one last."""
+        """Return the groups by size, largest first, the grey one last."""
         counts = Counter(self.groups)
         named = [name for name, _ in counts.most_common() if name != OTHER]
         return [*named, *([OTHER] if OTHER in counts else [])]
 
     def rows_of(self, name: str) -> list[int]:
-        """Rows of a group."""
+        """Return the rows of the points of a group."""
         return [row for row, group in enumerate(self.groups) if group == name]
 
 
 def group_taxa(taxa: list[str | None]) -> list[str]:
-    """Keep the names of the most frequent taxa; all others share one grey group."""
+    """Return the colour group of each taxon: frequent taxa have their own, the others share one."""
     counts = Counter(name for name in taxa if name is not None)
     named = {name for name, _ in counts.most_common(MAX_NAMED_TAXA)}
     return [OTHER if name is None or name not in named else name for name in taxa]
 
 
 def describe_lineage(taxa: tuple[str | None, ...]) -> list[str]:
-    """Write the known ranks of a lineage, one a line."""
+    """Return one line of text for each known rank of a lineage."""
     return [f"{rank}: {taxon}" for rank, taxon in zip(RANKS, taxa, strict=True) if taxon]
 
 
 def hover_text(table: pa.Table) -> list[str]:
-    """Write id and lineage of each row."""
+    """Return id and lineage of each row as HTML."""
     columns = [table[rank].to_pylist() for rank in RANKS]
     lineages = zip(*columns, strict=True)
     return [
@@ -102,18 +102,20 @@ def hover_text(table: pa.Table) -> list[str]:
 
 
 def place_points(embedder: Embedder, settings: MapSettings) -> MapPoints:
-    """Embed the rows and lay them out.
+    """Embed the rows and reduce them to two dimensions.
 
     Raises:
-        SettingsError: An unknown rank, or NaN among the embeddings.
-        DataError: Too few rows.
+        SettingsError: The rank is unknown, or an embedding holds NaN or infinity.
+        DataError: There are too few rows.
     """
     if settings.color not in LABEL_COLUMNS:
         raise SettingsError(f"rank {settings.color!r} is not one of {', '.join(LABEL_COLUMNS)}")
     table = read_splits(settings.dataset, settings.splits)
     usable = usable_rows(embedder, table["dna_barcode"].to_pylist())
     if len(usable) < MIN_POINTS:
-        raise DataError(settings.dataset, f"only {len(usable)} rows; a map needs {MIN_POINTS}")
+        raise DataError(
+            settings.dataset, f"only {len(usable)} rows; a map needs at least {MIN_POINTS}"
+        )
     chosen = np.random.default_rng(settings.seed).permutation(usable)[: settings.max_points]
     table = table.take(np.sort(chosen))
     vectors = embedder.embed(table["dna_barcode"].to_pylist(), progress=True)
@@ -125,12 +127,12 @@ def place_points(embedder: Embedder, settings: MapSettings) -> MapPoints:
 
 
 def color_of(name: str, index: int) -> str:
-    """Give a group its colour."""
+    """Return the colour of a group by its name and its place in the order of groups."""
     return OTHER_COLOR if name == OTHER else PALETTE[index % len(PALETTE)]
 
 
 def write_png(points: MapPoints, settings: MapSettings, path: Path) -> None:
-    """Draw the map as a picture."""
+    """Draw the map as a PNG file."""
     figure, axes = new_figure(7.0, 5.0)
     size = float(np.clip(20_000 / len(points.groups), 1.5, 14))
     for index, name in reversed(list(enumerate(points.names()))):
@@ -161,8 +163,8 @@ def write_png(points: MapPoints, settings: MapSettings, path: Path) -> None:
 
 
 def write_html(points: MapPoints, settings: MapSettings, path: Path) -> None:
-    """Draw the map as a page that needs nothing but itself."""
-    # Slow to import, and only pages need it.
+    """Draw the map as a self-contained HTML page."""
+    # Imported here, because it is slow to import and only pages need it.
     from plotly import graph_objects  # type: ignore[import-untyped]
 
     figure = graph_objects.Figure()
@@ -186,20 +188,16 @@ def write_html(points: MapPoints, settings: MapSettings, path: Path) -> None:
         xaxis={"visible": False},
         yaxis={"visible": False, "scaleanchor": "x"},
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.write_html(temporary, include_plotlyjs=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        figure.write_html(file, include_plotlyjs=True)
 
 
 def draw_map(embedder: Embedder, settings: MapSettings, output: Path) -> None:
-    """Write OUT.html and OUT.png.
+    """Draw a map of a data set: OUT.html and OUT.png.
 
     Raises:
-        SettingsError: `output` does not end in .html, or an unknown rank.
-        DataError: Too few rows.
+        SettingsError: `output` does not end in .html, or the rank is unknown.
+        DataError: There are too few rows.
     """
     check_map_file(output)
     points = place_points(embedder, settings)
@@ -207,7 +205,7 @@ def draw_map(embedder: Embedder, settings: MapSettings, output: Path) -> None:
 
 
 def check_map_file(output: Path) -> None:
-    """Refuse a name that cannot work, before any time is spent.
+    """Check the name of a map before any time is spent.
 
     Raises:
         SettingsError: It does not end in .html, or its folder does not exist.
@@ -219,6 +217,6 @@ def check_map_file(output: Path) -> None:
 
 
 def write_map(points: MapPoints, settings: MapSettings, output: Path) -> None:
-    """Write OUT.html and OUT.png."""
+    """Write a map as OUT.html and OUT.png."""
     write_html(points, settings, output)
     write_png(points, settings, output.with_suffix(".png"))

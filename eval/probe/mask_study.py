@@ -1,22 +1,22 @@
-"""The masking study: is [MASK] part of how a model computes?
+"""Masking study: how much a model depends on [MASK] tokens.
 
-Some tokens of every barcode are taken away or replaced by [MASK] before embedding; the four modes
-are those of `masked_embedder.py`. In: a model and a data set. Out: 1-NN accuracy per rate, mode
-and seed, as records. References and queries are treated alike. Guarded by
-tests/eval/probe/test_mask_study.py.
+A share of the tokens of every barcode, references and queries alike, is removed or replaced by
+[MASK] before embedding, in the modes of `masked_embedder.py`. In: a model and a data set. Out:
+1-NN accuracy for every rate, mode and seed, as records.
+Guarded by tests/eval/probe/test_mask_study.py.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.embedder import NetworkEmbedder, precision_of
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.masked_embedder import (
     MASKING,
     MODES,
@@ -24,29 +24,28 @@ from barcodemae.eval.embed.masked_embedder import (
     MaskedEmbedder,
     check_mode,
 )
-from barcodemae.eval.probe.finetune import NetworkEmbedder
 from barcodemae.eval.probe.nearest_probe import check_labels, count_absent
 from barcodemae.eval.probe.probe_data import LabelledRows, read_labelled, usable_rows
-from barcodemae.eval.probe.scores import score_predictions
-from barcodemae.eval.probe.subjects import architecture_of, precision_of, split_label
+from barcodemae.eval.probe.scores import Score, score_predictions
+from barcodemae.eval.probe.subjects import split_label
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.nearest import nearest_neighbors
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskStudy:
-    """What to measure.
+    """Settings of a masking study.
 
     Attributes:
         dataset: Folder of a prepared data set.
-        rates: Shares of tokens taken away.
-        modes: Of `MODES`.
-        rank: Label of the 1-NN probe.
-        references: Split that answers.
-        queries: Split that is asked.
+        rates: Shares of tokens to hide, 0 to 1.
+        modes: Modes to measure, of `MODES`.
+        rank: Rank of the labels of the 1-NN probe.
+        references: Split of the references.
+        queries: Split of the queries.
         max_references: Size of a random subset of the references; 0 for all.
-        num_seeds: Repeats with other random positions.
-        command: The command line, kept in the records.
+        num_seeds: Number of repeats with other random tokens.
+        command: Command line, for the records.
     """
 
     dataset: Path
@@ -61,10 +60,10 @@ class MaskStudy:
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
-    """Read `START:STOP:STEP`, both ends included, or a comma-separated list.
+    """Parse rates: `START:STOP:STEP`, both ends included, or a comma-separated list.
 
     Raises:
-        SettingsError: Not numbers, or not in [0, 1).
+        SettingsError: The text is not of this form, or a rate is not in [0, 1).
     """
     try:
         if ":" in text:
@@ -74,17 +73,19 @@ def parse_rates(text: str) -> tuple[float, ...]:
         else:
             rates = tuple(float(part) for part in text.split(","))
     except (ValueError, ZeroDivisionError) as error:
-        raise SettingsError(f"rates {text!r}: expected START:STOP:STEP or a list") from error
+        raise SettingsError(
+            f"rates {text!r}: expected START:STOP:STEP or a comma-separated list"
+        ) from error
     if not rates or min(rates) < 0 or max(rates) >= 1:
-        raise SettingsError(f"rates {text!r}: they must lie in [0, 1)")
+        raise SettingsError(f"rates {text!r}: they must be at least 0 and below 1")
     return rates
 
 
 def parse_modes(text: str) -> tuple[str, ...]:
-    """Read a comma-separated list of modes.
+    """Parse a comma-separated list of modes.
 
     Raises:
-        SettingsError: An unknown mode.
+        SettingsError: A mode is unknown.
     """
     modes = tuple(part.strip() for part in text.split(","))
     unknown = [mode for mode in modes if mode not in MODES]
@@ -94,10 +95,10 @@ def parse_modes(text: str) -> tuple[str, ...]:
 
 
 def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows, LabelledRows]:
-    """Read references and queries that the model can read.
+    """Read the references and queries that the model can read.
 
     Raises:
-        DataError: The references have only one label.
+        DataError: All references have the same label.
     """
     references = read_labelled(study.dataset, [study.references], study.rank)
     references = references.select(usable_rows(embedder, references.sequences))
@@ -113,30 +114,34 @@ def read_rows(study: MaskStudy, embedder: NetworkEmbedder) -> tuple[LabelledRows
 def run_mask_study(
     model: str,
     study: MaskStudy,
+    options: ModelOptions | None = None,
     *,
     on_left_out: Callable[[str], object] | None = None,
-    **options: Any,
 ) -> Iterator[ResultRecord]:
     """Measure 1-NN accuracy for every rate, seed and mode.
 
-    Rate 0 has nothing random and is measured once, and mode `mask` has nothing to average there. A
-    mode that the model cannot be studied in is left out, unless it is the only one asked for.
+    At rate 0 nothing is random, so it is measured once, and mode `mask` has nothing to average. A
+    mode that is not meaningful for the model is left out, unless there is no other.
 
     Args:
-        model: `PATH` or `LABEL=PATH`.
-        study: What to measure.
-        on_left_out: Told why a mode is left out.
-        **options: As for `load_embedder`.
+        model: `PATH` or `LABEL=PATH` of the model.
+        study: Settings of the study.
+        options: Options of opening the model, None for the defaults.
+        on_left_out: Function called with the reason why a mode is left out.
+
+    Yields:
+        One record for every rate, seed and mode.
 
     Raises:
-        SettingsError: Not a network, or no mode applies.
+        SettingsError: The model has no network, or no mode is meaningful for it.
     """
+    options = options or ModelOptions()
     _, shown, target = split_label(model)
-    embedder = load_embedder(target, **options)
-    if not isinstance(embedder, NetworkEmbedder):
+    network = options.load(target).network
+    if network is None:
         raise SettingsError(f"{target}: the masking study needs a network that reads tokens")
-    modes = applicable_modes(embedder, study.modes, on_left_out)
-    run = StudyRun(embedder, shown, options.get("revision"), study, *read_rows(study, embedder))
+    modes = applicable_modes(network, study.modes, on_left_out)
+    run = StudyRun(network, shown, options.revision, study, *read_rows(study, network))
     for rate in study.rates:
         for seed in range(study.num_seeds if rate > 0 else 1):
             for family in (REMOVING, MASKING):
@@ -150,10 +155,15 @@ def applicable_modes(
     modes: Sequence[str],
     on_left_out: Callable[[str], object] | None = None,
 ) -> list[str]:
-    """Keep the modes that mean something for a model; tell why each of the others does not.
+    """Return the modes that are meaningful for a model.
+
+    Args:
+        embedder: Model.
+        modes: Modes to choose from.
+        on_left_out: Function called with the reason why each of the others is not.
 
     Raises:
-        SettingsError: None does.
+        SettingsError: No mode is.
     """
     kept, refusals = [], []
     for mode in modes:
@@ -173,15 +183,15 @@ def applicable_modes(
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One model under study, with the rows it is asked about.
+    """A masking study of one model.
 
     Attributes:
-        embedder: The model.
-        name: How it is called in tables.
-        revision: Hub revision, if one was asked for.
-        study: What is measured.
-        references: Rows that answer.
-        queries: Rows that are asked.
+        embedder: Model.
+        name: Name of the model in tables.
+        revision: Hub revision of the model, if one was given.
+        study: Settings of the study.
+        references: Rows of the references.
+        queries: Rows of the queries.
     """
 
     embedder: NetworkEmbedder
@@ -192,7 +202,7 @@ class StudyRun:
     queries: LabelledRows
 
     def measure(self, modes: Sequence[str], rate: float, seed: int) -> Iterator[ResultRecord]:
-        """Measure one point of the study in modes that share their input."""
+        """Measure 1-NN accuracy at one rate, in modes that share their input."""
         start = time.perf_counter()
         masked = MaskedEmbedder(self.embedder, *modes)
         references = masked.embed(self.references.sequences, rate, 2 * seed)
@@ -201,27 +211,26 @@ class StudyRun:
             found = nearest_neighbors(references[mode], queries[mode])
             predicted = [self.references.labels[row] for row in found.rows]
             score = score_predictions(self.queries.labels, predicted)["accuracy"]
-            yield ResultRecord(
-                value=score.value,
-                low=score.low,
-                high=score.high,
-                seed=seed,
-                seconds=round((time.perf_counter() - start) / len(modes), 2),
-                **self.facts(mode, rate),
-            )
+            seconds = round((time.perf_counter() - start) / len(modes), 2)
+            yield self.record(score, mode, rate, seed, seconds)
 
-    def facts(self, mode: str, rate: float) -> dict[str, Any]:
-        """List everything in a record that was not measured."""
-        return {
-            "model": self.name,
-            "dataset": self.study.dataset.resolve().name,
-            "probe": "mask-study",
-            "metric": "accuracy",
-            "architecture": architecture_of(self.embedder),
-            "weights": self.embedder.fingerprint,
-            "revision": self.revision,
-            "dataset_hash": dataset_hash(self.study.dataset),
-            "protocol": {
+    def record(
+        self, score: Score, mode: str, rate: float, seed: int, seconds: float
+    ) -> ResultRecord:
+        """Return the record of one measurement."""
+        return ResultRecord(
+            model=self.name,
+            dataset=self.study.dataset.resolve().name,
+            probe="mask-study",
+            metric="accuracy",
+            value=score.value,
+            low=score.low,
+            high=score.high,
+            architecture=self.embedder.architecture,
+            weights=self.embedder.fingerprint,
+            revision=self.revision,
+            dataset_hash=dataset_hash(self.study.dataset),
+            protocol={
                 "mode": mode,
                 "rate": rate,
                 "rank": self.study.rank,
@@ -229,10 +238,12 @@ class StudyRun:
                 "queries": self.study.queries,
                 **precision_of(self.embedder),
             },
-            "counts": {
+            seed=seed,
+            counts={
                 "references": len(self.references.labels),
                 "queries": len(self.queries.labels),
                 "queries_label_absent": count_absent(self.references, self.queries),
             },
-            "command": self.study.command,
-        }
+            seconds=seconds,
+            command=self.study.command,
+        )

@@ -1,9 +1,11 @@
-"""The 1-NN probe: the taxon of a query is that of its nearest reference.
+"""1-NN probe: the predicted taxon of a query is that of its nearest reference.
 
-Published protocol: references are split `train`, queries `test_unseen` (species never seen, their
-genus among the references), label genus. Queries whose label no reference has count as wrong, and
-so do queries that the model cannot read; both are counted. Guarded by
-tests/eval/probe/test_nearest_probe.py.
+In the published protocol references are the split `train`, queries `test_unseen` (species never
+seen in training, their genera among the references), and the label is the genus. Queries whose
+label no reference has, and queries that the model cannot read, count as wrong; both are counted.
+Guarded by tests/eval/probe/test_nearest_probe.py.
+
+Shapes: Q = queries.
 """
 
 from collections.abc import Sequence
@@ -12,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
-from barcodemae.eval.embed.kmer_counts import KmerCounts
+from barcodemae.eval.embed.embedder import Embedder, SparseEmbedder
 from barcodemae.eval.probe.probe_data import LabelledRows, usable_rows
 from barcodemae.eval.probe.scores import Score, score_predictions
 from barcodemae.eval.search.nearest import nearest_neighbors
@@ -22,12 +23,12 @@ from barcodemae.eval.search.programs import Searcher
 
 @dataclass(frozen=True)
 class NearestProbe:
-    """Outcome of a 1-NN probe.
+    """Result of a 1-NN probe.
 
     Attributes:
-        scores: Metric -> percent with interval.
-        predicted: Predicted label per query; None where there was none.
-        counts: References, queries, and what was left out or lost.
+        scores: Metric -> score in percent, with its interval.
+        predicted: Predicted label of each query, Q; None where there is none.
+        counts: Numbers of references and queries, and of those that were left out or not predicted.
     """
 
     scores: dict[str, Score]
@@ -38,7 +39,7 @@ class NearestProbe:
 def nearest_rows(
     model: Embedder | Searcher, references: Sequence[str], queries: Sequence[str]
 ) -> list[int | None]:
-    """Find the row of the nearest reference of every query, None where there is none."""
+    """Find the row of each query's nearest reference, Q; None where there is none."""
     if isinstance(model, Searcher):
         return model.search(references, queries)
     reference_rows = usable_rows(model, references)
@@ -46,7 +47,7 @@ def nearest_rows(
     rows: list[int | None] = [None] * len(queries)
     if len(reference_rows) == 0 or len(query_rows) == 0:
         return rows
-    to_vectors = model.counts if isinstance(model, KmerCounts) else model.embed
+    to_vectors = model.counts if isinstance(model, SparseEmbedder) else model.embed
     found = nearest_neighbors(
         to_vectors([references[row] for row in reference_rows]),
         to_vectors([queries[row] for row in query_rows]),
@@ -57,22 +58,22 @@ def nearest_rows(
 
 
 def count_unreadable(model: Embedder | Searcher, sequences: Sequence[str]) -> int:
-    """Count the sequences that a model cannot embed; a search program reads everything."""
-    return 0 if isinstance(model, Searcher) else len(find_invalid(model, sequences))
+    """Count the sequences that a model cannot embed; a search program can read all."""
+    return 0 if isinstance(model, Searcher) else len(model.find_invalid(sequences))
 
 
 def check_labels(references: LabelledRows) -> None:
-    """Refuse references of one label, from which every answer is the same.
+    """Check that references have more than one label.
 
     Raises:
-        DataError: Names the label.
+        DataError: They have one; the message names it.
     """
     if len(set(references.labels)) == 1:
         raise DataError("references", f"all have the same label ({references.labels[0]})")
 
 
 def count_absent(references: LabelledRows, queries: LabelledRows) -> int:
-    """Count the queries whose label no reference has; no prediction can be right for them."""
+    """Count the queries whose label no reference has, so that no prediction can be right."""
     known = set(references.labels)
     return sum(label not in known for label in queries.labels)
 
@@ -80,10 +81,10 @@ def count_absent(references: LabelledRows, queries: LabelledRows) -> int:
 def run_nearest_probe(
     model: Embedder | Searcher, references: LabelledRows, queries: LabelledRows
 ) -> NearestProbe:
-    """Predict every query's label from its nearest reference and score it.
+    """Predict the label of every query from its nearest reference, and score the predictions.
 
     Raises:
-        DataError: The references have only one label, so nothing can be learned from the score.
+        DataError: All references have the same label, so the score would tell nothing.
     """
     check_labels(references)
     rows = nearest_rows(model, references.sequences, queries.sequences)

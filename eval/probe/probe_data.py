@@ -1,7 +1,9 @@
-"""The rows a probe works on: sequences with labels, and their vectors computed once.
+"""Labelled rows for the probes, and a cache of their embeddings.
 
-In: a data set folder and split names. Out: sequences, labels, ids, and how many rows were left
-out and why. Guarded by tests/eval/probe/test_probe_data.py.
+In: a data set folder and names of splits. Out: sequences, labels, ids, and the number of rows
+without a label. Guarded by tests/eval/probe/test_probe_data.py.
+
+Shapes: N = rows, D = embedding width.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, read_splits
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder, find_invalid
+from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 
 
 LABEL_COLUMNS = (*RANKS, "dna_bin")
@@ -21,13 +23,13 @@ LABEL_COLUMNS = (*RANKS, "dna_bin")
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Barcodes with a label, in stored order.
+    """Barcodes that have a label, in the order of the data set.
 
     Attributes:
-        ids: `processid` of each row.
-        sequences: Barcodes.
-        labels: Taxon at the rank asked for; never null.
-        num_unlabelled: Rows left out because their label is null.
+        ids: `processid` of each row, N.
+        sequences: Barcode of each row, N.
+        labels: Taxon of each row at the wanted rank, N.
+        num_unlabelled: Number of rows that were left out because they have no label.
     """
 
     ids: list[str]
@@ -36,7 +38,7 @@ class LabelledRows:
     num_unlabelled: int
 
     def select(self, rows: NDArray[np.int64]) -> "LabelledRows":
-        """Keep some rows."""
+        """Return some of the rows."""
         return LabelledRows(
             [self.ids[row] for row in rows],
             [self.sequences[row] for row in rows],
@@ -49,13 +51,13 @@ def read_labelled(directory: Path | str, splits: Sequence[str], rank: str) -> La
     """Read the labelled rows of some splits.
 
     Args:
-        directory: A prepared data set.
-        splits: Names of partitions.
-        rank: A rank or `dna_bin`.
+        directory: Folder of a prepared data set.
+        splits: Names of the splits.
+        rank: Rank of the labels, or `dna_bin`.
 
     Raises:
-        SettingsError: An unknown rank.
-        DataError: No rows, or none with a label.
+        SettingsError: The rank is unknown.
+        DataError: There are no rows, or none has a label.
     """
     if rank not in LABEL_COLUMNS:
         raise SettingsError(f"rank {rank!r} is not one of {', '.join(LABEL_COLUMNS)}")
@@ -71,29 +73,28 @@ def read_labelled(directory: Path | str, splits: Sequence[str], rank: str) -> La
     )
 
 
-class CachedEmbedder:
-    """An embedder that computes every distinct sequence once, for probes that share rows."""
+class CachedEmbedder(EmbedderDecorator):
+    """Embedder with a cache: every distinct sequence is embedded once, for probes that share rows.
+
+    Args:
+        embedder: Embedder whose vectors are cached.
+    """
 
     def __init__(self, embedder: Embedder) -> None:
-        self.embedder = embedder
-        self.name = embedder.name
-        self.fingerprint = embedder.fingerprint
-        self.known: dict[str, NDArray[np.float32]] = {}
+        super().__init__(embedder)
+        self.shareable = False  # two threads could embed the same sequence
+        self.cache: dict[str, NDArray[np.float32]] = {}
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
-        """Return one vector per sequence, (N, D)."""
-        new = [text for text in dict.fromkeys(sequences) if text not in self.known]
+        """Return one vector per sequence, (N, D), in input order."""
+        new = [text for text in dict.fromkeys(sequences) if text not in self.cache]
         if new:
             vectors = self.embedder.embed(new, progress=progress)
-            self.known |= dict(zip(new, vectors, strict=True))
-        return np.stack([self.known[text] for text in sequences])
-
-    def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for the sequences that cannot be embedded."""
-        return find_invalid(self.embedder, sequences)
+            self.cache |= dict(zip(new, vectors, strict=True))
+        return np.stack([self.cache[text] for text in sequences])
 
 
 def usable_rows(embedder: Embedder, sequences: Sequence[str]) -> NDArray[np.int64]:
-    """List the rows that `embedder` can embed."""
-    invalid = find_invalid(embedder, sequences)
+    """Return the rows of the sequences that an embedder can read, in order."""
+    invalid = embedder.find_invalid(sequences)
     return np.array([row for row in range(len(sequences)) if row not in invalid], np.int64)

@@ -1,6 +1,6 @@
-"""Run probes on models and turn the outcomes into result records.
+"""Probes of models, whose results become records.
 
-In: a model, a data set, a protocol. Out: a list of `ResultRecord`, one per metric and seed.
+In: a model, a data set, a protocol. Out: a list of `ResultRecord`s, one per metric and seed.
 Guarded by tests/eval/probe/test_probing.py.
 """
 
@@ -14,17 +14,12 @@ from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.probe.clustering import score_clusters, zero_shot_clusters
-from barcodemae.eval.probe.finetune import FinetuneRecipe, NetworkEmbedder, predict_by_finetuning
+from barcodemae.eval.probe.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.probe.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
 from barcodemae.eval.probe.nearest_probe import run_nearest_probe
-from barcodemae.eval.probe.probe_data import (
-    CachedEmbedder,
-    LabelledRows,
-    read_labelled,
-    usable_rows,
-)
+from barcodemae.eval.probe.probe_data import LabelledRows, read_labelled, usable_rows
 from barcodemae.eval.probe.scores import Score, harmonic_mean, score_predictions
-from barcodemae.eval.probe.subjects import ProbeSettings, Subject, elapsed, to_records
+from barcodemae.eval.probe.subjects import ProbeRun, ProbeSettings, Subject, elapsed, to_records
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.programs import Searcher
 
@@ -44,15 +39,14 @@ def probe_nearest(subject: Subject, settings: ProbeSettings) -> list[ResultRecor
     }
     if isinstance(subject.model, Searcher):
         protocol |= {"similarity": "alignment", "search": subject.model.settings}
-    return to_records(
-        subject,
-        settings,
-        outcome.scores,
+    run = ProbeRun(
         probe="1nn",
+        scores=outcome.scores,
         protocol=protocol,
         counts=outcome.counts,
         seconds=elapsed(start),
     )
+    return to_records(subject, settings, run)
 
 
 def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
@@ -74,22 +68,27 @@ def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRe
             "labels": len(set(usable.labels)),
             "clusters": len(np.unique(clusters)),
         }
-        records += to_records(
-            subject,
-            settings,
-            {"ami": score},
+        run = ProbeRun(
             probe="zsc",
+            scores={"ami": score},
             protocol={**asdict(protocol), "umap_dimensions": 50, "linkage": "ward"},
             counts=counts,
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
 @dataclass(frozen=True)
 class SupervisedRows:
-    """Training rows (`train`) and queries (`test`) that a model can read, and what was lost."""
+    """Rows of the supervised probes: training rows (`train`) and queries (`test`).
+
+    Attributes:
+        train: Training rows that the model can read.
+        test: All queries.
+        readable: Rows of the queries that the model can read.
+    """
 
     train: LabelledRows
     test: LabelledRows
@@ -97,7 +96,7 @@ class SupervisedRows:
 
     @classmethod
     def read(cls, embedder: Embedder, settings: ProbeSettings) -> "SupervisedRows":
-        """Read both splits; unreadable training rows are dropped, unreadable queries kept."""
+        """Read both splits; training rows that the model cannot read are left out."""
         train = read_labelled(settings.dataset, ["train"], settings.supervised_rank)
         test = read_labelled(settings.dataset, ["test"], settings.supervised_rank)
         return cls(
@@ -107,18 +106,18 @@ class SupervisedRows:
         )
 
     def queries(self) -> list[str]:
-        """Sequences of the readable queries."""
+        """Return the sequences of the readable queries."""
         return [self.test.sequences[row] for row in self.readable]
 
     def score(self, labels: Sequence[str]) -> dict[str, Score]:
-        """Score predictions for the readable queries; the others count as wrong."""
+        """Score the labels predicted for the readable queries; the other queries count as wrong."""
         predicted: list[str | None] = [None] * len(self.test.labels)
         for row, label in zip(self.readable, labels, strict=True):
             predicted[row] = label
         return score_predictions(self.test.labels, predicted)
 
     def counts(self) -> dict[str, int]:
-        """Counts for the record."""
+        """Return the counts for a record."""
         known = set(self.train.labels)
         return {
             "training_rows": len(self.train.labels),
@@ -143,65 +142,67 @@ def probe_linear(subject: Subject, settings: ProbeSettings) -> list[ResultRecord
         labels = predict_by_sgd(
             vectors, rows.train.labels, queries, seed=seed, device=settings.device
         )
-        records += to_records(
-            subject,
-            settings,
-            rows.score(labels),
+        run = ProbeRun(
             probe="linear",
+            scores=rows.score(labels),
             protocol={"rank": settings.supervised_rank, "recipe": "sgd", **asdict(SgdRecipe())},
             counts=rows.counts(),
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
 def probe_logistic(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
-    """Run logistic regression; nothing in it is random."""
+    """Run the logistic regression probe, once, because nothing in it is random."""
     embedder = subject.embedder("logistic")
     rows = SupervisedRows.read(embedder, settings)
     start = time.perf_counter()
     vectors = embedder.embed(rows.train.sequences, progress=True)
     queries = embedder.embed(rows.queries(), progress=True)
     labels, converged = predict_by_logistic_regression(vectors, rows.train.labels, queries)
-    return to_records(
-        subject,
-        settings,
-        rows.score(labels),
+    run = ProbeRun(
         probe="logistic",
+        scores=rows.score(labels),
         protocol={"rank": settings.supervised_rank, "converged": converged},
         counts=rows.counts(),
         seconds=elapsed(start),
     )
+    return to_records(subject, settings, run)
 
 
 def probe_finetuning(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
-    """Fine-tune all weights, once per seed.
+    """Run the fine-tuning probe, once per seed.
 
     Raises:
-        SettingsError: There are no weights to tune: k-mer counts, a search program.
+        SettingsError: The model has no weights to tune: k-mer counts, a search program.
     """
-    model = subject.model.embedder if isinstance(subject.model, CachedEmbedder) else subject.model
-    if not isinstance(model, NetworkEmbedder):
+    network = None if isinstance(subject.model, Searcher) else subject.model.network
+    if network is None:
         raise SettingsError(f"{subject.label} cannot be fine-tuned: it has no weights")
-    rows = SupervisedRows.read(model, settings)
+    rows = SupervisedRows.read(network, settings)
     recipe = FinetuneRecipe(epochs=settings.finetune_epochs)
     records = []
     for seed in settings.seeds():
         start = time.perf_counter()
         labels = predict_by_finetuning(
-            model, rows.train.sequences, rows.train.labels, rows.queries(), seed=seed, recipe=recipe
+            network,
+            rows.train.sequences,
+            rows.train.labels,
+            rows.queries(),
+            seed=seed,
+            recipe=recipe,
         )
-        records += to_records(
-            subject,
-            settings,
-            rows.score(labels),
+        run = ProbeRun(
             probe="finetune",
+            scores=rows.score(labels),
             protocol={"rank": settings.supervised_rank, **asdict(recipe)},
             counts=rows.counts(),
             seed=seed,
             seconds=elapsed(start),
         )
+        records += to_records(subject, settings, run)
     return records
 
 
@@ -216,20 +217,20 @@ PROBES: dict[str, Probe] = {
 
 
 def choose_probes(names: str) -> list[Probe]:
-    """Look up probes by a comma-separated list.
+    """Return the probes named in a comma-separated list.
 
     Raises:
-        SettingsError: An unknown probe.
+        SettingsError: A probe is unknown, or none is named.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in PROBES]
     if unknown or not wanted:
-        raise SettingsError(f"unknown probe(s) {names!r}; there are {', '.join(PROBES)}")
+        raise SettingsError(f"unknown probe(s) {names!r}; choose from {', '.join(PROBES)}")
     return [PROBES[name] for name in wanted]
 
 
 def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> float | None:
-    """Mean over seeds of one metric; None if it was not measured."""
+    """Return the mean over seeds of one metric; None if it was not measured."""
     values = [r.value for r in records if (r.probe, r.metric) == (probe, metric)]
     return float(np.mean(values)) if values else None
 
@@ -237,7 +238,9 @@ def mean_value(records: Iterable[ResultRecord], probe: str, metric: str) -> floa
 def harmonic_records(
     subject: Subject, settings: ProbeSettings, records: Sequence[ResultRecord]
 ) -> list[ResultRecord]:
-    """Combine 1-NN accuracy and AMI as in the published table, if both were measured."""
+    """Combine 1-NN accuracy and AMI as in the published table, if both are of the same rank."""
+    if settings.rank != settings.clustering.rank:
+        return []
     accuracy = mean_value(records, "1nn", "accuracy")
     ami = mean_value(records, "zsc", "ami")
     if accuracy is None or ami is None:
@@ -261,6 +264,6 @@ def harmonic_records(
 def run_probes(
     subject: Subject, settings: ProbeSettings, probes: Sequence[Probe]
 ) -> list[ResultRecord]:
-    """Run several probes on one model, computing every embedding once."""
+    """Run several probes on one model, and combine their records."""
     records = [record for probe in probes for record in probe(subject, settings)]
     return [*records, *harmonic_records(subject, settings, records)]

@@ -1,8 +1,8 @@
-"""Scores in percent, with bootstrap intervals over queries, and the harmonic mean.
+"""Classification scores in percent, with bootstrap intervals over queries, and the harmonic mean.
 
 In: true and predicted labels. Out: accuracy, balanced accuracy and macro F1 as scikit-learn
-defines them. Labels are counted once and resampled as counts, so a thousand resamples take a
-fraction of a second. Guarded by tests/eval/probe/test_scores.py against scikit-learn.
+defines them. They are computed from counts per class, so a thousand resamples take a fraction of a
+second. Guarded by tests/eval/probe/test_scores.py, which compares with scikit-learn.
 
 Shapes: N = queries, K = classes.
 """
@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-METRIC_MODULES = Path(__file__).parent / "metrics"  # for evaluate.load(METRIC_MODULES / name)
+METRIC_MODULES = Path(__file__).parents[1] / "metrics"  # for evaluate.load(METRIC_MODULES / name)
 NUM_RESAMPLES = 1000
 CONFIDENCE = 95.0  # percent
 
 
 @dataclass(frozen=True)
 class Score:
-    """A value in percent and its 95 % interval."""
+    """A score with its 95 % interval.
+
+    Attributes:
+        value: Score in percent.
+        low: Lower end of the interval, percent.
+        high: Upper end of the interval, percent.
+    """
 
     value: float
     low: float
@@ -31,12 +37,12 @@ class Score:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What the scores are made of, per class, each (K,).
+    """Counts per class, from which the scores are computed.
 
     Attributes:
-        support: Queries of the class.
-        predicted: Queries predicted as the class.
-        correct: Queries of the class predicted as it.
+        support: Number of queries of each class, (K,).
+        predicted: Number of queries predicted as each class, (K,).
+        correct: Number of queries of each class that are predicted as it, (K,).
     """
 
     support: NDArray[np.float64]
@@ -47,7 +53,13 @@ class LabelCounts:
 def count_labels(
     true: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
 ) -> LabelCounts:
-    """Count labels per class; a prediction of -1 (none) is wrong and belongs to no class."""
+    """Count labels per class.
+
+    Args:
+        true: Classes of the queries, (N,).
+        predicted: Predicted classes, (N,); -1 for none, which is wrong.
+        num_classes: Number of classes, K.
+    """
     named = predicted[predicted >= 0]
     return LabelCounts(
         np.bincount(true, minlength=num_classes).astype(float),
@@ -57,18 +69,18 @@ def count_labels(
 
 
 def accuracy(counts: LabelCounts) -> float:
-    """Share of queries predicted right."""
+    """Return the share of queries that are predicted right."""
     return float(counts.correct.sum() / counts.support.sum())
 
 
 def balanced_accuracy(counts: LabelCounts) -> float:
-    """Mean recall over the classes that occur among the queries."""
+    """Return the mean recall over the classes that occur among the queries."""
     occurs = counts.support > 0
     return float((counts.correct[occurs] / counts.support[occurs]).mean())
 
 
 def macro_f1(counts: LabelCounts) -> float:
-    """Mean F1 over the classes that occur among queries or predictions."""
+    """Return the mean F1 over the classes that occur among queries or predictions."""
     total = counts.support + counts.predicted
     occurs = total > 0
     return float((2 * counts.correct[occurs] / total[occurs]).mean())
@@ -84,10 +96,10 @@ CLASSIFICATION_SCORES: dict[str, Callable[[LabelCounts], float]] = {
 def encode_labels(
     true: Sequence[str], predicted: Sequence[str | None]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Number the labels; None (no prediction) becomes -1.
+    """Encode labels as numbers; None (no prediction) becomes -1.
 
     Returns:
-        True codes (N,), predicted codes (N,), number of classes.
+        True classes (N,), predicted classes (N,), and the number of classes.
     """
     names = sorted({*true, *(label for label in predicted if label is not None)})
     code = {name: index for index, name in enumerate(names)}
@@ -100,13 +112,13 @@ def score_predictions(
 ) -> dict[str, Score]:
     """Score predictions, with 95 % intervals over resampled queries.
 
-    Resampling loses rare classes, which shifts balanced accuracy and macro F1 by up to a point;
-    so the resampled values are moved to have their mean at the score itself.
+    Resamples lack some rare classes, which shifts balanced accuracy and macro F1 by up to one
+    point. So the resampled values are shifted until their mean is the score itself.
 
     Args:
-        true: Labels of the queries, (N,), N >= 1.
-        predicted: What was predicted for them; None counts as wrong.
-        seed: Of the resampling.
+        true: Labels of the queries, N >= 1.
+        predicted: Predicted labels, N; None counts as wrong.
+        seed: Seed of the resampling.
 
     Returns:
         Metric name -> score in percent.
@@ -127,20 +139,20 @@ def score_predictions(
 
 
 def centred_score(value: float, resampled: NDArray[np.float64]) -> Score:
-    """Put the spread of resampled values around a score, within 0 and 100."""
+    """Return a score with the interval of resampled values shifted around it, within 0 to 100."""
     low, high = interval(value + resampled - resampled.mean())
     return Score(value, max(low, 0.0), min(high, 100.0))
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Central 95 % of resampled values."""
+    """Return the ends of the central 95 % of resampled values."""
     tail = (100 - CONFIDENCE) / 2
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
-    """Harmonic mean, as in the published table; 0 if any value is not positive."""
+    """Return the harmonic mean, as in the published table; 0 if any value is not positive."""
     if min(values) <= 0:
         return 0.0
     return len(values) / sum(1 / value for value in values)

@@ -1,7 +1,7 @@
-"""What a probe run is about: the model under test, the settings, and how a record is made.
+"""Models under test, settings of probes, and the records of their results.
 
-In: names as the user wrote them. Out: `Subject`, `ProbeSettings`, `ResultRecord`s. Guarded by
-tests/eval/probe/test_probing.py.
+In: names as the user wrote them. Out: `Subject`, `ProbeSettings`, `ResultRecord`s.
+Guarded by tests/eval/probe/test_probing.py.
 """
 
 import time
@@ -11,38 +11,33 @@ from typing import Any
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.foreign.loading import ForeignEmbedder
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.loading import check_revision, load_embedder
-from barcodemae.eval.embed.model_embedder import AutoModelEmbedder
-from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.embed.embedder import Embedder, SparseEmbedder, precision_of
+from barcodemae.eval.embed.loading import ModelOptions, check_revision
 from barcodemae.eval.probe.clustering import PROTOCOLS, ClusteringProtocol
-from barcodemae.eval.probe.finetune import NetworkEmbedder
 from barcodemae.eval.probe.probe_data import CachedEmbedder
 from barcodemae.eval.probe.scores import Score
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.programs import SEARCHERS, Searcher, make_searcher
 
 
-FIRST_SEED = 42  # the published clustering runs used 42
+FIRST_SEED = 42  # that of the published clustering
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """What to measure.
+    """Settings of probes.
 
     Attributes:
         dataset: Folder of a prepared data set.
-        rank: Label of the 1-NN probe.
-        references: Split that answers in the 1-NN probe.
-        queries: Split that is asked.
+        rank: Rank of the labels of the 1-NN probe.
+        references: Split of the references of the 1-NN probe.
+        queries: Split of the queries of the 1-NN probe.
         clustering: Protocol of the clustering probe.
-        supervised_rank: Label of the linear and fine-tuning probes.
-        finetune_epochs: Epochs of the fine-tuning probe.
-        num_seeds: Repeats of the probes that draw random numbers.
-        device: Where the linear probe is trained.
-        command: The command line, kept in the records.
+        supervised_rank: Rank of the labels of the linear, logistic and fine-tuning probes.
+        finetune_epochs: Number of epochs of the fine-tuning probe.
+        num_seeds: Number of repeats of the probes that depend on chance.
+        device: Device on which the linear probe is trained.
+        command: Command line, for the records.
     """
 
     dataset: Path
@@ -57,13 +52,19 @@ class ProbeSettings:
     command: str = ""
 
     def seeds(self) -> range:
-        """Seeds of the repeats."""
+        """Return the seeds of the repeats."""
         return range(FIRST_SEED, FIRST_SEED + self.num_seeds)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test, how it is called in tables, and which Hub revision it is."""
+    """A model under test.
+
+    Attributes:
+        label: Name of the model in tables.
+        model: Embedder or search program.
+        revision: Hub revision of the model, if one was given.
+    """
 
     label: str
     model: Embedder | Searcher
@@ -73,103 +74,96 @@ class Subject:
         """Return the model as an embedder.
 
         Raises:
-            SettingsError: It is a search program, which has no embeddings to probe.
+            SettingsError: The model is a search program, which has no embeddings to probe.
         """
         if isinstance(self.model, Searcher):
             raise SettingsError(f"{self.label} has no embeddings; the {probe} probe needs them")
         return self.model
 
+    @property
+    def precision(self) -> dict[str, str]:
+        """Number format of the model as an entry of the protocol; empty without a network."""
+        return {} if isinstance(self.model, Searcher) else precision_of(self.model)
+
 
 def split_label(name: str) -> tuple[str, str, str]:
-    """Take `LABEL=TARGET` or `TARGET` apart: the label, what tables show, the target.
+    """Split `LABEL=TARGET` or `TARGET` into label, name in tables, and target.
 
-    A folder without a label is shown by its own name, so that records hold no private paths.
+    In tables, a folder without a label has the name of the folder itself, so that records contain
+    no private paths.
     """
     label, _, target = name.rpartition("=")
     shown = Path(target).resolve().name if Path(target).exists() else target
     return label, label or shown, target
 
 
-def open_subject(name: str, **options: Any) -> Subject:
+def open_subject(name: str, options: ModelOptions | None = None) -> Subject:
     """Open a model by `PATH`, `LABEL=PATH`, `kmer:K`, `vsearch` or `blastn`.
 
     Args:
-        name: What the user wrote.
-        **options: As for `load_embedder`.
+        name: Name as the user wrote it.
+        options: Options of opening it, None for the defaults.
 
     Raises:
-        SettingsError: A revision of something that is not on the Hub.
+        SettingsError: A revision is given of something that is not on the Hub.
     """
+    options = options or ModelOptions()
     _, shown, target = split_label(name)
-    revision = options.get("revision")
     if target in SEARCHERS:
-        check_revision(target, revision)
+        check_revision(target, options.revision)
         return Subject(shown, make_searcher(target))
-    model = load_embedder(target, **options)
-    # k-mer counts are cheap to recompute and stay sparse that way.
-    cached = model if isinstance(model, KmerCounts) else CachedEmbedder(model)
-    return Subject(shown, cached, revision)
+    model = options.load(target)
+    # K-mer counts are not cached: they are cheap to compute, and so stay sparse.
+    cached = model if isinstance(model, SparseEmbedder) else CachedEmbedder(model)
+    return Subject(shown, cached, options.revision)
 
 
-def innermost(model: Embedder | Searcher) -> Embedder | Searcher:
-    """Return what computes, without the cache or the offsets around it."""
-    while isinstance(model, CachedEmbedder | OffsetEmbedder):
-        model = model.embedder
-    return model
+@dataclass(frozen=True, kw_only=True)
+class ProbeRun:
+    """Result of one run of a probe.
 
-
-def architecture_of(model: Embedder | Searcher) -> str:
-    """Say what kind of system a model is, for the first column of the table.
-
-    A full folder of this project knows its decoder; the native encoder exported from it notes in
-    its config, under `barcodemae`, what it was trained with.
+    Attributes:
+        probe: Name of the probe, as in records.
+        scores: Metric -> score in percent, with its interval.
+        protocol: All choices that change the scores, except for the number format.
+        counts: Numbers of references, queries, left-out rows, ...
+        seconds: Wall-clock time including embedding, s.
+        seed: Seed of the run; None if nothing is random.
     """
-    if isinstance(model, Searcher):
-        return "alignment search"
-    if isinstance(model, KmerCounts):
-        return "k-mer counts"
-    inner = innermost(model)
-    if isinstance(inner, AutoModelEmbedder):
-        config = inner.model.config
-        trained_with = getattr(config, "barcodemae", None) or {}
-        num_layers = getattr(config, "decoder_num_hidden_layers", 0)
-        has_decoder = num_layers or trained_with.get("decoder_num_hidden_layers", 0)
-        return "encoder-decoder" if has_decoder else "encoder-only"
-    return inner.architecture if isinstance(inner, ForeignEmbedder) else "encoder-only"
+
+    probe: str
+    scores: dict[str, Score]
+    protocol: dict[str, Any]
+    counts: dict[str, int]
+    seconds: float
+    seed: int | None = None
 
 
-def precision_of(model: Embedder | Searcher) -> dict[str, str]:
-    """Name the number format a network computes in, as an entry of the protocol."""
-    inner = innermost(model)
-    if not isinstance(inner, NetworkEmbedder):
-        return {}
-    return {"dtype": str(next(inner.model.parameters()).dtype).removeprefix("torch.")}
-
-
-def to_records(
-    subject: Subject, settings: ProbeSettings, scores: dict[str, Score], **details: Any
-) -> list[ResultRecord]:
-    """Make one record per score; `details` are further fields of the record."""
-    details["protocol"] = {**details.get("protocol", {}), **precision_of(subject.model)}
+def to_records(subject: Subject, settings: ProbeSettings, run: ProbeRun) -> list[ResultRecord]:
+    """Return one record per score."""
     return [
         ResultRecord(
             model=subject.label,
             dataset=settings.dataset.resolve().name,
+            probe=run.probe,
             metric=metric,
             value=score.value,
             low=score.low,
             high=score.high,
-            architecture=architecture_of(subject.model),
+            architecture=subject.model.architecture,
             weights=subject.model.fingerprint,
             revision=subject.revision,
             dataset_hash=dataset_hash(settings.dataset),
+            protocol={**run.protocol, **subject.precision},
+            seed=run.seed,
+            counts=run.counts,
+            seconds=run.seconds,
             command=settings.command,
-            **details,
         )
-        for metric, score in scores.items()
+        for metric, score in run.scores.items()
     ]
 
 
 def elapsed(start: float) -> float:
-    """Seconds since `start`, to hundredths."""
+    """Return the seconds since `start`, rounded to hundredths."""
     return round(time.perf_counter() - start, 2)

@@ -1,1 +1,1 @@
-"""Results files: the one reader and writer of records, and the tables and figures made of them."""
+"""Result records: their reader and writer, and the tables and figures made of them."""

@@ -1,10 +1,9 @@
-"""How this project's figures look, and saving them whole or not at all.
+"""Style of the figures, and saving of a figure whole or not at all.
 
-Colours are Okabe and Ito's, told apart with every common colour vision. Guarded by
-tests/eval/report/test_plots.py.
+The colours are those of Okabe and Ito, which people with any common colour vision can tell apart.
+Guarded by tests/eval/report/test_plots.py.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -27,24 +27,24 @@ STYLE: Any = {
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Start a figure of a size in inches; no window system is involved."""
+    """Return a new figure with one panel; it needs no window system.
+
+    Args:
+        width: Width, inches.
+        height: Height, inches.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.add_subplot()
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure; the format follows the suffix.
+    """Save a figure in the format of the suffix.
 
     Raises:
-        SettingsError: A suffix that is not .png, .svg or .pdf.
+        SettingsError: The suffix is not .png, .svg or .pdf.
     """
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise SettingsError(f"{path}: a figure must be .png, .svg or .pdf")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        with mpl.rc_context(STYLE):
-            figure.savefig(temporary, dpi=200, bbox_inches="tight")  # square axes lose a label
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file, mpl.rc_context(STYLE):
+        figure.savefig(file, dpi=200, bbox_inches="tight")  # else square axes lose a label

@@ -1,7 +1,7 @@
-"""The masking study as a picture: accuracy against the share of tokens taken away.
+"""Plot of a masking study: accuracy against the share of hidden tokens.
 
-In: records of `mask-study`. Out: a figure file, one panel per model, one line per mode; bands are
-the range over seeds. Guarded by tests/eval/report/test_plots.py.
+In: records of `mask-study`. Out: a figure file with one panel per model and one line per mode;
+bands show the range over seeds. Guarded by tests/eval/report/test_plots.py.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from barcodemae.eval.report.figures import COLORS, MARKERS, STYLE, save_figure
 from barcodemae.eval.report.records import ResultRecord
 
 
-WIDEST = 4  # from this many models on, panels stand in two columns
+TWO_COLUMNS_FROM = 4  # models; fewer stand in one row
 LABELS = {
     "drop": "removed",
     "combined": "masked, all outputs",
@@ -28,17 +28,17 @@ LABELS = {
 
 
 def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
-    """Draw the study.
+    """Draw a masking study.
 
     Raises:
-        SettingsError: There is no record of it.
+        SettingsError: There is no record of a masking study.
     """
     own = [record for record in records if record.probe == "mask-study"]
     if not own:
         raise SettingsError("the results hold no record of a masking study")
     models = list(dict.fromkeys(record.model for record in own))
     with mpl.rc_context(STYLE):
-        columns = len(models) if len(models) < WIDEST else 2
+        columns = len(models) if len(models) < TWO_COLUMNS_FROM else 2
         rows = -(-len(models) // columns)
         size = (3.0 * columns + 1.9, 2.7 * rows + 0.3)
         figure = Figure(figsize=size, layout="constrained")
@@ -46,7 +46,7 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
         for axes, model in zip(panels, models, strict=True):
             draw_panel(axes, [record for record in own if record.model == model])
             axes.set_title(model, fontsize=9)
-            # One scale for all, so that models can be compared.
+            # All panels have the same scale, so that models can be compared.
             axes.set(xlim=(-3, 100), ylim=(0, 1.05 * max(record.value for record in own)))
             axes.set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
             axes.label_outer()
@@ -64,7 +64,7 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
 
 
 def draw_panel(axes: Axes, records: Sequence[ResultRecord]) -> None:
-    """Draw one model: a line and a band over seeds per mode."""
+    """Draw the panel of one model: for each mode a line, and a band over seeds."""
     for index, mode in enumerate(MODES):
         values: dict[float, list[float]] = {}
         for record in records:

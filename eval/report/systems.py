@@ -1,13 +1,13 @@
-"""Who belongs in a table beside what was measured: a small YAML file.
+"""Systems of a leaderboard that records do not tell about, from a YAML file.
 
-    ours: ["BarcodeMAE bundled*"]       # names of rows, `*` stands for anything
-    unavailable:                        # systems whose published weights could not be reached
+    ours: ["BarcodeMAE bundled*"]       # names of rows; `*` matches anything
+    unavailable:                        # systems whose published weights were not available
       - model: DNABERT-2
         architecture: encoder-only
         weights: zhihan1996/DNABERT-2-117M
 
-In: that file. Out: `Systems`. A system leaves the second list by being measured under its name.
-Guarded by tests/eval/report/test_systems.py.
+In: that file. Out: `Systems`. An unavailable system is no longer listed as such once there are
+records of its name. Guarded by tests/eval/report/test_systems.py.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from typing import Any
 
 import yaml
 
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A system without numbers.
+    """A system that could not be measured.
 
     Attributes:
-        model: Display name, as the row of its numbers would be called.
-        architecture: What kind of system it is.
+        model: Name of the system in tables.
+        architecture: Architecture of the system, e.g. `encoder-only`.
         weights: Where its weights are published.
     """
 
@@ -37,13 +37,18 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Systems:
-    """Patterns of the rows that are ours, and systems whose weights could not be had."""
+    """Systems of a leaderboard.
+
+    Attributes:
+        ours: Patterns of the names of rows that are ours.
+        unavailable: Systems whose weights were not available.
+    """
 
     ours: tuple[str, ...] = ()
     unavailable: tuple[Unavailable, ...] = ()
 
     def is_ours(self, model: str) -> bool:
-        """Say whether a row is ours."""
+        """Whether the row of a model is ours."""
         return any(fnmatchcase(model, pattern) for pattern in self.ours)
 
 
@@ -52,17 +57,17 @@ ENTRY_FIELDS = frozenset(Unavailable.__dataclass_fields__)
 
 
 def read_systems(path: Path) -> Systems:
-    """Read the file.
+    """Read a YAML file of systems.
 
     Raises:
-        DataError: Not YAML, or not of the form above; names the entry.
+        DataError: The file is not YAML, or not of the form above; the message names the entry.
     """
     try:
         content = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise DataError(path, f"is not YAML: {str(error).splitlines()[0]}") from error
+        raise DataError(path, f"is not YAML: {first_line(error)}") from error
     if not isinstance(content, dict) or not content.keys() <= {"ours", "unavailable"}:
         raise DataError(path, "holds more than `ours` and `unavailable`")
     ours, entries = content.get("ours") or [], content.get("unavailable") or []
@@ -73,10 +78,10 @@ def read_systems(path: Path) -> Systems:
 
 
 def parse_entry(path: Path, number: int, entry: Any) -> Unavailable:
-    """Check one entry of `unavailable`.
+    """Check one entry of `unavailable` and return it.
 
     Raises:
-        DataError: It has other fields than `Unavailable`.
+        DataError: Its fields are not those of `Unavailable`.
     """
     if not isinstance(entry, dict) or entry.keys() != ENTRY_FIELDS:
         wanted = ", ".join(sorted(ENTRY_FIELDS))

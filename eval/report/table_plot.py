@@ -1,6 +1,6 @@
-"""The table as a picture: 1-NN accuracy against clustering AMI, with iso-harmonic-mean curves.
+"""Plot of a leaderboard: 1-NN accuracy against clustering AMI, with curves of equal harmonic mean.
 
-In: a leaderboard table. Out: a figure file. Guarded by tests/eval/report/test_plots.py.
+In: a leaderboard. Out: a figure file. Guarded by tests/eval/report/test_plots.py.
 """
 
 from pathlib import Path
@@ -10,15 +10,12 @@ from matplotlib.axes import Axes
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
-from barcodemae.eval.report.leaderboard import Row, Table
+from barcodemae.eval.report.leaderboard import CLUSTERING, HARMONIC, NEAREST, Row, Table
 from barcodemae.eval.report.table_text import OURS
 
 
-NEAREST, CLUSTERING = ("1nn", "accuracy"), ("zsc", "ami")
-
-
 def plot_table(table: Table, path: Path) -> None:
-    """Draw every row that has both numbers.
+    """Draw all rows that have both numbers.
 
     Raises:
         SettingsError: No row has both.
@@ -27,7 +24,8 @@ def plot_table(table: Table, path: Path) -> None:
     if not rows:
         raise SettingsError("no row has both a 1-NN accuracy and an AMI, so there is no figure")
     figure, axes = new_figure(6.4, 3.7)
-    draw_harmonic_curves(axes)
+    if HARMONIC in table.columns:
+        draw_harmonic_curves(axes)
     for index, row in enumerate(rows):
         draw_row(axes, row, index)
     axes.set(
@@ -42,9 +40,9 @@ def plot_table(table: Table, path: Path) -> None:
 
 
 def draw_harmonic_curves(axes: Axes) -> None:
-    """Draw the lines of equal harmonic mean, 10 to 90."""
+    """Draw the curves of equal harmonic mean, from 10 to 90."""
     for mean in range(10, 100, 10):
-        x = np.geomspace(mean * 100 / (200 - mean), 100, 200)  # from where the mean meets AMI 100
+        x = np.geomspace(mean * 100 / (200 - mean), 100, 200)  # from the point where the AMI is 100
         axes.plot(x, mean * x / (2 * x - mean), color="0.85", linewidth=0.8, zorder=0)
         axes.annotate(
             str(mean), (mean, mean), color="0.6", fontsize=7, ha="center", va="center",
@@ -53,7 +51,7 @@ def draw_harmonic_curves(axes: Axes) -> None:
 
 
 def draw_row(axes: Axes, row: Row, index: int) -> None:
-    """Draw one model with its intervals."""
+    """Draw the point of one model with its intervals."""
     x, y = row.cells[NEAREST], row.cells[CLUSTERING]
     spans = [
         None if cell.low is None or cell.high is None

@@ -1,7 +1,7 @@
-"""A table as Markdown, CSV or LaTeX: best bold, second underlined, 95 % intervals.
+"""Text of a leaderboard: Markdown, CSV or LaTeX, best value bold, second best underlined.
 
-In: a `Table`. Out: text that says which rows are ours and which could not be measured. Guarded by
-tests/eval/report/test_leaderboard.py.
+In: a `Table`. Out: text with 95 % intervals, in which our rows and unavailable systems are marked.
+Guarded by tests/eval/report/test_leaderboard.py.
 """
 
 import csv
@@ -9,7 +9,8 @@ import io
 from collections.abc import Callable
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.leaderboard import COLUMNS, Cell, Row, Table
+from barcodemae.eval.report.averages import Cell
+from barcodemae.eval.report.leaderboard import COLUMNS, Column, Row, Table
 
 
 NOT_AVAILABLE = "weights not available here"
@@ -17,16 +18,25 @@ OURS = "(ours)"
 
 
 def show(cell: Cell) -> str:
-    """Write a value with its interval, one decimal."""
+    """Format a value with its interval, with one decimal."""
     if cell.low is None or cell.high is None:
         return f"{cell.value:.1f}"
     return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
 
 
 def emphasised(
-    table: Table, row: Row, column: tuple[str, str], *, best: str, second: str, nothing: str
+    table: Table, row: Row, column: Column, *, best: str, second: str, nothing: str
 ) -> str:
-    """Write a cell, the best and second best of its column through a format string."""
+    """Format a cell of the table.
+
+    Args:
+        table: Leaderboard.
+        row: Row of the cell.
+        column: Column of the cell.
+        best: Format string for the best value of the column.
+        second: Format string for the second best.
+        nothing: Text of a cell without value.
+    """
     if column not in row.cells:
         return nothing
     cell = row.cells[column]
@@ -38,13 +48,13 @@ def emphasised(
 
 
 def unavailable_note(table: Table) -> list[str]:
-    """Say in one line where the weights are published that could not be had."""
+    """Return one line, if needed, that names unavailable systems and where their weights are."""
     absent = [f"{row.model} from {row.weights}" for row in table.rows if row.weights is not None]
     return [f"{NOT_AVAILABLE}, so not measured: {', '.join(absent)}"] if absent else []
 
 
 def render_markdown(table: Table) -> str:
-    """Render for GitHub and the Hub."""
+    """Render Markdown for GitHub and the Hub."""
     header = ["architecture", "model", *(COLUMNS[column] for column in table.columns)]
     lines = [header, ["---"] * 2 + ["---:"] * len(table.columns)]
     for row in table.rows:
@@ -61,7 +71,7 @@ def render_markdown(table: Table) -> str:
 
 
 def render_csv(table: Table) -> str:
-    """Render for spreadsheets: every number in full, intervals in columns of their own."""
+    """Render CSV: numbers in full precision, ends of intervals in columns of their own."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     names = ["_".join(column) for column in table.columns]
@@ -79,7 +89,7 @@ def render_csv(table: Table) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Escape what LaTeX would read as its own."""
+    """Escape the characters that have a meaning in LaTeX."""
     for letter in "&%$#_{}":
         text = text.replace(letter, f"\\{letter}")
     return text
@@ -115,10 +125,10 @@ RENDERERS: dict[str, Callable[[Table], str]] = {
 
 
 def render_table(table: Table, output_format: str) -> str:
-    """Render a table.
+    """Render a leaderboard in one of `RENDERERS`.
 
     Raises:
-        SettingsError: An unknown format.
+        SettingsError: The format is unknown.
     """
     if output_format not in RENDERERS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(RENDERERS)}")

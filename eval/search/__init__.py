@@ -1,1 +1,1 @@
-"""Nearest references: exactly by cosine, and by alignment programs."""
+"""Search for nearest references: exact by cosine, and by alignment programs."""

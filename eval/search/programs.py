@@ -1,11 +1,14 @@
 """Alignment search by external programs, the baseline that every model has to beat.
 
-In: reference and query sequences. Out: for `vsearch` and `blastn` the row of the best hit. The
-programs are found on PATH. Guarded by tests/eval/search/test_programs.py.
+In: reference and query sequences. Out: for `vsearch` and `blastn` the row of each query's top hit.
+The programs are found on PATH. They are started with lists of arguments, in the folder of their
+files, by names relative to it: `blastn -db` takes a blank in a path for the end of a name.
+Guarded by tests/eval/search/test_programs.py.
+
+Shapes: Q = queries.
 """
 
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -22,17 +25,19 @@ class Searcher(Protocol):
     """Anything that finds the best reference for a query without embedding.
 
     Attributes:
-        name: Of the program.
-        fingerprint: Program and version.
-        settings: The options that decide what is found, as on its command line.
+        name: Name of the program.
+        fingerprint: Name and version of the program.
+        architecture: Kind of system, for the first column of a table.
+        settings: Options that change the hits, as on its command line; for records.
     """
 
     name: str
     fingerprint: str
+    architecture: str
     settings: str
 
     def search(self, references: Sequence[str], queries: Sequence[str]) -> list[int | None]:
-        """Return the row of the best reference per query, None where nothing was found."""
+        """Return the row of each query's best reference, None where there is no hit, Q."""
 
 
 class MissingProgramError(BarcodeMAEError):
@@ -40,58 +45,65 @@ class MissingProgramError(BarcodeMAEError):
 
 
 def find_program(program: str, package: str) -> str:
-    """Return the path of an external program.
+    """Return the absolute path of an external program.
 
     Raises:
-        MissingProgramError: Names the Debian package that holds it.
+        MissingProgramError: It is not on PATH; the message names the package that contains it.
     """
     path = shutil.which(program)
     if path is None:
         raise MissingProgramError(
             f"`{program}` is not on PATH; it is in the Debian/Ubuntu and bioconda package {package}"
         )
-    return path
+    return str(Path(path).absolute())
 
 
 def write_fasta(path: Path, sequences: Sequence[str]) -> None:
-    """Write sequences under their row numbers."""
+    """Write cleaned sequences as FASTA, with their row numbers as ids."""
     with path.open("w") as stream:
         for row, sequence in enumerate(sequences):
             stream.write(f">{row}\n{clean(sequence)}\n")
 
 
-def run_program(command: str) -> str:
-    """Run an external program (words as in a shell) and return its standard output.
+def run_program(command: Sequence[str], folder: Path) -> str:
+    """Run an external program and return its standard output.
+
+    Args:
+        command: Path of the program and its arguments, without shell quoting.
+        folder: Folder to run in; names of files are relative to it.
 
     Raises:
-        BarcodeMAEError: It failed; with the last line it said.
+        BarcodeMAEError: It failed; the message ends with the last line of its error output.
     """
-    words = shlex.split(command)
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         said = (result.stderr.strip() or "no message").rsplit("\n", maxsplit=1)[-1]
-        raise BarcodeMAEError(f"{Path(words[0]).name} failed: {said}")
+        raise BarcodeMAEError(f"{Path(command[0]).name} failed: {said}")
     return result.stdout
 
 
 def program_version(command: Sequence[str]) -> str:
-    """Return the version that a program prints behind its name, e.g. `2.22.1`."""
+    """Return the version that a program prints after its name, e.g. `2.22.1`."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     name = re.escape(Path(command[0]).name)
     found = re.search(rf"{name}:? v?(\d+(?:\.\d+)+)", f"{result.stderr}\n{result.stdout}")
     return found[1] if found else "unknown"
 
 
+ALIGNMENT = "alignment search"
 Hit = tuple[int, float]  # row of the reference, percent identity
 
 
 def best_hits(lines: str, num_queries: int) -> list[Hit | None]:
-    """Read lines of hits: the highest score wins, ties go to the lowest target.
+    """Choose the top hit of each query: the highest score, of equal ones the lowest target.
 
     Args:
-        lines: Tab-separated row numbers of query and target (`*` for none), a score, and the
+        lines: Tab-separated hits: row of the query, row of the target (`*` for none), score,
             percent identity.
-        num_queries: Number of queries.
+        num_queries: Number of queries, Q.
+
+    Returns:
+        Top hit of each query, None where there is no hit, Q.
     """
     best: dict[int, tuple[float, int, float]] = {}
     for line in lines.splitlines():
@@ -105,18 +117,26 @@ def best_hits(lines: str, num_queries: int) -> list[Hit | None]:
 
 
 def rows_of(hits: Sequence[Hit | None]) -> list[int | None]:
-    """Keep the rows of hits."""
+    """Return the rows of hits, without their identities."""
     return [None if hit is None else hit[0] for hit in hits]
 
 
 class Vsearch:
-    """Global alignment search: best identity among the most promising references.
+    """VSEARCH's global alignment search: the hit with the highest identity.
 
-    The settings are VSEARCH's usual ones for identification: identity at least 60 %, stop after
-    4 accepted or 32 rejected references; highest identity wins.
+    The settings are those usual for identification: identity of at least 60 %, stop after 4
+    accepted or 32 rejected references.
+
+    Args:
+        threads: Number of threads, 0 for all cores.
     """
 
-    settings = "--id 0.6 --maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus"
+    architecture = ALIGNMENT
+    options = (
+        *("--id", "0.6", "--maxaccepts", "4", "--maxrejects", "32", "--maxhits", "4"),
+        *("--strand", "plus"),
+    )
+    settings = " ".join(options)
 
     def __init__(self, threads: int = 0) -> None:
         self.program = find_program("vsearch", "vsearch")
@@ -132,27 +152,37 @@ class Vsearch:
         self, references: Sequence[str], queries: Sequence[str]
     ) -> list[Hit | None]:
         """Return the best reference per query with its percent identity."""
-        with tempfile.TemporaryDirectory() as folder:
-            database, wanted, hits = (Path(folder) / name for name in ("r.fa", "q.fa", "hits.tsv"))
-            write_fasta(database, references)
-            write_fasta(wanted, queries)
-            run_program(
-                f"{self.program} --usearch_global {wanted} --db {database} "
-                f"{self.settings} --userout {hits} --userfields query+target+id+id "
-                f"--threads {self.threads} --quiet"
-            )
-            return best_hits(hits.read_text(), len(queries))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_fasta(folder / "references.fa", references)
+            write_fasta(folder / "queries.fa", queries)
+            command = [
+                *(self.program, "--usearch_global", "queries.fa", "--db", "references.fa"),
+                *self.options,
+                *("--userout", "hits.tsv", "--userfields", "query+target+id+id"),
+                *("--threads", str(self.threads), "--quiet"),
+            ]
+            run_program(command, folder)
+            return best_hits((folder / "hits.tsv").read_text(), len(queries))
 
 
 class Blastn:
-    """Local alignment search: the hit with the highest bit score.
+    """BLAST's local alignment search: the hit with the highest bit score.
 
-    The task is the program's own default, megablast. With `-task blastn`, which extends
-    matches of 11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not
-    finished after 25 minutes on two shared cores.
+    The task is the program's own default, megablast. With `-task blastn`, which extends matches of
+    11 instead of 28 bases, 1,669 queries against 33,730 barcodes of one gene had not finished after
+    25 minutes on two shared cores.
+
+    Args:
+        threads: Number of threads.
     """
 
-    settings = "-task megablast -strand plus -evalue 1e-5 -max_target_seqs 10 -max_hsps 1"
+    architecture = ALIGNMENT
+    options = (
+        *("-task", "megablast", "-strand", "plus", "-evalue", "1e-5"),
+        *("-max_target_seqs", "10", "-max_hsps", "1"),
+    )
+    settings = " ".join(options)
 
     def __init__(self, threads: int = 2) -> None:
         self.program = find_program("blastn", "ncbi-blast+")
@@ -169,22 +199,23 @@ class Blastn:
         self, references: Sequence[str], queries: Sequence[str]
     ) -> list[Hit | None]:
         """Return the best reference per query with its percent identity."""
-        with tempfile.TemporaryDirectory() as folder:
-            database, wanted = Path(folder) / "r.fa", Path(folder) / "q.fa"
-            write_fasta(database, references)
-            write_fasta(wanted, queries)
-            run_program(f"{self.index_program} -in {database} -dbtype nucl")
-            lines = run_program(
-                f"{self.program} -query {wanted} -db {database} {self.settings} "
-                f"-num_threads {self.threads} "
-                "-outfmt '6 qseqid sseqid bitscore pident'"
-            )
-            return best_hits(lines, len(queries))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_fasta(folder / "references.fa", references)
+            write_fasta(folder / "queries.fa", queries)
+            run_program([self.index_program, "-in", "references.fa", "-dbtype", "nucl"], folder)
+            command = [
+                *(self.program, "-query", "queries.fa", "-db", "references.fa"),
+                *self.options,
+                *("-num_threads", str(self.threads)),
+                *("-outfmt", "6 qseqid sseqid bitscore pident"),
+            ]
+            return best_hits(run_program(command, folder), len(queries))
 
 
 SEARCHERS = ("vsearch", "blastn")
 
 
 def make_searcher(name: str) -> Searcher:
-    """Return the search program `vsearch` or `blastn`."""
+    """Return a search program by its name, `vsearch` or `blastn`."""
     return Vsearch() if name == "vsearch" else Blastn()

@@ -14,6 +14,7 @@ from barcodemae.registration import register_when_loaded
 
 
 if TYPE_CHECKING:
+    from barcodemae.default_model import resolve_model
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
     from barcodemae.modeling_barcodemae import (
@@ -48,10 +49,12 @@ __all__ = [
     "masked_mean",
     "nearest_neighbors",
     "pretrain",
+    "resolve_model",
 ]
 
 # Module -> the public names that are imported from it when they are first used.
 _HOMES = {
+    "default_model": ("resolve_model",),
     "eval.embed.loading": ("load_embedder",),
     "eval.search.nearest": ("nearest_neighbors",),
     "modeling_barcodemae": (

@@ -1,4 +1,4 @@
-"""`python -m barcodemae` is the command `barcodemae`."""
+"""`python -m barcodemae` is the command `barcodemae`. Guarded by tests/barcodemae/test_main.py."""
 
 from barcodemae.cli import run
 

@@ -1,10 +1,12 @@
-"""Let this process keep the memory it frees, for the next tensor of that size.
+"""Reuse of freed memory: the process keeps large blocks instead of returning them to the system.
 
-glibc gives every large block back to the system at once and asks for it anew; the system clears it
-page by page, which costs training and identification on a CPU time (docs/log.md). What is kept is
-cut into pieces over hours, so a process that runs long gives it back now and then. Other C
-libraries are left alone. Guarded by tests/barcodemae/test_cpu_memory.py, measured by
-benchmarks/pretrain.py.
+By default glibc returns every large block to the system at once and requests a new one for the next
+tensor. The system clears new blocks page by page, which slows training and identification on a CPU
+(docs/log.md). Kept memory becomes fragmented over hours, so a long-running process returns it from
+time to time. With other C libraries nothing is changed.
+
+In: nothing. Out: whether the C library could be set.
+Guarded by tests/barcodemae/test_cpu_memory.py, measured by benchmarks/pretrain.py.
 """
 
 import ctypes
@@ -15,7 +17,7 @@ from typing import Any
 # Parameters of mallopt(3) in glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 UNLIMITED = 2**31 - 1
-STEP = 64 * 2**20  # bytes asked for at once
+STEP = 64 * 2**20  # bytes by which the heap grows at a time
 
 
 def c_function(name: str) -> Any | None:
@@ -26,10 +28,10 @@ def c_function(name: str) -> Any | None:
 
 
 def reuse_freed_memory() -> bool:
-    """Keep freed blocks in the process, which from now on never shrinks by itself.
+    """Keep freed blocks in the process, which then never shrinks by itself.
 
     Returns:
-        Whether the C library could be told.
+        Whether the C library accepted the setting.
     """
     mallopt = c_function("mallopt")
     if mallopt is None:
@@ -39,10 +41,10 @@ def reuse_freed_memory() -> bool:
 
 
 def return_freed_memory() -> bool:
-    """Give the system back the pages that no block is in.
+    """Return unused pages to the system.
 
     Returns:
-        Whether the C library could be told.
+        Whether the C library has this function.
     """
     malloc_trim = c_function("malloc_trim")
     if malloc_trim is None:

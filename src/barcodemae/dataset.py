@@ -2,11 +2,11 @@
 
     DIR/*.parquet   processid, phylum, class, order, family, subfamily, genus, species,
                     dna_bin, dna_barcode, split   (text; an unknown taxon is null)
-    DIR/dataset.json  where it came from and what was filtered (written by `barcodemae prepare`)
+    DIR/dataset.json  its sources and what was filtered (written by `barcodemae prepare`)
 
 Training and probes read data through this file only. pyarrow, which brings all of pandas where that
-is installed, is imported when rows are read: many only want to know the ranks. Guarded by
-tests/barcodemae/test_dataset.py.
+is installed, is imported when rows are read: many only want to know the ranks. In: a folder and
+names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcodemae/test_dataset.py.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ SPLITS = (*PRETRAINING_SPLITS, "train", "val", "test", "key_unseen", "val_unseen
 
 
 def parquet_files(directory: Path | str) -> list[Path]:
-    """List the Parquet files of a data set in a fixed order.
+    """List the Parquet files of a data set in a fixed order; hidden ones are still being written.
 
     Raises:
-        DataError: The folder is missing or holds none.
+        DataError: The folder is missing or holds no Parquet file.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise _not_a_dataset(directory)
-    files = sorted(directory.glob("*.parquet"))
+    files = sorted(f for f in directory.glob("*.parquet") if not f.name.startswith("."))
     if not files:
         raise _not_a_dataset(directory)
     return files
@@ -61,7 +61,7 @@ def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
     """Open a data set without reading its rows.
 
     Raises:
-        DataError: No Parquet files, a damaged one, or a required column is missing.
+        DataError: There is no Parquet file, one is damaged, or a required column is missing.
     """
     import pyarrow as pa
     import pyarrow.dataset
@@ -80,18 +80,18 @@ def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
 def scan_splits(
     directory: Path | str, splits: Sequence[str], columns: Sequence[str] = COLUMNS
 ) -> "Iterator[pa.RecordBatch]":
-    """Stream the rows of some partitions, in stored order, without holding them all.
+    """Stream the rows of some partitions, in stored order.
 
     Args:
-        directory: The data set.
-        splits: Names of partitions, see `SPLITS`.
-        columns: Columns wanted; all must exist.
+        directory: Folder of the data set.
+        splits: Names of the partitions, see `SPLITS`.
+        columns: Names of the columns to read; all must exist.
 
     Yields:
-        Batches with exactly `columns`, text, none of them empty.
+        Batches with exactly `columns`, as text; none of them is empty.
 
     Raises:
-        DataError: As for `open_dataset`, or no row belongs to `splits`.
+        DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
     dataset = open_dataset(directory)
     is_wanted = in_splits(splits)
@@ -125,15 +125,15 @@ def read_splits(
     """Read the rows of some partitions, in stored order.
 
     Args:
-        directory: The data set.
-        splits: Names of partitions, see `SPLITS`.
-        columns: Columns wanted; one that the data set lacks comes back as nulls.
+        directory: Folder of the data set.
+        splits: Names of the partitions, see `SPLITS`.
+        columns: Names of the columns to read; one that the data set lacks is all null.
 
     Returns:
-        A table with exactly `columns`, text.
+        A table with exactly `columns`, as text.
 
     Raises:
-        DataError: As for `open_dataset`, or no row belongs to `splits`.
+        DataError: The data set cannot be opened, or no row belongs to `splits`.
     """
     import pyarrow as pa
 

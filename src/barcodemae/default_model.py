@@ -1,12 +1,12 @@
-"""The model that comes with the package, for whoever does not name another.
+"""The bundled model: the one that is used unless another is named.
 
-In: what a user gave as `--model`. Out: a folder or Hub name that `from_pretrained` reads; the name
-`default` becomes the bundled folder, so nothing is downloaded.
+In: the value of `--model`. Out: a folder or Hub name that `from_pretrained` opens; `default`
+becomes the folder of the bundled model, so nothing is downloaded.
 
-    default/               the full model as `barcodemae export` writes it, weights in bf16
-    default/settings.json  the run it comes from, with history.json
-    default/first_stage/   the same two files of the run that began from random weights
-    default/second_stage/  of the one that went on from it, and whose weights the last began with
+    default/               the full model as written by `barcodemae export`, weights in bf16
+    default/settings.json  settings of the last of its three training runs, with history.json
+    default/first_stage/   the same two files of the first run, which began from random weights
+    default/second_stage/  the same two files of the second run, from the weights of the first
     default/results/       results files of `barcodemae probe` on exactly these weights
 
 Guarded by tests/barcodemae/test_default_model.py.
@@ -26,7 +26,7 @@ def resolve_model(name: str | Path) -> str:
     """Turn `default` into the bundled model's folder; leave every other name as it is.
 
     Raises:
-        CheckpointError: `default` was asked for and this installation lacks its weights.
+        CheckpointError: The name is `default` and this installation lacks the bundled weights.
     """
     if str(name) != DEFAULT_MODEL:
         return str(name)

@@ -1,22 +1,23 @@
-"""What can go wrong on the user's side, said in one line a biologist can act on.
+"""Errors that a user can cause, each reported in one line that a biologist can act on.
 
-The command line prints these without a traceback and exits with 2; anything else is a bug.
+The command line prints these without a traceback and exits with 2; any other error is a bug.
+Guarded by tests/barcodemae/test_errors.py.
 """
 
 from pathlib import Path
 
 
 class BarcodeMAEError(Exception):
-    """Base of every error caused by input, settings or the machine, not by this code."""
+    """Base class of all errors caused by input, settings or the machine, not by this package."""
 
 
 class DataError(BarcodeMAEError):
-    """A file that cannot be read as what it should be.
+    """A file or folder that cannot be read as what it should be.
 
     Args:
-        path: The file.
-        problem: What is wrong.
-        line: Line number, 1-based, if one is known.
+        path: Path of the file or folder.
+        problem: What is wrong with it.
+        line: Number of the line, 1-based; None if not known.
     """
 
     def __init__(self, path: Path | str, problem: str, line: int | None = None) -> None:
@@ -35,8 +36,18 @@ class CheckpointError(BarcodeMAEError):
 
 
 class TrainingError(BarcodeMAEError):
-    """A run that cannot go on, such as a loss that is no longer a number."""
+    """A training run that cannot continue, for instance because the loss is not a number."""
 
 
 class WorkerError(BarcodeMAEError):
-    """A process that worked for this one and ended before it was done."""
+    """A worker process that ended before it had finished."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank, else the name of its class.
+
+    Args:
+        error: An exception of any library; its message may be empty or many lines long.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -1,8 +1,8 @@
-"""What happens in a program becomes an exit code; used by every command of this project.
+"""Exit codes of every command of this package.
 
-In: a typer application. Out: 0 done, 2 wrong usage, bad input or a machine that cannot (disk full,
-file missing), said in one line; anything else is a bug and keeps its traceback (exit code 1).
-Guarded by tests/barcodemae/test_exit_codes.py.
+In: a typer application. Out: 0 if the command succeeded; 2 for wrong usage, bad input or a problem
+of the machine (disk full, file missing), reported in one line. Any other error is a bug, which
+keeps its traceback (exit code 1). Guarded by tests/barcodemae/cli/test_embed_command.py.
 """
 
 import os
@@ -33,10 +33,10 @@ def hide_foreign_bars() -> None:
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
-    """Run one command of `app` and turn what happens into an exit code.
+    """Run one command of an application and return its exit code.
 
     Args:
-        app: The commands.
+        app: The application.
         argv: Arguments without the program name; `sys.argv[1:]` if None.
 
     Returns:

@@ -1,7 +1,8 @@
-"""Read barcodes from FASTA and FASTQ files, plain or compressed, or from standard input.
+"""Strict reader of FASTA and FASTQ, plain or compressed, from a file or standard input.
 
-In: a path or `-`. Out: records with the header verbatim. Reading is dnaio's; this file adds only
-the front door and errors that name file and line. Guarded by tests/barcodemae/test_fasta.py.
+In: a path or `-`. Out: records with the header verbatim. dnaio does the reading; this file adds
+records of this package and errors that name file and line.
+Guarded by tests/barcodemae/test_fasta.py.
 """
 
 import sys
@@ -19,11 +20,11 @@ class SequenceRecord:
     """One sequence as deposited.
 
     Attributes:
-        number: 1-based position in the file, for messages.
+        number: Number of the record in the file, 1-based, for messages.
         id: The header up to the first white space, verbatim (`;size=` and `|` included).
-        header: The whole header line without `>` or `@`.
-        sequence: The letters as they stand in the file.
-        problem: What the file itself breaks in this record; empty in a record that is whole.
+        header: The whole header line, without `>` or `@`.
+        sequence: The letters exactly as in the file.
+        problem: How the file is malformed at this record; empty for a well-formed record.
     """
 
     number: int
@@ -37,7 +38,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
     """Stream the records of a FASTA or FASTQ file.
 
     Args:
-        path: File name (`.gz`, `.bz2`, `.xz` and `.zst` are recognised) or `-` for stdin.
+        path: Path of the file (`.gz`, `.bz2`, `.xz` and `.zst` are recognised), or `-` for stdin.
 
     Yields:
         Records in file order.

@@ -1,8 +1,9 @@
-"""What every room has to know about the files of a model folder: weights, frame and readout.
+"""The files of a model folder that decide an embedding: weights, barcode frame and readout.
 
-In: a folder. Out: one fingerprint of all that decides an embedding, and the modules that
-`modules.json` puts after the mean; `barcodemae.eval.embed.readout` reads and writes them. Guarded
-by tests/eval/embed/test_whitening.py and tests/model_cards/test_model_folder.py.
+In: a model folder. Out: one fingerprint of everything that decides an embedding, and the list of
+the modules in `modules.json`. Those after the mean of the tokens are the readout, which
+`barcodemae.eval.embed.readout` reads and writes. Guarded by tests/eval/embed/test_whitening.py and
+tests/model_cards/test_model_folder.py.
 """
 
 import hashlib
@@ -16,12 +17,15 @@ MODULES_FILE = "modules.json"
 POOLING_FOLDER = "1_Pooling"
 DENSE_FOLDER = "2_Dense"
 FITTED_ON_FILE = "fitted_on.json"
-# What every model does, readout or not.
+# Modules of every model, with or without a readout.
 BEFORE_READOUT = ("Transformer", "Pooling")
 
 
 def read_modules(folder: Path) -> list[tuple[str, str]]:
-    """Read (kind, path below the folder) of each module, in order; none without the file.
+    """Read the modules of a folder.
+
+    Returns:
+        Kind, and path below the folder, of each module in order; empty without `modules.json`.
 
     Raises:
         CheckpointError: `modules.json` is not a list of modules.
@@ -39,7 +43,7 @@ def read_modules(folder: Path) -> list[tuple[str, str]]:
 
 
 def readout_modules(folder: Path) -> list[tuple[str, str]]:
-    """Read (kind, path) of the modules that follow the mean; none if the mean is all."""
+    """Read kind and path of the modules that follow the mean; empty without a readout."""
     return [module for module in read_modules(folder) if module[0] not in BEFORE_READOUT]
 
 
@@ -47,7 +51,7 @@ def hash_weights(folder: Path) -> str:
     """Fingerprint a model folder: SHA-256 over weights, frame and readout, first 16 hex digits.
 
     Raises:
-        CheckpointError: There are no weights, or the readout's are missing.
+        CheckpointError: The weights, or those of the readout, are missing.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -65,10 +69,10 @@ def hash_weights(folder: Path) -> str:
 
 
 def read_frame(folder: Path) -> list[str]:
-    """Read the frame that the tokenizer brings barcodes into; empty if it has none.
+    """Read the rows of the frame in which the tokenizer places barcodes; empty without one.
 
     Raises:
-        CheckpointError: `tokenizer_config.json` is there and cannot be read.
+        CheckpointError: `tokenizer_config.json` exists but cannot be read.
     """
     config = folder / "tokenizer_config.json"
     if not config.is_file():
@@ -81,10 +85,10 @@ def read_frame(folder: Path) -> list[str]:
 
 
 def hash_file(path: Path) -> bytes:
-    """Hash the content of one file with SHA-256.
+    """Hash the content of a file with SHA-256.
 
     Raises:
-        CheckpointError: It cannot be read.
+        CheckpointError: The file cannot be read.
     """
     try:
         with path.open("rb") as stream:

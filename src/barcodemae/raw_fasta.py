@@ -1,11 +1,11 @@
-"""Read FASTA and FASTQ in which anything may stand, without losing a record.
+"""Lenient reader of FASTA and FASTQ, which loses no record, however malformed.
 
 In: a path or `-`. Out: a record per FASTA header or FASTQ entry, whatever its letters are: bytes
-that are no text, proteins, nothing at all; the caller says what is wrong with them. What a file
-itself breaks has `problem` set: a FASTQ entry that is not four lines or whose qualities do not
-match its letters (reading goes on at the next entry), and the entry at which a compressed file is
-cut off or damaged (reading ends there). What stands before the first FASTA header is a record too,
-without id. Guarded by tests/barcodemae/test_raw_fasta.py.
+that are not text, a protein, nothing at all. The caller checks the letters. Only a malformed file
+sets `problem`: for a FASTQ entry that has not four lines or not as many qualities as letters
+(reading continues at the next entry), and for the entry at which a compressed file is cut off or
+damaged (reading ends there). Text before the first FASTA header is a record without an id.
+Guarded by tests/barcodemae/test_raw_fasta.py.
 """
 
 import gzip
@@ -28,7 +28,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 GZIP_START = b"\x1f\x8b"
-KEPT_LETTERS = 1_000_000  # of one record; no barcode is that long, and memory is finite
+KEPT_LETTERS = 1_000_000  # of a record, to limit the memory; no barcode is that long
 LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
 Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 
@@ -36,18 +36,17 @@ Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
     """Stream the records of a FASTA or FASTQ file.
 
-    Ids and letters that are no UTF-8 come through as surrogate escapes, so writing them with
+    Ids and letters that are not UTF-8 are decoded with surrogate escapes, so that writing them with
     `errors="surrogateescape"` gives the same bytes.
 
     Args:
-        path: File name (compressed files are recognised) or `-` for stdin.
+        path: Path of the file (compressed files are recognised), or `-` for stdin.
 
     Yields:
         Records in file order.
 
     Raises:
-        DataError: The file is missing, holds nothing, cannot be unpacked at all, or the machine
-            fails to read it.
+        DataError: The file is missing, empty, cannot be decompressed at all, or cannot be read.
     """
     source = sys.stdin.buffer if str(path) == "-" else str(path)
     shown = "<stdin>" if str(path) == "-" else path
@@ -59,7 +58,7 @@ def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
             parse = parse_fastq if first.startswith(b"@") else parse_fasta
             entries = parse(first, lines) if first or lines.damage else ()
             for number, entry in enumerate(entries, start=1):
-                yield as_record(number, entry)
+                yield make_record(number, entry)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         place = f" after record {number}" if number else ""
         raise DataError(shown, f"cannot be read{place}: {reason_of(error)}") from error
@@ -85,30 +84,30 @@ def unpacked(source: Any) -> Iterator[Any]:
 
 
 def reason_of(error: Exception) -> str:
-    """Say what went wrong in reading."""
+    """Describe in words why reading failed."""
     return getattr(error, "strerror", None) or str(error)
 
 
 class Lines:
-    """The lines of a file, up to where its compression is damaged.
+    """The lines of a file, up to where its compressed data is damaged.
 
     Attributes:
-        damage: Why they ended early; empty if they did not.
+        damage: Why the lines ended early; empty if they did not.
     """
 
     def __init__(self, stream: Iterator[bytes]) -> None:
         self.stream = stream
         self.damage = ""
-        self.is_begun = False
+        self.has_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        """Give the next line.
+        """Return the next line.
 
         Raises:
-            OSError: The machine fails to read, or nothing at all can be unpacked; likewise
+            OSError: The file cannot be read, or not even one line can be decompressed; likewise
                 `EOFError`, `zlib.error` and `LZMAError`.
         """
         if self.damage:
@@ -116,16 +115,16 @@ class Lines:
         try:
             line = next(self.stream)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            if not self.is_begun or getattr(error, "errno", None) is not None:
+            if not self.has_begun or getattr(error, "errno", None) is not None:
                 raise
             self.damage = f"the compressed file is cut off or damaged here: {reason_of(error)}"
             raise StopIteration from error
-        self.is_begun = True
+        self.has_begun = True
         return line
 
 
 def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
-    """Cut lines into entries."""
+    """Split lines into FASTA entries."""
     is_header = first.startswith(b">")
     header, letters = (first[1:], bytearray()) if is_header else (b"", bytearray(first))
     for line in lines:
@@ -138,48 +137,48 @@ def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
 
 
 class LookAhead:
-    """Lines with a view of the next few."""
+    """Lines of which the next few can be inspected before they are consumed."""
 
     def __init__(self, first: bytes, lines: Lines) -> None:
         self.lines = lines
         self.seen: deque[bytes] = deque([first])
 
     def next_lines(self, count: int) -> list[bytes]:
-        """Show the next lines, fewer at the end."""
+        """Return the next lines without consuming them; fewer at the end of the file."""
         self.seen.extend(islice(self.lines, count - len(self.seen)))
         return list(islice(self.seen, count))
 
     def drop(self, count: int) -> None:
-        """Pass over lines that were shown."""
+        """Consume lines that have been returned by `next_lines`."""
         for _ in range(count):
             self.seen.popleft()
 
 
 def parse_fastq(first: bytes, lines: Lines) -> Iterator[Entry]:
-    """Cut lines into entries of four; where one is broken, go on at what looks like the next."""
+    """Split lines into FASTQ entries of four; after a broken one, resume at the likely next."""
     ahead = LookAhead(first, lines)
-    is_told = False
+    is_reported = False
     while entry := ahead.next_lines(4):
         if not entry[0].strip():
             ahead.drop(1)
             continue
-        problem = fault_of(entry)
+        problem = find_problem(entry)
         if problem:
             ahead.drop(1)
             skip_to_entry(ahead)
             if lines.damage and not ahead.next_lines(1):
-                problem, is_told = lines.damage, True
+                problem, is_reported = lines.damage, True
         else:
             ahead.drop(4)
-        is_headed = entry[0].startswith(b"@")
+        has_header = entry[0].startswith(b"@")
         letters = entry[1][:KEPT_LETTERS] if len(entry) > 1 else b""
-        yield entry[0][1:] if is_headed else b"", letters, problem
-    if lines.damage and not is_told:
+        yield entry[0][1:] if has_header else b"", letters, problem
+    if lines.damage and not is_reported:
         yield b"", b"", lines.damage
 
 
-def fault_of(entry: list[bytes]) -> str:
-    """Say what is wrong with four lines of FASTQ; nothing if they are an entry."""
+def find_problem(entry: list[bytes]) -> str:
+    """Describe what is wrong with four lines of FASTQ; empty if they are a well-formed entry."""
     if not entry[0].startswith(b"@"):
         return "broken FASTQ: a line starting with @ was expected"
     if len(entry) > 2 and not entry[2].startswith(b"+"):
@@ -193,10 +192,10 @@ def fault_of(entry: list[bytes]) -> str:
 
 
 def skip_to_entry(ahead: LookAhead) -> None:
-    """Pass over the rest of a broken entry.
+    """Consume the rest of a broken entry.
 
-    A quality line may start with @ too; a header is told by the line of letters that follows it,
-    and the line after that, which is + or, if wrapped, more letters.
+    A quality line may start with @ too. A header is recognised by the line of letters after it and
+    by the next line, which starts with + or, in a wrapped sequence, holds more letters.
     """
     while shown := ahead.next_lines(3):
         header, *follow = shown
@@ -209,8 +208,8 @@ def skip_to_entry(ahead: LookAhead) -> None:
         ahead.drop(1)
 
 
-def as_record(number: int, entry: Entry) -> SequenceRecord:
-    """Make text of an entry."""
+def make_record(number: int, entry: Entry) -> SequenceRecord:
+    """Decode an entry to a record."""
     header, letters, problem = entry
     text = header.strip(b"\r\n").decode("utf-8", "surrogateescape")
     name = (header.split(maxsplit=1) or [b""])[0].decode("utf-8", "surrogateescape")

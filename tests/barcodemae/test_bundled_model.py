@@ -40,6 +40,7 @@ def random_barcodes(number):
     return ["".join(generator.choice(list("ACGT"), 648 + 6 * (i % 3))) for i in range(number)]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(dtype):
     barcodes = random_barcodes(24)
@@ -49,6 +50,7 @@ def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(dtype):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.number_format
 def test_the_number_format_changes_an_embedding_less_than_a_library_allows(default):
     barcodes = random_barcodes(24)
     exact, rounded = (

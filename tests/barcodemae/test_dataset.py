@@ -64,6 +64,13 @@ def test_the_fingerprint_depends_on_the_bytes(directory, tmp_path):
     assert dataset_hash(directory) != before
 
 
+def test_a_hidden_file_is_still_being_written_and_no_part_of_a_data_set(directory):
+    before = dataset_hash(directory)
+    (directory / ".b.12-0123abcd.tmp.parquet").write_bytes(b"PAR1 half of it")
+    assert dataset_hash(directory) == before
+    assert open_dataset(directory).count_rows() > 0
+
+
 def test_folders_that_are_no_data_set_are_errors(tmp_path):
     with pytest.raises(DataError, match="no such directory"):
         parquet_files(tmp_path / "none")

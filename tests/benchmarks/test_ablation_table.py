@@ -1,4 +1,4 @@
-"""The ablation's table: pairs of runs, a shared spread, a verdict."""
+"""Table of an ablation: pairs of runs, a pooled variance, a verdict."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_differences_are_of_pairs_and_their_error_is_of_all_rows():
 
 
 @pytest.mark.parametrize("missing", [{0: 1.0}, {0: 1.0, 2: 1.0}])
-def test_rows_of_other_seeds_are_refused(missing):
+def test_rows_with_other_seeds_are_refused(missing):
     with pytest.raises(SettingsError, match="same two or more seeds of every row"):
         Differences.of({**VALUES, "less": missing})
 
@@ -73,7 +73,7 @@ def test_a_verdict_is_of_both_probes(ami_of_up, verdict):
     assert line.endswith(f"| 1,234 | - | {verdict} |")
 
 
-def test_a_row_that_is_read_out_in_another_way_trains_as_fast_as_its_run():
+def test_a_row_with_another_readout_has_the_speed_of_its_run():
     speed = [{"change": "up", "barcodes_per_second": 512.4, "of_recipe": 0.934}]
     renamed = [
         ResultRecord(**{**vars(record), "model": "up, centred"})
@@ -87,7 +87,7 @@ def test_a_row_that_is_read_out_in_another_way_trains_as_fast_as_its_run():
     assert "| no difference seen |" in table
 
 
-def test_the_recipe_has_no_difference_and_no_verdict_and_the_protocol_is_said():
+def test_the_recipe_has_no_difference_and_no_verdict_and_the_protocol_is_described():
     table = ablation_table(records(), [])
     assert "| recipe | 71.0 (70.0-72.0) |  | 50.5 (49.5-51.5) |  | 1,234 | - |  |" in table
     assert "Means over 2 training seeds" in table

@@ -1,4 +1,4 @@
-"""The measured parts of docs/identify.md are what the results files say."""
+"""The tables of docs/identify_measured.md are what the results files say."""
 
 import json
 import subprocess

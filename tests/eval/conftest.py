@@ -85,4 +85,4 @@ def quick_layout(monkeypatch):
         return (vectors @ weights).astype(np.float32)
 
     for module in ("clustering", "map_plot"):
-        monkeypatch.setattr(f"barcodemae.eval.{module}.reduce_dimensions", project)
+        monkeypatch.setattr(f"barcodemae.eval.probe.{module}.reduce_dimensions", project)

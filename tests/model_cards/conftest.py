@@ -1,4 +1,4 @@
-"""Exported folders with cards, and a Hub of our own to push them to."""
+"""Exported folders with cards, and a local Hub to push them to."""
 
 import importlib.util
 import shutil
@@ -26,13 +26,13 @@ def load_local_hub():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Where folders are made once: the tiny model is the same in every test."""
+    """Folder of what is made once, since the tiny model is the same in every test."""
     return tmp_path_factory.mktemp("made")
 
 
 @pytest.fixture
 def exported(tiny_model, tokenizer, made, tmp_path):
-    """A folder with both artefacts of the tiny model."""
+    """The full folder of the tiny model, with its native encoder."""
     if not (made / "model").exists():
         with torch.no_grad():  # as after training: the [UNK] row is not special
             tiny_model.get_input_embeddings().weight.normal_()
@@ -43,7 +43,7 @@ def exported(tiny_model, tokenizer, made, tmp_path):
 
 @pytest.fixture
 def carded(exported, made):
-    """The same with its two cards."""
+    """The exported folder with its two cards."""
     if not (made / "carded").exists():
         assert main(["card", str(exported), "--repo-id", FULL, "--native", NATIVE]) == 0
         shutil.copytree(exported, made / "carded")

@@ -1,8 +1,8 @@
 """A small server that speaks the Hub's HTTP API, for tests: repositories in memory, real sockets.
 
-Speaks create, validate-yaml, preupload, the LFS batch, uploads, commit, info, tree and resolve as
-`huggingface_hub` calls them. `fail` makes the next matching requests go wrong: a status, or a cut
-connection before or after the request has taken effect.
+It supports create, validate-yaml, preupload, the LFS batch, uploads, commit, info, tree and resolve
+as `huggingface_hub` calls them. `fail` makes the next matching requests fail: with a status, or by
+a connection that breaks before or after the request has taken effect.
 """
 
 import base64
@@ -48,7 +48,7 @@ class Repository:
 
 @dataclass
 class Fault:
-    """The next `times` requests whose `METHOD /path` matches `pattern` go wrong."""
+    """A failure of the next `times` requests whose `METHOD /path` matches `pattern`."""
 
     pattern: str
     times: int
@@ -85,10 +85,10 @@ class LocalHub(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request, client_address):
-        """A cut connection is no news here."""
+        """Ignore errors: broken connections are expected."""
 
     def fail(self, pattern, status=None, *, times=1, cut_after=False, **headers):
-        """Answer matching requests with a status, or cut the connection without one."""
+        """Answer matching requests with a status, or break the connection without one."""
         shown = {name.replace("_", "-"): value for name, value in headers.items()}
         self.faults.append(Fault(pattern, times, status, shown, cut_after))
 
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     server: LocalHub
 
     def log_message(self, *args):
-        """Stay quiet."""
+        """Log nothing."""
 
     def route(self):
         parts = urlsplit(self.path)

@@ -1,4 +1,4 @@
-"""A card says what the folder, the run and the records say, and nothing else.
+"""A card contains what the folder, the run and the records say, and nothing else.
 
 The whole text is compared with tests/golden/cards/; `REWRITE_GOLDEN=1 pytest THIS_FILE` writes it
 anew after a wanted change, to be read before it is committed.
@@ -104,7 +104,7 @@ def compiled(exported, results, run_folder, tmp_path):
 @pytest.mark.parametrize(
     ("folder", "golden"), [("", "full.md"), ("encoder", "native.md")], ids=["full", "native"]
 )
-def test_the_whole_card_is_as_agreed(compiled, folder, golden):
+def test_the_whole_card_equals_the_golden_one(compiled, folder, golden):
     text = (compiled / folder / "README.md").read_text()
     if os.environ.get("REWRITE_GOLDEN"):
         (GOLDEN / golden).write_text(text)
@@ -126,12 +126,19 @@ def test_the_front_matter_is_what_the_hub_reads(compiled):
     assert data.co2_eq_emissions["emissions"] == 10.0  # 1 h x 250 W x 40 g/kWh
 
 
-def test_figures_stand_beside_both_cards(compiled):
+def test_figures_are_copied_beside_both_cards(compiled):
     for folder in (compiled, compiled / "encoder"):
         card = (folder / "README.md").read_text()
         named = re.findall(r"!\[.*?\]\((.*?)\)", card)
         assert named == ["figures/loss.png", "figures/map.png"]
         assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in named)
+
+
+def test_a_picture_that_is_still_being_written_is_not_shown(exported):
+    (exported / "figures").mkdir()
+    (exported / "figures" / ".map.12-0123abcd.tmp.png").write_bytes(PNG)
+    assert main(["card", str(exported), "--repo-id", FULL]) == 0
+    assert ".tmp.png" not in (exported / "README.md").read_text()
 
 
 def test_without_records_no_result_renders(exported):
@@ -178,7 +185,9 @@ def test_the_cards_of_other_models_run_too(make_config, tokenizer, tmp_path, mod
     assert names["vectors"][0]["id"] == "first"
 
 
-def test_an_encoder_without_a_decoder_promises_no_filling_in(make_config, tokenizer, tmp_path):
+def test_the_card_of_an_encoder_without_a_decoder_offers_no_mask_filling(
+    make_config, tokenizer, tmp_path
+):
     export(BarcodeMAEModel(make_config()), tokenizer, tmp_path / "model")
     assert main(["card", str(tmp_path / "model"), "--repo-id", FULL]) == 0
     card = ModelCard.load(tmp_path / "model" / "README.md")
@@ -187,7 +196,9 @@ def test_an_encoder_without_a_decoder_promises_no_filling_in(make_config, tokeni
     assert "| decoder |" not in card.text
 
 
-def test_a_classifier_shows_how_to_classify_and_what_it_came_from(make_config, tokenizer, tmp_path):
+def test_the_card_of_a_classifier_shows_classification_and_its_base_model(
+    make_config, tokenizer, tmp_path
+):
     config = make_config(num_labels=7)
     export(BarcodeMAEForSequenceClassification(config), tokenizer, tmp_path / "model")
     options = ["--repo-id", FULL, "--base-model", "lab/base"]
@@ -207,14 +218,14 @@ def test_a_card_can_be_compiled_again(compiled):
     assert set(load_file(compiled / "model.safetensors")) == set(weights)
 
 
-def test_half_an_estimate_is_refused(exported, capsys):
+def test_an_estimate_of_emissions_needs_both_numbers(exported, capsys):
     assert main(["card", str(exported), "--power-watts", "250"]) == 2
     assert "needs both" in capsys.readouterr().err
     with pytest.raises(SettingsError):
         CardSettings(repo_id=FULL, grams_per_kwh=40)
 
 
-def test_a_figure_that_is_no_png_is_refused_and_no_card_is_written(exported, tmp_path):
+def test_a_figure_that_is_not_a_png_is_refused_and_no_card_is_written(exported, tmp_path):
     (tmp_path / "map.png").write_text("<svg/>")
     with pytest.raises(CheckpointError, match="is not a PNG"):
         write_cards(
@@ -226,7 +237,7 @@ def test_a_figure_that_is_no_png_is_refused_and_no_card_is_written(exported, tmp
 
 def test_the_native_folder_alone_is_refused(exported, capsys):
     assert main(["card", str(exported / "encoder")]) == 2
-    assert "give the folder above it" in capsys.readouterr().err
+    assert "give the full model folder above it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tower_type", ["bert", "modernbert"])

@@ -28,12 +28,12 @@ def python_blocks(folder):
 
 
 @pytest.mark.parametrize("part", [".", "encoder"])
-def test_framed_folders_are_fit_to_publish_with_the_code_and_not_without(framed, part):
+def test_framed_folders_can_be_published_with_their_code_but_not_without(framed, part):
     folder = ModelFolder(framed / part)
     assert folder.has_frame
     folder.check_publishable()
     sent = {file.name for file in folder.files()}
-    assert {"barcode_frame.py", "barcode_runs.py", "tokenization_barcodemae.py"} <= sent
+    assert {"barcode_frame.py", "barcode_indels.py", "tokenization_barcodemae.py"} <= sent
     (framed / part / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: does not belong"):
         folder.check_publishable()
@@ -51,7 +51,7 @@ def test_a_push_lists_the_code_of_both_repositories(framed, capsys):
     assert "tokenizer.json" not in listed
 
 
-def test_a_folder_without_a_frame_brings_its_tokenizer_as_data(carded):
+def test_a_folder_without_a_frame_has_its_tokenizer_as_data(carded):
     for folder in (ModelFolder(carded), ModelFolder(carded / "encoder")):
         assert not folder.has_frame
         folder.check_publishable()
@@ -65,7 +65,7 @@ def test_a_folder_without_a_frame_brings_its_tokenizer_as_data(carded):
         native.check_publishable()
 
 
-def test_the_cards_promise_nothing_without_code(framed):
+def test_the_cards_say_that_the_code_is_needed(framed):
     for folder in (framed, framed / "encoder"):
         card = (folder / "README.md").read_text()
         assert "without custom code" not in card

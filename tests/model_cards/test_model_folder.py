@@ -1,4 +1,4 @@
-"""Only whole, clean and safe folders are fit to publish; refusals name the file."""
+"""Only complete and safe folders without other files can be published; errors name the file."""
 
 import json
 import pickle
@@ -21,7 +21,7 @@ from barcodemae.model_cards.push import plan_push
 FULL, NATIVE = "lab/tiny", "lab/tiny-encoder"
 
 
-def test_an_exported_folder_with_its_card_is_fit_both_ways(carded):
+def test_both_folders_of_an_exported_model_with_cards_can_be_published(carded):
     ModelFolder(carded).check_publishable()
     ModelFolder(carded / "encoder").check_publishable()
 
@@ -43,7 +43,7 @@ def test_a_readout_belongs_to_a_folder_and_must_be_whole(exported):
         ModelFolder(folder).check_publishable()
         weights = folder / "2_Dense" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-8])
-        with pytest.raises(CheckpointError, match="its header promises"):
+        with pytest.raises(CheckpointError, match="its header says"):
             ModelFolder(folder).check_publishable()
         weights.unlink()
         with pytest.raises(CheckpointError, match=r"2_Dense/model.safetensors missing"):
@@ -108,10 +108,10 @@ def test_links_are_refused(carded, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -1])
-def test_weights_that_were_cut_short_are_refused(carded, kept):
+def test_truncated_weights_are_refused(carded, kept):
     weights = carded / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: .*(cut short|promises)"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: .*(truncated|header says)"):
         ModelFolder(carded).check_publishable()
 
 
@@ -122,7 +122,7 @@ def test_a_missing_shard_is_named(carded):
         ModelFolder(carded).check_publishable()
 
 
-def test_pictures_and_python_caches_do_not_make_a_folder_dirty(carded):
+def test_pictures_and_python_caches_are_accepted(carded):
     (carded / "figures").mkdir()
     (carded / "figures" / "map.png").write_bytes(b"\x89PNG")
     (carded / "__pycache__").mkdir()
@@ -133,7 +133,7 @@ def test_pictures_and_python_caches_do_not_make_a_folder_dirty(carded):
 
 
 @pytest.mark.parametrize("content", [None, "{}", "[]", "{", '{"model_type": "gpt2"}'])
-def test_what_is_no_model_folder_is_named(tmp_path, content, capsys):
+def test_a_folder_without_a_model_is_named(tmp_path, content, capsys):
     folder = tmp_path / "thesis"
     folder.mkdir()
     if content is not None:

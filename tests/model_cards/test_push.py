@@ -1,4 +1,4 @@
-"""Pushing: one commit that holds the folder, or a refusal; never half of it called done."""
+"""Pushing: one commit that holds the whole folder, or an error; never a part reported as done."""
 
 import hashlib
 
@@ -95,7 +95,7 @@ def test_a_second_push_replaces_what_changed_and_removes_what_is_gone(
     assert len(hub.repos[FULL].commits) == 3
 
 
-def test_notes_of_the_run_stay_at_home(carded, hub):
+def test_records_of_the_run_are_not_published(carded, hub):
     for name in ("settings.json", "history.json"):
         (carded / name).write_text("{}")
     assert push_both(carded) == 0
@@ -112,7 +112,7 @@ def test_notes_of_the_run_stay_at_home(carded, hub):
     ],
 )
 @pytest.mark.parametrize("place", [r"preupload", r"objects/batch", r"/commit/"])
-def test_a_refusal_ends_the_push_in_one_line_and_nothing_is_called_done(
+def test_a_refusal_ends_the_push_in_one_line_and_nothing_is_reported_as_done(
     carded, hub, capsys, status, said, place
 ):
     hub.fail(place, status)
@@ -140,7 +140,7 @@ PLACES = [r"repos/create", r"/tree/main", r"preupload", r"objects/batch", r"PUT 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("status", [429, 503])
-def test_trouble_that_passes_is_waited_out(carded, hub, place, status):
+def test_temporary_errors_are_retried(carded, hub, place, status):
     hub.fail(place, status, times=2)
     revision = push(plan_push(ModelFolder(carded / "encoder"), NATIVE))
     assert all(fault.times == 0 for fault in hub.faults)
@@ -150,7 +150,7 @@ def test_trouble_that_passes_is_waited_out(carded, hub, place, status):
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("cut_after", [False, True], ids=["unheard", "unanswered"])
-def test_a_cut_connection_is_taken_up_again_without_a_second_commit(carded, hub, place, cut_after):
+def test_a_broken_connection_is_retried_without_a_second_commit(carded, hub, place, cut_after):
     hub.fail(place, cut_after=cut_after)
     revision = push(plan_push(ModelFolder(carded / "encoder"), NATIVE))
     assert all(fault.times == 0 for fault in hub.faults)
@@ -160,7 +160,7 @@ def test_a_cut_connection_is_taken_up_again_without_a_second_commit(carded, hub,
 
 
 @pytest.mark.parametrize("status", [429, 503, None], ids=["429", "503", "cut"])
-def test_trouble_that_stays_ends_the_push_and_running_it_again_finishes_it(
+def test_a_lasting_error_ends_the_push_and_running_it_again_completes_it(
     carded, hub, capsys, status
 ):
     hub.fail(rf"{FULL}/commit/", status, times=NUM_ATTEMPTS)
@@ -176,7 +176,7 @@ def test_trouble_that_stays_ends_the_push_and_running_it_again_finishes_it(
     assert len(uploads) == len(set(uploads))  # what had arrived was not sent twice
 
 
-def test_if_only_the_encoder_fails_the_full_model_alone_is_called_done(carded, hub, capsys):
+def test_if_only_the_encoder_fails_only_the_full_model_is_reported_as_done(carded, hub, capsys):
     hub.fail(rf"{NATIVE}/commit/", 403)
     assert push_both(carded) == 2
     out, err = capsys.readouterr()
@@ -184,7 +184,7 @@ def test_if_only_the_encoder_fails_the_full_model_alone_is_called_done(carded, h
     assert f"{NATIVE}: not published" in err
 
 
-def test_a_commit_that_does_not_hold_what_was_sent_is_not_called_done(carded, hub):
+def test_a_commit_that_differs_from_what_was_sent_is_an_error(carded, hub):
     plan = plan_push(ModelFolder(carded), FULL)
     push(plan)
     revision, files = hub.head(FULL)
@@ -209,7 +209,7 @@ def api():
 
 
 @pytest.mark.parametrize("name", ["tiny", "a/b/c", "lab/ti ny"])
-def test_a_name_that_is_no_repository_is_refused(carded, hub, name):
+def test_an_invalid_repository_name_is_refused(carded, hub, name):
     with pytest.raises(PushError, match=r"OWNER|[Rr]epo id"):
         plan_push(ModelFolder(carded), name)
 

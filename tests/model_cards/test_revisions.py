@@ -63,7 +63,7 @@ def record_of(path):
         ("mask-study", ["--rates", "0.5", "--modes", "drop"]),
     ],
 )
-def test_records_are_of_the_revision_asked_for_and_say_so(
+def test_records_are_of_the_requested_revision_and_say_so(
     published, data, tmp_path, command, options
 ):
     folder, first = published
@@ -77,34 +77,35 @@ def test_records_are_of_the_revision_asked_for_and_say_so(
     assert f"--revision {first}" in pinned["command"]
 
 
-def test_vectors_are_of_the_revision_asked_for(published, tmp_path):
+def test_vectors_are_of_the_requested_revision(published, tmp_path):
     folder, first = published
     fasta, output = tmp_path / "x.fasta", tmp_path / "x.npy"
     fasta.write_text("".join(f">{name}\n{text}\n" for name, text in BARCODES.items()))
     arguments = ["embed", str(fasta), "-o", str(output), "--model", NAME, "--dtype", "float32"]
     assert main([*arguments, "--revision", first]) == 0
     expected = load_embedder(folder).embed(list(BARCODES.values()))
-    np.testing.assert_allclose(np.load(output), expected, atol=1e-6)
+    np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
     assert main(arguments) == 0
     assert not np.allclose(np.load(output), expected, atol=1e-3)
 
 
-def test_embedded_shards_are_of_the_revision_asked_for(published, hub, data, tmp_path):
+def test_embedded_shards_are_of_the_requested_revision(published, hub, data, tmp_path):
     folder, first = published
     environment = {
         "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_ETAG_TIMEOUT": "600", "HF_HUB_DOWNLOAD_TIMEOUT": "600",
         "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    program = [sys.executable, "-m", "barcodemae.eval.embed.shards", str(data), "--model", NAME]
+    program = [sys.executable, "-m", "barcodemae.eval.embed", str(data), "--model", NAME]
     subprocess.run(
         [*program, "-o", str(tmp_path / "out"), "--revision", first],
-        env=environment, check=True, capture_output=True, timeout=120,
+        env=environment, check=True, capture_output=True,
     )  # fmt: skip
     note = json.loads((tmp_path / "out" / "embedding.json").read_text())
     assert (note["revision"], note["weights"]) == (first, hash_weights(folder))
 
 
-def test_libraries_are_made_and_asked_at_the_revision_asked_for(published, tmp_path, capsys):
+def test_libraries_are_made_and_searched_at_the_requested_revision(published, tmp_path, capsys):
     folder, first = published
     dataset, library, fasta = tmp_path / "simulated", tmp_path / "lib", tmp_path / "x.fasta"
     write_simulated(dataset, num_species=96, barcodes_per_species=4)

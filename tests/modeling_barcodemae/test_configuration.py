@@ -1,4 +1,4 @@
-"""The configuration: what it derives, what it refuses, what survives a file."""
+"""The configuration: derived values, refused values, and the round trip through a file."""
 
 import json
 
@@ -107,7 +107,7 @@ def test_towers_are_described_as_stock_bert(make_config):
         assert tower.max_position_embeddings == 256
 
 
-def test_modern_towers_attend_to_everything_and_need_no_biases(make_config):
+def test_modernbert_towers_have_global_attention_and_no_biases(make_config):
     config = make_config(tower_type="modernbert", layer_norm_eps=1e-6, hidden_dropout_prob=0.3)
     encoder, decoder = config.encoder_config(), config.decoder_config()
     assert isinstance(encoder, ModernBertConfig)
@@ -120,7 +120,7 @@ def test_modern_towers_attend_to_everything_and_need_no_biases(make_config):
         assert not any((tower.attention_bias, tower.mlp_bias, tower.norm_bias))
 
 
-def test_files_are_what_they_were_unless_something_younger_is_used(make_config):
+def test_newer_fields_are_stored_only_if_they_are_used(make_config):
     assert "tower_type" not in make_config().to_dict()
     assert make_config(tower_type="modernbert").to_dict()["tower_type"] == "modernbert"
 

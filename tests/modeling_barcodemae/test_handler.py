@@ -12,7 +12,7 @@ from barcodemae.training.export.folders import export
 
 
 def load_handler(folder):
-    """As the endpoint's server does: the file by its path, then the class with the folder."""
+    """Load the handler as the endpoint's server does: the file by its path, then the class."""
     specification = importlib.util.spec_from_file_location("handler", folder / "handler.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -54,7 +54,7 @@ def test_bare_sequences_are_numbered_and_parameters_reach_the_pipeline(handler):
     assert handler("ACGTTT")[0]["id"] == handler({"inputs": "ACGTTT"})[0]["id"] == "1"
 
 
-def test_one_bad_record_does_not_cost_the_others(handler):
+def test_a_bad_record_does_not_affect_the_others(handler):
     answers = handler({"inputs": ["ACGTTT", "NNNN", "MKV*", "TTTACG"]})
     assert ["embedding" in answer for answer in answers] == [True, False, False, True]
     assert "0 bases after clean-up" in answers[1]["error"]
@@ -62,25 +62,25 @@ def test_one_bad_record_does_not_cost_the_others(handler):
 
 
 @pytest.mark.parametrize(
-    ("request_body", "said"),
+    ("request_body", "message"),
     [
         (b"{not json", "property name"),
         (b"\xff\xfe", "decode"),
         ({"parameters": {}}, "there are no inputs"),
         ({"inputs": []}, "inputs must be"),
         ({"inputs": 7}, "inputs must be"),
-        ({"inputs": [7]}, "record 1: has no 'sequence'"),
-        ({"inputs": [{"id": "a"}]}, "record 1: has no 'sequence'"),
+        ({"inputs": [7]}, "record 1 has no text under 'sequence'"),
+        ({"inputs": [{"id": "a"}]}, "record 1 has no text under 'sequence'"),
         ({"inputs": ">\nACG"}, "FASTA line 1"),
         ({"inputs": "ACGTTT", "parameters": [1]}, "parameters must be"),
         ({"inputs": "ACGTTT", "parameters": {"pooling": "max"}}, "pooling must be"),
-        ({"inputs": ["ACGTTT"] * 4097}, "at most 4096"),
+        ({"inputs": ["ACGTTT"] * 4097}, "more than the 4096"),
     ],
 )
-def test_a_request_that_cannot_be_read_is_answered_with_an_error(handler, request_body, said):
+def test_a_request_that_cannot_be_read_is_answered_with_an_error(handler, request_body, message):
     answer = handler(request_body)
     assert set(answer) == {"error"}
-    assert said in answer["error"]
+    assert message in answer["error"]
     assert "\n" not in answer["error"]
 
 
@@ -106,7 +106,7 @@ def test_the_endpoint_installs_what_the_code_needs_and_not_torch(tiny_model, tok
 def test_the_native_folder_holds_what_text_embeddings_inference_reads(
     tiny_model, tokenizer, tmp_path
 ):
-    # Its BERT back end and its pooling file, as read in huggingface/text-embeddings-inference:
+    # The fields that huggingface/text-embeddings-inference reads:
     # backends/candle/src/models/bert.rs (BertConfig) and core's reading of 1_Pooling/config.json.
     export(tiny_model, tokenizer, tmp_path / "model")
     folder = tmp_path / "model" / "encoder"

@@ -1,4 +1,4 @@
-"""What must hold for every barcode: nothing leaks from hidden places, padding changes nothing."""
+"""Invariants of the models: nothing leaks from hidden k-mers, padding changes nothing."""
 
 import pytest
 import torch
@@ -32,8 +32,8 @@ def embed(model, ids, attention_mask=None):
 
 
 def test_hidden_letters_never_reach_the_encoder(model, ids):
-    """Whatever stood at the hidden places, and wherever, the visible tokens' states follow from
-    the visible tokens alone: the encoder's input holds neither letters nor [MASK]."""
+    """The hidden states depend on the visible tokens alone, whatever is hidden and where: the
+    encoder's input holds neither hidden letters nor [MASK]."""
     is_hidden = torch.rand(ids.shape, generator=torch.Generator().manual_seed(6)) < 0.5
     other_letters = ids.flip(0).masked_fill(~is_hidden, 0) + ids.masked_fill(is_hidden, 0)
     assert not torch.equal(other_letters, ids)
@@ -78,12 +78,12 @@ def test_visible_tokens_keep_their_true_positions(model, ids):
     early[:, :12] = ids[:, 12:]
     apart[:, ::2] = ids[:, 12:]
     assert not torch.allclose(embed(model, apart), embed(model, early), atol=1e-3)
-    # Rotary positions tell distances only.
+    # Rotary positions encode distances only.
     is_same = torch.allclose(embed(model, late), embed(model, early), atol=1e-3)
     assert is_same == (model.config.tower_type == "modernbert")
 
 
-def test_whole_barcodes_give_what_the_encoder_alone_gives(model, ids):
+def test_without_masks_the_model_equals_the_plain_encoder(model, ids):
     attention_mask = torch.ones_like(ids)
     attention_mask[1, 20:] = 0
     encoder = model.barcodemae.encoder
@@ -98,7 +98,7 @@ def test_padding_changes_no_embedding(model, ids):
     torch.testing.assert_close(embed(model, padded, attention_mask), embed(model, ids), **TOLERANCE)
 
 
-def test_what_stands_in_the_padding_changes_nothing(model, ids):
+def test_ids_in_the_padding_change_nothing(model, ids):
     attention_mask = torch.ones_like(ids)
     attention_mask[:, 20:] = 0
     other = ids.clone()
@@ -129,7 +129,7 @@ def test_predictions_of_a_barcode_do_not_depend_on_its_neighbours_masks(model, i
     torch.testing.assert_close(together, torch.stack(alone), **TOLERANCE)
 
 
-def test_a_wholly_hidden_barcode_gives_finite_predictions(model, ids):
+def test_a_completely_hidden_barcode_gives_finite_predictions(model, ids):
     masked = ids.clone()
     masked[1] = model.config.mask_token_id
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_the_model_is_deterministic_in_evaluation_mode(model, ids):
     assert torch.equal(model(ids).logits, model(ids).logits)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(table=st.lists(st.lists(st.booleans(), min_size=7, max_size=7), min_size=1, max_size=6))
 def test_table_of_positions_lists_each_rows_positions_in_order(table):
     positions = table_of_positions(torch.tensor(table))
@@ -154,19 +154,19 @@ def test_table_of_positions_lists_each_rows_positions_in_order(table):
         assert found == expected + [NO_POSITION] * (width - len(expected))
 
 
-CUT_AT_TWO = 0.8796  # standard deviation of a normal number that is drawn anew beyond +-2
+TRUNCATED_STD = 0.8796  # standard deviation of a standard normal truncated at +-2
 
 
 def expected_statistics(name, config):
-    """(mean, standard deviation) that the initialisation promises for a parameter."""
+    """Return the (mean, standard deviation) that a parameter should be initialised with."""
     if "norm.weight" in name.lower():
         return 1.0, 0.0
     if name.endswith("bias"):
         return 0.0, 0.0
     if config.tower_type == "bert" or name.startswith(("head.", "projection.")):
         return 0.0, config.initializer_range
-    deviation = config.initializer_range * CUT_AT_TWO
-    if ".Wo." in name:  # what is added to the residual stream
+    deviation = config.initializer_range * TRUNCATED_STD
+    if ".Wo." in name:  # its output is added to the residual stream
         is_decoder = name.startswith("decoder.")
         layers = config.decoder_num_hidden_layers if is_decoder else config.num_hidden_layers
         deviation /= (2 * layers) ** 0.5
@@ -175,7 +175,7 @@ def expected_statistics(name, config):
 
 @pytest.mark.parametrize("tower_type", ["bert", "modernbert"])
 @pytest.mark.parametrize("sees_mask", [False, True])
-def test_every_parameter_starts_as_promised(sees_mask, tower_type):
+def test_every_parameter_is_initialised_as_promised(sees_mask, tower_type):
     torch.manual_seed(7)
     config = BarcodeMAEConfig(
         tower_type=tower_type,
@@ -202,7 +202,7 @@ def test_every_parameter_starts_as_promised(sees_mask, tower_type):
 
 
 def test_every_parameter_learns(model, ids):
-    """A gradient reaches every weight but the rows that never enter."""
+    """A gradient reaches every weight, except embedding rows that are never read."""
     labels = ids.clone()
     ids[:, ::2] = model.config.mask_token_id
     labels[:, 1::2] = -100
@@ -210,7 +210,7 @@ def test_every_parameter_learns(model, ids):
     without_gradient = [
         name
         for name, parameter in model.named_parameters()
-        # A key's bias shifts all scores of a row alike, which softmax undoes.
+        # A key's bias shifts all scores of a row equally, which softmax undoes.
         if (parameter.grad is None or not parameter.grad.any()) and "key.bias" not in name
     ]
     assert without_gradient == []

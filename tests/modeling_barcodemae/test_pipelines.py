@@ -14,7 +14,7 @@ from barcodemae.training.export.folders import export
 
 @pytest.fixture
 def exported(tiny_model, tokenizer, tmp_path):
-    with torch.no_grad():  # as after training: the [UNK] row is not special
+    with torch.no_grad():  # as after training: every row is non-zero, [UNK] included
         tiny_model.get_input_embeddings().weight.normal_()
     export(tiny_model, tokenizer, tmp_path / "model")
     return tmp_path / "model"
@@ -56,7 +56,7 @@ def test_the_fill_mask_widget_answers_every_example_of_the_card(exported, tokeni
     assert {answer["token_str"] for answer in answers} <= set(tokenizer.get_vocab())
 
 
-def test_two_gaps_get_answers_each(exported):
+def test_each_of_two_masks_gets_its_own_answers(exported):
     fill = pipeline("fill-mask", model=str(exported), trust_remote_code=True)
     first, second = fill("ACG [MASK] TTT [MASK] ACG")
     assert len(first) == len(second) == 5
@@ -121,16 +121,16 @@ def test_pooling_and_scaling_are_options(embedder, barcodes):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "options", "said"),
+    ("inputs", "options", "message"),
     [
         ("NNNN", {}, "0 bases after clean-up"),
-        ({"id": "a"}, {}, "needs a 'sequence'"),
+        ({"id": "a"}, {}, "needs a text under 'sequence'"),
         ("ACGTTT", {"pooling": "max"}, "pooling must be one of mean, none"),
         ("ACGTTT", {"pool": "mean"}, "no option pool"),
     ],
 )
-def test_what_cannot_be_embedded_is_refused(embedder, inputs, options, said):
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_what_cannot_be_embedded_is_refused(embedder, inputs, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
         embedder(inputs, **options)
 
 

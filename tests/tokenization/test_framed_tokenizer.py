@@ -1,4 +1,4 @@
-"""Tokens in the frame: what stands for the k-mers before a barcode's first, and where that ends."""
+"""Tokens in the frame: every k-mer at its own sites, unattended [UNK] before the first."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def whole(plain):
-    """Ids of the whole barcode: what stands at each of its 20 k-mers."""
+    """Return the ids of the 20 k-mers of the whole barcode."""
     ids = plain(SITES)["input_ids"]
     assert len(ids) == 20
     assert ids[:2] == [8, 64]  # ACG, TTG
@@ -49,19 +49,19 @@ def whole(plain):
         ("ca-gt.A\n" + SITES[:30].lower() + "-" + SITES[30:].replace("T", "U") + "NN", 0),
     ],
 )
-def test_every_kmer_stands_where_it_belongs(framed, whole, sequence, lead):
+def test_every_kmer_is_at_its_own_sites(framed, whole, sequence, lead):
     encoding = framed(sequence)
     assert encoding["input_ids"] == [UNK] * lead + whole[lead:]
     assert encoding["attention_mask"] == [0] * lead + [1] * (20 - lead)
 
 
 def test_a_fragment_ends_where_it_ends(framed, whole):
-    encoding = framed(SITES[7:53])  # sites 7 to 52: the whole k-mers are numbers 3 to 16
+    encoding = framed(SITES[7:53])  # sites 7 to 52: the complete k-mers are numbers 3 to 16
     assert encoding["input_ids"] == [UNK] * 3 + whole[3:17]
     assert encoding["attention_mask"] == [0] * 3 + [1] * 14
 
 
-def test_a_batch_is_padded_behind_and_its_leads_are_not_attended(framed, whole):
+def test_a_batch_is_padded_on_the_right_and_leads_are_not_attended(framed, whole):
     sequences = [SITES, SITES[7:53], SITES[12:]]
     batch = framed(sequences, return_tensors="pt")
     expected = [
@@ -76,7 +76,7 @@ def test_a_batch_is_padded_behind_and_its_leads_are_not_attended(framed, whole):
     assert framed(sequences)["attention_mask"] == attended
 
 
-def test_one_string_and_a_list_of_one_give_the_same(framed):
+def test_one_string_and_a_list_of_one_give_the_same_tensors(framed):
     alone, listed = (framed(text, return_tensors="pt") for text in (SITES[5:], [SITES[5:]]))
     for name in ("input_ids", "attention_mask"):
         assert alone[name].shape == (1, 20)
@@ -90,7 +90,7 @@ def test_padding_and_masks_can_be_left_out(framed):
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3, 5])
-def test_a_mask_between_kmers_stays_one_wherever_the_sequence_begins(framed, whole, start):
+def test_a_mask_stays_one_token_wherever_the_sequence_starts(framed, whole, start):
     encoding = framed(SITES[start:12] + "[MASK]" + SITES[15:])
     lead = -(-start // 3)
     assert encoding["input_ids"] == [UNK] * lead + whole[lead:4] + [MASK] + whole[5:]
@@ -102,20 +102,20 @@ def test_a_mask_across_two_kmers_hides_both_and_moves_none(framed, whole):
     assert framed(SITES[:13] + "[MASK]" + SITES[16:])["input_ids"] == expected
 
 
-def test_doubtful_letters_are_unknown_and_not_masks(framed, whole):
+def test_ambiguous_letters_are_unknown_and_not_masks(framed, whole):
     for letter in ("?", "N", "R"):
-        doubtful = SITES[:13] + letter + SITES[14:]
-        assert framed(doubtful)["input_ids"] == [*whole[:4], UNK, *whole[5:]]
+        ambiguous = SITES[:13] + letter + SITES[14:]
+        assert framed(ambiguous)["input_ids"] == [*whole[:4], UNK, *whole[5:]]
 
 
-def test_what_is_not_of_the_barcode_is_read_from_its_first_base(framed, plain):
+def test_an_unrelated_sequence_is_read_from_its_first_base(framed, plain):
     foreign = "GATTACA" * 8
     for name in ("input_ids", "attention_mask"):
         assert framed(foreign)[name] == plain(foreign)[name]
 
 
-def test_a_sequence_with_no_whole_kmer_in_its_place_is_read_out_of_it(framed, plain):
-    # It begins at site 1. Its first three letters are a k-mer; in the frame every k-mer has an N.
+def test_a_sequence_without_a_usable_kmer_in_the_frame_is_read_from_its_first_base(framed, plain):
+    # It starts at site 1. Its first three letters are a k-mer; in the frame every k-mer has an N.
     sequence = SITES[1:4] + "".join(
         "N" if site % 3 == 1 else SITES[site] for site in range(4, len(SITES))
     )
@@ -127,7 +127,7 @@ def test_a_sequence_with_no_whole_kmer_in_its_place_is_read_out_of_it(framed, pl
     assert set(encoding["attention_mask"]) == {1}
 
 
-def test_a_place_beyond_what_the_model_reads_is_none(plain):
+def test_a_fragment_beyond_the_maximum_length_is_read_from_its_first_base(plain):
     short = BarcodeKmerTokenizer(k=3, max_length_bp=15, frame=ROWS)
     assert short.barcode_frame.find_starts([SITES[18:]]) == [18]
     assert short(SITES[18:])["input_ids"] == plain(SITES[18:33])["input_ids"]
@@ -141,15 +141,15 @@ def test_a_sequence_without_a_usable_kmer_is_refused(framed, bad):
     assert framed.find_invalid([SITES[5:], bad, SITES]).keys() == {1}
 
 
-def test_what_is_no_frame_is_refused():
+def test_an_invalid_frame_is_refused():
     with pytest.raises(ValueError, match="four rows of digits"):
         BarcodeKmerTokenizer(k=3, frame=["123"] * 3)
 
 
-def test_a_saved_folder_holds_code_instead_of_a_tokenizer_that_knows_no_frame(framed, tmp_path):
+def test_a_saved_folder_holds_code_and_no_tokenizer_json(framed, tmp_path):
     files = framed.save_pretrained(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py"}
+    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py"}
     assert {"tokenizer_config.json", *code} <= names
     assert "tokenizer.json" not in names
     assert not [name for name in files if name.endswith("tokenizer.json")]
@@ -161,7 +161,7 @@ def test_a_saved_folder_holds_code_instead_of_a_tokenizer_that_knows_no_frame(fr
     }
 
 
-def test_auto_tokenizer_opens_a_saved_folder_where_the_package_is_imported(framed, tmp_path):
+def test_auto_tokenizer_opens_a_saved_folder_once_the_package_is_imported(framed, tmp_path):
     framed.save_pretrained(tmp_path / "first")
     loaded = AutoTokenizer.from_pretrained(tmp_path / "first")
     assert type(loaded) is BarcodeKmerTokenizer

@@ -1,4 +1,4 @@
-"""Ids by arithmetic: those of a call, whatever the letters and wherever a sequence begins."""
+"""Ids by arithmetic equal those of a call, for any letters and any start of a sequence."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -22,7 +22,7 @@ some_tokens = st.sampled_from(["", "", "", "[MASK]", "[UNK]", "[", "NNN", "nn-"]
 
 @st.composite
 def sequences(draw):
-    """A piece of the barcode, anything before, inside and after it."""
+    """Draw a fragment of the barcode with anything before, inside and after it."""
     first = draw(st.integers(0, len(SITES)))
     inside = draw(st.integers(first, len(SITES)))
     before, between, after = (draw(some_tokens) + draw(some_letters) for _ in range(3))
@@ -34,20 +34,21 @@ def sequences(draw):
 
 
 def ids_or_reasons(function):
+    """Return what the function returns, or why it refuses its rows."""
     try:
         return function()
     except InvalidSequenceError as error:
         return error.reasons
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(sequences(), min_size=1, max_size=4), st.sampled_from(TOKENIZERS), st.integers(1, 3)
 )
 @example(["[UNK][UNK]ACGTACGTA"], TOKENIZERS[2], 1)
 @example(["[UNK]" * 30 + "ACGTAC", "ACGTAC"], TOKENIZERS[3], 2)
 @example([SITES[40:], SITES[7:53], "TTTTT" + SITES], TOKENIZERS[0], 2)
-def test_ids_are_those_of_a_call(texts, tokenizer, divisor):
+def test_ids_equal_those_of_a_call(texts, tokenizer, divisor):
     most = tokenizer.model_max_length // divisor
 
     def call():
@@ -57,7 +58,7 @@ def test_ids_are_those_of_a_call(texts, tokenizer, divisor):
     assert ids_or_reasons(lambda: tokenizer.kmer_ids(texts, most)) == expected
 
 
-def test_every_row_without_a_kmer_is_named():
+def test_every_row_without_a_usable_kmer_is_named():
     with pytest.raises(InvalidSequenceError, match="2 of the sequences") as caught:
         TOKENIZERS[0].kmer_ids([SITES, "AC", SITES[5:], "NNNN"], 20)
     assert list(caught.value.reasons) == [1, 3]

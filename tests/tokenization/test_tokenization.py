@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -26,26 +26,24 @@ ambiguous = st.builds(
 
 
 def kmer_id(kmer):
-    """The id of a k-mer by arithmetic: two specials, then base 4 with A=0, C=1, G=2, T=3."""
+    """Compute the id of a k-mer: two special tokens, then base 4 with A=0, C=1, G=2, T=3."""
     return 2 + sum("ACGT".index(base) * 4**place for place, base in enumerate(reversed(kmer)))
 
 
 def reference_ids(sequence, k, vocabulary, max_length=660):
-    """What the published code does (`KmerTokenizer` with padding), at attended positions."""
+    """Tokenize as the published code does (`KmerTokenizer` with padding), at attended positions."""
     cut = sequence[:max_length]
     padded = cut + "N" * (max_length - len(cut))
     ids = [vocabulary.get(padded[i : i + k], 1) for i in range(0, max_length - k + 1, k)]
     return ids[: len(cut) // k]
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_there_is_one_token_per_whole_kmer(sequence, k):
     tokens = TOKENIZERS[k](sequence)["input_ids"]
     assert len(tokens) == min(len(sequence), 660) // k
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_ids_equal_the_arithmetic_definition(sequence, k):
     sequence = sequence[:660]
@@ -53,14 +51,12 @@ def test_ids_equal_the_arithmetic_definition(sequence, k):
     assert TOKENIZERS[k](sequence)["input_ids"] == expected
 
 
-@settings(deadline=None)
 @given(sequence=letters, k=any_k)
 def test_decoding_gives_the_letters_back(sequence, k):
     whole = sequence[: min(len(sequence), 660) // k * k]
     assert TOKENIZERS[k].decode(TOKENIZERS[k](sequence)["input_ids"]) == whole
 
 
-@settings(deadline=None)
 @given(sequence=ambiguous, k=any_k)
 def test_only_kmers_of_acgt_get_a_kmer_id(sequence, k):
     for i, token in enumerate(TOKENIZERS[k](sequence)["input_ids"]):
@@ -68,14 +64,12 @@ def test_only_kmers_of_acgt_get_a_kmer_id(sequence, k):
         assert token == (kmer_id(kmer) if set(kmer) <= set("ACGT") else 1)
 
 
-@settings(deadline=None)
 @given(sequence=ambiguous, k=any_k)
 def test_ids_equal_the_published_code_where_it_attends(sequence, k):
     expected = reference_ids(sequence, k, kmer_vocabulary(k))
     assert TOKENIZERS[k](sequence)["input_ids"] == expected
 
 
-@settings(deadline=None)
 @given(
     sequence=letters,
     k=any_k,
@@ -111,7 +105,7 @@ def test_hand_written_cases_have_the_published_ids(k, sequence, expected):
 
 
 @pytest.mark.parametrize("k", range(3, 9))
-def test_the_vocabulary_is_the_specials_and_the_kmers_in_product_order(k):
+def test_the_vocabulary_is_the_special_tokens_and_the_kmers_in_product_order(k):
     vocabulary = BarcodeKmerTokenizer(k=k).get_vocab()
     by_id = sorted(vocabulary, key=vocabulary.get)
     assert by_id == ["[MASK]", "[UNK]", *("".join(kmer) for kmer in product("ACGT", repeat=k))]

@@ -1,1 +1,1 @@
-"""Barcodes as k-mer ids, masked, in batches that depend on seed and step alone."""
+"""Batches of masked k-mer ids, each a function of seed and step alone."""

@@ -1,18 +1,16 @@
-"""Base codes on disk: train on barcodes that do not fit in memory.
+"""A cache of base codes on disk, to train on barcodes that do not fit in memory.
 
-    CACHE/KEY/codes.bin       one byte per base, all barcodes in a row, and some to spare
-    CACHE/KEY/offsets.npy     where each begins, (N + 1,)
+    CACHE/KEY/codes.bin       one byte per base, all barcodes one after the other, then padding
+    CACHE/KEY/offsets.npy     index of the first base of each barcode, and the end, (N + 1,)
     CACHE/KEY/names.arrow     process ids
 
-In: a data set, streamed once. Out: a `BarcodeReader` over memory-mapped files, whose pages all
-processes of a machine share. KEY follows from the data set's content, so a cache is never stale; it
-appears whole or not at all. Guarded by tests/training/batches/test_code_cache.py.
+In: a data set, streamed once. Out: a `BarcodeReader` of memory-mapped files, whose pages are shared
+by all processes of a machine. KEY is a hash of the data set's content, so a cache is never stale;
+it is written completely or not at all. Guarded by tests/training/batches/test_code_cache.py.
 """
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.dataset import scan_splits
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import staged_folder
 from barcodemae.training.batches.kmers import UNKNOWN_BASE, base_codes
 from barcodemae.training.batches.reader import BarcodeReader
 
@@ -29,33 +28,38 @@ CODES, OFFSETS, NAMES = "codes.bin", "offsets.npy", "names.arrow"
 
 
 def cache_folder(cache: Path, data_hash: str, splits: Sequence[str], *, max_length_bp: int) -> Path:
-    """Where the codes of some partitions lie."""
+    """Name the cache folder for the codes of some partitions."""
     text = json.dumps([data_hash, list(splits), max_length_bp])
     return cache / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_bp: int) -> None:
-    """Stream the barcodes of some partitions into a new cache folder, unless it is there.
+    """Stream the barcodes of some partitions into a new cache folder, unless it exists.
 
     Memory holds one batch of the data set and eight bytes per barcode.
 
+    Args:
+        folder: From `cache_folder`.
+        data: Folder of the data set.
+        splits: Partitions to read.
+        max_length_bp: Longest part of a barcode that will be read, in bp.
+
     Raises:
-        DataError: As for `barcodemae.dataset.scan_splits`.
-        OSError: The disk is full or cannot be written; nothing is left behind.
+        DataError: The data set cannot be read, see `barcodemae.dataset.scan_splits`; or the disk
+            is full or cannot be written, and nothing is left behind.
     """
     if folder.is_dir():
         return
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
     try:
-        stream_codes(temporary, data, splits, max_length_bp=max_length_bp)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with staged_folder(folder) as staging:
+            stream_codes(staging, data, splits, max_length_bp=max_length_bp)
+    except SettingsError:
+        if not folder.is_dir():  # else another process has written the same codes meanwhile
+            raise
 
 
 def stream_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_bp: int) -> None:
-    """Write the three files, batch by batch."""
+    """Write the three files of a cache, batch by batch."""
     ends, num_codes = [np.zeros(1, dtype=np.int64)], 0
     schema = pa.schema([("processid", pa.large_string())])
     with (
@@ -70,12 +74,18 @@ def stream_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_
             num_codes += len(codes)
             names = batch["processid"].cast(pa.large_string())
             names_writer.write_batch(pa.record_batch([names], schema=schema))
-        codes_file.write(bytes([UNKNOWN_BASE]) * max_length_bp)  # the last barcode reads on
+        # Every barcode is read as `max_length_bp` codes, so the last one needs padding.
+        codes_file.write(bytes([UNKNOWN_BASE]) * max_length_bp)
     np.save(folder / OFFSETS, np.concatenate(ends), allow_pickle=False)
 
 
 def open_codes(folder: Path, *, k: int, max_length_bp: int) -> BarcodeReader:
     """Open a cache folder as a reader; the codes stay on disk.
+
+    Args:
+        folder: Folder of the cache.
+        k: Length of a k-mer in bp.
+        max_length_bp: Longest part of a barcode that is read, in bp.
 
     Raises:
         DataError: The cache is damaged, or a barcode is shorter than k.
@@ -86,9 +96,9 @@ def open_codes(folder: Path, *, k: int, max_length_bp: int) -> BarcodeReader:
         with pa.memory_map(str(folder / NAMES)) as source:
             names = pa.ipc.open_file(source).read_all()["processid"]
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(folder, f"is a damaged cache, remove it: {error}") from error
+        raise DataError(folder, f"is a damaged cache, delete it: {error}") from error
     if len(codes) != offsets[-1] + max_length_bp or len(names) != len(offsets) - 1:
-        raise DataError(folder, "is a damaged cache, remove it: its files do not fit together")
+        raise DataError(folder, "is a damaged cache, delete it: its files do not fit together")
     if (short := np.flatnonzero(np.diff(offsets) < k)).size:
         name = names[int(short[0])].as_py()
         raise DataError(folder, f"barcode {name} has fewer than k={k} bases")

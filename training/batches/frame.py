@@ -1,11 +1,15 @@
-"""Find the common frame of a data set's barcodes, without labels or alignment.
+"""Estimate the barcode frame of a data set, without labels or a multiple alignment.
 
-In: a reader. Out: a `BarcodeFrame`, estimated from the barcodes themselves: the letters by site of
-those of the most common length, left as they are, make the first profile; all are placed by it, and
-their letters make the next. Bases lost or gained inside a barcode stay as they are in training; the
-tokenizer puts them back (`barcode_runs.py`). Guarded by tests/training/batches/test_frame.py.
+The frame gives barcodes common coordinates: it is a position weight matrix in which each site is a
+base of the barcode region (`tokenization.barcode_frame`). The first estimate counts the letters of
+the barcodes of the most common length, all started at site 0. Then all barcodes are placed in it
+and their letters are counted again, `ROUNDS` times. Training leaves indels as they are; the
+tokenizer corrects them in the sequences that are embedded (`barcode_indels.py`).
 
-Shapes: N = barcodes, W = sites of the frame.
+In: a reader. Out: a `BarcodeFrame`, and readers of barcodes placed in one.
+Guarded by tests/training/batches/test_frame.py.
+
+Shapes: N = barcodes, n = some of them, W = sites of the frame.
 """
 
 from collections.abc import Iterator
@@ -18,60 +22,81 @@ from barcodemae.training.batches.kmers import NUM_SPECIAL_TOKENS, UNKNOWN_BASE
 from barcodemae.training.batches.reader import BarcodeReader
 
 
-ROUNDS = 2  # the frame is estimated, the starts found, the frame estimated again
-SAMPLE_SIZE = 20_000  # barcodes that it is estimated from
-MIN_COVERAGE = 0.01  # share of barcodes that must reach a site, or it says nothing
-SEED = 658
+ROUNDS = 2  # of finding the starts in the frame and estimating it again
+SAMPLE_SIZE = 20_000  # barcodes from which the frame is estimated
+MIN_COVERAGE = 0.01  # a site that fewer of the barcodes cover carries no information
+SEED = 658  # of the sample; fixed, so that a data set has one frame
 
 
-def sample(reader: BarcodeReader) -> NDArray[np.int64]:
-    """Rows that everything is estimated from, ascending, (n,)."""
+def sample_rows(reader: BarcodeReader) -> NDArray[np.int64]:
+    """Draw the rows from which frame and targets are estimated, in ascending order, (n,)."""
     size = min(SAMPLE_SIZE, len(reader))
     return np.sort(np.random.default_rng(SEED).choice(len(reader), size, replace=False))
 
 
 def blocks(rows: NDArray[np.int64], size: int = BLOCK_SIZE) -> Iterator[NDArray[np.int64]]:
-    """Cut rows into parts that fit into memory as one number per letter."""
+    """Cut rows into parts that fit in memory with one number per letter."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
 def frame_width(reader: BarcodeReader) -> int:
-    """Sites of the frame of a reader's barcodes: what the model reads at most."""
+    """Number of sites in the frame of a reader: the longest part of a barcode that is read."""
     return reader.max_tokens * reader.k
 
 
 def estimate_frame(reader: BarcodeReader) -> BarcodeFrame:
     """Estimate the frame of a reader's barcodes."""
-    rows = sample(reader)
-    common = int(np.bincount(reader.lengths[rows]).argmax())
-    typical = rows[reader.lengths[rows] == common]
-    frame = frame_of(reader, typical, np.zeros(len(typical), np.int64))
+    rows = sample_rows(reader)
+    # Most barcodes of the most common length cover the same region, so they start at one site.
+    most_common = int(np.bincount(reader.lengths[rows]).argmax())
+    typical = rows[reader.lengths[rows] == most_common]
+    frame = frame_from_starts(reader, typical, np.zeros(len(typical), np.int64))
     for _ in range(ROUNDS):
-        frame = frame_of(reader, rows, find_starts(reader, rows, frame))
+        frame = frame_from_starts(reader, rows, find_starts(reader, rows, frame))
     return frame
 
 
-def frame_of(
+def frame_from_starts(
     reader: BarcodeReader, rows: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> BarcodeFrame:
-    """Count letters by site for barcodes whose starts are known."""
+    """Count the bases at each site, given where the barcodes start.
+
+    Args:
+        reader: The barcodes.
+        rows: Rows of the barcodes to count, (n,).
+        starts: Site of the first base of each, (n,).
+
+    Returns:
+        The frame of these barcodes.
+    """
     counts = np.zeros((frame_width(reader), len(BASES)))
-    for part, begins in zip(blocks(rows), blocks(starts), strict=True):
-        framed = placed_letters(reader, part, begins)  # (n, W)
+    for part, part_starts in zip(blocks(rows), blocks(starts), strict=True):
+        framed = placed_letters(reader, part, part_starts)  # (n, W)
         for base in range(len(BASES)):
             counts[:, base] += (framed == base).sum(axis=0)
     total = counts.sum(axis=1, keepdims=True)  # (W, 1)
-    shares = np.where(total > MIN_COVERAGE * len(rows), counts / np.maximum(total, 1), 0)
-    return BarcodeFrame.of_shares(shares)
+    is_covered = total > MIN_COVERAGE * len(rows)
+    frequencies = np.where(is_covered, counts / np.maximum(total, 1), 0)  # (W, 4)
+    return BarcodeFrame.from_frequencies(frequencies)
 
 
 def find_starts(
     reader: BarcodeReader, rows: NDArray[np.int64], frame: BarcodeFrame
 ) -> NDArray[np.int64]:
-    """Find the site at which each barcode begins, (N,); see `BarcodeFrame`."""
+    """Find the site at which each barcode starts.
+
+    Args:
+        reader: The barcodes.
+        rows: Rows of the barcodes to place, (n,).
+        frame: The frame to place them in.
+
+    Returns:
+        Site of the first base of each, (n,), as from `BarcodeFrame.find_starts`.
+    """
     starts = np.zeros(len(rows), np.int64)
-    order = np.argsort(reader.lengths[rows], kind="stable")  # one long barcode widens a whole block
+    # By length, because a block is as wide as its longest barcode.
+    order = np.argsort(reader.lengths[rows], kind="stable")
     for part in blocks(order):
         width = min(int(reader.lengths[rows[part]].max()), MAX_LETTERS)
         starts[part] = frame.starts_of_codes(reader.letters(rows[part], width))
@@ -81,23 +106,36 @@ def find_starts(
 def placed_letters(
     reader: BarcodeReader, rows: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Base codes of barcodes by site of the frame, unknown where they have no letter, (N, W)."""
+    """Read the base codes of barcodes by site of the frame.
+
+    Args:
+        reader: The barcodes.
+        rows: Rows of the barcodes to read, (n,).
+        starts: Site of the first base of each, (n,).
+
+    Returns:
+        Base codes, `UNKNOWN_BASE` at sites that a barcode does not cover, (n, W).
+    """
     width = frame_width(reader)
     longest = width + max(int(-starts.min(initial=0)), 0)
-    codes = reader.letters(rows, longest)  # (N, longest)
-    places = np.arange(width) - starts[:, None]  # (N, W)
+    codes = reader.letters(rows, longest)  # (n, longest)
+    places = np.arange(width) - starts[:, None]  # (n, W)
     found = np.take_along_axis(codes, np.maximum(places, 0), axis=1)
     return np.where(places >= 0, found, np.uint8(UNKNOWN_BASE))
 
 
-def placed(reader: BarcodeReader, frame: BarcodeFrame | None) -> BarcodeReader:
-    """Read the same barcodes in a frame, if there is one.
+def place_in_frame(reader: BarcodeReader, frame: BarcodeFrame | None) -> BarcodeReader:
+    """Make a reader of the same barcodes that are placed in a frame.
 
-    A barcode that has no k-mer there keeps its place, as in the tokenizer.
+    As in the tokenizer, a barcode without a usable k-mer in the frame is read from its first base.
+
+    Args:
+        reader: The barcodes, not placed in a frame.
+        frame: The frame to place them in; None returns the reader itself.
     """
     if frame is None:
         return reader
-    starts = find_starts(reader, np.arange(len(reader)), frame)
+    starts = find_starts(reader, np.arange(len(reader)), frame)  # (N,)
     framed = reader.in_frame(starts)
     for part in blocks(np.flatnonzero(starts)):
         ids, _ = framed.batch(part, np.zeros_like(part))

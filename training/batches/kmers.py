@@ -1,10 +1,12 @@
-"""K-mer ids by arithmetic: letters -> base codes -> ids, without a tokenizer in the loop.
+"""K-mer ids by arithmetic: from letters to base codes to ids, without a tokenizer.
 
     "ACGTACNGTACA"  ->  0 1 2 3 0 1  4 2 3 0 1 0  ->  [ACGTAC], [UNK]       (k = 6)
 
-In: barcodes as text. Out: the ids that `BarcodeKmerTokenizer` gives, but faster
-(benchmarks/reader.py measures both); tests/training/batches/test_kmers.py holds the two equal on
-arbitrary strings.
+In: barcodes as text. Out: the same ids as from `BarcodeKmerTokenizer`, but faster; both are
+measured by benchmarks/reader.py. Guarded by tests/training/batches/test_kmers.py, which compares
+them on arbitrary strings.
+
+Shapes: N = barcodes, n = bases of one barcode, L = k-mers.
 """
 
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
 MASK_ID = SPECIAL_TOKENS.index(MASK_TOKEN)
 UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
 UNKNOWN_BASE = NO_BASE  # code of every letter that is not A, C, G or T
-ROWS_PER_BLOCK = 16_384  # bounds the working memory of `base_codes` to some tens of MB
+ROWS_PER_BLOCK = 16_384  # limits the working memory of `base_codes` to some tens of MB
 
 
 def _base_table() -> NDArray[np.uint8]:
@@ -42,16 +44,16 @@ BASE_TABLE = _base_table()
 def base_codes(
     sequences: pa.Array | pa.ChunkedArray | Sequence[str],
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Code barcodes as one byte per base, cleaned as the tokenizer cleans them.
+    """Encode barcodes as one byte per base, cleaned as by the tokenizer.
 
     Lower case and U are accepted, gaps and white space removed, N stripped from the 3' end.
 
     Args:
-        sequences: N barcodes; a null counts as an empty one.
+        sequences: The barcodes; a null counts as an empty one.
 
     Returns:
-        codes: All bases in a row, A 0, C 1, G 2, T 3, anything else 4.
-        offsets: Row r is `codes[offsets[r]:offsets[r + 1]]`, shape (N + 1,).
+        codes: Codes of all bases, barcode after barcode: A 0, C 1, G 2, T 3, anything else 4.
+        offsets: Bounds of the barcodes, (N + 1,): row r is `codes[offsets[r]:offsets[r + 1]]`.
     """
     if not isinstance(sequences, pa.Array | pa.ChunkedArray):
         sequences = pa.array(sequences, pa.large_string())
@@ -77,13 +79,13 @@ def kmer_ids(
     """Number the non-overlapping k-mers of one barcode; an incomplete last one is dropped.
 
     Args:
-        codes: Base codes, shape (n,).
+        codes: Base codes, (n,).
         k: Length of a k-mer in bp.
-        num_special_tokens: Ids that come before the k-mers.
+        num_special_tokens: Number of ids before those of the k-mers.
         unk_id: Id of a k-mer with any letter but A, C, G, T.
 
     Returns:
-        Ids, shape (n // k,).
+        Ids of the k-mers, (n // k,).
     """
     num_kmers = len(codes) // k
     digits = codes[: num_kmers * k].reshape(num_kmers, k).astype(np.int32)  # (L, k)
@@ -93,9 +95,12 @@ def kmer_ids(
 
 
 def digit_values(k: int) -> NDArray[np.float32]:
-    """Value of each base code such that a k-mer with an unknown base sums to 4**k or more.
+    """Give each base code a value such that a k-mer with an unknown base sums to 4**k or more.
 
-    With weights 4**(k-1) .. 1 a known k-mer sums to at most 4**k - 1, which float32 holds exactly
-    for every k allowed; an unknown base is worth 4**k in any place.
+    With weights 4**(k-1) to 1, a k-mer of known bases sums to at most 4**k - 1, which float32
+    represents exactly for every k allowed; an unknown base adds at least 4**k at any position.
+
+    Returns:
+        Values of A, C, G, T and an unknown base, (5,).
     """
     return np.array([0, 1, 2, 3, len(kmer_vocabulary(k)) - NUM_SPECIAL_TOKENS], dtype=np.float32)

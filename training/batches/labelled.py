@@ -1,9 +1,9 @@
-"""Barcodes with a taxon: reading, classes, and the batches of fine-tuning.
+"""Labelled barcodes: their taxa as class numbers, and the batches of fine-tuning.
 
-In: a data set, a split and a rank. Out: class numbers beside a `BarcodeReader`, and batches that
-are a function of (seed, step) exactly as in pre-training, which takes the numbers of its own
-barcodes from here too if it is to name taxa. Guarded by tests/training/run/test_finetune.py and
-test_taxon_loss.py.
+In: a data set, a partition and a rank. Out: class numbers beside a `BarcodeReader`, and batches
+that are a function of (seed, step) exactly as in pre-training. Pre-training with a taxon loss takes
+its class numbers from here too. Guarded by tests/training/run/test_finetune.py and
+tests/training/run/test_taxon_loss.py.
 
 Shapes: N = barcodes, M = barcodes per micro-batch, L = tokens.
 """
@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow.compute as pc
@@ -24,18 +24,24 @@ from torch.utils.data import Dataset
 from barcodemae.dataset import read_splits
 from barcodemae.errors import DataError
 from barcodemae.tokenization import BarcodeKmerTokenizer
-from barcodemae.training.batches.frame import placed
+from barcodemae.training.batches.frame import place_in_frame
 from barcodemae.training.batches.kmers import base_codes
-from barcodemae.training.batches.masking import tokens_of
+from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
-from barcodemae.training.batches.step_batches import Share, StepStream, fixed_parts, padded_ids
+from barcodemae.training.batches.step_batches import (
+    Share,
+    StepStream,
+    StreamSettings,
+    fixed_parts,
+    padded_ids,
+)
 
 
-NO_CLASS = -100  # label of a taxon that training has not seen, ignored by the loss
+NO_CLASS = -100  # label of a taxon that is unknown or not a class; the loss ignores it
 
 
 def number_names(names: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Number taxa by their place in `classes`, `NO_CLASS` for others and for none, (N,)."""
+    """Number taxa by their index in `classes`, (N,); `NO_CLASS` for other names and for None."""
     numbers = {name: number for number, name in enumerate(classes)}
     return np.array(
         [NO_CLASS if name is None else numbers.get(name, NO_CLASS) for name in names],
@@ -45,11 +51,11 @@ def number_names(names: Sequence[str | None], classes: Sequence[str]) -> NDArray
 
 @dataclass(frozen=True)
 class Taxa:
-    """The taxa of some partitions, with a number for every row, labelled or not.
+    """The taxa of some partitions, with a class number for every row, labelled or not.
 
     Attributes:
-        classes: Names, sorted.
-        numbers: Of each row in stored order, `NO_CLASS` where there is no name, (N,).
+        classes: Names of the taxa, sorted.
+        numbers: Class number of each row in stored order, `NO_CLASS` without a name, (N,).
     """
 
     classes: list[str]
@@ -57,10 +63,15 @@ class Taxa:
 
     @classmethod
     def read(cls, data: Path, splits: Sequence[str], rank: str) -> Self:
-        """Read the column of a rank.
+        """Read the taxa of one rank.
+
+        Args:
+            data: Folder of the data set.
+            splits: Partitions to read.
+            rank: Rank of the taxa.
 
         Raises:
-            DataError: Fewer than two taxa have a name.
+            DataError: There are fewer than two taxa.
         """
         names: list[str | None] = read_splits(data, splits, (rank,))[rank].to_pylist()
         classes = sorted({name for name in names if name is not None})
@@ -76,7 +87,7 @@ class LabelledBarcodes:
 
     Attributes:
         reader: The barcodes.
-        names: Taxon of each, (N,).
+        names: Name of each barcode's taxon, N of them.
     """
 
     reader: BarcodeReader
@@ -84,10 +95,16 @@ class LabelledBarcodes:
 
     @classmethod
     def read(cls, data: Path, split: str, rank: str, tokenizer: BarcodeKmerTokenizer) -> Self:
-        """Read the rows of a split that have a name at `rank`, as a tokenizer would.
+        """Read the rows of a partition that have a name at `rank`.
+
+        Args:
+            data: Folder of the data set.
+            split: Partition to read.
+            rank: Rank of the names.
+            tokenizer: Tokenizer whose ids the reader is to give, in its frame if it has one.
 
         Raises:
-            DataError: There is none, or a barcode is shorter than k.
+            DataError: No row has a name, or a barcode is shorter than k.
         """
         table = read_splits(data, [split], ("processid", "dna_barcode", rank))
         table = table.filter(pc.is_valid(table[rank]))
@@ -101,21 +118,21 @@ class LabelledBarcodes:
         reader = BarcodeReader(
             codes, offsets, k=k, max_length_bp=max_length_bp, processids=table["processid"]
         )
-        return cls(placed(reader, tokenizer.barcode_frame), table[rank].to_pylist())
+        return cls(place_in_frame(reader, tokenizer.barcode_frame), table[rank].to_pylist())
 
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
-        """Number the taxa by their place in `classes`, `NO_CLASS` for others, (N,)."""
+        """Number the taxa by their index in `classes`, (N,); `NO_CLASS` for others."""
         return number_names(self.names, classes)
 
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """What the classifier is called with.
+    """The arguments of the classifier's forward pass.
 
     Attributes:
-        input_ids: (M, L).
+        input_ids: Token ids, (M, L).
         attention_mask: 1 for tokens, 0 for padding, (M, L).
-        labels: Class numbers, `NO_CLASS` where there is none, (M,).
+        labels: Class numbers, `NO_CLASS` for a barcode of no class, (M,).
     """
 
     input_ids: Tensor
@@ -124,11 +141,11 @@ class LabelledBatch:
 
     @property
     def num_targets(self) -> int:
-        """Barcodes whose class is known."""
+        """Number of barcodes that have a class."""
         return int((self.labels != NO_CLASS).sum())
 
     def inputs(self, device: torch.device) -> dict[str, Tensor]:
-        """Keyword arguments of the model, on `device`."""
+        """Return the keyword arguments of the model, moved to `device`."""
         return {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
 
     def pin_memory(self) -> "LabelledBatch":
@@ -142,29 +159,40 @@ def labelled_batch(
     barcodes: NDArray[np.int64],
     skipped: NDArray[np.int64],
 ) -> LabelledBatch:
-    """Read some barcodes and their labels."""
+    """Read some barcodes and their labels.
+
+    Args:
+        reader: The barcodes.
+        labels: Class number of every barcode of the reader, (N,).
+        barcodes: Rows of the barcodes to read, (M,).
+        skipped: Number of bases skipped at the start of each, (M,).
+    """
     ids, lengths = padded_ids(reader, barcodes, skipped)
     return LabelledBatch(
         input_ids=torch.from_numpy(ids),
-        attention_mask=torch.from_numpy(tokens_of(ids, lengths).astype(np.int64)),
+        attention_mask=torch.from_numpy(find_tokens(ids, lengths).astype(np.int64)),
         labels=torch.from_numpy(labels[barcodes]),
     )
 
 
 class LabelledSteps(StepStream, Dataset[list[LabelledBatch]]):
-    """Item s is the list of micro-batches that this process fine-tunes on in step s.
+    """The batches of fine-tuning: item s is the list of this process's micro-batches of step s.
 
     Args:
         reader: The training barcodes.
-        share: This process's part.
-        labels: Class numbers, (N,).
-        **stream: See `StepStream`.
+        share: This process's part of a step.
+        stream: How the stream is drawn.
+        labels: Class number of every barcode, (N,).
     """
 
     def __init__(
-        self, reader: BarcodeReader, share: Share, labels: NDArray[np.int64], **stream: Any
+        self,
+        reader: BarcodeReader,
+        share: Share,
+        stream: StreamSettings,
+        labels: NDArray[np.int64],
     ) -> None:
-        super().__init__(reader, share, **stream)
+        super().__init__(reader, share, stream)
         self.labels = labels
 
     def __getitem__(self, step: int) -> list[LabelledBatch]:
@@ -176,12 +204,14 @@ class LabelledSteps(StepStream, Dataset[list[LabelledBatch]]):
 
 
 class LabelledInOrder(Dataset[list[LabelledBatch]]):
-    """Batches of a fixed order, no offset; a batch that only fills up has no labels.
+    """Batches in stored order, without offsets, for evaluation.
+
+    A repeated batch (see `fixed_parts`) has no labels, so that it does not count twice.
 
     Args:
         reader: The barcodes.
-        labels: Class numbers, (N,).
-        share: This process takes every world-size-th batch of `micro_batch_size`.
+        labels: Class number of every barcode, (N,).
+        share: Which batches are this process's: every world-size-th of `micro_batch_size`.
     """
 
     def __init__(self, reader: BarcodeReader, labels: NDArray[np.int64], share: Share) -> None:
@@ -193,9 +223,9 @@ class LabelledInOrder(Dataset[list[LabelledBatch]]):
         return len(self._parts)
 
     def __getitem__(self, index: int) -> list[LabelledBatch]:
-        part, is_spare = self._parts[index]
+        part, is_repeated = self._parts[index]
         barcodes = np.arange(part.start, part.stop)
         batch = labelled_batch(self.reader, self.labels, barcodes, np.zeros_like(barcodes))
-        if is_spare:
+        if is_repeated:
             batch = dataclasses.replace(batch, labels=torch.full_like(batch.labels, NO_CLASS))
         return [batch]

@@ -1,11 +1,14 @@
-"""The training reader: barcodes in memory as base codes, batches of k-mer ids on demand.
+"""The training reader: barcodes in memory as base codes, k-mer ids made batch by batch.
 
-In: a data set's barcodes, one byte per base (2.3 million barcodes take 1.5 GB), and, per draw, how
-many bases to skip at the start of each. Out: padded batches of ids, equal to what the tokenizer
-gives for the same letters. In a frame (`tokenization.barcode_frame`) a barcode has a lead of k-mers
-that are not there, and stays in one piece whatever bases it has lost or gained. No Python runs per
-base or per barcode: one gather and one matrix product per batch. Guarded by
-tests/training/batches/test_reader.py, measured by benchmarks/reader.py.
+In: the barcodes of a data set, one byte per base (2.3 million barcodes take 1.5 GB), and for each
+batch the rows to read and how many bases to skip at the start of each. Out: padded batches of ids,
+the same as the tokenizer gives for the same letters. A barcode that is placed in the barcode frame
+(`tokenization.barcode_frame`) begins with a lead: [MASK] for each k-mer before its first complete
+one. Its indels are left as they are. No Python code runs per base or per barcode: a batch is one
+gather and one matrix product. Guarded by tests/training/batches/test_reader.py, measured by
+benchmarks/reader.py.
+
+Shapes: N = barcodes, B = batch, L = tokens.
 """
 
 import copy
@@ -33,19 +36,19 @@ class BarcodeReader:
     """Map-style access to the k-mer ids of many barcodes.
 
     Args:
-        codes: Base codes of all barcodes in a row (`training.kmers.base_codes`); an `np.memmap`
-            stays on disk if it has `max_length_bp` spare codes after the last barcode.
-        offsets: Where each barcode begins, and the end of the last, shape (N + 1,).
+        codes: Base codes of all barcodes, one after the other, from `base_codes`; an `np.memmap`
+            stays on disk if `max_length_bp` codes of padding follow the last barcode.
+        offsets: Index of the first base of each barcode, and the end of the last, (N + 1,).
         k: Length of a k-mer in bp.
         max_length_bp: Longest part of a barcode that is read, in bp.
         processids: Names of the barcodes, for messages.
 
     Attributes:
-        processids: As given, or None.
-        leads: In a frame, the sites before each barcode, (N,); None outside of one.
+        processids: Names of the barcodes as given, or None.
+        leads: Number of sites of the frame before each barcode, (N,); None without a frame.
 
     Raises:
-        ValueError: A barcode is shorter than k, or `max_length_bp` is.
+        ValueError: A barcode is shorter than k, or `max_length_bp` is less than k.
     """
 
     def __init__(
@@ -68,9 +71,10 @@ class BarcodeReader:
         self._lengths = ends[1:] - ends[:-1]  # (N,) bp
         if (short := np.flatnonzero(self._lengths < k)).size:
             raise ValueError(f"{short.size} barcode(s) shorter than k={k}, first in row {short[0]}")
-        spare = int(offsets[-1]) + self.max_tokens * k - len(codes)
-        if spare > 0:
-            codes = np.concatenate([codes, np.full(spare, UNKNOWN_BASE, dtype=np.uint8)])
+        # Every barcode is read at full length, so codes must follow the last one.
+        missing = int(offsets[-1]) + self.max_tokens * k - len(codes)
+        if missing > 0:
+            codes = np.concatenate([codes, np.full(missing, UNKNOWN_BASE, dtype=np.uint8)])
         self._codes = codes
         self._values = digit_values(k)
         self._weights = (4.0 ** np.arange(k - 1, -1, -1)).astype(np.float32)
@@ -86,11 +90,17 @@ class BarcodeReader:
     ) -> "BarcodeReader":
         """Read some partitions of a prepared data set, in stored order.
 
+        Args:
+            directory: Folder of the data set.
+            splits: Partitions to read.
+            k: Length of a k-mer in bp.
+            max_length_bp: Longest part of a barcode that is read, in bp.
+
         Raises:
-            DataError: The data set is not readable, has no row in `splits`, or holds a barcode
-                shorter than k, which is named.
+            DataError: The data set cannot be read, has no row in `splits`, or has a barcode shorter
+                than k; names the barcode.
         """
-        letters = bytearray()  # grows in place; a list of blocks would need the memory twice
+        letters = bytearray()  # grows in place: joining blocks would take twice the memory
         offsets, names = [np.zeros(1, dtype=np.int64)], []
         for batch in scan_splits(directory, splits, ("processid", "dna_barcode")):
             codes, ends = base_codes(batch["dna_barcode"])
@@ -115,13 +125,14 @@ class BarcodeReader:
         return self._lengths
 
     def in_frame(self, starts: NDArray[np.int64]) -> "BarcodeReader":
-        """Read the same barcodes in a frame.
+        """Make a reader of the same barcodes that are placed in the barcode frame.
 
         Args:
-            starts: Site at which each begins, (N,); below 0, the letters before the frame are cut.
+            starts: Site of the first base of each barcode, (N,); if negative, the letters before
+                the frame are cut off.
 
         Returns:
-            A reader of the same codes, whose rows begin with a lead of k-mers that are not there.
+            A reader that shares the codes, whose rows begin with a lead.
         """
         framed = copy.copy(self)
         framed.leads = np.maximum(starts, 0)
@@ -130,14 +141,14 @@ class BarcodeReader:
         return framed
 
     def letters(self, rows: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-        """Base codes of some barcodes from their first base on, unknown beyond the end.
+        """Read the base codes of some barcodes.
 
         Args:
-            rows: Which barcodes, (B,).
-            width: Bases to give.
+            rows: Rows of the barcodes, (B,).
+            width: Number of bases to read of each, from its first.
 
         Returns:
-            (B, width).
+            Base codes, `UNKNOWN_BASE` beyond the end of a barcode, (B, width).
         """
         places = self._starts[rows, None] + np.arange(width)  # (B, width)
         is_inside = np.arange(width) < self._lengths[rows, None]  # (B, width)
@@ -147,39 +158,48 @@ class BarcodeReader:
     def batch(
         self, rows: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Number the k-mers of some barcodes, each read from its own offset.
+        """Read the k-mer ids of some barcodes, each from its own offset.
 
         Args:
-            rows: Which barcodes, shape (B,).
-            offsets: Bases skipped at the start of each, shape (B,). One that would leave less
-                than a k-mer is lowered until one k-mer remains.
+            rows: Rows of the barcodes, (B,).
+            offsets: Number of bases skipped at the start of each, (B,). An offset that would leave
+                no k-mer is lowered until one remains.
 
         Returns:
-            ids: Padded on the right with [UNK], shape (B, L), L the longest row of this batch; in
-                a frame, [MASK] before its first k-mer.
-            lengths: Tokens in each row, at least 1, shape (B,).
+            ids: Token ids, padded on the right with [UNK], (B, L), where L is the longest row of
+                this batch; in a frame, a row has [MASK] before its first k-mer.
+            lengths: Number of tokens in each row, at least 1, (B,).
         """
+        # Count the tokens of each row.
         leads = np.zeros(len(rows), np.int64) if self.leads is None else self.leads[rows]  # (B,)
-        bases = self._lengths[rows] + leads  # (B,) bp, sites that are not there included
-        skipped = np.clip(offsets, 0, bases - self.k)
+        bases = self._lengths[rows] + leads  # (B,) bp, the sites of the lead included
+        skipped = np.clip(offsets, 0, bases - self.k)  # (B,)
         lengths = np.minimum((bases - skipped) // self.k, self.max_tokens)  # (B,) tokens
         longest = int(lengths.max(initial=0))
-        codes = self._runs(self._starts[rows] + skipped - leads, longest * self.k or 1)
-        digits = self._values[codes].reshape(len(rows), longest, self.k)
+
+        # Number the k-mers: codes as digits in base 4; an unknown base makes the sum too large.
+        codes = self._gather_codes(self._starts[rows] + skipped - leads, longest * self.k or 1)
+        digits = self._values[codes].reshape(len(rows), longest, self.k)  # (B, L, k)
         sums = digits @ self._weights  # (B, L)
         is_kmer = (sums < self._values[UNKNOWN_BASE]) & (np.arange(longest) < lengths[:, None])
         ids = np.where(is_kmer, sums + np.float32(NUM_SPECIAL_TOKENS), np.float32(UNK_ID))
+
+        # Mark what precedes the first k-mer in the frame.
         if self.leads is not None:
             is_lead = np.arange(longest) * self.k < (leads - skipped)[:, None]  # (B, L)
             has_begun = np.logical_or.accumulate((ids != UNK_ID) & ~is_lead, axis=1)
             ids = np.where(has_begun, ids, np.float32(MASK_ID))
         return ids.astype(np.int64), lengths
 
-    def _runs(self, begins: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-        """Copy `size` codes from each place, (B, size); what precedes a barcode is another's."""
-        # Every run of codes as a view; picking rows of it copies whole runs.
+    def _gather_codes(self, starts: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+        """Copy `size` consecutive codes from each start, (B, size).
+
+        A start may lie before its barcode by the lead: the codes there are of other barcodes and
+        their ids are overwritten by the caller.
+        """
+        # All windows of codes as a view; indexing it copies the windows that are needed.
         views = np.lib.stride_tricks.sliding_window_view(self._codes, size)
-        codes: NDArray[np.uint8] = views[np.maximum(begins, 0)]
-        for row in np.flatnonzero(begins < 0):  # nothing precedes the very first barcodes
-            codes[row, -begins[row] :] = codes[row, : begins[row]].copy()
+        codes: NDArray[np.uint8] = views[np.maximum(starts, 0)]
+        for row in np.flatnonzero(starts < 0):  # no codes precede the very first barcodes
+            codes[row, -starts[row] :] = codes[row, : starts[row]].copy()
         return codes

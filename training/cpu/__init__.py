@@ -1,1 +1,1 @@
-"""Faster training steps without a GPU."""
+"""Faster training steps on a CPU."""

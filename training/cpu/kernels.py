@@ -1,11 +1,14 @@
-"""Make stock towers train faster on a CPU: cheap dropout, and attention for short sequences.
+"""Faster dropout and attention for training stock towers on a CPU.
 
-On a CPU torch draws one 32-bit number per dropped value from a serial generator, and its fused
-attention is slower than two plain matrix products at a barcode's length of about 110 tokens. Here
-one 64-bit draw serves four values, and attention is the plain kind with that dropout.
+On a CPU, torch draws one 32-bit number per value that may be dropped, from a serial generator, and
+its fused attention is slower than two plain matrix products at the length of a barcode, about 110
+tokens. Here one 64-bit number decides about four values, and attention is two matrix products with
+that dropout.
 
-The model and its saved folder stay what they are; only a training run on a CPU is changed.
+In: a model. Out: the same model, changed in place; its parameters and saved folder do not change.
 Guarded by tests/training/cpu/test_kernels.py, measured by benchmarks/pretrain.py.
+
+Shapes: B = batch, H = heads, L = tokens.
 """
 
 from typing import Any
@@ -17,14 +20,14 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 
 ATTENTION = "barcodemae_cpu_training"
-DRAWS_PER_WORD = 4  # 16 bits decide about one value, so a rate is exact to 1 / 65536
+VALUES_PER_WORD = 4  # 16 bits decide about one value, so a rate is exact to 1 / 65536
 
 
 def quick_dropout(values: Tensor, rate: float) -> Tensor:
-    """Zero a share of the values and scale up the others, as `torch.dropout` in training.
+    """Zero some of the values at random and scale up the others, like `torch.dropout`.
 
     Args:
-        values: Any shape, on the CPU.
+        values: Values of any shape, on the CPU.
         rate: Probability of a zero, exact to 1 / 65536.
 
     Returns:
@@ -32,7 +35,7 @@ def quick_dropout(values: Tensor, rate: float) -> Tensor:
     """
     if rate == 0:
         return values
-    num_words = -(-values.numel() // DRAWS_PER_WORD)
+    num_words = -(-values.numel() // VALUES_PER_WORD)
     words = torch.empty(num_words, dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[: values.numel()].view(values.shape)  # uniform 16-bit numbers
     threshold = round(rate * 2**16) - 2**15
@@ -41,10 +44,10 @@ def quick_dropout(values: Tensor, rate: float) -> Tensor:
 
 
 class QuickDropout(nn.Dropout):
-    """`nn.Dropout` with `quick_dropout` inside."""
+    """`nn.Dropout` computed by `quick_dropout`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
-        """Drop values in training, pass them on otherwise."""
+        """Apply dropout in training; return the input unchanged in evaluation."""
         return quick_dropout(input, self.p) if self.training else input
 
 
@@ -58,22 +61,23 @@ def plain_attention(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention as two matrix products; the signature is transformers'.
+    """Compute attention as two matrix products, in the form that transformers calls.
 
     Args:
-        module: The attention layer.
-        query: (B, H, L, head width); key and value alike.
-        key: See `query`.
-        value: See `query`.
+        module: The attention layer, which tells whether dropout is applied.
+        query: Queries, (B, H, L, head width).
+        key: Keys, (B, H, L, head width).
+        value: Values, (B, H, L, head width).
         attention_mask: Added to the scores, (B, 1, L, L), or None.
-        scaling: Factor on the scores; 1 / sqrt(head width) if None.
-        dropout: Rate on the attention weights.
+        scaling: Factor of the scores; None means 1 / sqrt(head width).
+        dropout: Dropout rate of the attention weights.
 
     Returns:
-        Attended values, (B, L, H, head width), and the weights, (B, H, L, L).
+        attended: Attended values, (B, L, H, head width).
+        weights: Attention weights, (B, H, L, L).
     """
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # Scaling the queries touches fewer numbers than scaling the scores.
+    # The queries are scaled and not the scores, because they are fewer numbers.
     scores = torch.matmul(query * scaling, key.transpose(2, 3))  # (B, H, L, L)
     if attention_mask is not None:
         scores = scores + attention_mask
@@ -88,7 +92,7 @@ AttentionMaskInterface.register(ATTENTION, eager_mask)
 
 
 def use_cpu_kernels(model: PreTrainedModel) -> None:
-    """Change a model in place for training on a CPU; its parameters and their names stay."""
+    """Give a model, in place, this file's dropout and attention; its parameters do not change."""
     for module in model.modules():
         for name, child in module.named_children():
             if type(child) is nn.Dropout:

@@ -1,16 +1,17 @@
 """A BERT layer and the k-mer loss as plain functions that torch.compile makes fast on a CPU.
 
-It cuts the stock layer into a dozen pieces and leaves slow ones in between: a serial random
-generator, sums over tokens that jump through memory, masks of a byte per value. These functions
-become few passes over memory: biases, dropout, residuals, normalisation and GELU are fused, dropout
-is a hash of place and key that the backward pass computes again, sums over tokens are products.
+From the stock layer, torch.compile makes a dozen kernels with slow operations in between: a serial
+random generator, sums over tokens that jump through memory, dropout masks of a byte per value. The
+functions here compile to few passes over memory: biases, dropout, residuals, normalisation and GELU
+are fused, dropout is a hash of index and key that the backward pass computes again, and sums over
+tokens are matrix products.
 
-In: tensors, among them a stock layer's own parameters. Out: what the stock layer would give.
-`compile.py` puts them to work. Guarded by tests/training/cpu/test_layers.py, measured by
-benchmarks/pretrain.py.
+In: tensors, among them the parameters of a stock layer. Out: what the stock layer would compute.
+`compile.py` puts the functions into a model. Guarded by tests/training/cpu/test_layers.py, measured
+by benchmarks/pretrain.py.
 
-Shapes: B = batch, L = tokens, Q = rows that are computed (L, or the predicted ones), D = width,
-H = heads, N = B * L, K = k-mer classes.
+Shapes: B = batch, L = tokens, Q = queries (all L tokens, or the predicted ones), D = width,
+H = heads, N = rows of a matrix (B * L or B * Q), K = k-mer classes.
 """
 
 from dataclasses import dataclass
@@ -24,67 +25,84 @@ from transformers.models.bert.modeling_bert import BertLayer
 from barcodemae.modeling_barcodemae.modeling_barcodemae import IGNORE_INDEX
 
 
-# Multipliers of a 32-bit hash (C. Wellons, "Prospecting for hash functions", lowbias32).
+# Multipliers of a 32-bit hash function (C. Wellons, "Prospecting for hash functions", lowbias32).
 MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)
 DROPOUTS_OF_LAYER = 3  # attention weights, attention output, feed-forward output
 
 
 class Affine(NamedTuple):
-    """Weight and bias of a linear map, (out, in) and (out,), or of a normalisation, (D,) each."""
+    """Weight and bias of a linear layer, (out, in) and (out,), or of a layer norm, (D,) each."""
 
     weight: Tensor
     bias: Tensor
 
     @classmethod
     def of(cls, module: nn.Module) -> Self:
-        """The module's own tensors."""
+        """Take the parameters of a module."""
         return cls(*(module.get_parameter(name) for name in ("weight", "bias")))
 
 
 class LayerWeights(NamedTuple):
-    """The parameters of a `BertLayer`."""
+    """The parameters of a `BertLayer`, in the order in which they are applied.
+
+    Attributes:
+        query: Projection of the queries.
+        key: Projection of the keys.
+        value: Projection of the values.
+        attention_output: Projection of the attended values.
+        attention_norm: Layer norm after attention.
+        intermediate: First, widening layer of the feed-forward block.
+        output: Second, narrowing layer of the feed-forward block.
+        output_norm: Layer norm after the feed-forward block.
+    """
 
     query: Affine
     key: Affine
     value: Affine
-    attended: Affine
-    attended_norm: Affine
-    widen: Affine
-    narrow: Affine
+    attention_output: Affine
+    attention_norm: Affine
+    intermediate: Affine
+    output: Affine
     output_norm: Affine
 
     @classmethod
     def of(cls, layer: BertLayer) -> Self:
-        """The layer's own tensors."""
-        attention, output = layer.attention, layer.output
-        projections = (attention.self.query, attention.self.key, attention.self.value)
-        after = (attention.output.dense, attention.output.LayerNorm, layer.intermediate.dense)
+        """Take the parameters of a layer."""
+        attention = layer.attention
         return cls(
-            *map(Affine.of, projections),
-            *map(Affine.of, after),
-            *map(Affine.of, (output.dense, output.LayerNorm)),
+            query=Affine.of(attention.self.query),
+            key=Affine.of(attention.self.key),
+            value=Affine.of(attention.self.value),
+            attention_output=Affine.of(attention.output.dense),
+            attention_norm=Affine.of(attention.output.LayerNorm),
+            intermediate=Affine.of(layer.intermediate.dense),
+            output=Affine.of(layer.output.dense),
+            output_norm=Affine.of(layer.output.LayerNorm),
         )
 
 
 def draw_keys(count: int) -> Tensor:
     """Draw the keys of some dropouts from torch's generator, (2, count, 2), int32.
 
-    The first axis holds the same keys twice, for either direction: were it one tensor, the compiler
-    would find that both need the same mask and store it at a byte per value.
+    The first axis holds the same keys twice, for the forward and the backward pass. With one copy
+    the compiler would notice that both need the same mask, and store it at a byte per value.
     """
     return torch.randint(-(2**31), 2**31, (count, 2), dtype=torch.int32).repeat(2, 1, 1)
 
 
 def keep_mask(shape: torch.Size, rate: float, key: Tensor) -> Tensor:
-    """True where a value is kept: a hash of its place and a key (2,); the rate is exact to 2**-32.
+    """Compute a dropout mask as a hash of each value's index and a key.
 
     Args:
-        shape: Of the values, fewer than 2**32.
-        rate: Probability of False.
-        key: Of this draw, (2,), int32.
+        shape: Shape of the values, fewer than 2**32 in all.
+        rate: Probability that a value is dropped, exact to 2**-32.
+        key: Key of this mask, (2,), int32.
+
+    Returns:
+        Whether each value is kept, boolean, of the given shape.
     """
-    place = torch.arange(shape.numel(), dtype=torch.int32).view(shape)
-    bits = place + key[0]
+    index = torch.arange(shape.numel(), dtype=torch.int32).view(shape)
+    bits = index + key[0]
     bits = (bits ^ ((bits >> 16) & 0xFFFF)) * MULTIPLIERS[0]
     bits = bits ^ key[1]
     bits = (bits ^ ((bits >> 15) & 0x1FFFF)) * MULTIPLIERS[1]
@@ -92,25 +110,25 @@ def keep_mask(shape: torch.Size, rate: float, key: Tensor) -> Tensor:
 
 
 class HashDropout(torch.autograd.Function):
-    """Dropout that stores nothing: both directions compute the mask from their copy of the key."""
+    """Dropout without a stored mask: both passes compute the mask from their copy of the key."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rate: float, keys: Tensor) -> Tensor:
-        """Drop values; `keys` is (2, 2), one row per direction."""
+        """Drop values at random; `keys` is (2, 2), one row per pass."""
         ctx.save_for_backward(keys)
         ctx.rate = rate
         return torch.where(keep_mask(values.shape, rate, keys[0]), values * (1 / (1 - rate)), 0.0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """Let the gradient through where values were kept."""
+        """Pass the gradient on where values were kept."""
         (keys,) = ctx.saved_tensors
         is_kept = keep_mask(grad.shape, ctx.rate, keys[1])
         return torch.where(is_kept, grad * (1 / (1 - ctx.rate)), 0.0), None, None
 
 
 def hash_dropout(values: Tensor, rate: float, keys: Tensor) -> Tensor:
-    """Drop values at `rate`; `keys` is (2, 2)."""
+    """Drop values with probability `rate`; `keys` is (2, 2), one row per pass."""
     if rate == 0:
         return values
     dropped: Tensor = HashDropout.apply(values, rate, keys)
@@ -118,22 +136,22 @@ def hash_dropout(values: Tensor, rate: float, keys: Tensor) -> Tensor:
 
 
 def sum_rows(values: Tensor) -> Tensor:
-    """Sum (N, D) to (D,), in the values' dtype with wider sums inside: as a product with ones."""
+    """Sum rows, (N, D) to (D,), as a product with ones, which accumulates in higher precision."""
     return (values.new_ones(1, values.shape[0]) @ values)[0]
 
 
 class AddBias(torch.autograd.Function):
-    """Add a bias (D,) to rows (N, D) in fp32."""
+    """Add a bias (D,) to rows (N, D), in fp32."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, bias: Tensor) -> Tensor:
-        """Add it."""
+        """Add the bias."""
         ctx.dtype = bias.dtype
         return rows.float() + bias.float()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradient of the bias is the sum over the rows."""
+        """Sum the gradient of the bias over the rows."""
         grad = grad.to(ctx.dtype)
         return grad, sum_rows(grad)
 
@@ -143,26 +161,26 @@ class ScaleAndShift(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Scale and shift."""
+        """Scale and shift the rows."""
         ctx.save_for_backward(rows, weight)
         return rows * weight.float() + bias.float()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The gradients of weight and bias are sums over the rows."""
+        """Sum the gradients of weight and bias over the rows."""
         rows, weight = ctx.saved_tensors
         weight_grad = sum_rows((grad * rows).to(weight.dtype))
         return grad * weight.float(), weight_grad, sum_rows(grad.to(weight.dtype))
 
 
 def linear(rows: Tensor, affine: Affine) -> Tensor:
-    """A linear map of rows (N, D); the result is in fp32, to be rounded after what is fused."""
+    """Apply a linear layer to rows (N, D); the result is fp32, rounded only after fused steps."""
     mapped: Tensor = AddBias.apply(rows @ affine.weight.t(), affine.bias)
     return mapped
 
 
 def normalise(rows: Tensor, affine: Affine, eps: float) -> Tensor:
-    """Layer normalisation of rows (N, D), in fp32."""
+    """Apply layer normalisation to rows (N, D), in fp32."""
     centred = rows - rows.mean(-1, keepdim=True)
     scaled = centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + eps)
     normalised: Tensor = ScaleAndShift.apply(scaled, *affine)
@@ -177,13 +195,13 @@ def split_heads(rows: Tensor, batch: int, num_heads: int, dtype: torch.dtype) ->
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """What a layer does besides its parameters.
+    """The settings of a layer, beside its parameters.
 
     Attributes:
-        num_heads: Attention heads.
-        attention_dropout: Rate on the attention weights.
-        dropout: Rate on the outputs of attention and feed-forward.
-        eps: Of the normalisations.
+        num_heads: Number of attention heads.
+        attention_dropout: Dropout rate of the attention weights.
+        dropout: Dropout rate of the outputs of attention and feed-forward block.
+        eps: Epsilon of the layer norms.
     """
 
     num_heads: int
@@ -193,7 +211,7 @@ class LayerSettings:
 
     @classmethod
     def of(cls, layer: BertLayer) -> Self:
-        """The layer's own."""
+        """Take the settings of a layer."""
         return cls(
             num_heads=layer.attention.self.num_attention_heads,
             attention_dropout=layer.attention.self.dropout.p,
@@ -204,42 +222,46 @@ class LayerSettings:
 
 def attend(
     hidden_states: Tensor,
-    asking: Tensor,
+    query_states: Tensor,
     padding: Tensor | None,
     weights: LayerWeights,
     settings: LayerSettings,
     keys: Tensor,
 ) -> Tensor:
-    """Attention of some rows to all tokens.
+    """Compute the attention of some tokens to all tokens.
 
     Args:
-        hidden_states: (B, L, D).
-        asking: The rows that attend, (B, Q, D).
+        hidden_states: Hidden states of all tokens, (B, L, D).
+        query_states: Hidden states of the tokens that attend, (B, Q, D).
         padding: Added to the scores, (B, 1, 1, L), or None.
-        weights: The layer's.
-        settings: The layer's.
-        keys: Of the dropout, (2, 2).
+        weights: Parameters of the layer.
+        settings: Settings of the layer.
+        keys: Keys of the dropout, (2, 2).
 
     Returns:
         Attended values, (B * Q, D).
     """
     batch, num_tokens, width = hidden_states.shape
     dtype, heads = hidden_states.dtype, settings.num_heads
-    if asking is hidden_states:
-        together = Affine(*(torch.cat(parts) for parts in zip(*weights[:3], strict=True)))
-        parts = linear(hidden_states.view(-1, width), together).split(width, dim=1)
+
+    # Project queries, keys and values, with one matrix product for what shares its input.
+    if query_states is hidden_states:
+        all_three = Affine(*(torch.cat(parts) for parts in zip(*weights[:3], strict=True)))
+        parts = linear(hidden_states.view(-1, width), all_three).split(width, dim=1)
     else:
-        both = Affine(*(torch.cat(parts) for parts in zip(*weights[1:3], strict=True)))
-        parts = linear(hidden_states.view(-1, width), both).split(width, dim=1)
-        parts = (linear(asking.view(-1, width), weights.query), *parts)
+        key_and_value = Affine(*(torch.cat(parts) for parts in zip(*weights[1:3], strict=True)))
+        parts = linear(hidden_states.view(-1, width), key_and_value).split(width, dim=1)
+        parts = (linear(query_states.view(-1, width), weights.query), *parts)
     query = split_heads(parts[0] * (width // heads) ** -0.5, batch, heads, dtype)
     key, value = (split_heads(part, batch, heads, dtype) for part in parts[1:])
+
+    # Score every query against every key, and average the values by the softmax of the scores.
     scores = torch.bmm(query, key.transpose(1, 2)).float()  # (B * H, Q, L)
-    scores = scores.view(batch, heads, -1, num_tokens)
+    scores = scores.view(batch, heads, -1, num_tokens)  # (B, H, Q, L)
     if padding is not None:
         scores = scores + padding
     shares = hash_dropout(scores.softmax(dim=-1), settings.attention_dropout, keys).to(dtype)
-    attended = torch.bmm(shares.view(batch * heads, -1, num_tokens), value)
+    attended = torch.bmm(shares.view(batch * heads, -1, num_tokens), value)  # (B * H, Q, D / H)
     return attended.view(batch, heads, -1, width // heads).transpose(1, 2).reshape(-1, width)
 
 
@@ -251,37 +273,55 @@ def bert_layer(
     settings: LayerSettings,
     keys: Tensor,
 ) -> Tensor:
-    """A `BertLayer` with exact GELU.
+    """Compute a `BertLayer` with exact GELU.
 
     Args:
-        hidden_states: (B, L, D).
+        hidden_states: Hidden states of all tokens, (B, L, D).
         rows: Positions to compute, (B, Q); None for all.
-        padding: See `attend`.
-        weights: Its parameters.
-        settings: The rest.
-        keys: From `draw_keys`, (2, 3, 2).
+        padding: Added to the attention scores, (B, 1, 1, L), or None.
+        weights: Parameters of the layer.
+        settings: Settings of the layer.
+        keys: Keys of the dropouts from `draw_keys`, (2, 3, 2).
 
     Returns:
-        (B, Q, D).
+        Hidden states of the computed positions, (B, Q, D).
     """
-    dtype, asking = hidden_states.dtype, hidden_states
+    # Choose the positions to compute.
+    dtype, query_states = hidden_states.dtype, hidden_states
     if rows is not None:
         index = rows.unsqueeze(-1).expand(-1, -1, hidden_states.shape[-1])
-        asking = hidden_states.gather(1, index)  # (B, Q, D)
-    attended = attend(hidden_states, asking, padding, weights, settings, keys[:, 0])
-    attended = hash_dropout(linear(attended, weights.attended), settings.dropout, keys[:, 1])
-    added = (attended + asking.view_as(attended).float()).to(dtype).float()
-    middle = normalise(added, weights.attended_norm, settings.eps).to(dtype)  # (B * Q, D)
-    wide = F.gelu(linear(middle, weights.widen).to(dtype).float()).to(dtype)
-    narrow = hash_dropout(linear(wide, weights.narrow), settings.dropout, keys[:, 2])
-    added = (narrow + middle.float()).to(dtype).float()
-    return normalise(added, weights.output_norm, settings.eps).to(dtype).view_as(asking)
+        query_states = hidden_states.gather(1, index)  # (B, Q, D)
+
+    # Attention, residual and layer norm.
+    attended = attend(hidden_states, query_states, padding, weights, settings, keys[:, 0])
+    attended = linear(attended, weights.attention_output)  # (B * Q, D)
+    attended = hash_dropout(attended, settings.dropout, keys[:, 1])
+    residual = (attended + query_states.view_as(attended).float()).to(dtype).float()
+    middle = normalise(residual, weights.attention_norm, settings.eps).to(dtype)  # (B * Q, D)
+
+    # Feed-forward block, residual and layer norm.
+    wide = F.gelu(linear(middle, weights.intermediate).to(dtype).float()).to(dtype)
+    narrow = hash_dropout(linear(wide, weights.output), settings.dropout, keys[:, 2])
+    residual = (narrow + middle.float()).to(dtype).float()
+    return normalise(residual, weights.output_norm, settings.eps).to(dtype).view_as(query_states)
 
 
 def kmer_loss(
     rows: Tensor, classes: Tensor, head: Affine, rate: float, keys: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Score rows (N, D) against classes (N,); returns the mean cross-entropy and logits (N, K)."""
+    """Compute the k-mer head and its loss.
+
+    Args:
+        rows: Hidden states at the positions to predict, (N, D).
+        classes: True classes, `IGNORE_INDEX` for padding, (N,).
+        head: Parameters of the head, (K, D) and (K,).
+        rate: Dropout rate before the head.
+        keys: Keys of the dropout from `draw_keys`, (2, 1, 2).
+
+    Returns:
+        loss: Mean cross-entropy.
+        logits: Logits of the k-mers, (N, K).
+    """
     logits = linear(hash_dropout(rows.float(), rate, keys[:, 0]).to(rows.dtype), head)
     logits = logits.to(rows.dtype)
     return F.cross_entropy(logits.float(), classes, ignore_index=IGNORE_INDEX), logits

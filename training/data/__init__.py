@@ -1,1 +1,1 @@
-"""A metadata dump becomes a clean, partitioned data set."""
+"""Data sets: metadata dumps cleaned, de-duplicated and divided into partitions; simulation."""

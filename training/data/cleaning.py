@@ -1,11 +1,13 @@
-"""Clean barcodes as the published protocol does, and judge which are usable.
+"""Cleaning of barcodes as in the published protocol, and the rules for which are usable.
 
     "acgu--RTNNN"  ->  "ACGTRT"
 
-In: barcodes as deposited. Out: upper-case letters with U read as T, gaps and white space removed
-and N stripped from the 3' end (N at the 5' end keeps its place in the reading frame), plus the
-reason why a barcode is refused, if it is. Work is done on whole blocks of bytes. The tokenizer
+In: barcodes as deposited. Out: upper-case letters with U read as T, gaps and white space removed,
+N stripped from the 3' end (N at the 5' end stays, so that the k-mer boundaries stay); and for
+each barcode that is refused the reason. Whole blocks of bytes are processed at once. The tokenizer
 cleans the same way. Guarded by tests/training/data/test_cleaning.py.
+
+Shapes: N = barcodes of a block.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ def _letter_table() -> bytes:
     table[ord("u")] = table[ord("U")] = ord("T")
     for gap in b"-. \t\n\v\f\r":
         table[gap] = _GAP
-    table[0x80:0xC0] = bytes([_GAP]) * 0x40  # UTF-8 continuation: a foreign letter counts once
+    # UTF-8 continuation bytes are removed, so that a letter beyond ASCII counts once.
+    table[0x80:0xC0] = bytes([_GAP]) * 0x40
     return bytes(table)
 
 
@@ -39,19 +42,20 @@ LETTER_TABLE = _letter_table()
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningRules:
-    """Which barcodes are kept.
+    """The limits within which barcodes are kept.
 
     Raises:
-        SettingsError: Limits that no barcode can meet.
+        SettingsError: No barcode can meet the limits.
     """
 
     min_length: int = MAX_K
-    """Shortest barcode in bp after clean-up; the default is what every k can tokenize."""
+    """Shortest barcode after cleaning, in bp; the default can be tokenized with every k."""
     max_length: int = 2000
-    """Longest in bp; the default is above the whole COI gene (about 1,550 bp), so that only
-    genomes and run-together records are refused. Training reads the first 660 bp."""
+    """Longest barcode after cleaning, in bp; the default is above the whole COI gene (about
+    1,550 bp), so that only genomes and concatenated records are refused. Training reads the first
+    660 bp."""
     max_unknown: float = 0.5
-    """Largest share of letters that are not A, C, G or T (0 to 1)."""
+    """Largest fraction of letters that are not A, C, G or T, 0 to 1."""
 
     def __post_init__(self) -> None:
         if not MAX_K <= self.min_length <= self.max_length:
@@ -60,16 +64,16 @@ class CleaningRules:
                 f"{self.min_length} and {self.max_length} bp"
             )
         if not 0 <= self.max_unknown <= 1:
-            raise SettingsError(f"max_unknown is a share from 0 to 1, got {self.max_unknown}")
+            raise SettingsError(f"max_unknown must lie between 0 and 1, got {self.max_unknown}")
 
 
 @dataclass(frozen=True)
 class CleanBarcodes:
-    """Clean barcodes in one run of bytes.
+    """Clean barcodes, one after the other in one array of bytes.
 
     Attributes:
-        letters: All letters, upper case.
-        offsets: Row r is `letters[offsets[r]:offsets[r + 1]]`, shape (N + 1,).
+        letters: Letters of all barcodes, upper case, as ASCII codes.
+        offsets: Bounds of the barcodes, (N + 1,): row r is `letters[offsets[r]:offsets[r + 1]]`.
     """
 
     letters: NDArray[np.uint8]
@@ -79,17 +83,25 @@ class CleanBarcodes:
         return len(self.offsets) - 1
 
     def lengths(self) -> NDArray[np.int64]:
-        """Length of each barcode in bp, shape (N,)."""
+        """Compute the length of each barcode in bp, (N,)."""
         return np.diff(self.offsets)
 
     def to_arrow(self) -> pa.Array:
-        """The same barcodes as an Arrow array, sharing the bytes."""
+        """Return the barcodes as an Arrow array that shares the bytes."""
         offsets = pa.py_buffer(self.offsets)
         return pa.LargeStringArray.from_buffers(len(self), offsets, pa.py_buffer(self.letters))
 
 
 def letters_and_offsets(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """See the bytes of a string array and where each row begins; a null is an empty row."""
+    """View the bytes of a string array and the bounds of its rows; a null is an empty row.
+
+    Args:
+        block: N strings, `string` or `large_string`.
+
+    Returns:
+        letters: Bytes of all rows, without a copy.
+        offsets: Bounds of the rows, (N + 1,): row r is `letters[offsets[r]:offsets[r + 1]]`.
+    """
     if block.null_count:
         block = block.fill_null("")
     if len(block) == 0:
@@ -110,7 +122,7 @@ def clean_barcodes(block: pa.Array) -> CleanBarcodes:
         block: N barcodes, `string` or `large_string`; a null counts as an empty one.
 
     Returns:
-        N clean barcodes, some perhaps empty.
+        N clean barcodes, of which some may be empty.
     """
     view, offsets = letters_and_offsets(block)
     letters = bytearray(view.tobytes().translate(LETTER_TABLE))
@@ -124,7 +136,7 @@ def clean_barcodes(block: pa.Array) -> CleanBarcodes:
 
 
 def _mark_trailing_n(letters: NDArray[np.uint8], offsets: NDArray[np.int64]) -> bool:
-    """Turn N at the 3' end into gaps, in place; say whether there was any."""
+    """Turn N at the 3' ends into gaps, in place; return whether there was any."""
     ends = offsets[1:].copy()
     rows = np.flatnonzero(ends > offsets[:-1])
     found = False
@@ -144,7 +156,7 @@ def _without_gaps(
 
 
 def count_outside(barcodes: CleanBarcodes, alphabet: bytes) -> NDArray[np.int64]:
-    """Count, for each barcode, the letters that are not in an alphabet, shape (N,)."""
+    """Count the letters of each barcode that are not in an alphabet, (N,)."""
     if not barcodes.letters.tobytes().translate(None, delete=alphabet):
         return np.zeros(len(barcodes), dtype=np.int64)
     is_outside = np.ones(256, dtype=np.bool_)
@@ -153,12 +165,16 @@ def count_outside(barcodes: CleanBarcodes, alphabet: bytes) -> NDArray[np.int64]
     return np.diff(np.searchsorted(positions, barcodes.offsets)).astype(np.int64)
 
 
-def refused(barcodes: CleanBarcodes, rules: CleaningRules) -> dict[int, tuple[str, str]]:
-    """Find the barcodes that cannot be used.
+def find_refused(barcodes: CleanBarcodes, rules: CleaningRules) -> dict[int, tuple[str, str]]:
+    """Find the barcodes that do not meet the rules.
+
+    Args:
+        barcodes: N clean barcodes.
+        rules: Limits within which barcodes are kept.
 
     Returns:
-        Row -> (name of the filter, what is wrong with this barcode). The first that applies of:
-        no_barcode, foreign_letter, too_short, too_long, too_many_unknown.
+        Row -> (name of the filter, what is wrong with this barcode). The filter is the first that
+        applies of no_barcode, foreign_letter, too_short, too_long and too_many_unknown.
     """
     lengths = barcodes.lengths()
     foreign = count_outside(barcodes, NUCLEOTIDE_CODES)

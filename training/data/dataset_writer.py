@@ -1,13 +1,13 @@
-"""Write the canonical data set: a Parquet file for each partition and what explains them.
+"""Writer of the canonical data set: a Parquet file per partition, and what documents them.
 
     DIR/train.parquet ...         rows in source order, in row groups of fixed size
     DIR/dataset.json              sources, filters with counts, partitions, versions
     DIR/README.md                 front matter from which `load_dataset(DIR)` knows the partitions
     DIR/rejected.tsv              every row left out as unusable, with its line and the reason
-    DIR/conflicts.tsv             dropped duplicates whose label is not that of the row kept
+    DIR/conflicts.tsv             dropped duplicates whose label differs from that of the row kept
 
-The same rows give the same bytes, whatever batches they came in. Guarded by
-tests/training/data/test_dataset_writer.py.
+In: tables of rows, batch by batch. Out: the folder. The same rows give the same bytes, however they
+are divided into batches. Guarded by tests/training/data/test_dataset_writer.py.
 """
 
 import json
@@ -41,13 +41,13 @@ DNA barcodes in the columns of BIOSCAN-5M, written by `barcodemae prepare`.
 
 
 class PartitionWriter:
-    """Write rows to the files of their partitions.
+    """Writes rows to the files of their partitions.
 
     Args:
-        directory: Where the files go.
+        directory: Folder of the files.
 
     Attributes:
-        num_rows: Rows written to each partition.
+        num_rows: Partition -> number of rows written to it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -76,14 +76,14 @@ class PartitionWriter:
             if kind is None:
                 raise
         finally:
-            # A writer that failed would keep its file open, and try again when it is collected.
+            # Otherwise a writer that failed would try again when it is garbage-collected.
             for writer in self._writers.values():
                 writer.is_open = False
             for file in self._files:
                 file.close()
 
     def write(self, table: pa.Table) -> None:
-        """Add rows; `split` names the partition of each."""
+        """Add rows; their column `split` names the partitions."""
         for split in pa.compute.unique(table["split"]).to_pylist():
             rows = table.filter(pa.compute.equal(table["split"], split)).cast(SCHEMA)
             self.num_rows[split] = self.num_rows.get(split, 0) + rows.num_rows
@@ -105,7 +105,7 @@ class PartitionWriter:
                 use_dictionary=labels,
                 write_statistics=labels,
             )
-        # In one chunk, as the ends of chunks would show in the bytes.
+        # Combined, because the bounds of chunks would affect the bytes of the file.
         group = rows.slice(0, whole).combine_chunks()
         self._writers[split].write_table(group, row_group_size=ROWS_PER_GROUP)
         if whole < rows.num_rows:
@@ -113,11 +113,11 @@ class PartitionWriter:
 
 
 class RowList:
-    """A tab-separated list that is written as it grows.
+    """A tab-separated file that is written row by row.
 
     Args:
-        path: The file.
-        columns: Its header.
+        path: File to write.
+        columns: Names of the columns, for the header.
     """
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
@@ -131,14 +131,19 @@ class RowList:
         self._stream.close()
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Append rows; tabs and line ends inside a value become spaces."""
+        """Append rows; tabs and line breaks inside a value become spaces."""
         self._stream.writelines(
             "\t".join(" ".join(str(value).split()) for value in row) + "\n" for row in rows
         )
 
 
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
-    """Write `dataset.json` and the card; `description["partitions"]` gives the counts."""
+    """Write `dataset.json` and the card.
+
+    Args:
+        directory: Folder of the data set.
+        description: Content of `dataset.json`, with the counts in `partitions`.
+    """
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     (directory / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
     counts = {

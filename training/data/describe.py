@@ -1,7 +1,7 @@
-"""Describe a data set in numbers: partitions, ranks, lengths, unknown letters, orders.
+"""Description of a data set in numbers: partitions, ranks, lengths, unknown letters, orders.
 
-In: a prepared data set. Out: a dictionary (what `barcodemae describe --json` prints) and its text.
-Rows are streamed. Guarded by tests/training/data/test_describe.py.
+In: a prepared data set, whose rows are streamed. Out: a dictionary (what `barcodemae describe
+--json` prints) and a text of it. Guarded by tests/training/data/test_describe.py.
 """
 
 from collections import Counter, defaultdict
@@ -14,19 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from barcodemae.dataset import RANKS, SPLITS, open_dataset
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, first_line
 from barcodemae.kmer_facts import BASES
 from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, letters_and_offsets
 
 
 LABELS = (*RANKS, "dna_bin")
-UNNAMED = "unnamed"
-# Upper bounds of the classes of unknown letters; the last class is open.
+UNNAMED = "unnamed"  # stands for a taxon without a name
+# Barcodes are grouped by their number of unknown letters; these are the groups' upper bounds, and
+# the last group has none.
 UNKNOWN_BOUNDS = (0, 1, 5, 10, 50)
 
 
 class _Counts:
-    """What is counted while the rows pass by."""
+    """Counts that are updated batch by batch."""
 
     def __init__(self) -> None:
         self.rows: Counter[str] = Counter()
@@ -71,18 +72,19 @@ class _Counts:
 
 
 def describe_dataset(directory: Path | str) -> dict[str, Any]:
-    """Count what a data set holds.
+    """Count the barcodes and labels of a data set.
 
     Args:
-        directory: A prepared data set.
+        directory: Folder of a prepared data set.
 
     Returns:
-        `num_barcodes`; `partitions` (barcodes, labelled and distinct by rank); `labels` (the same
-        over everything); `lengths` (bp -> barcodes); `unknown_letters` (class -> barcodes);
-        `orders` (order -> family -> barcodes, largest first).
+        `num_barcodes`; `partitions` (for each its barcodes, and labelled and distinct ones by
+        rank); `labels` (the same over all partitions); `lengths` (bp -> barcodes);
+        `unknown_letters` (range of their number -> barcodes); `orders` (order -> family ->
+        barcodes, the largest first).
 
     Raises:
-        DataError: It cannot be read or is empty.
+        DataError: The data set cannot be read or is empty.
     """
     dataset = open_dataset(directory)
     wanted = ["dna_barcode", "split", *(name for name in LABELS if name in dataset.schema.names)]
@@ -92,7 +94,7 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
             if batch.num_rows:
                 counts.add(batch)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(directory, f"is damaged: {str(error).splitlines()[0]}") from error
+        raise DataError(directory, f"is damaged: {first_line(error)}") from error
     if not counts.rows:
         raise DataError(directory, "holds no rows")
     splits = [
@@ -123,13 +125,13 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
             for name in LABELS
         },
         "lengths": dict(sorted(counts.lengths.items())),
-        "unknown_letters": _by_class(counts.unknown),
-        "orders": _nested(counts.families),
+        "unknown_letters": _group_by_range(counts.unknown),
+        "orders": _nest_families(counts.families),
     }
 
 
-def _by_class(unknown: Counter[int]) -> dict[str, int]:
-    """Group barcodes by how many letters are unknown: 0, 1, 2-5, 6-10, ..."""
+def _group_by_range(unknown: Counter[int]) -> dict[str, int]:
+    """Group barcodes by their number of unknown letters: 0, 1, 2-5, 6-10, ..."""
     bounds = np.array(UNKNOWN_BOUNDS)
     names = []
     for low, high in zip([-1, *UNKNOWN_BOUNDS], [*UNKNOWN_BOUNDS, None], strict=True):
@@ -137,13 +139,14 @@ def _by_class(unknown: Counter[int]) -> dict[str, int]:
         names.append(
             f"> {low}" if high is None else f"{first}" if first == high else f"{first}-{high}"
         )
-    classes = dict.fromkeys(names, 0)
+    groups = dict.fromkeys(names, 0)
     for number, count in unknown.items():
-        classes[names[int(np.searchsorted(bounds, number))]] += count
-    return classes
+        groups[names[int(np.searchsorted(bounds, number))]] += count
+    return groups
 
 
-def _nested(families: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+def _nest_families(families: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Turn counts by (order, family) into order -> family -> count, the largest first."""
     orders: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (order, family), count in families.items():
         orders[order][family] += count
@@ -155,7 +158,7 @@ def _nested(families: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def length_quantiles(lengths: dict[int, int]) -> dict[str, int]:
-    """Shortest, quartiles and longest, in bp."""
+    """Compute minimum, quartiles and maximum of the lengths, in bp, from bp -> barcodes."""
     values = np.array(list(lengths))
     ends = np.cumsum(list(lengths.values()))
     shares = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
@@ -167,11 +170,11 @@ def length_quantiles(lengths: dict[int, int]) -> dict[str, int]:
 
 
 def text_report(description: dict[str, Any], top: int = 10) -> str:
-    """Say it in text.
+    """Write a description as text.
 
     Args:
         description: From `describe_dataset`.
-        top: How many orders are listed.
+        top: Number of orders to list.
     """
     return (
         "\n\n".join(
@@ -209,9 +212,9 @@ def _rank_lines(description: dict[str, Any]) -> Iterator[str]:
 def _letter_lines(description: dict[str, Any]) -> Iterator[str]:
     quantiles = length_quantiles(description["lengths"])
     yield "length (bp): " + ", ".join(f"{name} {value}" for name, value in quantiles.items())
-    classes = description["unknown_letters"].items()
+    groups = description["unknown_letters"].items()
     yield "letters other than A, C, G, T: " + ", ".join(
-        f"{name} in {count:,}" for name, count in classes if count
+        f"{name} in {count:,}" for name, count in groups if count
     )
 
 

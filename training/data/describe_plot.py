@@ -1,10 +1,10 @@
-"""Draw a data set: orders and families as a treemap, lengths, partitions.
+"""Picture of a data set: a treemap of orders and families, lengths, partitions.
 
-In: what `describe_dataset` counted. Out: a 16:9 picture. Areas in the treemap are numbers of
-barcodes. Guarded by tests/training/data/test_describe_plot.py.
+In: a description from `describe_dataset`. Out: a picture in the format 16:9. The areas of the
+treemap are proportional to numbers of barcodes. Guarded by
+tests/training/data/test_describe_plot.py.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 from barcodemae.training.data.describe import UNNAMED
 
 
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".png", ".svg", ".pdf")
-NUM_ORDERS = 14
-NUM_FAMILIES = 24
-# Okabe and Ito's colours, told apart with any colour vision, then lighter and darker kin.
+NUM_ORDERS = 14  # drawn one by one; the others share a tile
+NUM_FAMILIES = 24  # of each order, likewise
+# Colours of Okabe and Ito, which are distinct with any colour vision, then lighter and darker ones.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8AA26"),
     *("#5B7FA6", "#8C6D31", "#5FA08A", "#8E5A7D", "#7FA7C4", "#A65A38", "#88883E"),
 )
 GREY, INK = "#B4B8BD", "#22262B"
-WIDTH, HEIGHT = 16.0, 9.0  # inches, and the units of the treemap's shape
+WIDTH, HEIGHT = 16.0, 9.0  # of the picture, in inches; the treemap is laid out in inches too
 
 
 class Rectangle(NamedTuple):
-    """A rectangle with its lower left corner at (x, y)."""
+    """A rectangle with one corner at (x, y)."""
 
     x: float
     y: float
@@ -40,16 +41,16 @@ class Rectangle(NamedTuple):
 
 
 def squarify(sizes: Sequence[float], space: Rectangle) -> list[Rectangle]:
-    """Tile a rectangle with rectangles of given relative areas, as square as can be.
+    """Divide a rectangle into tiles of given relative areas that are close to squares.
 
-    The squarified treemap of Bruls, Huizing and van Wijk (2000).
+    This is the squarified treemap of Bruls, Huizing and van Wijk (2000).
 
     Args:
-        sizes: Positive, largest first.
-        space: What is tiled.
+        sizes: Relative areas of the tiles, positive, the largest first.
+        space: Rectangle to divide.
 
     Returns:
-        One rectangle for each size, in order.
+        One tile for each size, in order.
     """
     areas = np.array(sizes, dtype=float)
     areas *= space.width * space.height / areas.sum()
@@ -58,24 +59,24 @@ def squarify(sizes: Sequence[float], space: Rectangle) -> list[Rectangle]:
     while first < len(areas):
         side = min(space.width, space.height)
         last = first + 1
-        while last < len(areas) and _worst(areas[first : last + 1], side) <= _worst(
+        while last < len(areas) and _worst_ratio(areas[first : last + 1], side) <= _worst_ratio(
             areas[first:last], side
         ):
             last += 1
-        row, space = _lay(areas[first:last], space)
+        row, space = _place_row(areas[first:last], space)
         tiles += row
         first = last
     return tiles
 
 
-def _worst(areas: np.ndarray[Any, Any], side: float) -> float:
-    """Largest ratio of sides if these areas share one row along a side."""
+def _worst_ratio(areas: np.ndarray[Any, Any], side: float) -> float:
+    """Compute the largest aspect ratio of tiles that form one row along a side."""
     depth = areas.sum() / side
     return float(np.maximum(areas / depth**2, depth**2 / areas).max())
 
 
-def _lay(areas: np.ndarray[Any, Any], space: Rectangle) -> tuple[list[Rectangle], Rectangle]:
-    """Put a row along the shorter side; give the row and the space left."""
+def _place_row(areas: np.ndarray[Any, Any], space: Rectangle) -> tuple[list[Rectangle], Rectangle]:
+    """Place a row of tiles along the shorter side; return the row and the remaining space."""
     x, y, width, height = space
     if width >= height:
         depth = areas.sum() / height
@@ -95,7 +96,15 @@ def _lay(areas: np.ndarray[Any, Any], space: Rectangle) -> tuple[list[Rectangle]
 
 
 def largest(counts: dict[str, int], limit: int) -> dict[str, int]:
-    """Keep the largest named entries, the sum of the others and the unnamed; largest first."""
+    """Keep the largest named entries, the sum of the others, and the unnamed one.
+
+    Args:
+        counts: Name -> count, the largest first.
+        limit: Number of named entries to keep.
+
+    Returns:
+        The entries, the largest first.
+    """
     named = [name for name in counts if name != UNNAMED]
     kept = {name: counts[name] for name in named[:limit]}
     rest = {f"{len(named) - limit} others": sum(counts[name] for name in named[limit:])}
@@ -105,17 +114,17 @@ def largest(counts: dict[str, int], limit: int) -> dict[str, int]:
 
 
 def draw_dataset(description: dict[str, Any], path: Path) -> None:
-    """Draw the picture.
+    """Draw the picture of a data set.
 
     Args:
         description: From `describe_dataset`.
-        path: File to write; its ending chooses png, svg or pdf.
+        path: File to write; its suffix decides the format: png, svg or pdf.
 
     Raises:
-        SettingsError: Another ending.
+        SettingsError: The file has another suffix.
     """
     if path.suffix.lower() not in FORMATS:
-        raise SettingsError(f"{path.name}: a picture ends in {', '.join(FORMATS)}")
+        raise SettingsError(f"{path.name}: the suffix must be one of {', '.join(FORMATS)}")
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -132,10 +141,8 @@ def draw_dataset(description: dict[str, Any], path: Path) -> None:
         _draw_treemap(figure.add_axes((0.03, 0.04, 0.63, 0.80)), description["orders"])
         _draw_lengths(figure.add_axes((0.725, 0.56, 0.25, 0.27)), description["lengths"])
         _draw_partitions(figure.add_axes((0.775, 0.06, 0.185, 0.37)), description["partitions"])
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            figure.savefig(temporary, dpi=150)
-            temporary.replace(path)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=150)
 
 
 def _write_title(figure: Any, description: dict[str, Any]) -> None:
@@ -194,7 +201,7 @@ def _draw_order(
             )  # fmt: skip
     axes.add_patch(Patch((tile.x, tile.y), tile.width, tile.height, fc="none", ec="white", lw=3.5))
     title = "order unknown" if order == UNNAMED else order
-    # A bold letter is about 0.68 of its size wide; a size is 1/72 inch.
+    # A bold letter is about 0.68 times as wide as the font size, which is in 1/72 inch.
     size = min(19.0, 72 * (tile.width - 0.2) / (0.68 * len(title)), 42 * tile.height)
     if size >= 6:
         axes.text(

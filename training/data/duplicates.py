@@ -1,9 +1,11 @@
-"""Find identical barcodes in a stream, keep the first, and report labels that disagree.
+"""De-duplication of barcodes in a stream: the first of identical ones is kept.
 
-In: clean barcodes and their labels, block by block. Out: which rows stay. A barcode is known by
-its 128-bit BLAKE2b digest: among 10 million different ones two share a digest with a probability
-below 1e-24, so equality of digests is taken for equality of letters, and the letters need not be
-kept. Guarded by tests/training/data/test_duplicates.py.
+In: clean barcodes and their labels, block by block. Out: which rows are kept, and which labels of
+dropped duplicates disagree with the row kept. Barcodes are compared by 128-bit BLAKE2b digests, so
+their letters need not be stored: among 10 million different barcodes, two have the same digest with
+a probability below 1e-24. Guarded by tests/training/data/test_duplicates.py.
+
+Shapes: N = rows of a block.
 """
 
 from collections import Counter
@@ -27,7 +29,7 @@ DIGEST_BYTES = 16
 
 
 def barcode_digests(barcodes: CleanBarcodes) -> list[bytes]:
-    """Fingerprint each barcode, 16 bytes."""
+    """Compute a digest of each barcode, 16 bytes."""
     letters = memoryview(barcodes.letters)  # type: ignore[arg-type]
     bounds = barcodes.offsets.tolist()
     return [
@@ -37,10 +39,10 @@ def barcode_digests(barcodes: CleanBarcodes) -> list[bytes]:
 
 
 class LabelRegister:
-    """Number the labels of one column in order of appearance; an unknown label is -1.
+    """Numbers the labels of one column in order of appearance; an unknown label is -1.
 
     Attributes:
-        names: The labels by number.
+        names: The labels, in the order of their numbers.
     """
 
     def __init__(self) -> None:
@@ -48,7 +50,7 @@ class LabelRegister:
         self._numbers: dict[str, int] = {}
 
     def number(self, labels: pa.ChunkedArray) -> NDArray[np.int32]:
-        """Number the labels of a block, shape (N,)."""
+        """Number the labels of a block, (N,)."""
         parts = [np.empty(0, np.int32)]
         for chunk in labels.chunks:
             known = [self._number(name) for name in chunk.dictionary.to_pylist()]
@@ -67,7 +69,7 @@ class LabelRegister:
 
 @dataclass
 class GrowingRows:
-    """An array of rows of numbers that grows at its end, in amortised constant time."""
+    """A matrix of numbers to which rows can be appended in amortised constant time."""
 
     width: int
     num_rows: int = 0
@@ -77,7 +79,7 @@ class GrowingRows:
         self._rows = np.empty((1024, self.width), dtype=np.int32)
 
     def append(self, rows: NDArray[np.int32]) -> None:
-        """Add rows, shape (n, width)."""
+        """Append rows, (n, width)."""
         end = self.num_rows + len(rows)
         if end > len(self._rows):
             grown = np.empty((max(end, 2 * len(self._rows)), self.width), dtype=np.int32)
@@ -87,19 +89,19 @@ class GrowingRows:
         self.num_rows = end
 
     def rows(self) -> NDArray[np.int32]:
-        """All rows so far, shape (num_rows, width)."""
+        """Return all rows so far, (num_rows, width)."""
         return self._rows[: self.num_rows]
 
 
 class Conflict(NamedTuple):
-    """A dropped duplicate whose label is not that of the row kept.
+    """A dropped duplicate whose label differs from that of the row kept.
 
     Attributes:
-        row: Position in the block of the dropped row.
-        kept: Number of the kept row, counted over everything kept.
-        column: The highest rank that differs, or dna_bin.
+        row: Index of the dropped row in its block.
+        kept: Index of the row kept, among all rows kept so far.
+        column: Highest rank at which the labels differ, or dna_bin.
         kept_label: Label of the row kept.
-        dropped_label: Label of the row dropped.
+        dropped_label: Label of the dropped row.
     """
 
     row: int
@@ -110,15 +112,16 @@ class Conflict(NamedTuple):
 
 
 class DuplicateFilter:
-    """Keep the first of identical barcodes.
+    """Keeps the first of identical barcodes and drops the others.
 
     Args:
-        scope: "global" over everything, "partition" within each partition, "none" keeps all.
+        scope: Which rows are compared: "global" for all, "partition" for those of one partition,
+            "none" for no de-duplication.
 
     Attributes:
-        num_dropped: Duplicates dropped.
-        num_dropped_across: Those among them whose twin is in another partition.
-        conflicts: Dropped duplicates with a differing label, by column.
+        num_dropped: Number of duplicates dropped.
+        num_dropped_across: Number of dropped duplicates of a row in another partition.
+        conflicts: Column -> number of dropped duplicates whose label there differs.
     """
 
     def __init__(self, scope: str) -> None:
@@ -129,69 +132,77 @@ class DuplicateFilter:
         self.registers = {name: LabelRegister() for name in COMPARED_LABELS}
         self.splits = LabelRegister()
         self._first: dict[bytes, int] = {}
-        self._labels = GrowingRows(len(COMPARED_LABELS) + 1)  # the last is the split
+        self._labels = GrowingRows(len(COMPARED_LABELS) + 1)  # the last column is the split
 
     def filter(
         self, digests: Sequence[bytes], table: pa.Table
     ) -> tuple[NDArray[np.bool_], list[Conflict]]:
-        """Judge a block of rows.
+        """Find the duplicates in a block of rows.
 
         Args:
-            digests: One for each row.
-            table: Its labels and splits, dictionary-encoded.
+            digests: Digest of each row, N of them.
+            table: Labels and splits of the rows, dictionary-encoded.
 
         Returns:
-            is_kept: shape (N,).
-            conflicts: Of the rows dropped.
+            is_kept: Whether each row is kept, (N,).
+            conflicts: Dropped rows whose labels disagree with the row kept.
         """
         columns = [self.registers[name].number(table[name]) for name in COMPARED_LABELS]
         labels = np.stack([*columns, self.splits.number(table["split"])], axis=1)
-        twins = self._find_first(digests, labels[:, -1])
-        is_kept = twins < 0
+        originals = self._find_originals(digests, labels[:, -1])
+        is_kept = originals < 0
         self._labels.append(labels[is_kept])
         dropped = np.flatnonzero(~is_kept)
         self.num_dropped += len(dropped)
-        return is_kept, self._compare(labels[dropped], dropped, twins[dropped])
+        return is_kept, self._compare_labels(labels[dropped], dropped, originals[dropped])
 
-    def _find_first(self, digests: Sequence[bytes], splits: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Number of the kept row with the same barcode, or -1 for a row that is the first."""
-        twins = np.full(len(digests), -1, dtype=np.int64)
+    def _find_originals(
+        self, digests: Sequence[bytes], splits: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        """Find the index of the kept row with the same barcode, (N,); -1 for a first row."""
+        originals = np.full(len(digests), -1, dtype=np.int64)
         if self.scope == "none":
-            return twins
+            return originals
         if self.scope == "partition":
             marks = [int(split + 1).to_bytes(2) for split in splits]
             digests = [digest + mark for digest, mark in zip(digests, marks, strict=True)]
         number = self._labels.num_rows
         first = self._first
         for row, digest in enumerate(digests):
-            twin = first.setdefault(digest, number)
-            if twin == number:
+            original = first.setdefault(digest, number)
+            if original == number:
                 number += 1
             else:
-                twins[row] = twin
-        return twins
+                originals[row] = original
+        return originals
 
-    def _compare(
-        self, labels: NDArray[np.int32], rows: NDArray[np.int64], twins: NDArray[np.int64]
+    def _compare_labels(
+        self, labels: NDArray[np.int32], rows: NDArray[np.int64], originals: NDArray[np.int64]
     ) -> list[Conflict]:
-        kept = self._labels.rows()[twins]
+        """Compare the labels of dropped rows with those of the rows kept."""
+        kept = self._labels.rows()[originals]
         self.num_dropped_across += int((kept[:, -1] != labels[:, -1]).sum())
         differ = ((kept != labels) & (kept >= 0) & (labels >= 0))[:, :-1]  # (dropped, columns)
         conflicts = []
         for index in np.flatnonzero(differ.any(axis=1)):
-            at = int(differ[index].argmax())
-            name, names = COMPARED_LABELS[at], self.registers[COMPARED_LABELS[at]].names
+            column = int(differ[index].argmax())
+            name, names = COMPARED_LABELS[column], self.registers[COMPARED_LABELS[column]].names
             self.conflicts[name] += 1
-            labels_at = names[kept[index, at]], names[labels[index, at]]
-            conflicts.append(Conflict(int(rows[index]), int(twins[index]), name, *labels_at))
+            two_labels = names[kept[index, column]], names[labels[index, column]]
+            conflicts.append(Conflict(int(rows[index]), int(originals[index]), name, *two_labels))
         return conflicts
 
     def label_numbers(self) -> NDArray[np.int32]:
-        """Label numbers of all rows kept, columns as in `COMPARED_LABELS`, then the split."""
+        """Return the label numbers of all rows kept: `COMPARED_LABELS`, then the split."""
         return self._labels.rows()
 
     def set_splits(self, codes: NDArray[np.uint8], names: Sequence[str]) -> None:
-        """Note the partitions of all rows kept, where they were drawn after the fact."""
+        """Set the partitions of all rows kept, if they were drawn after de-duplication.
+
+        Args:
+            codes: Number of the partition of each row kept.
+            names: Names of the partitions, in the order of their numbers.
+        """
         self.splits = LabelRegister()
         self.splits.names = list(names)
         self._labels.rows()[:, -1] = codes

@@ -1,9 +1,9 @@
-"""Count barcodes that stand in two partitions, whole or inside a longer one.
+"""Leakage between partitions: barcodes of one that occur in another, alone or in a longer barcode.
 
 In: a prepared data set. Out: for each pair of partitions, how many barcodes of the first are
-identical to one of the second, and how many are a proper part of one. Letters are compared by a
-rolling hash of 64 bits, so that two passes over the data find every containment at any position;
-a chance hit among 10**8 comparisons with 10**7 barcodes has a probability below 1e-4.
+identical to one of the second, and how many are a proper substring of one. Letters are compared by
+a 64-bit rolling hash, so that two passes over the data find a substring at any position. The
+probability of a false hit among 10**8 comparisons with 10**7 barcodes is below 1e-4.
 Guarded by tests/training/data/test_leakage.py (against a search letter by letter).
 """
 
@@ -19,16 +19,16 @@ from barcodemae.dataset import SPLITS, open_dataset
 from barcodemae.training.data.cleaning import letters_and_offsets
 
 
-ANCHOR_BP = 32  # a contained barcode is found by its first bases; shorter ones are not looked for
+ANCHOR_BP = 32  # a substring is found by its first bases; shorter barcodes are not searched for
 ROWS_PER_BLOCK = 4096
-_FILTER_BITS = 26
+_FILTER_BITS = 26  # of an anchor's hash; the table that they index excludes most windows quickly
 _BASE = 0x9E3779B97F4A7C15 | 1  # any odd number with well-mixed bits
 Hashes = NDArray[np.uint64]
 Report = dict[str, dict[str, int]]
 
 
 class RollingHash:
-    """Hashes of any window of a block of letters, from one pass over it."""
+    """Hashes of arbitrary windows of a block of letters, from one pass over it."""
 
     def __init__(self) -> None:
         generator = np.random.default_rng(20250218)
@@ -38,7 +38,7 @@ class RollingHash:
         self._sums = np.zeros(1, dtype=np.uint64)
 
     def load(self, letters: NDArray[np.uint8]) -> None:
-        """Take a block of letters."""
+        """Prepare the hashes of a block of letters, which replaces the block before."""
         if len(self._powers) <= len(letters):
             size = len(letters) + 1
             self._powers = _powers(_BASE, size)
@@ -49,13 +49,13 @@ class RollingHash:
         np.cumsum(terms, out=self._sums[1:])
 
     def windows(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
-        """Hash `letters[start:start + length]` for many windows."""
+        """Hash `letters[start:start + length]` for many windows at once."""
         hashes: Hashes = self._sums[starts + lengths] - self._sums[starts]
         hashes *= self._inverses[starts]
         return hashes
 
     def all_windows(self, length: int) -> Hashes:
-        """Hash the window of one length at every start."""
+        """Hash the windows of one length at every start."""
         if len(self._sums) <= length:
             return np.empty(0, dtype=np.uint64)
         hashes = self._sums[length:] - self._sums[:-length]
@@ -88,39 +88,51 @@ def _blocks(directory: Path) -> Iterator[_Block]:
 
 
 class _Barcodes:
-    """Every barcode by its hash, sorted, and the ways in which a window may begin one."""
+    """The hashes of all barcodes, and an index of the barcodes that begin with an anchor.
+
+    Attributes:
+        splits: Number of the partition of each row; -1 if unknown.
+        distinct: Hashes of the distinct barcodes, sorted.
+        of_row: Index of each row's barcode in `distinct`.
+        anchors: Hashes of the distinct anchors (first `ANCHOR_BP` bases), sorted.
+        length_starts: For each anchor, the index of its first entry in `lengths`.
+        length_counts: For each anchor, the number of its entries in `lengths`.
+        lengths: For each anchor, the distinct lengths in bp of the barcodes that begin with it.
+        may_be_anchor: For the leading bits of a hash, whether any anchor has them.
+    """
 
     def __init__(self, directory: Path, rolling: RollingHash) -> None:
-        hashes, lengths, anchors, splits = [], [], [], []
+        hashes, sizes_of_rows, anchors, splits = [], [], [], []
         for block in _blocks(directory):
             rolling.load(block.letters)
             starts, sizes = block.offsets[:-1], np.diff(block.offsets)
             hashes.append(rolling.windows(starts, sizes) + sizes.astype(np.uint64))
             anchors.append(rolling.windows(starts, np.minimum(sizes, ANCHOR_BP)))
-            lengths.append(sizes)
+            sizes_of_rows.append(sizes)
             splits.append(block.splits)
         self.splits = np.concatenate(splits)
-        row_lengths = np.concatenate(lengths)
+        row_lengths = np.concatenate(sizes_of_rows)
         self.distinct, first, self.of_row = np.unique(
             np.concatenate(hashes), return_index=True, return_inverse=True
         )
         long_enough = first[row_lengths[first] >= ANCHOR_BP]
-        ways = np.stack(
+        pairs = np.stack(  # (anchor, length)
             [np.concatenate(anchors)[long_enough], row_lengths[long_enough].astype(np.uint64)]
         )
-        ways = np.unique(ways, axis=1) if ways.size else ways
-        self.anchors, self.way_starts = np.unique(ways[0], return_index=True)
-        self.way_counts = np.diff(np.append(self.way_starts, ways.shape[1]))
-        self.way_lengths = ways[1].astype(np.int64)
+        pairs = np.unique(pairs, axis=1) if pairs.size else pairs
+        self.anchors, self.length_starts = np.unique(pairs[0], return_index=True)
+        self.length_counts = np.diff(np.append(self.length_starts, pairs.shape[1]))
+        self.lengths = pairs[1].astype(np.int64)
         self.may_be_anchor = np.zeros(1 << _FILTER_BITS, dtype=np.bool_)
         self.may_be_anchor[self.anchors >> np.uint64(64 - _FILTER_BITS)] = True
 
     def find(self, hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions in `hashes` that are barcodes, and which of the distinct ones they are."""
+        """Find hashes of barcodes; return their indices in `hashes` and in `distinct`."""
         return _lookup(self.distinct, hashes)
 
 
 def _lookup(known: Hashes, wanted: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find hashes in a sorted array; return the indices of the hits in `wanted` and `known`."""
     if not known.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     at = np.searchsorted(known, wanted)
@@ -132,16 +144,26 @@ def _lookup(known: Hashes, wanted: Hashes) -> tuple[NDArray[np.int64], NDArray[n
 def _contained(
     block: _Block, rolling: RollingHash, barcodes: _Barcodes
 ) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-    """Distinct barcodes that are a proper part of a row, and the partition of that row."""
+    """Find the barcodes that are a proper substring of a row of a block.
+
+    Returns:
+        which: Index of each such barcode in `barcodes.distinct`.
+        splits: Number of the partition of the row that contains it.
+    """
+    # Find the windows that are the anchor of a barcode.
     rolling.load(block.letters)
     windows = rolling.all_windows(ANCHOR_BP)
     candidates = np.flatnonzero(barcodes.may_be_anchor[windows >> np.uint64(64 - _FILTER_BITS)])
     hits, anchors = _lookup(barcodes.anchors, windows[candidates])
-    counts = barcodes.way_counts[anchors]
+
+    # Extend each of them to all lengths of barcodes that begin with this anchor.
+    counts = barcodes.length_counts[anchors]
     starts = np.repeat(candidates[hits], counts)
     first = np.cumsum(counts) - counts
     within = np.arange(counts.sum()) - np.repeat(first, counts)
-    lengths = barcodes.way_lengths[np.repeat(barcodes.way_starts[anchors], counts) + within]
+    lengths = barcodes.lengths[np.repeat(barcodes.length_starts[anchors], counts) + within]
+
+    # Keep the windows inside one row and shorter than it, and compare them as a whole.
     rows = np.searchsorted(block.offsets, starts, side="right") - 1
     row_starts, row_ends = block.offsets[rows], block.offsets[rows + 1]
     is_proper = (starts + lengths <= row_ends) & (lengths < row_ends - row_starts)
@@ -154,38 +176,39 @@ def _contained(
 def leakage_report(
     directory: Path | str, on_rows: Callable[[int], None] | None = None
 ) -> dict[str, Report]:
-    """Count shared barcodes between partitions.
+    """Count the barcodes that partitions share.
 
     Args:
-        directory: A prepared data set.
-        on_rows: Called with the number of rows searched so far.
+        directory: Folder of a prepared data set.
+        on_rows: Function that is called with the number of rows searched so far.
 
     Returns:
-        `{"identical": ..., "contained": ...}`, each partition -> other partition -> number of
-        rows of the first with an identical (longer) barcode in the other; pairs with none are
-        left out.
+        `{"identical": ..., "contained": ...}`, each of the form partition -> other partition ->
+        number of rows of the first that are identical to a barcode of the other, or contained in
+        a longer one. Pairs of partitions without any are left out.
     """
     directory = Path(directory)
     rolling = RollingHash()
     barcodes = _Barcodes(directory, rolling)
     shape = (len(barcodes.distinct), len(SPLITS))
-    is_identical, is_part = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    is_identical, is_contained = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     known = barcodes.splits >= 0
     is_identical[barcodes.of_row[known], barcodes.splits[known]] = True
     num_rows = 0
     for block in _blocks(directory):
         which, splits = _contained(block, rolling, barcodes)
-        is_part[which[splits >= 0], splits[splits >= 0]] = True
+        is_contained[which[splits >= 0], splits[splits >= 0]] = True
         num_rows += len(block.splits)
         if on_rows is not None:
             on_rows(num_rows)
     return {
         "identical": _count_pairs(is_identical, barcodes),
-        "contained": _count_pairs(is_part, barcodes),
+        "contained": _count_pairs(is_contained, barcodes),
     }
 
 
 def _count_pairs(is_found: NDArray[np.bool_], barcodes: _Barcodes) -> Report:
+    """Count rows by their partition and by the partitions in which their barcode was found."""
     report: Report = {}
     for code, name in enumerate(SPLITS):
         rows = barcodes.of_row[barcodes.splits == code]

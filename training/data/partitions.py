@@ -1,15 +1,18 @@
-"""Divide a data set that comes without partitions, after the pattern of BIOSCAN-5M.
+"""Partitions like those of BIOSCAN-5M, for a data set that comes without any.
 
 In: species, genus and BIN of each row. Out: a partition for each row:
 
-    other_heldout   every species of some genera, for novelty
-    key/val/test_unseen   some species of genera that are otherwise seen, a third each of every
-                    such species; none shares a BIN with another species
+    other_heldout         all species of some genera, to test for novelty
+    key/val/test_unseen   some species of genera of which other species are seen; a third of each
+                          such species' barcodes goes to each of the three partitions, and none of
+                          these species shares a BIN with another
     train, val, test      the other labelled species
-    pretrain        rows without species or genus, and a share of the seen species
+    pretrain              rows without species or genus, and a fraction of the seen species' rows
 
 Draws depend on the seed, the names and the barcodes only, not on the order of the rows, so that
 adding rows moves few others. Guarded by tests/training/data/test_partitions.py.
+
+Shapes: N = rows, S = species.
 """
 
 from collections.abc import Sequence
@@ -29,47 +32,50 @@ _CODE = {name: code for code, name in enumerate(SPLITS)}
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionPlan:
-    """How partitions are made. Shares are of species or barcodes, 0 to 1.
+    """Sizes of the partitions, as fractions from 0 to 1.
 
     Raises:
-        SettingsError: A share that is none.
+        SettingsError: A fraction is out of range.
     """
 
     seed: int = 0
+    """Seed of all draws."""
     unseen_species: float = 0.1
-    """Share of the species of seen genera that become unseen."""
+    """Fraction of the species of seen genera that are unseen in training."""
     heldout_genera: float = 0.03
-    """Share of the genera that are held out whole."""
+    """Fraction of the genera that are held out completely."""
     test: float = 0.1
-    """Share of a seen species' barcodes for test."""
+    """Fraction of a seen species' barcodes for the partition `test`."""
     val: float = 0.05
-    """Share of a seen species' barcodes for validation."""
+    """Fraction of a seen species' barcodes for the partition `val`."""
     min_evaluated: int = 8
-    """Fewest barcodes of a seen species that takes part in test and validation."""
+    """Number of barcodes that a seen species needs to have any in `test` and `val`."""
     pretrain: float | None = None
-    """Share of a seen species' other barcodes for pre-training. None: none of them where at least
-    half of the rows lack a label and serve for that, as in BIOSCAN-5M; otherwise half."""
+    """Fraction of a seen species' other barcodes for pre-training. None means 0 if at least half of
+    the rows lack a label and serve for pre-training, as in BIOSCAN-5M, and otherwise 0.5."""
 
     def __post_init__(self) -> None:
         for name in ("unseen_species", "heldout_genera", "test", "val", "pretrain"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
-                raise SettingsError(f"{name} is a share from 0 to 1, got {share}")
+                raise SettingsError(f"{name} must lie between 0 and 1, got {share}")
         if self.test + self.val > 0.8:
-            raise SettingsError("test and val together may not exceed 0.8")
+            raise SettingsError(
+                f"test and val must not exceed 0.8 together, got {self.test} and {self.val}"
+            )
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What partitions are made from. Arrays have shape (N,), -1 where a label is unknown.
+    """The labels from which partitions are drawn, as numbers; -1 for an unknown label.
 
     Attributes:
-        species: Number of the species.
-        genus: Number of the genus.
-        bins: Number of the BIN.
-        keys: A random-looking number that depends on the barcode only.
-        species_names: Names by number.
-        genus_names: Names by number.
+        species: Number of each row's species, (N,).
+        genus: Number of each row's genus, (N,).
+        bins: Number of each row's BIN, (N,).
+        keys: Pseudo-random number of each row that depends on its barcode only, (N,).
+        species_names: Names of the species, in the order of their numbers.
+        genus_names: Names of the genera, in the order of their numbers.
     """
 
     species: NDArray[np.int32]
@@ -81,7 +87,7 @@ class LabelledRows:
 
 
 def _draw(seed: int, kind: str, names: Sequence[str]) -> NDArray[np.float64]:
-    """A number from 0 to 1 for each name, the same for the same seed and name."""
+    """Draw a number from 0 to 1 for each name, as a function of seed, kind and name."""
     drawn = [blake2b(f"{seed}\0{kind}\0{name}".encode(), digest_size=8).digest() for name in names]
     return np.frombuffer(b"".join(drawn), dtype=">u8").astype(np.float64) / 2.0**64
 
@@ -89,8 +95,12 @@ def _draw(seed: int, kind: str, names: Sequence[str]) -> NDArray[np.float64]:
 def make_partitions(rows: LabelledRows, plan: PartitionPlan) -> NDArray[np.uint8]:
     """Draw the partitions.
 
+    Args:
+        rows: Labels of the rows.
+        plan: Sizes of the partitions.
+
     Returns:
-        For each row the position of its partition in `SPLITS`, shape (N,).
+        Index in `SPLITS` of each row's partition, (N,).
     """
     is_labelled = (rows.species >= 0) & (rows.genus >= 0)
     codes = np.full(len(rows.species), _CODE["pretrain"], dtype=np.uint8)
@@ -113,7 +123,12 @@ def make_partitions(rows: LabelledRows, plan: PartitionPlan) -> NDArray[np.uint8
 def _places_in_species(
     species: NDArray[np.int32], keys: NDArray[np.uint64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Shuffle the rows of each species: place of each row, and the size of each species."""
+    """Shuffle the rows of each species.
+
+    Returns:
+        places: Index of each row within its shuffled species, (labelled rows,).
+        sizes: Number of rows of each species, (S,).
+    """
     mixed = (keys ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
     order = np.lexsort((mixed, species))
     sizes = np.bincount(species)
@@ -126,7 +141,7 @@ def _places_in_species(
 def _divide_seen(
     places: NDArray[np.int64], sizes: NDArray[np.int64], plan: PartitionPlan, pretrain: float
 ) -> NDArray[np.uint8]:
-    """Partition of each row if its species is seen; the last of a species is always in train."""
+    """Divide the rows of seen species; the last row of a species is always in `train`."""
     is_evaluated = sizes >= plan.min_evaluated
     num_test = np.where(is_evaluated, np.rint(sizes * plan.test), 0)
     num_val = np.where(is_evaluated, np.rint(sizes * plan.val), 0)
@@ -142,7 +157,7 @@ def _divide_seen(
 def _draw_species(
     rows: LabelledRows, labelled: NDArray[np.int64], plan: PartitionPlan
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Decide which species are held out and which unseen, shape (number of species,) each."""
+    """Draw which species are held out and which are unseen, (S,) each."""
     species, genus, bins = (values[labelled] for values in (rows.species, rows.genus, rows.bins))
     num_species = int(species.max()) + 1
     present, first_rows, sizes = np.unique(species, return_index=True, return_counts=True)
@@ -150,18 +165,28 @@ def _draw_species(
     genus_of[present] = genus[first_rows]
     is_genus_heldout = _draw(plan.seed, "genus", rows.genus_names) < plan.heldout_genera
     is_heldout = (genus_of >= 0) & is_genus_heldout[genus_of]
-    luck = _draw(plan.seed, "species", rows.species_names[:num_species])
-    is_unseen = (luck < plan.unseen_species) & ~is_heldout
+    draws = _draw(plan.seed, "species", rows.species_names[:num_species])
+    is_unseen = (draws < plan.unseen_species) & ~is_heldout
     is_unseen[present[sizes < len(UNSEEN_SPLITS)]] = False  # one barcode for each third
     is_unseen[_sharing(species, bins)] = False
     is_unseen[_sharing(species, genus, by_second=False)] = False
-    return is_heldout, is_unseen & ~_would_empty_genus(is_unseen, genus_of, present, luck)
+    return is_heldout, is_unseen & ~_would_empty_genus(is_unseen, genus_of, present, draws)
 
 
 def _sharing(
     species: NDArray[np.int32], other: NDArray[np.int32], *, by_second: bool = True
 ) -> NDArray[np.int64]:
-    """Species that share a BIN with another, or (by_second=False) stand in several genera."""
+    """Find species whose label is ambiguous.
+
+    Args:
+        species: Number of each row's species.
+        other: Number of each row's BIN or genus.
+        by_second: Whether to find the species that share a number in `other` with another species
+            (a BIN), or those that have several numbers (genera).
+
+    Returns:
+        Numbers of these species.
+    """
     pairs = np.unique(np.stack([species, other])[:, other >= 0], axis=1)
     counted = pairs[1] if by_second else pairs[0]
     values, counts = np.unique(counted, return_counts=True)
@@ -172,15 +197,15 @@ def _would_empty_genus(
     is_unseen: NDArray[np.bool_],
     genus_of: NDArray[np.int64],
     present: NDArray[np.int32],
-    luck: NDArray[np.float64],
+    draws: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Of each genus all of whose species were drawn, mark the one to give back."""
+    """Mark in each genus without a seen species the unseen one with the highest draw, (S,)."""
     num_genera = int(genus_of.max()) + 1
     num_seen = np.bincount(genus_of[present[~is_unseen[present]]], minlength=num_genera)
     drawn = present[is_unseen[present]]
-    drawn = drawn[np.argsort(luck[drawn])[::-1]]
+    drawn = drawn[np.argsort(draws[drawn])[::-1]]
     emptied = drawn[num_seen[genus_of[drawn]] == 0]
     _, firsts = np.unique(genus_of[emptied], return_index=True)
-    given_back = np.zeros(len(is_unseen), dtype=np.bool_)
-    given_back[emptied[firsts]] = True
-    return given_back
+    is_last = np.zeros(len(is_unseen), dtype=np.bool_)
+    is_last[emptied[firsts]] = True
+    return is_last

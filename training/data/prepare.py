@@ -1,11 +1,11 @@
-"""Turn a metadata dump into one clean, partitioned data set that training and probes read.
+"""Preparation of a data set: metadata dumps become one clean, partitioned folder.
 
     barcodemae prepare SOURCE... --out DIR
 
-In: files of the field's formats. Out: the folder described in `dataset_writer.py`, all or nothing,
-and its description. Rows are streamed; memory holds a digest and label numbers for each barcode
-kept, not its letters. Guarded by tests/training/data/test_prepare.py, measured by
-benchmarks/prepare.py.
+In: files in the formats of the field. Out: the folder described in `dataset_writer.py`, written
+completely or not at all, and its description. Rows are streamed: memory holds a digest and label
+numbers of each barcode kept, not its letters. Guarded by tests/training/data/test_prepare.py,
+measured by benchmarks/prepare.py.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, SPLITS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import staged_folder
 from barcodemae.training.data.cleaning import CleaningRules
 from barcodemae.training.data.dataset_writer import (
     DESCRIPTION_FILE,
@@ -39,7 +40,6 @@ from barcodemae.training.data.row_filter import CONFLICT_COLUMNS, REJECTED_COLUM
 from barcodemae.training.data.sources.recognition import Source, SourceOptions, open_source
 from barcodemae.training.data.sources.tables import BATCH_SCHEMA
 from barcodemae.training.data.sources.text_blocks import split_member
-from barcodemae.training.data.staging import staged_directory
 
 
 SCHEMA_VERSION = 1
@@ -52,19 +52,23 @@ OnProgress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """What `prepare` does with the rows.
+    """The options of `prepare`.
 
     Raises:
-        SettingsError: Options that are unknown or contradict each other.
+        SettingsError: An option has an unknown value.
     """
 
     source: SourceOptions = field(default_factory=SourceOptions)
+    """How sources are read."""
     rules: CleaningRules = field(default_factory=CleaningRules)
+    """Which barcodes are kept."""
     plan: PartitionPlan = field(default_factory=PartitionPlan)
+    """Sizes of the partitions, if they are drawn."""
     dedup: str = "global"
-    """Where identical barcodes are dropped: "global" as published, "partition", or "none"."""
+    """Scope of the de-duplication: "global" as published, "partition", or "none"."""
     partitions: str = "auto"
-    """Whose partitions: "source", "make", or "auto", the source's where it has them."""
+    """Origin of the partitions: "source" takes the source's, "make" draws them, "auto" takes the
+    source's if it has any."""
     heldout: bool = True
     """Whether `other_heldout`, part of the published pre-training set, is kept."""
     leakage: bool = True
@@ -72,10 +76,12 @@ class PrepareOptions:
 
     def __post_init__(self) -> None:
         if self.dedup not in DEDUP_SCOPES:
-            raise SettingsError(f"dedup is one of {', '.join(DEDUP_SCOPES)}, got {self.dedup!r}")
+            raise SettingsError(
+                f"dedup must be one of {', '.join(DEDUP_SCOPES)}, got {self.dedup!r}"
+            )
         if self.partitions not in PARTITION_ORIGINS:
             known = ", ".join(PARTITION_ORIGINS)
-            raise SettingsError(f"partitions is one of {known}, got {self.partitions!r}")
+            raise SettingsError(f"partitions must be one of {known}, got {self.partitions!r}")
 
 
 def prepare(
@@ -91,17 +97,18 @@ def prepare(
 
     Args:
         sources: Files, see `training/data/sources/recognition.py`; rows keep their order.
-        out: Folder to make.
-        options: See `PrepareOptions`.
+        out: Folder of the data set.
+        options: How the rows are filtered and divided.
         overwrite: Whether an existing data set may be replaced.
-        on_progress: Called with a stage, how far it is, and its end where that is known.
-        on_source: Called with each source once it has been recognised.
+        on_progress: Function that is called with the name of a stage, how much of it is done, and
+            its total if that is known.
+        on_source: Function that is called with each source once its format is known.
 
     Returns:
-        What `dataset.json` holds.
+        The content of `dataset.json`.
 
     Raises:
-        DataError: A source cannot be read, no row is usable, or the disk refuses.
+        DataError: A source cannot be read, no row is usable, or the folder cannot be written.
         SettingsError: `out` may not be replaced, or the options do not fit the sources.
     """
     if sum(source == "-" for source in sources) > 1:
@@ -115,7 +122,9 @@ def prepare(
     out = Path(out)
     with (
         ThreadPoolExecutor(1) as pool,
-        staged_directory(out, marker=DESCRIPTION_FILE, overwrite=overwrite) as staging,
+        staged_folder(
+            out, overwrite=overwrite, marker=DESCRIPTION_FILE, what="data set"
+        ) as staging,
     ):
         checksums = [pool.submit(_checksums, source.source) for source in opened]
         description = _write(opened, staging, options, is_made=is_made, report=report)
@@ -157,7 +166,7 @@ def _write(
     is_made: bool,
     report: OnProgress,
 ) -> dict[str, Any]:
-    """Write the rows and lists; describe what was done."""
+    """Write the rows and the lists of dropped rows; return the description of the data set."""
     with ExitStack() as stack:
         row_filter = RowFilter(
             options.rules,
@@ -209,7 +218,7 @@ def _with_made_partitions(
     staging: Path,
     report: OnProgress,
 ) -> Iterator[pa.Table]:
-    """Put the rows aside until all are known, draw partitions, and give the rows back."""
+    """Store the rows until all are known, draw their partitions, and yield them again."""
     spool = staging / _SPOOL_FILE
     schema = BATCH_SCHEMA.set(
         BATCH_SCHEMA.get_field_index("dna_barcode"), pa.field("dna_barcode", pa.large_string())
@@ -296,7 +305,7 @@ def _num_distinct(numbers: NDArray[np.int32]) -> int:
 
 
 def _checksums(source: str) -> dict[str, Any]:
-    """Size and checksums of a file; the published archives are known by their MD5."""
+    """Compute size and checksums of a file; published archives are identified by their MD5."""
     path, _ = split_member(source)
     if not path.is_file():
         return {}
@@ -314,7 +323,7 @@ def _describe_source(
     given: str, source: Source, checksums: Future[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
-        "path": given,  # a file of the Hub by its name there, not by where it was cached
+        "path": given,  # for a file of the Hub its name there, not the path of its cached copy
         "format": source.format,
         "recognised_by": source.why,
         **checksums.result(),

@@ -1,8 +1,10 @@
-"""Decide, row by row, what stays in the data set, and account for everything that does not.
+"""Filters of a data set's rows, with an account of every row that is dropped.
 
 In: `SourceBatch`es. Out: tables of clean rows without duplicates; counts by filter that add up to
-the rows read; the lists of rejected rows and of conflicting labels. Guarded by
+the rows read; lists of rejected rows and of conflicting labels. Guarded by
 tests/training/data/test_prepare.py.
+
+Shapes: N = rows of a batch.
 """
 
 from bisect import bisect_right
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from barcodemae.dataset import SPLITS
-from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, refused
+from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
 from barcodemae.training.data.dataset_writer import RowList
 from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
 from barcodemae.training.data.sources.tables import Rejected, SourceBatch
@@ -30,7 +32,7 @@ CONFLICT_COLUMNS = (
 
 @dataclass
 class _Names:
-    """Names of the rows kept so far, found by number."""
+    """The names of all rows kept so far, by index."""
 
     starts: list[int] = field(default_factory=lambda: [0])
     chunks: list[pa.Array] = field(default_factory=list)
@@ -45,18 +47,18 @@ class _Names:
 
 
 class RowFilter:
-    """The filters of `barcodemae prepare`, in order: readable, complete, usable, first.
+    """The filters of `barcodemae prepare`: readable, complete and usable rows, without duplicates.
 
     Args:
         rules: Which barcodes are usable.
         dedup: Scope of the de-duplication, see `DuplicateFilter`.
-        keep_splits: Whether the rows must come with a known partition.
-        rejected: Where unusable rows are listed.
-        conflicts: Where duplicates with other labels are listed.
+        keep_splits: Whether rows keep the partitions of the source, and so must have a known one.
+        rejected: List to which unusable rows are added.
+        conflicts: List to which duplicates with differing labels are added.
 
     Attributes:
-        num_read: Rows seen.
-        dropped: Rows dropped, by filter.
+        num_read: Number of rows read.
+        dropped: Name of the filter -> number of rows dropped.
         duplicates: The de-duplication, with its counts and label numbers.
     """
 
@@ -80,25 +82,29 @@ class RowFilter:
         self._keys: list[NDArray[np.uint64]] = []
 
     def filter(self, source: str, batch: SourceBatch) -> pa.Table:
-        """Clean and judge a batch.
+        """Filter a batch of rows.
 
         Args:
-            source: Name of the file, for the lists.
-            batch: Its next rows.
+            source: Name of the source, for the lists.
+            batch: The next rows of the source.
 
         Returns:
-            The rows that stay, with clean barcodes.
+            The rows that are kept, with clean barcodes.
         """
         table = batch.table
         self.num_read += table.num_rows + len(batch.rejected)
         if not self._keep_splits:
             nothing = pa.nulls(table.num_rows, table.schema.field("split").type)
             table = table.set_column(table.num_columns - 1, table.schema.field("split"), nothing)
+
+        # Clean the barcodes and reject unusable rows.
         barcodes = clean_barcodes(table["dna_barcode"].combine_chunks())
-        reasons = refused(barcodes, self._rules) | self._incomplete(table)
+        reasons = find_refused(barcodes, self._rules) | self._incomplete(table)
         self._list_rejected(source, batch, reasons)
         is_kept = np.ones(len(barcodes), dtype=np.bool_)
         is_kept[list(reasons)] = False
+
+        # Drop duplicates among the others.
         usable = np.flatnonzero(is_kept)
         digests = barcode_digests(barcodes)
         if reasons:
@@ -122,18 +128,18 @@ class RowFilter:
         return kept
 
     def keys(self) -> NDArray[np.uint64]:
-        """For each row kept a random-looking number that depends on its barcode only."""
+        """Return a pseudo-random number for each row kept that depends on its barcode only."""
         return np.concatenate([np.empty(0, np.uint64), *self._keys])
 
     def num_repeated_names(self) -> int:
-        """How many of the rows kept have a processid that an earlier one has too."""
+        """Count the rows kept whose processid an earlier row has too."""
         if not self._names.chunks:
             return 0
         names = pa.chunked_array(self._names.chunks)
         return len(names) - int(pc.count_distinct(names).as_py())
 
     def _incomplete(self, table: pa.Table) -> dict[int, tuple[str, str]]:
-        """Rows without a name or without a known partition."""
+        """Find rows without a processid or a known partition: row -> (filter, reason)."""
         reasons: dict[int, tuple[str, str]] = {}
         if self._keep_splits:
             splits = table["split"].cast(pa.string())

@@ -1,13 +1,12 @@
-"""Simulated barcodes: COI-like sequences evolved down a species tree, for demos and tests.
+"""Simulation of COI-like barcodes that evolve down a species tree, for demos and tests.
 
 In: numbers of species and barcodes, a seed. Out: the canonical data set of `barcodemae.dataset`,
-with BIOSCAN-5M's partitions. msprime does the population genetics (species tree, coalescent within
-species, substitutions); this file says how codons evolve and deals the partitions.
-What is left out on purpose: insertions, sequencing errors, ragged ends and wrong labels.
+with BIOSCAN-5M's partitions. msprime simulates the population genetics (species tree, coalescent
+within species, substitutions); this file defines how codons evolve and assigns the partitions.
+Indels, sequencing errors, ragged ends and wrong labels are deliberately not simulated.
 Guarded by tests/training/data/test_simulate.py.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import SettingsError
+from barcodemae.files import whole_file
 from barcodemae.training.data.species_tree import (
     MUTATION_RATE,
     SpeciesTree,
@@ -31,29 +31,30 @@ from barcodemae.training.data.species_tree import (
 )
 
 
-MIN_SPECIES = 48  # below either bound some partition may stay empty
+MIN_SPECIES = 48  # with fewer species, or fewer barcodes of each, a partition may be empty
 MIN_BARCODES_PER_SPECIES = 4
-MIN_GENERA = 8  # one is held out, the others must tell something apart
+MIN_GENERA = 8  # one is held out, and the others must be enough for a classification
 
 TAXON_SIZE = 6  # species per genus, genera per family, families per order, on average
 WITHIN_SPECIES_DISTANCE = 0.005  # expected distance of two barcodes of one species
 
-TRANSITION_BIAS = 4.0  # HKY's kappa
+TRANSITION_BIAS = 4.0  # kappa of the HKY model
 STOP_CODONS = (b"TAA", b"TAG")  # invertebrate mitochondrial code (NCBI table 5)
 
-# A seen species gives train, val and test; "unseen" gives queries and key_unseen. Dealt in this
-# order to the species of a genus, so that a genus with an unseen species is always in train; one
-# seen species in seven keeps the nearest reference of a query as far as in real collections.
+# Roles that the species of a genus get, in this order. A seen species goes to train, val and test,
+# an unseen one to val_unseen or test_unseen and to key_unseen. So a genus with an unseen species is
+# always in train; and with one seen species in seven, the nearest reference of a query is as
+# distant as in real collections.
 SPECIES_ROLES = ("seen", "unseen", "pretrain", "pretrain", "unseen", "pretrain", "pretrain")
 
 
 @dataclass(frozen=True, slots=True)
 class CodonPosition:
-    """How one codon position evolves.
+    """The substitution model of one codon position.
 
     Attributes:
-        frequencies: Equilibrium frequencies of A, C, G and T, as counted in the 16,539 arthropod
-            barcodes of 658 bp at hand when this was written.
+        frequencies: Equilibrium frequencies of A, C, G and T, counted in 16,539 real arthropod
+            barcodes of 658 bp.
         rate: Substitution rate relative to the mean over the barcode.
         shape: Shape of the gamma distribution of rates among sites.
     """
@@ -82,20 +83,22 @@ def simulate_barcodes(
     """Simulate labelled, distinct barcodes with the partitions of BIOSCAN-5M.
 
     Args:
-        num_species: Species in the tree, at least `MIN_SPECIES`.
-        barcodes_per_species: Barcodes drawn per species, at least `MIN_BARCODES_PER_SPECIES`;
-            repeated sequences are dropped (first kept), so a species may hold fewer.
+        num_species: Number of species in the tree, at least `MIN_SPECIES`.
+        barcodes_per_species: Number of barcodes drawn per species, at least
+            `MIN_BARCODES_PER_SPECIES`; of identical ones the first is kept, so a species may have
+            fewer.
         taxon_size: Species per genus, genera per family and families per order, on average; a
             large number makes few large genera.
         length_bp: Length of every barcode in bp.
-        seed: Equal seeds give equal tables.
+        seed: Seed of all draws; equal seeds give equal tables.
 
     Returns:
-        The columns of `barcodemae.dataset.COLUMNS` in random row order. As in BIOSCAN-5M, rows of
-        `pretrain` have no species name; subfamily is unknown throughout.
+        A table with the columns `barcodemae.dataset.COLUMNS`, in random row order. As in
+        BIOSCAN-5M, rows of `pretrain` have no species name; the subfamily is always unknown.
 
     Raises:
-        SettingsError: Too few species or barcodes to fill every partition, or no length.
+        SettingsError: There are too few species or barcodes to fill every partition, or the
+            barcodes are too short.
     """
     _check_sizes(num_species, barcodes_per_species, taxon_size, length_bp)
     generator = np.random.default_rng(seed)
@@ -119,21 +122,21 @@ def write_simulated(
     length_bp: int = 658,
     seed: int = 0,
 ) -> Path:
-    """Simulate barcodes into a data set that `--data` accepts.
+    """Simulate barcodes and write them as a data set that `--data` accepts.
 
     Args:
-        directory: Made if missing; holds `simulated.parquet` afterwards.
-        num_species: See `simulate_barcodes`, as the rest.
-        barcodes_per_species: See `simulate_barcodes`.
-        taxon_size: See `simulate_barcodes`.
-        length_bp: See `simulate_barcodes`.
-        seed: See `simulate_barcodes`.
+        directory: Folder to write `simulated.parquet` to; made if missing.
+        num_species: Number of species in the tree.
+        barcodes_per_species: Number of barcodes drawn per species.
+        taxon_size: Species per genus, genera per family and families per order, on average.
+        length_bp: Length of every barcode in bp.
+        seed: Seed of all draws.
 
     Returns:
-        `directory`.
+        The folder.
 
     Raises:
-        SettingsError: As for `simulate_barcodes`.
+        SettingsError: The sizes are not possible, see `simulate_barcodes`.
     """
     table = simulate_barcodes(
         num_species,
@@ -144,9 +147,8 @@ def write_simulated(
     )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".simulated.{os.getpid()}.tmp"
-    pq.write_table(table, temporary)
-    temporary.replace(directory / "simulated.parquet")
+    with whole_file(directory / "simulated.parquet") as file:
+        pq.write_table(table, file)
     return directory
 
 
@@ -175,7 +177,7 @@ def _genealogy(
     length_bp: int,
     generator: np.random.Generator,
 ) -> tskit.TreeSequence:
-    """Draw the genealogy of all barcodes: one maternal line each, a coalescent within species."""
+    """Draw the genealogy of all barcodes: maternal lineages, a coalescent within each species."""
     demography = msprime.Demography.from_species_tree(
         newick, initial_size=WITHIN_SPECIES_DISTANCE / (2 * MUTATION_RATE)
     )
@@ -192,16 +194,16 @@ def _genealogy(
 def _evolve(
     genealogy: tskit.TreeSequence, length_bp: int, generator: np.random.Generator
 ) -> list[str]:
-    """Put substitutions on a genealogy, codon position by codon position.
+    """Simulate substitutions on a genealogy, one codon position after the other.
 
     Returns:
-        One sequence per sample, ordered by species.
+        One sequence per sample, in the order of the species.
     """
     letters = np.empty((genealogy.num_samples, length_bp), dtype=np.uint8)  # (barcodes, bp)
     for offset, position in enumerate(CODON_POSITIONS):
         sites = np.arange(offset, length_bp, len(CODON_POSITIONS))
         model = msprime.HKY(TRANSITION_BIAS, equilibrium_frequencies=list(position.frequencies))
-        # msprime counts draws that leave the letter as it was; the rate here is of real changes.
+        # The rate of msprime includes draws that leave the base unchanged; this one does not.
         unchanged = np.asarray(position.frequencies) @ np.diag(model.transition_matrix)
         rates = np.zeros(length_bp)
         rates[sites] = generator.gamma(position.shape, 1 / position.shape, len(sites))
@@ -222,7 +224,7 @@ def _evolve(
 
 
 def _remove_stop_codons(letters: NDArray[np.uint8]) -> None:
-    """Rewrite TAA and TAG in frame as CAA and CAG, as selection would not let them stand."""
+    """Replace the stop codons TAA and TAG by CAA and CAG, in place: selection removes them."""
     codons = letters[:, 1 : 1 + (letters.shape[1] - 1) // 3 * 3]
     codons = codons.reshape(len(letters), -1, 3)  # (barcodes, codons, 3), a view
     for stop in STOP_CODONS:
@@ -231,7 +233,7 @@ def _remove_stop_codons(letters: NDArray[np.uint8]) -> None:
 
 
 def _deal_roles(genera: Sequence[int], generator: np.random.Generator) -> list[str]:
-    """Deal each species its role; genera of one species and the smallest genus are held out."""
+    """Assign a role to each species; genera of one species and the smallest genus are held out."""
     members = defaultdict(list)
     for species in generator.permutation(len(genera)).tolist():
         members[genera[species]].append(species)
@@ -251,7 +253,7 @@ def _deal_roles(genera: Sequence[int], generator: np.random.Generator) -> list[s
 
 
 def _split(role: str, number: int) -> str:
-    """Name the partition of the barcode with this number among those of its species."""
+    """Choose a partition by the role of a species and the barcode's number within it, from 0."""
     if role == "heldout":
         return "other_heldout"
     if role == "seen":
@@ -264,7 +266,7 @@ def _split(role: str, number: int) -> str:
 def _rows(
     tree: SpeciesTree, roles: Sequence[str], species: Sequence[int], sequences: Sequence[str]
 ) -> Iterator[dict[str, str | None]]:
-    """Yield one row per distinct sequence, the first one kept."""
+    """Yield one row for the first of each set of identical sequences."""
     known: set[str] = set()
     numbers: defaultdict[int, Iterator[int]] = defaultdict(count)
     for owner, sequence in zip(species, sequences, strict=True):

@@ -1,8 +1,8 @@
-"""A random species tree cut into genera, families and orders, for simulated barcodes.
+"""A random species tree, cut into genera, families and orders, for simulated barcodes.
 
-In: a number of species, the size of taxa. Out: the tree as Newick, and the taxa of each species.
-The shape is msprime's; ages and cuts are set here, so that barcodes differ as they do in nature.
-Guarded by tests/training/data/test_simulate.py.
+In: the number of species and the size of taxa. Out: the tree in Newick format, and the taxa of each
+species. msprime draws the shape of the tree; node ages and cuts are set here, so that barcodes
+differ as much as in nature. Guarded by tests/training/data/test_simulate.py.
 """
 
 from collections import defaultdict
@@ -14,9 +14,10 @@ import numpy as np
 import tskit
 
 
-# Substitutions per site and lineage from today back to the crown of each rank. Chosen by trial so
-# that barcodes differ by about 0.5 % within a species, 5-12 % between species of a genus and
-# 12-18 % between genera of a family; the root adds the saturation seen between insect orders.
+# Substitutions per site and lineage from the present to the crown age of each rank. Chosen by trial
+# so that barcodes differ by about 0.5 % within a species, 5-12 % between species of a genus and
+# 12-18 % between genera of a family; the root is as deep as the saturation between insect orders
+# requires.
 SPECIES_DEPTH = 0.03
 RANK_DEPTHS = {"genus": 0.08, "family": 0.12, "order": 0.25}
 ROOT_DEPTH = 0.45
@@ -26,11 +27,12 @@ MUTATION_RATE = 1e-8  # per site and generation; only its product with times mat
 
 @dataclass(frozen=True, slots=True)
 class SpeciesTree:
-    """A tree of species and the taxa found by cutting it.
+    """A species tree and the taxa that result from cutting it.
 
     Attributes:
-        newick: The tree; species `i` is the leaf `n<i>`, branch lengths in generations.
-        taxa: For each rank of `RANK_DEPTHS`, the number of the taxon of each species.
+        newick: The tree in Newick format; species `i` is the leaf `n<i>`, branch lengths are in
+            generations.
+        taxa: Rank, as in `RANK_DEPTHS` -> number of each species' taxon.
     """
 
     newick: str
@@ -47,9 +49,14 @@ def draw_species_tree(
 ) -> SpeciesTree:
     """Draw a pure-birth tree whose number of lineages follows `RANK_DEPTHS`.
 
-    A coalescent and a pure-birth process give the same ranked tree shapes (Aldous 2001), so the
-    shape is msprime's and only the ages of the nodes are set here: each to its expected age, the
-    log number of lineages falling linearly from one rank's depth to the next.
+    A coalescent and a pure-birth process give the same distribution of ranked tree shapes (Aldous
+    2001), so msprime's coalescent gives the shape. The nodes are then set to their expected ages:
+    the logarithm of the number of lineages falls linearly from the depth of one rank to the next.
+
+    Args:
+        num_species: Number of leaves.
+        taxon_size: Species per genus, genera per family and families per order, on average.
+        generator: Source of the random numbers.
     """
     shape = msprime.sim_ancestry(
         num_species, ploidy=1, random_seed=draw_seed(generator), record_provenance=False
@@ -75,7 +82,7 @@ def draw_species_tree(
 
 
 def _cut(tree: tskit.Tree, num_species: int, num_taxa: int) -> list[int]:
-    """Number the taxa left when the tree is cut at the depth where it has `num_taxa` lineages."""
+    """Cut the tree where it has `num_taxa` lineages; return the number of each species' taxon."""
     last_merged = 2 * num_species - 1 - num_taxa
     numbers: defaultdict[int, int] = defaultdict(count().__next__)
     taxa = []

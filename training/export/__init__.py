@@ -1,1 +1,1 @@
-"""Model folders for the Hub: exported, or converted from the original code."""
+"""Model folders for the Hub: exports of trained models, and conversion of original checkpoints."""

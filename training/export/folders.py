@@ -1,29 +1,29 @@
-"""Write a trained model as the two folders that people open.
+"""The two folders of an exported model.
 
     OUT/           the full model: encoder, decoder, heads, and the code that reads them
-    OUT/encoder/   the encoder as a plain `bert` or `modernbert` checkpoint: no custom code at all,
-                   unless barcodes are brought into a frame, which takes the tokenizer's code
+    OUT/encoder/   the native encoder: a plain `bert` or `modernbert` checkpoint without custom
+                   code, except the tokenizer's if it places barcodes in a frame
 
 In: a model and its tokenizer. Out: folders for `from_pretrained`, sentence-transformers and
-`pipeline`, weights in safetensors. A folder appears whole or not at all. Guarded by
+`pipeline`, with weights in safetensors. A folder is written completely or not at all. Guarded by
 tests/training/export/test_folders.py and tests/house/test_hub_round_trip.py.
 """
 
 import copy
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from barcodemae.default_model import DEFAULT_HINT
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
+from barcodemae.files import flush_folder, replace_folder, scratch_folder, write_json
 from barcodemae.modeling_barcodemae import (
     BarcodeMAEConfig,
     BarcodeMAEForMaskedLM,
@@ -49,12 +49,12 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
         BarcodeMAEForSequenceClassification,
     )
 }
-# Entries of the full config that the native encoder's keeps under `barcodemae`.
+# Fields of the full config that the native encoder's config keeps under `barcodemae`.
 TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
-TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # if it was
-# What an Inference Endpoint installs on top of its image, which brings torch.
+TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # with the taxon loss only
+# What an Inference Endpoint installs on top of its image, which has torch.
 ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
-# The names that every release of sentence-transformers reads, and text-embeddings-inference too.
+# Names that all releases of sentence-transformers, and text-embeddings-inference, can read.
 SENTENCE_TRANSFORMERS_MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
     {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
@@ -70,22 +70,24 @@ def export(
     force: bool = False,
     readout_from: Path | None = None,
 ) -> None:
-    """Write both artefacts: the full folder, and the native encoder in `encoder/` below it.
+    """Write the full folder, and the native encoder in `encoder/` below it.
 
     Args:
         model: Any of the four models; the full folder keeps all its weights.
-        tokenizer: The tokenizer it was trained with.
-        directory: Where to; files of an earlier export are replaced, other files are kept.
-        dtype: Store weights in this type; None keeps them as they are.
-        force: Also write into a non-empty folder that holds no BarcodeMAE model.
-        readout_from: The folder these weights came from, if its readout is to go along.
+        tokenizer: Tokenizer of the model.
+        directory: Folder to write to; files of an earlier export are replaced, others are kept.
+        dtype: Number format of the stored weights; None keeps the model's.
+        force: Whether to write into a folder that has files but no BarcodeMAE model, too.
+        readout_from: Model folder whose readout, if it has one, is copied; None copies none.
 
     Raises:
-        CheckpointError: The folder is someone else's, or model and tokenizer do not fit.
+        CheckpointError: The folder holds something else, or model and tokenizer do not fit.
     """
-    with staged_folder(directory, force=force) as staging:
-        export_full(model, tokenizer, staging, dtype=dtype)
-        export_native(model, tokenizer, staging / ENCODER_FOLDER, dtype=dtype)
+    check_fit(model.config, tokenizer)
+    with staged_model(directory, force=force) as staging:
+        (staging / ENCODER_FOLDER).mkdir()
+        write_full(model, tokenizer, staging, dtype)
+        write_native(model, tokenizer, staging / ENCODER_FOLDER, dtype)
         if readout_from is not None:
             copy_readout(readout_from, staging)
             copy_readout(readout_from, staging / ENCODER_FOLDER)
@@ -99,18 +101,13 @@ def export_full(
     dtype: torch.dtype | None = None,
     force: bool = False,
 ) -> None:
-    """Write the full folder: all weights, complete `auto_map`, code, tokenizer, endpoint.
+    """Write the full folder: all weights, complete `auto_map`, code, tokenizer, endpoint handler.
 
-    Args and errors: see `export`.
+    Arguments and errors are those of `export`.
     """
     check_fit(model.config, tokenizer)
-    if dtype is not None and dtype != model.dtype:
-        model = copy.deepcopy(model).to(dtype)  # type: ignore[arg-type]
-    with staged_folder(directory, force=force) as staging:
-        model.save_pretrained(staging)
-        tokenizer.save_pretrained(staging, with_code=True)
-        shutil.copyfile(handler.__file__, staging / "handler.py")
-        (staging / "requirements.txt").write_text(ENDPOINT_REQUIREMENTS)
+    with staged_model(directory, force=force) as staging:
+        write_full(model, tokenizer, staging, dtype)
 
 
 def export_native(
@@ -121,31 +118,56 @@ def export_native(
     dtype: torch.dtype | None = None,
     force: bool = False,
 ) -> None:
-    """Write the encoder alone as a stock model, with sentence-transformers' files.
+    """Write the encoder alone as a stock model, with the files of sentence-transformers.
 
-    Args and errors: see `export`.
+    Arguments and errors are those of `export`.
     """
     check_fit(model.config, tokenizer)
-    with staged_folder(directory, force=force) as staging:
-        native_encoder(model).to(dtype or model.dtype).save_pretrained(staging)  # type: ignore[arg-type]
-        tokenizer.save_pretrained(staging)
-        write_sentence_transformers_files(staging, model.config, tokenizer)
+    with staged_model(directory, force=force) as staging:
+        write_native(model, tokenizer, staging, dtype)
+
+
+def write_full(
+    model: BarcodeMAEPreTrainedModel,
+    tokenizer: BarcodeKmerTokenizer,
+    folder: Path,
+    dtype: torch.dtype | None,
+) -> None:
+    """Write the files of the full folder into an empty one."""
+    if dtype is not None and dtype != model.dtype:
+        model = copy.deepcopy(model).to(dtype)  # type: ignore[arg-type]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, with_code=True)
+    shutil.copyfile(handler.__file__, folder / "handler.py")
+    (folder / "requirements.txt").write_text(ENDPOINT_REQUIREMENTS)
+
+
+def write_native(
+    model: BarcodeMAEPreTrainedModel,
+    tokenizer: BarcodeKmerTokenizer,
+    folder: Path,
+    dtype: torch.dtype | None,
+) -> None:
+    """Write the files of the native encoder's folder into an empty one."""
+    native_encoder(model).to(dtype or model.dtype).save_pretrained(folder)  # type: ignore[arg-type]
+    tokenizer.save_pretrained(folder)
+    write_sentence_transformers_files(folder, model.config, tokenizer)
 
 
 def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
-    """Copy the encoder into a stock model on the CPU."""
+    """Copy the encoder to a stock model on the CPU."""
     encoder = cast("BarcodeMAEModel", model.base_model).encoder
     config = type(encoder.config).from_dict(encoder.config.to_dict())
-    # Readers outside transformers want a number. The embedding it names, [UNK], is a trained one;
-    # `from_pretrained` loads it as it is.
+    # Programs other than transformers require a padding id. It is that of [UNK], whose embedding is
+    # trained; `from_pretrained` loads it unchanged.
     config.pad_token_id = model.config.unk_token_id
-    # What the encoder alone cannot tell: how it was trained. Configs keep unknown entries.
+    # How the encoder was trained, which its weights do not tell. Configs keep unknown entries.
     names = TRAINED_WITH + (TRAINED_WITH_LABELS if model.config.num_taxa else ())
     config.barcodemae = {name: getattr(model.config, name) for name in names}
     native: PreTrainedModel = type(encoder)(config)
     weights = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
-    # BERT was trained without a pooler. Left out, `AutoModel` would report it missing and invent
-    # random weights; as zeros, a mistaken `pooler_output` is all zero instead of noise.
+    # The encoder was trained without BERT's pooler. If it were left out, `AutoModel` would report
+    # it missing and draw random weights; with zeros, `pooler_output` is zero instead of noise.
     pooler = {
         name: torch.zeros_like(value)
         for name, value in native.state_dict().items()
@@ -159,7 +181,7 @@ def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
 def write_sentence_transformers_files(
     directory: Path, config: BarcodeMAEConfig, tokenizer: BarcodeKmerTokenizer
 ) -> None:
-    """Say how sentence-transformers embeds a barcode: the masked mean, 110 tokens at k = 6."""
+    """Write how sentence-transformers embeds a barcode: as the mean of up to 110 tokens (k = 6)."""
     pooling = directory / "1_Pooling"
     pooling.mkdir()
     write_json(directory / "modules.json", SENTENCE_TRANSFORMERS_MODULES)
@@ -183,16 +205,12 @@ def write_sentence_transformers_files(
     )
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON as transformers does, indented by two."""
-    path.write_text(json.dumps(content, indent=2) + "\n")
-
-
 def check_fit(config: BarcodeMAEConfig, tokenizer: BarcodeKmerTokenizer) -> None:
-    """Refuse a tokenizer of another k, or one that lets through more tokens than positions.
+    """Check that a tokenizer fits a model.
 
     Raises:
-        CheckpointError: They do not fit; the message names both values.
+        CheckpointError: Their k differs, or the tokenizer keeps more tokens than the model has
+            positions; the message names both values.
     """
     if tokenizer.k != config.k:
         raise CheckpointError(
@@ -212,10 +230,11 @@ def load_model_folder(
     """Open a full folder with the class it was saved from.
 
     Returns:
-        The model in evaluation mode, and its tokenizer.
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer.
 
     Raises:
-        CheckpointError: No such folder, not a BarcodeMAE folder, or weights are missing.
+        CheckpointError: The folder does not exist, holds no BarcodeMAE model, or lacks weights.
     """
     directory = Path(directory)
     if model_type(directory) != BarcodeMAEConfig.model_type:
@@ -229,9 +248,8 @@ def load_model_folder(
             model_class.from_pretrained(directory, output_loading_info=True),
         )
         tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
-    except Exception as error:  # transformers raises a dozen kinds for a damaged folder
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+    except Exception as error:  # transformers raises a dozen types for a damaged folder
+        raise CheckpointError(f"{directory}: cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise CheckpointError(f"{directory}: the weights lack {names}")
@@ -239,7 +257,7 @@ def load_model_folder(
 
 
 def model_type(directory: Path) -> str | None:
-    """Read `model_type` from a folder's `config.json`; None if there is none."""
+    """Read `model_type` from a folder's `config.json`; None without one."""
     try:
         config = json.loads((directory / "config.json").read_text())
     except (OSError, ValueError):
@@ -249,28 +267,36 @@ def model_type(directory: Path) -> str | None:
 
 
 @contextmanager
-def staged_folder(directory: Path | str, *, force: bool) -> Iterator[Path]:
-    """Give a temporary folder whose content moves to `directory` when the block succeeds.
+def staged_model(directory: Path | str, *, force: bool) -> Iterator[Path]:
+    """Make a hidden folder whose content is moved to `directory` when the block succeeds.
+
+    Not a `barcodemae.files.staged_folder`: the folder of a model may hold other files (checkpoints,
+    notes, a card), so an older model is replaced entry by entry and all else stays.
+
+    Args:
+        directory: Folder to write to.
+        force: Whether to write into a folder that has files but no BarcodeMAE model, too.
+
+    Yields:
+        The hidden folder.
 
     Raises:
-        CheckpointError: `directory` holds files but no model of ours, and not `force`; or the
-            weights cannot be written, say because the disk is full.
+        CheckpointError: `directory` has files but no BarcodeMAE model, without `force`; or the
+            weights cannot be written, for instance because the disk is full.
+        DataError: Another file cannot be written.
     """
     directory = Path(directory).resolve()
     refuse_foreign(directory, force=force)
-    staging = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    staging.mkdir(parents=True)
     try:
-        yield staging
-        move_into_place(staging, directory)
-    except SafetensorError as error:  # its own type, also where the system reported an OSError
-        raise CheckpointError(f"{directory.parent}: weights cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with scratch_folder(directory) as staging:
+            yield staging
+            move_into_place(staging, directory)
+    except SafetensorError as error:  # safetensors wraps every OSError in this type
+        raise CheckpointError(f"{directory}: weights cannot be written: {error}") from error
 
 
 def refuse_foreign(directory: Path, *, force: bool) -> None:
-    """Raise `CheckpointError` unless `directory` is new, empty, a model of ours, or forced."""
+    """Raise `CheckpointError` unless `directory` is new, empty, a BarcodeMAE model, or forced."""
     if directory.exists() and not directory.is_dir():
         raise CheckpointError(f"{directory}: is a file, not a folder")
     if force or not directory.is_dir() or not any(directory.iterdir()):
@@ -279,20 +305,22 @@ def refuse_foreign(directory: Path, *, force: bool) -> None:
     if model_type(directory) != BarcodeMAEConfig.model_type and not is_native:
         raise CheckpointError(
             f"{directory}: is not empty and holds no BarcodeMAE model; "
-            "choose another folder, or --force to write into it"
+            "choose another folder, or write into this one with --force"
         )
 
 
 def move_into_place(staging: Path, directory: Path) -> None:
-    """Rename `staging` to `directory`, or each of its entries into it, replacing namesakes."""
+    """Rename `staging` to `directory`; if that exists, move the entries, replacing namesakes."""
     if not directory.exists():
-        staging.rename(directory)
+        replace_folder(staging, directory)
         return
+    flush_folder(staging)
     drop_readout(directory, unless_in=staging)
-    if not (staging / TOKENIZER_FILE).exists():  # an older one would be read out of the frame
+    # A tokenizer with a frame has no such file; an older one would be used instead of its code.
+    if not (staging / TOKENIZER_FILE).exists():
         (directory / TOKENIZER_FILE).unlink(missing_ok=True)
     for entry in sorted(staging.iterdir()):
-        target = directory / entry.name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        entry.replace(target)
+        if entry.is_dir():
+            replace_folder(entry, directory / entry.name)
+        else:
+            entry.replace(directory / entry.name)

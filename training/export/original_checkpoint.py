@@ -1,11 +1,12 @@
-"""Read checkpoints of the original BarcodeMAE and BarcodeBERT code without running them.
+"""A safe reader of checkpoints of the original BarcodeMAE and BarcodeBERT code.
 
-In: a `.pt` file as `safe_save_model` of the original code writes it: the encoder (BarcodeMAE) or
-the whole `BertForTokenClassification` (BarcodeBERT), its `BertConfig` as a dict, the command
-line as `argparse.Namespace`, optimiser state. Out: weights and settings.
+In: a `.pt` file as written by `safe_save_model` of the original code: the encoder (BarcodeMAE) or
+the whole `BertForTokenClassification` (BarcodeBERT), its `BertConfig` as a dictionary, the command
+line as `argparse.Namespace`, the state of the optimiser. Out: weights and settings.
 
-Such a file is a pickle, so it is read as weights and plain settings only; whatever else it asks
-for is refused by name. Guarded by tests/training/export/test_convert.py.
+Such a file is a pickle, which could run code. So only weights and plain settings are read, and
+anything else that the file asks for is refused by name.
+Guarded by tests/training/export/test_convert.py.
 """
 
 import argparse
@@ -27,24 +28,24 @@ REQUIRED_ENTRIES = ("model", "bert_config", "config")
 
 
 class Discarded:
-    """Stands in for an object of the optimiser's state: takes anything, keeps and runs nothing."""
+    """An inert replacement for objects in the optimiser's state."""
 
     def __new__(cls, *_: Any) -> "Discarded":
-        """Make an empty one, whatever it is made from."""
+        """Make an empty object, whatever the arguments."""
         return object.__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
-        """Throw the state away."""
+        """Ignore the state."""
 
 
 def discard(*_: Any) -> None:
-    """Stand in for a call in the optimiser's state."""
+    """Replace a function that the optimiser's state calls; do nothing."""
 
 
-# What a checkpoint may name beyond tensors. The schedule of torch < 2.4, which the original code
-# pins, stores its annealing function by way of `getattr` (pytorch/pytorch#123775), and of
-# torch < 2.1 the whole schedule and optimiser with it; none of it is needed, so inert
-# stand-ins take their places.
+# What a checkpoint may name beside tensors. The original code pins torch < 2.4, whose schedule
+# stores its annealing function through `getattr` (pytorch/pytorch#123775); with torch < 2.1 it
+# stores the whole schedule, and the optimiser with it. None of these is needed, so inert
+# replacements are loaded in their places.
 SAFE_GLOBALS: list[Any] = [
     argparse.Namespace,
     dict,
@@ -57,14 +58,14 @@ SAFE_GLOBALS: list[Any] = [
 
 @dataclass(frozen=True)
 class Original:
-    """What an original checkpoint holds.
+    """The content of an original checkpoint.
 
     Attributes:
-        path: The file, for messages.
-        encoder: State dict of the `BertModel`, names without prefix.
-        head: State dict of the k-mer classifier; empty for BarcodeMAE.
+        path: Path of the file, for messages.
+        encoder: State dictionary of the `BertModel`, names without prefix.
+        head: State dictionary of the k-mer classifier; empty for BarcodeMAE.
         bert_config: The stored `BertConfig`.
-        settings: The stored command line.
+        settings: The stored command line: option -> value.
     """
 
     path: Path
@@ -75,12 +76,16 @@ class Original:
 
     @property
     def has_head(self) -> bool:
-        """Whether this is BarcodeBERT (its head is stored) rather than BarcodeMAE."""
+        """Whether this is BarcodeBERT, whose head is stored, and not BarcodeMAE."""
         return bool(self.head)
 
 
 def read_original(path: Path) -> Original:
-    """Read a checkpoint without running anything that is in it."""
+    """Read a checkpoint without running any code in it.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, unsafe, or not of the original code.
+    """
     stored = load_safely(path)
     missing = [name for name in REQUIRED_ENTRIES if name not in stored]
     if missing:
@@ -117,7 +122,11 @@ def read_original(path: Path) -> Original:
 
 
 def load_safely(path: Path) -> dict[str, Any]:
-    """Unpickle tensors, plain containers and settings; refuse the rest by name, run nothing."""
+    """Unpickle tensors, plain containers and settings; refuse anything else by name.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or asks for anything else.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -126,18 +135,18 @@ def load_safely(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused is None:
-            raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or damaged") from error
+            raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or is damaged") from error
         raise CheckpointError(
-            f"{path}: refused, for it asks to load {refused[1]}, which is neither weights nor "
+            f"{path}: refused, because it asks to load {refused[1]}, which is neither weights nor "
             "plain settings and could run code"
         ) from error
-    except Exception as error:  # torch raises half a dozen kinds for a file that is none of its own
-        raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or damaged") from error
+    except Exception as error:  # torch raises half a dozen types for other files
+        raise CheckpointError(f"{path}: is not a PyTorch checkpoint, or is damaged") from error
     if not isinstance(stored, dict):
         raise CheckpointError(f"{path}: holds a {type(stored).__name__}, not a checkpoint")
     return stored
 
 
 def is_parameter(name: str) -> bool:
-    """Tell weights we keep from buffers of old releases and from BERT's untrained pooler."""
+    """Whether a weight is kept: not a buffer of old releases, nor BERT's untrained pooler."""
     return not name.endswith((".position_ids", ".token_type_ids")) and "pooler." not in name

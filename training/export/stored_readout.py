@@ -1,8 +1,11 @@
-"""A stored readout goes where its model goes, and does not outlive it.
+"""Copying and removing the stored readout of a model folder.
 
-In: a model folder. Out: the same `modules.json` and layers in a folder being written; or, in a
-folder that gets other weights, no readout any more. Files are copied, not read: what they mean is
-`eval/embed/readout.py`'s business. Guarded by tests/eval/embed/test_whitening.py.
+A readout is the layers that follow the mean of the tokens, fitted to one model's weights. So it is
+copied with the weights it belongs to, and removed when a folder gets others.
+
+In: a model folder. Out: the same `modules.json` and layers in a folder that is being written, or no
+readout any more. Files are copied unread; `eval/embed/readout.py` interprets them.
+Guarded by tests/eval/embed/test_whitening.py.
 """
 
 import shutil
@@ -19,15 +22,15 @@ from barcodemae.model_files import (
 
 
 def copy_readout(source: Path, target: Path) -> None:
-    """Copy modules and `modules.json` if `source` has a readout.
+    """Copy the layers and `modules.json` if `source` has a readout.
 
     Raises:
-        CheckpointError: `modules.json` names a folder that is not there, or one elsewhere.
+        CheckpointError: `modules.json` names a folder that is missing, or not inside `source`.
     """
     if not readout_modules(source):
         return
     for kind, path in read_modules(source):
-        if kind == "Normalize" or not path:  # nothing is stored for them
+        if kind == "Normalize" or not path:  # these have no files
             continue
         if Path(path).name != path or not (source / path).is_dir():
             raise CheckpointError(f"{source / MODULES_FILE}: no folder {path} beside it")
@@ -36,7 +39,7 @@ def copy_readout(source: Path, target: Path) -> None:
 
 
 def drop_readout(folder: Path, unless_in: Path) -> None:
-    """Remove an older readout from `folder` if the new content `unless_in` brings no modules."""
+    """Remove the readout in `folder`, unless the new content in `unless_in` has modules itself."""
     if (unless_in / MODULES_FILE).exists() or not (folder / MODULES_FILE).exists():
         return
     (folder / MODULES_FILE).unlink()

@@ -1,1 +1,1 @@
-"""A training run: settings, set-up, loop, checkpoints and history."""
+"""Training runs: settings, set-up, training loop, checkpoints and history."""

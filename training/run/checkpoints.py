@@ -1,14 +1,19 @@
-"""Checkpoints that survive a kill at any moment and a full disk.
+"""Checkpoints of a run that stay intact when it is killed or the disk is full.
 
     OUT/checkpoints/step-00000400/   accelerate's state and `state.json`
 
-A checkpoint is written under a temporary name and renamed when it is complete, so a folder
-called `step-*` is always whole; older ones are removed only after that.
-Guarded by tests/training/run/test_checkpoints.py and test_pretrain_resume.py.
+A checkpoint is written under a temporary name and renamed when it is complete, so a folder named
+`step-*` is never partial; older ones are removed only after that. It is not made with
+`barcodemae.files.staged_folder`, as all processes of a run, on all its machines, write into one
+checkpoint: its temporary name follows from the step, so that each of them knows it. What a killed
+run left is removed with the next checkpoint.
+
+In: an accelerator with its prepared objects, and a state as JSON. Out: checkpoint folders, and the
+state restored from the newest. Guarded by tests/training/run/test_checkpoints.py and
+tests/training/run/test_pretrain_resume.py.
 """
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +22,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from barcodemae.errors import CheckpointError
+from barcodemae.files import replace_folder
 
 
 FOLDER = "checkpoints"
@@ -26,13 +32,13 @@ TEMPORARY = ".tmp-"
 
 
 def checkpoint_folders(output: Path) -> list[Path]:
-    """List the complete checkpoints of a run, oldest first."""
+    """List the complete checkpoints of a run, the oldest first."""
     folders = [folder for folder in (output / FOLDER).glob("step-*") if step_of(folder) is not None]
     return sorted(folders, key=lambda folder: step_of(folder) or 0)
 
 
 def step_of(folder: Path) -> int | None:
-    """Steps done when a checkpoint was saved, from its name; None if it is no checkpoint."""
+    """Read from its name after how many steps a checkpoint was saved; None for another folder."""
     match = NAME.fullmatch(folder.name)
     return int(match[1]) if match else None
 
@@ -40,17 +46,17 @@ def step_of(folder: Path) -> int | None:
 def save_checkpoint(
     accelerator: Accelerator, output: Path, step: int, state: dict[str, Any], keep: int
 ) -> Path:
-    """Save everything needed to continue after `step` steps; called by every process.
+    """Save everything that is needed to continue after `step` steps; called by every process.
 
     Args:
-        accelerator: Holds the model and the optimiser.
+        accelerator: Accelerator that has prepared the model and the optimiser.
         output: Folder of the run.
-        step: Steps done so far.
-        state: What else to keep, as JSON.
-        keep: How many checkpoints to leave.
+        step: Number of steps done so far.
+        state: What else to save, as JSON.
+        keep: Number of checkpoints to keep, this one included.
 
     Returns:
-        The new checkpoint.
+        Folder of the new checkpoint.
 
     Raises:
         CheckpointError: The disk is full or cannot be written; earlier checkpoints are intact.
@@ -66,39 +72,19 @@ def save_checkpoint(
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (temporary / STATE_FILE).write_text(json.dumps({"step": step, **state}) + "\n")
-            _flush(temporary)
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-            _flush_entry(folder.parent)
+            replace_folder(temporary, folder)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
         shutil.rmtree(temporary, ignore_errors=True)
-        last = checkpoint_folders(output)
-        kept = f"the last good one is {last[-1]}" if last else "there is no earlier one"
-        raise CheckpointError(f"cannot save checkpoint {folder}: {error}; {kept}") from error
+        earlier = checkpoint_folders(output)
+        newest = f"the last good one is {earlier[-1]}" if earlier else "there is no earlier one"
+        raise CheckpointError(f"cannot save checkpoint {folder}: {error}; {newest}") from error
     accelerator.wait_for_everyone()
     return folder
 
 
-def _flush(folder: Path) -> None:
-    """Force a folder's files to the disk; a rename might survive a power cut without them."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-
-
-def _flush_entry(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def remove_old(output: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, and what killed runs left unfinished."""
+    """Remove all but the newest `keep` checkpoints, and incomplete ones of killed runs."""
     stale = checkpoint_folders(output)[:-keep] + list((output / FOLDER).glob(TEMPORARY + "*"))
     for folder in stale:
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,11 +93,15 @@ def remove_old(output: Path, keep: int) -> None:
 def load_latest(accelerator: Accelerator, output: Path) -> dict[str, Any] | None:
     """Restore the newest checkpoint of a run into the prepared objects.
 
+    Args:
+        accelerator: Accelerator that has prepared the model and the optimiser.
+        output: Folder of the run.
+
     Returns:
-        The saved JSON state with `step`, or None if the run has no checkpoint yet.
+        The state that was saved, with `step`; None if the run has no checkpoint yet.
 
     Raises:
-        CheckpointError: The checkpoint does not fit the model or is damaged.
+        CheckpointError: The checkpoint is damaged or does not fit the model.
     """
     folders = checkpoint_folders(output)
     if not folders:
@@ -119,6 +109,6 @@ def load_latest(accelerator: Accelerator, output: Path) -> dict[str, Any] | None
     try:
         state: dict[str, Any] = json.loads((folders[-1] / STATE_FILE).read_text())
         accelerator.load_state(str(folders[-1]))
-    except Exception as error:  # whatever torch, safetensors or json object to
+    except Exception as error:  # torch, safetensors and json raise many types
         raise CheckpointError(f"cannot resume from {folders[-1]}: {error}") from error
     return state

@@ -1,7 +1,7 @@
-"""Make a classifier from a pre-trained folder and the taxa of a partition.
+"""A classifier built from a pre-trained encoder and the taxa of the training partition.
 
-In: `FinetuneConfig`. Out: the model with a fresh linear head and named classes, its tokenizer, and
-the barcodes the classes were taken from. Guarded by tests/training/run/test_finetune.py.
+In: `FinetuneConfig`. Out: the model with a new linear head and named classes, its tokenizer, and
+the barcodes that define the classes. Guarded by tests/training/run/test_finetune.py.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
 from barcodemae.default_model import resolve_model
-from barcodemae.errors import CheckpointError, DataError, SettingsError
+from barcodemae.errors import CheckpointError, DataError, SettingsError, first_line
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.labelled import LabelledBarcodes
@@ -25,7 +25,7 @@ from barcodemae.training.export.folders import (
 from barcodemae.training.run.finetune_settings import FinetuneConfig
 
 
-# Fields of a stock encoder that describe the encoder in our configuration too.
+# Fields of a stock encoder's config that `BarcodeMAEConfig` has for its encoder too.
 ENCODER_FIELDS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "hidden_dropout_prob", "attention_probs_dropout_prob", "max_position_embeddings",
@@ -44,14 +44,24 @@ def build_classifier(
 ) -> tuple[BarcodeMAEForSequenceClassification, BarcodeKmerTokenizer, LabelledBarcodes]:
     """Open the pre-trained encoder, read the training barcodes, name the classes.
 
+    Args:
+        config: The settings.
+
+    Returns:
+        model: The classifier, its head initialised from the seed.
+        tokenizer: Tokenizer of the encoder, at the maximum length of the settings.
+        barcodes: The training barcodes.
+
     Raises:
         CheckpointError: The folder cannot be opened or does not fit `max_length_bp`.
-        SettingsError: Barcodes are to be read from random offsets, out of the encoder's frame.
+        SettingsError: Random offsets are set for an encoder that was trained in a frame.
         DataError: There are fewer than two classes.
     """
     encoder, model_config, pretrained = load_encoder(Path(resolve_model(config.model)))
     if config.random_offset and pretrained.frame is not None:
-        raise SettingsError(f"{config.model}: was trained with --frame; no random_offset")
+        raise SettingsError(
+            f"{config.model} was trained with --frame, which excludes random_offset: turn it off"
+        )
     tokenizer = BarcodeKmerTokenizer(
         k=pretrained.k,
         max_length_bp=config.max_length_bp,
@@ -73,7 +83,7 @@ def build_classifier(
 
 
 def freeze(module: nn.Module) -> None:
-    """Stop training a module, and its dropout, so that it gives what it gives in use."""
+    """Stop training a module and turn off its dropout, so that it computes what it does in use."""
     module.requires_grad_(requires_grad=False)
     for part in module.modules():
         if isinstance(part, nn.Dropout):
@@ -81,13 +91,18 @@ def freeze(module: nn.Module) -> None:
 
 
 def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeKmerTokenizer]:
-    """Open the encoder of a full folder or of a native one.
+    """Open the encoder of a full or native model folder.
+
+    Args:
+        directory: The model folder.
 
     Returns:
-        The tower, the configuration of a model around it, and its tokenizer.
+        encoder: The encoder alone.
+        config: Configuration of a model with this encoder.
+        tokenizer: Tokenizer of the encoder.
 
     Raises:
-        CheckpointError: It is neither, or damaged.
+        CheckpointError: The folder holds no model, or is damaged.
     """
     kind = model_type(directory)
     if kind not in NATIVE_TYPES:
@@ -100,9 +115,8 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
             AutoModel.from_pretrained(directory, output_loading_info=True, **options),
         )
         tokenizer = BarcodeKmerTokenizer.from_pretrained(directory)
-    except Exception as error:  # transformers raises a dozen kinds for a damaged folder
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(f"{directory}: cannot be loaded: {reason}") from error
+    except Exception as error:  # transformers raises a dozen types for a damaged folder
+        raise CheckpointError(f"{directory}: cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:
         raise CheckpointError(f"{directory}: the weights lack {sorted(report['missing_keys'])[0]}")
     names = NAMES_IN_MODERN_BERT if kind == "modernbert" else {}
@@ -110,6 +124,6 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
         name: getattr(tower.config, names.get(name, name)) for name in ENCODER_FIELDS
     }
     fields["tower_type"] = kind
-    # The decoder it was trained with does not matter: a classifier has none.
+    # Which decoder it was trained with does not matter: a classifier has none.
     fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
     return tower, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer

@@ -1,7 +1,10 @@
-"""Turn a settings class into a command, so that options and settings cannot drift apart.
+"""Commands generated from settings classes, so that options and settings cannot differ.
 
-Each field becomes an option with the help in its annotation; `--preset NAME` or `--config FILE`
-gives the starting point and what is typed wins. Guarded by tests/training/run/test_command_line.py.
+Each field becomes an option, with its help text from the annotation. `--preset NAME` or
+`--config FILE` gives the starting values, and options override them.
+
+In: a settings class and a function. Out: a typer command.
+Guarded by tests/training/run/test_command_line.py.
 """
 
 import dataclasses
@@ -17,8 +20,8 @@ from barcodemae.training.run.run_settings import (
     NONE,
     RunSettings,
     is_required,
-    kind_and_help,
     load_recipe,
+    parse_hint,
     recipe_names,
 )
 
@@ -33,11 +36,11 @@ def command_from_settings(
 
     Args:
         settings: The settings class.
-        run: Called with the resolved settings and whether to resume.
-        has_presets: Whether the recipes of the package are for this command.
+        run: Function that is called with the resolved settings and whether to resume.
+        has_presets: Whether the package has recipes for this command.
 
     Returns:
-        The command; its help is the first paragraph of `run`'s docstring.
+        The command; its help text is the first paragraph of `run`'s docstring.
     """
 
     def command(**options: Any) -> None:
@@ -82,24 +85,24 @@ def _option(name: str, kind: Any, text: str, flag: str | None = None) -> inspect
 
 
 def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
-    """Make one optional option from a field; None means not given."""
-    kind, text, is_optional = kind_and_help(hint)
+    """Make an option, which may be left out, from a field; None means that it was left out."""
+    kind, text, is_optional = parse_hint(hint)
     if is_required(field):
         text = f"{text} Required."
     elif field.default not in (None, ""):
         default = field.default
-        # In round brackets: rich would take square ones for markup and drop them.
+        # In parentheses, because rich would take square brackets for markup and drop them.
         text = f"{text} (default {','.join(default) if isinstance(default, tuple) else default})"
     flag = f"--{field.name.replace('_', '-')}"
     if kind is bool:
         return _option(field.name, bool, text, f"{flag}/--no-{flag[2:]}")
-    if is_optional:  # text, so that `none` can unset what a recipe sets
+    if is_optional:  # as text, so that `none` can unset what a recipe sets
         return _option(field.name, str, f"{text} `{NONE}` unsets it.", flag)
     return _option(field.name, str if get_origin(kind) is tuple else kind, text, flag)
 
 
 def run_as_script(command: Callable[..., None]) -> None:
-    """Run a command as a program with the exit codes of `barcodemae`."""
+    """Run a command as a program, with the exit codes of `barcodemae`."""
     from barcodemae.exit_codes import run_app
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

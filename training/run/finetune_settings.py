@@ -1,6 +1,6 @@
-"""The settings of a fine-tuning run: which model, which taxonomic rank, how much of it is trained.
+"""The settings of fine-tuning: which model, which taxonomic rank, which partitions.
 
-What it shares with pre-training is in `training.run.run_settings`. Guarded by
+Settings that pre-training has too are in `training.run.run_settings`. Guarded by
 tests/training/run/test_finetune.py.
 """
 
@@ -17,12 +17,12 @@ Rank = Literal["phylum", "class", "order", "family", "subfamily", "genus", "spec
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(RunSettings):
-    """Everything that determines a fine-tuning run, besides the data themselves.
+    """Everything that determines a fine-tuning run, apart from the data.
 
-    AdamW, OneCycle and its rate are those of pre-training, as published.
+    AdamW, OneCycle and the learning rate are those of pre-training, as published.
 
     Raises:
-        SettingsError: Values of the wrong type, out of range or in contradiction.
+        SettingsError: A value has the wrong type, is out of range or contradicts another.
     """
 
     model: Annotated[Path, "Model to start from: a full folder, a native encoder, or `default`."]

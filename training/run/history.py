@@ -1,43 +1,43 @@
-"""The record of a run: numbers by step, kept as JSON, drawn as curves.
+"""The history of a run: measurements by step, stored as JSON and drawn as curves.
 
-In: what the loop measures. Out: `history.json` (a list of records, each with `step`) and
-`loss.png`. Guarded by tests/training/run/test_history.py.
+In: measurements of the training loop. Out: `history.json` (a list of records, each with `step`)
+and `loss.png`. Guarded by tests/training/run/test_history.py.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+from barcodemae.files import whole_file, write_text
+
 
 class History:
-    """Records of one run in step order.
+    """The records of one run, in order of steps.
 
     Attributes:
-        records: One dict per measurement; training records hold `loss`, validation records
+        records: One dictionary per measurement; training records hold `loss`, validation records
             `val_loss` and `val_accuracy`.
     """
 
     def __init__(self, records: list[dict[str, Any]] | None = None) -> None:
         self.records = list(records or [])
 
-    def add(self, **record: Any) -> None:
+    def add(self, **record: float) -> None:
         """Append one record."""
         self.records.append(record)
 
     def column(self, name: str) -> tuple[list[float], list[float]]:
-        """Steps and values of the records that hold `name`."""
+        """Return the steps and the values of the records that hold `name`."""
         rows = [record for record in self.records if name in record]
         return [row["step"] for row in rows], [row[name] for row in rows]
 
     def save(self, path: Path) -> None:
-        """Write `history.json`, whole or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
+        """Write `history.json`, completely or not at all."""
         lines = ",\n".join(json.dumps(record) for record in self.records)
-        temporary.write_text(f"[\n{lines}\n]\n")
-        temporary.replace(path)
+        write_text(path, f"[\n{lines}\n]\n")
 
     def plot(self, path: Path) -> None:
-        """Draw loss and masked accuracy against steps, training and validation."""
+        """Draw the loss and the masked-token accuracy of training and validation by step."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -55,4 +55,5 @@ class History:
             panel.spines[["top", "right"]].set_visible(False)
             if panel.lines:
                 panel.legend(frameon=False)
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=150)

@@ -1,8 +1,11 @@
-"""The training loop: steps, measurements, validation, checkpoints; the same for every task.
+"""The training loop, the same for every task: steps, measurements, validation, checkpoints.
 
-In: a `TrainingRun`. Out: its model trained, `history.json`, `best/` and `checkpoints/` in the
-output folder. The loop waits for the device only where something is due.
-Guarded by tests/training/test_pretrain*.py and test_finetune.py.
+In: a `TrainingRun`. Out: its model, trained, and `history.json`, `best/` and `checkpoints/` in the
+output folder. The loop waits for the device only in steps with a measurement or a checkpoint.
+Guarded by tests/training/run/test_pretrain_loop.py, tests/training/run/test_pretrain_resume.py
+and tests/training/run/test_finetune.py.
+
+Shapes: M = barcodes per micro-batch, T = predicted tokens, K = classes.
 """
 
 import time
@@ -32,12 +35,12 @@ HISTORY_FILE, PLOT_FILE = "history.json", "loss.png"
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where a finished run ended.
+    """The result of a finished run.
 
     Attributes:
-        output: The loadable model folder.
-        steps: Optimiser steps.
-        history: All records.
+        output: Folder of the run, which is a model folder now.
+        steps: Number of optimiser steps.
+        history: All records of the run.
     """
 
     output: Path
@@ -49,7 +52,7 @@ def train(run: TrainingRun) -> None:
     """Take the remaining steps of a run.
 
     Raises:
-        TrainingError: The loss is no longer a number.
+        TrainingError: The loss is no longer a finite number.
         CheckpointError: A checkpoint cannot be written.
     """
     config = run.config
@@ -57,18 +60,21 @@ def train(run: TrainingRun) -> None:
         started = time.monotonic() - run.seconds
         bad_step = torch.tensor(0, device=run.accelerator.device)
         for batches in load_batches(run):
+            # Take a step, and note on the device when the loss was first not finite.
             run.step += 1
             metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
             is_first_bad = (bad_step == 0) & ~metrics["loss"].isfinite()
             bad_step = torch.where(is_first_bad, run.step, bad_step)  # no sync with the device
             progress.advance()
-            due = [config.log_every, config.checkpoint_every, config.validate_every]
-            if not any(map(run.is_due, due)):
+            intervals = [config.log_every, config.checkpoint_every, config.validate_every]
+            if not any(map(run.is_due, intervals)):
                 continue
-            stop_if_bad(run, bad_step)
+
+            # Measure, validate and save what is due; all of these wait for the device.
+            stop_if_not_finite(run, bad_step)
             run.seconds = time.monotonic() - started
             if run.is_due(config.log_every):
-                record(run, described(run, metrics), progress)
+                record(run, summarise(run, metrics), progress)
             if run.val is not None and run.is_due(config.validate_every):
                 record(run, validate(run), progress)
                 keep_best(run)
@@ -80,7 +86,7 @@ def train(run: TrainingRun) -> None:
 
 
 def load_batches(run: TrainingRun) -> Iterator[list[Any]]:
-    """Prepare the micro-batches of every remaining step."""
+    """Load the micro-batches of this process, step by step, from the current step on."""
     loader: DataLoader[list[Any]] = DataLoader(
         run.train,  # type: ignore[arg-type]  # anything with __getitem__ and __len__
         batch_size=None,
@@ -93,34 +99,41 @@ def load_batches(run: TrainingRun) -> Iterator[list[Any]]:
 
 
 def train_step(run: TrainingRun, batches: list[Any], *, wants_accuracy: bool) -> dict[str, Tensor]:
-    """Take one optimiser step; every prediction of the whole batch weighs the same.
+    """Take one optimiser step, in which all predictions of the whole batch have equal weight.
 
     Args:
         run: The run.
-        batches: This process's micro-batches of the step.
+        batches: Micro-batches of this process in the step.
         wants_accuracy: Whether to count correct predictions too.
 
     Returns:
-        `loss`, this process's share of the mean over all predictions, and, if wanted, `accuracy`,
-        its share of the percentage predicted correctly; both without gradient.
+        `loss`, this process's part of the mean loss over all predictions, and `accuracy`, if
+        wanted, its part of the percentage of correct predictions: both sum over the processes to
+        the value of the step and have no gradient. `grad_norm` if gradients are clipped.
     """
     accelerator, model = run.accelerator, run.model
     seed_dropout(run)
+
+    # Count the predictions of all processes.
     num_targets = torch.tensor(
         sum(batch.num_targets for batch in batches), device=accelerator.device
     )
     total = accelerator.reduce(num_targets).clamp(min=1)
+
+    # Accumulate the gradients of the micro-batches, each weighted by its predictions.
     metrics: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
         is_last = index == len(batches) - 1
         with nullcontext() if is_last else accelerator.no_sync(model):
             loss, logits, inputs = forward(run, batch)
             loss = loss * batch.num_targets / total
-            # DDP averages gradients over the processes, hence times their number.
+            # DDP averages the gradients over the processes; this turns the mean into a sum.
             accelerator.backward(loss * accelerator.num_processes)
         add_to(metrics, "loss", loss.detach())
         if wants_accuracy:
             add_to(metrics, "accuracy", 100 * run.count_correct(logits, inputs) / total)
+
+    # Clip the gradients, update the weights, advance the schedule.
     if run.config.max_grad_norm is not None:
         metrics["grad_norm"] = accelerator.clip_grad_norm_(
             model.parameters(), run.config.max_grad_norm
@@ -132,20 +145,23 @@ def train_step(run: TrainingRun, batches: list[Any], *, wants_accuracy: bool) ->
 
 
 def forward(run: TrainingRun, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Run the model on a batch.
+    """Run the model on a micro-batch.
 
     Returns:
-        The mean loss over the batch's predictions, the logits, and what the model was given.
+        loss: Mean loss over the predictions of the micro-batch, fp32.
+        logits: Logits at the predicted positions, (M, T, K), or of the classes, (M, K).
+        inputs: The arguments of the model.
     """
     inputs = batch.inputs(run.accelerator.device)
     outputs = run.model(**inputs)
-    if batch.num_targets == 0:  # a mean of nothing is not a number; gradients still have to flow
+    # Without predictions the mean is not a number, but every parameter still needs a gradient.
+    if batch.num_targets == 0:
         return 0 * outputs.logits.float().sum(), outputs.logits, inputs
     return outputs.loss.float(), outputs.logits, inputs
 
 
 def add_to(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
-    """Add `value` to an entry that may not exist yet."""
+    """Add `value` to an entry of a dictionary, which may not exist yet."""
     sums[name] = sums[name] + value if name in sums else value
 
 
@@ -155,13 +171,22 @@ def seed_dropout(run: TrainingRun) -> None:
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
 
-def described(run: TrainingRun, metrics: dict[str, Tensor]) -> dict[str, Any]:
-    """Sum the processes' shares and describe the step; the rate is since the last record."""
+def summarise(run: TrainingRun, metrics: dict[str, Tensor]) -> dict[str, Any]:
+    """Turn the metrics of a step into a training record.
+
+    Args:
+        run: The run.
+        metrics: Metrics of this process from `train_step`.
+
+    Returns:
+        The metrics of all processes, epoch, learning rate, and barcodes per second since the last
+        training record.
+    """
     values = {name: float(run.accelerator.reduce(metrics[name])) for name in ("loss", "accuracy")}
     if "grad_norm" in metrics:
         values["grad_norm"] = float(metrics["grad_norm"])
-    steps, seconds = run.step - run.mark[0], run.seconds - run.mark[1]
-    run.mark = (run.step, run.seconds)
+    steps, seconds = run.step - run.last_record[0], run.seconds - run.last_record[1]
+    run.last_record = (run.step, run.seconds)
     return {
         **values,
         "epoch": round(run.step * run.config.batch_size / run.train.num_barcodes, 4),
@@ -172,7 +197,7 @@ def described(run: TrainingRun, metrics: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def record(run: TrainingRun, values: dict[str, Any], progress: TrainingProgress) -> None:
-    """Put a measurement into the history, the trackers and the progress line."""
+    """Add a measurement to the history, the trackers and the progress line."""
     run.history.add(step=run.step, **values)
     run.accelerator.log(values, step=run.step)
     progress.show(run.step, values)
@@ -187,11 +212,11 @@ def validate(run: TrainingRun) -> dict[str, Any]:
     return {"val_loss": loss, "val_accuracy": accuracy}
 
 
-# Validation meets shapes that training never does; compiling them anew would take minutes.
+# Validation has shapes that training has not, and to compile for them would take minutes.
 @torch.compiler.set_stance("force_eager")
 @torch.no_grad()
 def evaluate(run: TrainingRun, data: Any) -> tuple[float, float]:
-    """Measure mean loss and accuracy (%) over batches; called by every process."""
+    """Measure mean loss and accuracy (%) over all predictions; called by every process."""
     run.model.eval()
     sums = torch.zeros(3, device=run.accelerator.device)  # loss, correct, predicted
     for index in range(len(data)):
@@ -206,26 +231,27 @@ def evaluate(run: TrainingRun, data: Any) -> tuple[float, float]:
 
 
 def keep_best(run: TrainingRun) -> None:
-    """Save the model to `best/` whenever validation accuracy is the highest so far."""
+    """Save the model to `best/` if its validation accuracy is the highest so far."""
     accuracy = run.history.records[-1]["val_accuracy"]
     if accuracy <= run.best_accuracy:
         return
     run.best_accuracy = accuracy
-    model = run.whole_model()
+    model = run.model_to_save()
     if run.accelerator.is_main_process:
         export_full(model, run.tokenizer, run.config.output / BEST_FOLDER, force=True)
     run.accelerator.wait_for_everyone()
 
 
-def stop_if_bad(run: TrainingRun, bad_step: Tensor) -> None:
-    """Stop a run whose loss became infinite or not a number, naming the barcodes.
+def stop_if_not_finite(run: TrainingRun, bad_step: Tensor) -> None:
+    """Stop a run whose loss has become infinite or not a number.
 
     Args:
         run: The run.
-        bad_step: First bad step seen by this process, counted from 1; 0 if there was none.
+        bad_step: First step in which this process's loss was not finite, counted from 1; 0 if
+            there was none.
 
     Raises:
-        TrainingError: Some process saw one.
+        TrainingError: The loss of some process was not finite; names the barcodes of the step.
     """
     everywhere: list[int] = run.accelerator.gather(bad_step.reshape(1)).tolist()
     if not any(everywhere):
@@ -238,9 +264,14 @@ def stop_if_bad(run: TrainingRun, bad_step: Tensor) -> None:
 
 
 def finish(run: TrainingRun, chosen: BarcodeMAEPreTrainedModel | None = None) -> TrainingResult:
-    """Write the model as it is now, or the one that was chosen, the history and its plot."""
+    """Write the model, the history and its plot to the output folder.
+
+    Args:
+        run: The finished run.
+        chosen: Model to write instead of the run's current one.
+    """
     output = run.config.output
-    model = chosen or run.whole_model()
+    model = chosen or run.model_to_save()
     if run.accelerator.is_main_process:
         export(model, run.tokenizer, output, force=True)
         run.history.save(output / HISTORY_FILE)

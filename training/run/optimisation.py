@@ -1,7 +1,7 @@
-"""Optimiser and schedule, as published: AdamW, OneCycle over the whole run.
+"""Optimiser and learning-rate schedule, as published: AdamW, and OneCycle over the whole run.
 
-In: settings and a model. Guarded by tests/training/run/test_master_weights.py and
-test_pretrain_loop.py.
+In: settings and a model. Out: its optimiser and schedule. Guarded by
+tests/training/run/test_master_weights.py and tests/training/run/test_pretrain_loop.py.
 """
 
 import torch
@@ -17,7 +17,7 @@ def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 def build_optimizer(config: RunSettings, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """AdamW over all trainable parameters, with fp32 masters for a bf16 model."""
+    """Build AdamW for all trainable parameters, with fp32 master weights for a bf16 model."""
     kind = MasterWeightAdamW if config.precision == "bf16-weights" else torch.optim.AdamW
     return kind(
         trainable(model),
@@ -30,10 +30,10 @@ def build_optimizer(config: RunSettings, model: torch.nn.Module) -> torch.optim.
 def build_schedule(
     config: RunSettings, optimizer: torch.optim.Optimizer, *, num_steps: int
 ) -> LRScheduler:
-    """OneCycle over the whole run, as published."""
+    """Build the OneCycle schedule over the whole run, as published."""
     total_steps = max(num_steps, 2)
     warmup = config.warmup_fraction
-    if warmup * total_steps == 1:  # torch divides by the steps after the first of the warm-up
+    if warmup * total_steps == 1:  # torch would divide by the steps of the warm-up less one
         warmup *= 1 + 1e-9
     return OneCycleLR(
         optimizer, max_lr=config.peak_learning_rate, total_steps=total_steps, pct_start=warmup

@@ -1,7 +1,11 @@
-"""What pre-training is made of: the model, its batches, and what counts as correct.
+"""The parts of a pre-training run: the model, its batches, the barcode frame, the accuracy.
 
-In: settings. Out: a `TrainingRun` ready for `training.run.loop`. Guarded by
-tests/training/test_pretrain*.py.
+In: settings. Out: a `TrainingRun`, ready for `training.run.loop`. Guarded by
+tests/training/run/test_pretrain_loop.py, tests/training/run/test_pretrain_resume.py,
+tests/training/run/test_pretrain_processes.py and tests/training/run/test_pretrain_in_frame.py.
+
+Shapes: n = barcodes, B = batch, L = tokens, T = predicted tokens, D = encoder width,
+K = k-mer classes.
 """
 
 from functools import partial
@@ -21,39 +25,45 @@ from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_
 from barcodemae.tokenization import BarcodeFrame, BarcodeKmerTokenizer
 from barcodemae.training.batches.barcode_targets import cached_barcode_targets
 from barcodemae.training.batches.code_cache import cache_folder, open_codes, write_codes
-from barcodemae.training.batches.frame import blocks, estimate_frame, placed
+from barcodemae.training.batches.frame import blocks, estimate_frame, place_in_frame
 from barcodemae.training.batches.labelled import Taxa
-from barcodemae.training.batches.masking import tokens_of
+from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.batches.step_batches import (
     Share,
     StepBatches,
+    StreamSettings,
     ValidationBatches,
     padded_ids,
 )
 from barcodemae.training.export.folders import load_model_folder
 from barcodemae.training.run.pretrain_settings import PretrainConfig
-from barcodemae.training.run.training_run import TrainingRun, assemble, share_of, start_accelerator
+from barcodemae.training.run.training_run import (
+    Task,
+    TrainingRun,
+    assemble,
+    share_of,
+    start_accelerator,
+)
 
 
 CACHE_FOLDER = "cache"
 
 
 def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> TrainingRun:
-    """Build model, optimiser and batches, and restore the newest checkpoint if asked to."""
+    """Build model, optimiser and batches; restore the newest checkpoint if `resume`."""
     accelerator = start_accelerator(config, resume=resume)
     share = share_of(config, accelerator)
+    # Read the barcodes, and their taxa if there is a taxon loss.
     reader = open_reader(config, accelerator)
     taxa = read_taxa(config)
     num_taxa = 0 if taxa is None else len(taxa.classes)
-    model = build_model(config, num_taxa)  # before the frame: it refuses wrong initial weights
+    # Build the model before the frame, because it refuses initial weights that do not fit.
+    model = build_model(config, num_taxa)
     frame = choose_frame(config, reader)
-    return assemble(
-        config,
-        accelerator,
-        model,
-        build_train_batches(config, share, accelerator, placed(reader, frame), model, taxa),
-        resume=resume,
+    placed = place_in_frame(reader, frame)
+    task = Task(
+        train=build_train_batches(config, share, accelerator, placed, model, taxa),
         val=build_val_batches(config, share, frame),
         count_correct=count_correct,
         tokenizer=BarcodeKmerTokenizer(
@@ -62,13 +72,14 @@ def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> Trai
             frame=None if frame is None else frame.rows,
         ),
     )
+    return assemble(config, accelerator, model, task, resume=resume)
 
 
 def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame | None:
-    """Take the frame of the initial weights, or estimate one; None if the settings want none.
+    """Take the barcode frame of the initial weights, or estimate one; None without `frame`.
 
     Raises:
-        SettingsError: The initial weights were trained in a frame, this run is not to be.
+        SettingsError: The initial weights were trained in a frame, but `frame` is off.
     """
     if config.initial_weights is not None:
         tokenizer: BarcodeKmerTokenizer = BarcodeKmerTokenizer.from_pretrained(
@@ -76,7 +87,8 @@ def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame 
         )
         if tokenizer.frame is not None and not config.frame:
             raise SettingsError(
-                f"initial_weights {config.initial_weights}: were trained with --frame; go on so"
+                f"initial_weights {config.initial_weights} were trained with --frame: "
+                "set it for this run too"
             )
         if tokenizer.frame is not None:
             return tokenizer.barcode_frame
@@ -84,7 +96,7 @@ def choose_frame(config: PretrainConfig, reader: BarcodeReader) -> BarcodeFrame 
 
 
 def read_taxa(config: PretrainConfig) -> Taxa | None:
-    """Read the labels of the training barcodes, if the settings ask for that loss."""
+    """Read the taxa of the training barcodes; None without the taxon loss."""
     if config.taxon_loss_weight == 0:
         return None
     return Taxa.read(config.data, config.train_splits, config.taxon_rank)
@@ -95,10 +107,10 @@ def build_model(config: PretrainConfig, num_taxa: int = 0) -> BarcodeMAEForPreTr
 
     Args:
         config: The settings.
-        num_taxa: Classes of the head that names taxa; 0 for no such head.
+        num_taxa: Number of classes of the taxon head; 0 for a model without it.
 
     Raises:
-        SettingsError: The initial weights are those of another network.
+        SettingsError: The initial weights are of another architecture.
         CheckpointError: The initial weights cannot be loaded.
     """
     torch.manual_seed(config.seed)
@@ -109,15 +121,29 @@ def build_model(config: PretrainConfig, num_taxa: int = 0) -> BarcodeMAEForPreTr
 
 
 def load_initial_weights(model: BarcodeMAEForPreTraining, folder: Path | str) -> None:
-    """Give a model the weights of a full folder; see `build_model`."""
+    """Load the weights of a full model folder into a model.
+
+    Args:
+        model: Model to load into.
+        folder: Model folder, of the same architecture.
+
+    Raises:
+        SettingsError: The weights are of another architecture.
+        CheckpointError: The weights cannot be loaded.
+    """
     initial, _ = load_model_folder(folder)
     found, wanted = initial.state_dict(), model.state_dict()
     for name in sorted(found.keys() ^ wanted.keys()):
-        raise SettingsError(f"initial_weights {folder}: only one of the two networks has {name}")
+        owner = "they have" if name in found else "this run's model has"
+        raise SettingsError(
+            f"initial_weights {folder} do not fit the settings: only {owner} {name}"
+        )
     for name, weights in wanted.items():
         if found[name].shape != weights.shape:
-            shapes = f"{tuple(found[name].shape)}, not {tuple(weights.shape)}"
-            raise SettingsError(f"initial_weights {folder}: {name} is {shapes}")
+            raise SettingsError(
+                f"initial_weights {folder} do not fit the settings: {name} has shape "
+                f"{tuple(found[name].shape)}, not {tuple(weights.shape)}"
+            )
     model.load_state_dict(found)
 
 
@@ -129,23 +155,26 @@ def build_train_batches(
     model: BarcodeMAEForPreTraining,
     taxa: Taxa | None = None,
 ) -> StepBatches:
-    """Make this process's share of the training batches.
+    """Make this process's part of the training batches.
 
     Args:
         config: The settings.
         share: This process's part of a step.
-        accelerator: Processes.
-        reader: The training barcodes.
-        model: Before its first step; initial weights decide how targets are turned.
-        taxa: Of the training barcodes, if they are to be named.
+        accelerator: From `start_accelerator`.
+        reader: The training barcodes, placed in the frame if there is one.
+        model: The model before its first step; initial weights decide how targets are rotated.
+        taxa: Taxa of the training barcodes; None without the taxon loss.
     """
-    return StepBatches(
-        reader,
-        share,
-        config.masking(),
+    stream = StreamSettings(
         seed=config.seed,
         random_offset=config.random_offset,
         num_steps=config.num_steps(len(reader)),
+    )
+    return StepBatches(
+        reader,
+        share,
+        stream,
+        config.masking(),
         barcode_targets=build_barcode_targets(config, reader, accelerator, model),
         taxon_labels=None if taxa is None else taxa.numbers,
     )
@@ -157,7 +186,11 @@ def build_barcode_targets(
     accelerator: Accelerator,
     model: BarcodeMAEForPreTraining,
 ) -> NDArray[np.float16] | None:
-    """Describe every training barcode by one vector, if the settings ask for that loss."""
+    """Compute or open the target vectors of the training barcodes; None without the barcode loss.
+
+    Returns:
+        Target vectors, (number of barcodes, D).
+    """
     if config.barcode_loss_weight == 0:
         return None
     has_weights = config.initial_weights is not None
@@ -174,20 +207,29 @@ def build_barcode_targets(
 def encode_barcodes(
     model: BarcodeMAEForPreTraining, reader: BarcodeReader, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Give the encoder's mean for whole barcodes of a reader, (n,) to (n, D)."""
+    """Embed whole barcodes of a reader.
+
+    Args:
+        model: Model with the encoder.
+        reader: The barcodes.
+        rows: Rows of the barcodes to embed, (n,).
+
+    Returns:
+        Mean of the tokens of each barcode, (n, D).
+    """
     encoder = model.barcodemae.eval()
     parts = []
     for part in blocks(rows):
         ids, lengths = padded_ids(reader, part, np.zeros_like(part))
-        attends = torch.from_numpy(tokens_of(ids, lengths).astype(np.int64))
-        outputs = encoder(torch.from_numpy(ids), attends)
+        attention_mask = torch.from_numpy(find_tokens(ids, lengths).astype(np.int64))
+        outputs = encoder(torch.from_numpy(ids), attention_mask)
         parts.append(masked_mean(outputs.last_hidden_state, outputs.attention_mask).float())
     model.train()
     return torch.cat(parts).numpy()
 
 
 def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeReader:
-    """Read the training barcodes into memory, or map them from a cache the main process writes."""
+    """Read the training barcodes into memory, or map them from a cache of the main process."""
     splits, max_length_bp = config.train_splits, config.max_length_bp
     if not config.memory_map:
         return BarcodeReader.from_dataset(
@@ -205,14 +247,14 @@ def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeRead
 def build_val_batches(
     config: PretrainConfig, share: Share, frame: BarcodeFrame | None
 ) -> ValidationBatches | None:
-    """Open the validation partition, or None if there is to be no validation."""
+    """Make the validation batches; None without a validation partition."""
     if not config.val_split:
         return None
     reader = BarcodeReader.from_dataset(
         config.data, [config.val_split], k=config.k, max_length_bp=config.max_length_bp
     )
     return ValidationBatches(
-        placed(reader, frame),
+        place_in_frame(reader, frame),
         config.masking(),
         batch_size=share.micro_batch_size,
         limit=config.max_val_barcodes,
@@ -221,11 +263,14 @@ def build_val_batches(
 
 
 def count_correct(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-    """Number of predicted k-mers whose most likely class is the true one.
+    """Count the predicted k-mers whose most likely class is the true one.
 
     Args:
-        logits: At the predicted positions, (B, T, K).
-        inputs: The batch, with `labels` (B, L) and `target_positions` (B, T).
+        logits: Logits at the predicted positions, (B, T, K).
+        inputs: Arguments of the model, with `labels`, (B, L), and `target_positions`, (B, T).
+
+    Returns:
+        The number of correct predictions, a scalar.
     """
     positions = inputs["target_positions"]  # (B, T)
     truth = inputs["labels"].gather(1, positions.clamp(min=0))  # (B, T)

@@ -1,6 +1,6 @@
-"""The settings of a pre-training run: the model, the masks, the data.
+"""The settings of pre-training: the model, the masks, the losses, the partitions.
 
-What it shares with fine-tuning (`--data`, `--batch-size`, recipes, checks) is in
+Settings that fine-tuning has too (`--data`, `--batch-size`, recipes, checks) are in
 `training.run.run_settings`. The command line makes its options of this class before anything is
 trained, so what takes seconds to import is imported by the methods that need it. Guarded by
 tests/training/run/test_pretrain_settings.py.
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["PretrainConfig", "load_recipe", "recipe_names"]
 
 TowerType = Literal["bert", "modernbert"]
-MIN_POSITIONS = 512  # as published; inputs of more k-mers get more
+MIN_POSITIONS = 512  # size of the position table, as published; longer inputs get a longer one
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunSettings):
-    """Everything that determines a pre-training run, besides the data themselves.
+    """Everything that determines a pre-training run, apart from the data.
 
     Raises:
-        SettingsError: Values of the wrong type, out of range or in contradiction.
+        SettingsError: A value has the wrong type, is out of range or contradicts another.
     """
 
     train_splits: Annotated[tuple[str, ...], "Partitions to train on, comma-separated."] = (
@@ -110,14 +110,16 @@ class PretrainConfig(RunSettings):
         self._check_model()
 
     def _check_reading(self) -> None:
-        if not MIN_K <= self.k <= MAX_K:  # what the tokenizer can do; the model takes k = 1 and 2
+        if not MIN_K <= self.k <= MAX_K:  # limits of the tokenizer; the model allows 1 and 2 too
             raise SettingsError(f"k must be between {MIN_K} and {MAX_K} bp, got {self.k}")
         if self.max_length_bp // self.k < 2:
             raise SettingsError(f"max_length_bp must hold two k-mers, got {self.max_length_bp}")
         if self.val_split and self.val_split in self.train_splits:
             raise SettingsError(f"val_split {self.val_split!r} is also a training split")
         if self.frame and self.random_offset:
-            raise SettingsError("in a frame every barcode has its place: no random_offset")
+            raise SettingsError(
+                "frame and random_offset exclude each other: in a frame every k-mer has its sites"
+            )
 
     def _check_targets(self) -> None:
         if not 0 <= self.barcode_whitening <= 0.5:
@@ -147,7 +149,7 @@ class PretrainConfig(RunSettings):
             raise SettingsError(f"model: {reason}") from error
 
     def masking(self) -> "Masking":
-        """The masking settings."""
+        """Return the settings of the masking."""
         from barcodemae.training.batches.masking import Masking
 
         return Masking(
@@ -161,7 +163,7 @@ class PretrainConfig(RunSettings):
         )
 
     def barcode_target_settings(self) -> "TargetSettings":
-        """What the encoder's mean is trained to predict."""
+        """Return the settings of the targets of the barcode loss."""
         from barcodemae.training.batches.barcode_targets import TargetSettings
 
         return TargetSettings(
@@ -172,7 +174,11 @@ class PretrainConfig(RunSettings):
         )
 
     def model_config(self, num_taxa: int = 0) -> "BarcodeMAEConfig":
-        """The model these settings describe, with a head for so many taxa."""
+        """Describe the model of the run.
+
+        Args:
+            num_taxa: Number of classes of the taxon head; 0 for a model without it.
+        """
         from barcodemae.modeling_barcodemae import BarcodeMAEConfig
 
         same_name = {field.name for field in dataclasses.fields(self)} & {

@@ -1,7 +1,7 @@
-"""The progress line of a training run, on stderr of the main process.
+"""The progress display of a training run, on stderr of the main process.
 
-On a terminal a live bar; elsewhere one plain line per measurement, so that log files stay readable.
-Guarded by tests/training/run/test_progress.py.
+On a terminal it is a live bar; elsewhere one plain line per measurement, so that log files stay
+readable. Guarded by tests/training/run/test_progress.py.
 """
 
 from types import TracebackType
@@ -29,12 +29,12 @@ LABELS = {
 
 
 class TrainingProgress:
-    """A bar with the latest numbers, time spent and time left.
+    """A progress bar with the latest measurements, the time spent and the time left.
 
     Args:
-        num_steps: Steps of the whole run.
-        done: Steps done before.
-        accelerator: Only its main process shows anything.
+        num_steps: Number of steps of the whole run.
+        done: Number of steps done before.
+        accelerator: Accelerator of the run; only its main process shows anything.
     """
 
     def __init__(self, num_steps: int, done: int, accelerator: Accelerator) -> None:
@@ -66,7 +66,7 @@ class TrainingProgress:
         self._bar.stop()
 
     def advance(self) -> None:
-        """Count one step."""
+        """Advance the bar by one step."""
         self._bar.advance(self._task)
 
     def show(self, step: int, values: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class TrainingProgress:
             )
 
     def describe(self) -> str:
-        """The latest numbers in words."""
+        """Write the latest measurements as one line of text."""
         parts = [
             f"{label} {form.format(self._values[name])}"
             for name, (label, form) in LABELS.items()

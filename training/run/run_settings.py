@@ -1,8 +1,11 @@
-"""What the settings of every training run share: common fields, checks, recipes, JSON.
+"""Settings that all training runs have: common fields, their checks, recipes, JSON.
 
-A recipe (`training/recipes/NAME.yaml`, or any YAML file) holds field names and values; what is
-given on the command line wins over the recipe, the recipe over the defaults of the class. The text
-in `Annotated` is the option's help. Guarded by tests/training/run/test_pretrain_settings.py.
+A recipe (`training/recipes/NAME.yaml`, or any YAML file) holds field names and values. The command
+line overrides the recipe, and the recipe overrides the defaults of the class. The text in
+`Annotated` is the help text of the option.
+
+In: a recipe and overrides. Out: checked settings, and their JSON.
+Guarded by tests/training/run/test_pretrain_settings.py.
 """
 
 import dataclasses
@@ -26,6 +29,7 @@ from typing import (
 import yaml
 
 from barcodemae.errors import SettingsError
+from barcodemae.files import write_json
 from barcodemae.kmer_facts import MAX_LENGTH_BP
 
 
@@ -40,7 +44,7 @@ class RunSettings:
     """The settings that pre-training and fine-tuning have in common.
 
     Raises:
-        SettingsError: Values of the wrong type, out of range or in contradiction.
+        SettingsError: A value has the wrong type, is out of range or contradicts another.
     """
 
     data: Annotated[Path, "Data set: a folder of Parquet files."]
@@ -85,7 +89,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
-            value = typed(field.name, getattr(self, field.name), hints[field.name])
+            value = convert_value(field.name, getattr(self, field.name), hints[field.name])
             object.__setattr__(self, field.name, value)
         self._check_ranges()
         if self.batch_size % (self.micro_batch_size or 1):
@@ -113,29 +117,32 @@ class RunSettings:
 
     @property
     def peak_learning_rate(self) -> float:
-        """The rate at the top of the schedule: linear in the batch (arXiv 1706.02677)."""
+        """Highest learning rate of the schedule, linear in the batch size (arXiv 1706.02677)."""
         return self.learning_rate * self.batch_size / LEARNING_RATE_UNIT
 
     @property
     def trackers(self) -> list[str]:
-        """Names in `track`."""
+        """Names of the trackers in `track`."""
         return [name.strip() for name in self.track.split(",") if name.strip()]
 
     def num_steps(self, num_barcodes: int) -> int:
-        """Optimiser steps of the whole run over `num_barcodes` training barcodes."""
+        """Compute the number of optimiser steps of a run on `num_barcodes` training barcodes."""
         if self.max_steps is not None:
             return self.max_steps
         return max(1, round(self.epochs * num_barcodes / self.batch_size))
 
     @classmethod
     def resolve(cls, recipe: dict[str, Any], **overrides: Any) -> Self:
-        """Combine defaults, a recipe and overrides; an override of None counts as not given.
+        """Combine defaults, a recipe and overrides.
 
-        The text "none" unsets an optional setting. An override of `epochs` replaces the
-        `max_steps` of a recipe, which would otherwise make it pointless.
+        Args:
+            recipe: Field names and values.
+            **overrides: Field names and values that override the recipe. None counts as not given;
+                the text "none" unsets an optional setting. `epochs` also unsets the `max_steps` of
+                a recipe, because otherwise it would have no effect.
 
         Raises:
-            SettingsError: An unknown field, a missing one, or contradictory values.
+            SettingsError: A field is unknown or missing, or a value is not allowed.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         if "epochs" in given:
@@ -152,20 +159,18 @@ class RunSettings:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Field names and values as JSON knows them."""
+        """Return field names and values in types that JSON has."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=str))
         return values
 
     def defaults(self) -> dict[str, Any]:
-        """As `as_json`, with the default of every field that has one."""
+        """Return what `as_json` would with the default of every field that has one."""
         required = [field.name for field in dataclasses.fields(self) if is_required(field)]
         return type(self)(**{name: getattr(self, name) for name in required}).as_json()
 
     def save(self, path: Path) -> None:
-        """Write the resolved settings as JSON, whole or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(self.as_json(), indent=2) + "\n")
-        temporary.replace(path)
+        """Write the settings as JSON, completely or not at all."""
+        write_json(path, self.as_json())
 
 
 def is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -173,11 +178,13 @@ def is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def kind_and_help(hint: Any) -> tuple[Any, str, bool]:
-    """Take a field's annotation apart.
+def parse_hint(hint: Any) -> tuple[Any, str, bool]:
+    """Split a field's annotation into its parts.
 
     Returns:
-        The type without None, the help, and whether None is allowed.
+        kind: The type, without None.
+        text: The help text.
+        is_optional: Whether None is allowed.
     """
     kind, text = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, "")
     if get_origin(kind) in (Union, types.UnionType):
@@ -185,13 +192,18 @@ def kind_and_help(hint: Any) -> tuple[Any, str, bool]:
     return kind, text, False
 
 
-def typed(name: str, value: Any, hint: Any) -> Any:
+def convert_value(name: str, value: Any, hint: Any) -> Any:
     """Convert a value from YAML or the command line to the type of its field.
 
+    Args:
+        name: Name of the field, for messages.
+        value: Value to convert.
+        hint: Annotation of the field.
+
     Raises:
-        SettingsError: It is of another type.
+        SettingsError: The value has another type.
     """
-    kind, _, is_optional = kind_and_help(hint)
+    kind, _, is_optional = parse_hint(hint)
     if is_optional and (value is None or value == NONE):
         return None
     if get_origin(kind) is Literal:
@@ -203,7 +215,7 @@ def typed(name: str, value: Any, hint: Any) -> Any:
         return tuple(part.strip() for part in parts)
     if isinstance(value, bool) == (kind is bool) and value is not None:
         try:
-            # YAML 1.1 reads 1e-4 as text; a whole number is a fine float, not the reverse.
+            # YAML 1.1 reads 1e-4 as text. A whole number may be a float, but 1.5 is not an int.
             if kind is not int or not isinstance(value, float) or value.is_integer():
                 return kind(value)
         except (TypeError, ValueError):
@@ -212,7 +224,7 @@ def typed(name: str, value: Any, hint: Any) -> Any:
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """List the names of the recipes that come with the package."""
     folder = files("barcodemae.training").joinpath("recipes")
     return sorted(
         Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml")
@@ -220,13 +232,17 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
-    """Read a recipe by name or from a file, YAML or the `settings.json` of a run.
+    """Read a recipe.
+
+    Args:
+        name_or_file: Name of a recipe of the package, or a file: YAML, or the `settings.json` of a
+            run.
 
     Returns:
-        Field names and values, with `recipe` set to its name.
+        Field names and values, with `recipe` set to the name of the recipe.
 
     Raises:
-        SettingsError: No such recipe, or not a YAML mapping.
+        SettingsError: There is no such recipe, or it is not a YAML mapping.
     """
     path = Path(name_or_file)
     if path.suffix in {".yaml", ".yml", ".json"}:
@@ -242,8 +258,8 @@ def load_recipe(name_or_file: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        first_line = " ".join(str(error).split())
-        raise SettingsError(f"{path}: not YAML: {first_line}") from error
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{path}: not YAML: {reason}") from error
     if not isinstance(values, dict):
-        raise SettingsError(f"{path}: a recipe is a mapping of settings to values")
+        raise SettingsError(f"{path}: a recipe must be a mapping from settings to values")
     return {"recipe": path.stem, **values}

@@ -1,9 +1,10 @@
-"""Everything a training run is made of, built before its first step.
+"""The set-up of a training run: everything that is built before its first step.
 
 In: settings, a model, batches. Out: a `TrainingRun`: model, optimiser, schedule, batches, history,
 prepared by accelerate and, on resume, restored from the newest checkpoint. Pre-training and
-fine-tuning differ in the model, the batches and what counts as correct, in nothing else.
-Guarded by tests/training/test_pretrain*.py and test_finetune.py.
+fine-tuning differ only in the model, the batches and how correct predictions are counted.
+Guarded by tests/training/run/test_pretrain_loop.py, tests/training/run/test_pretrain_resume.py,
+tests/training/run/test_pretrain_processes.py and tests/training/run/test_finetune.py.
 """
 
 import json
@@ -26,7 +27,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEPreTrainedModel
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.step_batches import Share
-from barcodemae.training.cpu.compile import compile_on_cpu
+from barcodemae.training.cpu.compile import compile_on_cpu, has_compiler
 from barcodemae.training.cpu.kernels import use_cpu_kernels
 from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest
 from barcodemae.training.run.history import History
@@ -36,8 +37,8 @@ from barcodemae.training.run.run_settings import RunSettings
 
 
 SETTINGS_FILE = "settings.json"
-UNCAST = {"fp32", "bf16-weights"}  # precisions without autocast
-# Settings that may change between a run and its continuation: they do not touch the weights.
+WITHOUT_AUTOCAST = {"fp32", "bf16-weights"}  # precisions
+# Settings that may change when a run is resumed, because they do not affect the weights.
 FREE_ON_RESUME = {
     "data", "output", "recipe", "checkpoint_every", "keep_checkpoints", "validate_every",
     "log_every", "max_val_barcodes", "memory_map", "num_workers", "track", "gradient_checkpointing",
@@ -49,14 +50,14 @@ class Batch(Protocol):
 
     @property
     def num_targets(self) -> int:
-        """Number of predictions that are scored."""
+        """Number of predictions that count in the loss."""
 
     def inputs(self, device: torch.device) -> dict[str, Tensor]:
-        """Keyword arguments of the model."""
+        """Return the keyword arguments of the model, moved to `device`."""
 
 
 class Batches(Protocol):
-    """Item s is the list of micro-batches of this process in step s."""
+    """Batches by step: item s is the list of this process's micro-batches of step s."""
 
     def __len__(self) -> int: ...
 
@@ -68,32 +69,49 @@ class TrainingBatches(Batches, Protocol):
 
     @property
     def num_barcodes(self) -> int:
-        """Barcodes in an epoch."""
+        """Number of barcodes in an epoch."""
 
     def processids(self, step: int) -> list[str]:
-        """Names of the barcodes of a step, all processes together."""
+        """List the names of a step's barcodes, over all processes."""
 
 
-@dataclass(kw_only=True)
-class TrainingRun:
-    """What a run is made of once everything is prepared.
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What pre-training and fine-tuning each bring to a run.
 
     Attributes:
-        config: The settings.
-        accelerator: Devices, processes, precision.
-        model: As prepared by accelerate.
-        optimizer: As prepared by accelerate.
-        scheduler: Stepped once per optimiser step.
         train: Batches of every step of the run.
         val: Validation batches, or None.
         count_correct: From logits and inputs to the number of correct predictions.
         tokenizer: The tokenizer that belongs to the model.
+    """
+
+    train: TrainingBatches
+    val: Batches | None
+    count_correct: Callable[[Tensor, dict[str, Tensor]], Tensor]
+    tokenizer: BarcodeKmerTokenizer
+
+
+@dataclass(kw_only=True)
+class TrainingRun:
+    """A training run with all its parts, ready for the loop.
+
+    Attributes:
+        config: The settings.
+        accelerator: Devices, processes and precision.
+        model: The model, prepared by accelerate.
+        optimizer: The optimiser, prepared by accelerate.
+        scheduler: The learning-rate schedule, advanced once per optimiser step.
+        train: Batches of every step of the run.
+        val: Validation batches; None without validation.
+        count_correct: Function from logits and inputs to the number of correct predictions.
+        tokenizer: Tokenizer of the model.
         data_hash: Fingerprint of the data set.
         history: Measurements so far.
-        step: Steps done.
-        seconds: Time spent so far, earlier processes included.
-        best_accuracy: Highest validation accuracy so far.
-        mark: Step and seconds of the last record, for the rate.
+        step: Number of steps done.
+        seconds: Training time so far, in seconds, before a resume included.
+        best_accuracy: Highest validation accuracy so far, in percent.
+        last_record: Step and seconds of the last training record, from which the rate is computed.
     """
 
     config: RunSettings
@@ -110,27 +128,27 @@ class TrainingRun:
     step: int = 0
     seconds: float = 0.0
     best_accuracy: float = -math.inf
-    mark: tuple[int, float] = (0, 0.0)
+    last_record: tuple[int, float] = (0, 0.0)
 
     @property
     def num_steps(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return len(self.train)
 
     def is_due(self, every: int) -> bool:
-        """Whether something done every so many steps, and at the end, falls on this step."""
+        """Whether something that happens every `every` steps, and at the end, is due now."""
         return self.step % every == 0 or self.step == self.num_steps
 
-    def whole_model(self) -> BarcodeMAEPreTrainedModel:
-        """Gather the model as it is to be saved; called by every process, used by the main one.
+    def model_to_save(self) -> BarcodeMAEPreTrainedModel:
+        """Gather the model for saving; called by every process, valid in the main one.
 
-        A model in bf16 comes back with its fp32 master weights, one that is spread over processes
-        (FSDP) in one piece.
+        A bf16 model is returned with its fp32 master weights, and a model that is sharded over
+        processes (FSDP) in one piece.
         """
         trained = cast("BarcodeMAEPreTrainedModel", self.accelerator.unwrap_model(self.model))
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-        is_spread = self.accelerator.distributed_type == DistributedType.FSDP
-        if not is_spread and not isinstance(optimizer, MasterWeightAdamW):
+        is_sharded = self.accelerator.distributed_type == DistributedType.FSDP
+        if not is_sharded and not isinstance(optimizer, MasterWeightAdamW):
             return trained
         weights = self.accelerator.get_state_dict(self.model)
         if not self.accelerator.is_main_process:
@@ -144,7 +162,7 @@ class TrainingRun:
         return model
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps besides weights and optimiser."""
+        """Return what a checkpoint holds beside the weights and the optimiser's state."""
         return {
             "data_hash": self.data_hash,
             "seconds": self.seconds,
@@ -154,11 +172,11 @@ class TrainingRun:
         }
 
     def restore(self) -> None:
-        """Continue where the newest checkpoint left off, if there is one.
+        """Restore the newest checkpoint, if there is one.
 
         Raises:
-            SettingsError: The data set is not the one the run began with.
-            CheckpointError: The checkpoint is damaged or does not fit.
+            SettingsError: The data set is not the one the run was started with.
+            CheckpointError: The checkpoint is damaged or does not fit the model.
         """
         state = load_latest(self.accelerator, self.config.output)
         if state is None:
@@ -166,42 +184,52 @@ class TrainingRun:
         if state["data_hash"] != self.data_hash:
             raise SettingsError(
                 f"cannot resume {self.config.output}: the data set has changed "
-                f"({state['data_hash']} then, {self.data_hash} now)"
+                f"(its hash was {state['data_hash']}, is now {self.data_hash})"
             )
         self.step = state["step"]
         self.seconds = state["seconds"]
-        self.mark = (self.step, self.seconds)
+        self.last_record = (self.step, self.seconds)
         self.best_accuracy = -math.inf if state["best_accuracy"] is None else state["best_accuracy"]
         self.scheduler.load_state_dict(state["schedule"])
         self.history = History(state["history"])
 
 
 def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
-    """Set up devices, precision and trackers, and take possession of the output folder.
+    """Set up devices, precision and trackers, and claim the output folder.
+
+    Args:
+        config: The settings.
+        resume: Whether the run in the output folder is to be continued.
 
     Raises:
-        SettingsError: The machine cannot do what is asked for, or the folder holds another run.
+        SettingsError: The machine does not support the settings, or the folder holds another run.
     """
     autocast = {"fp32": "no", "bf16-weights": "no"}.get(config.precision, config.precision)
     if missing := set(config.trackers) - {str(name) for name in get_available_trackers()}:
         raise SettingsError(f"track: {', '.join(sorted(missing))} is not installed")
-    # One process may hold several runs, one after the other, in different precisions.
+    # One process may do several runs, one after the other, in different precisions.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
-        # Said outright, or several processes without GPUs would each train on their own.
+        # Without this, several processes without GPUs would each train on their own.
         cpu=not torch.accelerator.is_available(),
         mixed_precision=autocast,
         log_with=config.trackers or None,
         project_dir=config.output,
-        # The only buffers are constants; sharing them would cost a message per forward pass.
+        # All buffers are constants; broadcasting them would cost a message per forward pass.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
     if config.precision == "fp16" and accelerator.device.type == "cpu":
         # There is no loss scaling on the CPU, so small gradients would vanish.
         raise SettingsError("precision fp16 needs a GPU: use bf16")
+    if config.compile and accelerator.device.type == "cpu" and not has_compiler():
+        raise SettingsError(
+            "compile needs a C++ compiler, and none was found: install g++, name yours in the "
+            "environment variable CXX, or train more slowly with --no-compile"
+        )
     if accelerator.distributed_type == DistributedType.FSDP and config.precision == "bf16-weights":
         raise SettingsError(
-            "precision bf16-weights keeps whole fp32 masters and does not go with FSDP: use bf16"
+            "precision bf16-weights keeps all fp32 master weights in every process, which FSDP "
+            "does not allow: use bf16"
         )
     claim_output(config, accelerator, resume=resume)
     if config.trackers:
@@ -211,7 +239,7 @@ def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
 
 
 def claim_output(config: RunSettings, accelerator: Accelerator, *, resume: bool) -> None:
-    """Refuse an output folder that belongs to another run; record the settings in a new one.
+    """Refuse an output folder that holds another run; otherwise write the settings to it.
 
     Raises:
         SettingsError: The folder holds a run, and `resume` is False or its settings differ.
@@ -223,12 +251,12 @@ def claim_output(config: RunSettings, accelerator: Accelerator, *, resume: bool)
             "--output"
         )
     if resume and path.is_file():
-        # A setting that is younger than the run had its default's effect then.
-        theirs = config.defaults() | json.loads(path.read_text())
+        # A setting that was added after the run was started had its default then.
+        before = config.defaults() | json.loads(path.read_text())
         changed = [
-            f"{name} was {theirs.get(name)!r}, is now {value!r}"
+            f"{name} was {before.get(name)!r}, is now {value!r}"
             for name, value in config.as_json().items()
-            if name not in FREE_ON_RESUME and theirs.get(name) != value
+            if name not in FREE_ON_RESUME and before.get(name) != value
         ]
         if changed:
             raise SettingsError(f"cannot resume {config.output}: {'; '.join(changed)}")
@@ -239,10 +267,10 @@ def claim_output(config: RunSettings, accelerator: Accelerator, *, resume: bool)
 
 
 def share_of(config: RunSettings, accelerator: Accelerator) -> Share:
-    """This process's share of every step.
+    """Compute this process's part of every step.
 
     Raises:
-        SettingsError: The processes cannot share the batch evenly.
+        SettingsError: The batch cannot be divided evenly among the processes.
     """
     world_size = accelerator.num_processes
     return Share(
@@ -257,25 +285,23 @@ def assemble(
     config: RunSettings,
     accelerator: Accelerator,
     model: BarcodeMAEPreTrainedModel,
-    train: TrainingBatches,
+    task: Task,
     *,
     resume: bool,
-    **parts: Any,
 ) -> TrainingRun:
-    """Add optimiser and schedule to a model and its batches; restore the newest checkpoint.
+    """Add optimiser and schedule to a model and its task; restore the newest checkpoint.
 
     Args:
         config: The settings.
         accelerator: From `start_accelerator`.
-        model: The model, fresh.
-        train: Batches of every step.
-        resume: Whether to look for a checkpoint.
-        **parts: The task's own: `val`, `count_correct`, `tokenizer`.
+        model: The model before its first step.
+        task: Batches, and what counts as correct.
+        resume: Whether to restore the newest checkpoint.
     """
     make_ready(model, config, accelerator.device)
     optimizer = build_optimizer(config, model)
-    scheduler = build_schedule(config, optimizer, num_steps=len(train))
-    # The schedule is not prepared: accelerate would step it once per process.
+    scheduler = build_schedule(config, optimizer, num_steps=len(task.train))
+    # The schedule is not prepared, because accelerate would advance it once per process.
     prepared_model, prepared_optimizer = accelerator.prepare(model, optimizer)
     run = TrainingRun(
         config=config,
@@ -283,9 +309,11 @@ def assemble(
         model=prepared_model,
         optimizer=prepared_optimizer,
         scheduler=scheduler,
-        train=train,
+        train=task.train,
+        val=task.val,
+        count_correct=task.count_correct,
+        tokenizer=task.tokenizer,
         data_hash=dataset_hash(config.data),
-        **parts,
     )
     if resume:
         run.restore()
@@ -293,7 +321,7 @@ def assemble(
 
 
 def make_ready(model: BarcodeMAEPreTrainedModel, config: RunSettings, device: torch.device) -> None:
-    """Put a model on its device, ready to train, as precision and compilation ask for."""
+    """Prepare a model, in place, for training on its device with the settings' precision."""
     on_cpu = device.type == "cpu"
     if on_cpu:
         reuse_freed_memory()
@@ -301,20 +329,24 @@ def make_ready(model: BarcodeMAEPreTrainedModel, config: RunSettings, device: to
     model.train()
     if config.precision == "bf16-weights":
         for parameter in model.parameters():
-            # Not the buffers: rotary positions would be off by up to a fifth of a radian.
+            # The buffers stay fp32: in bf16 rotary angles would be off by up to 0.2 radian.
             parameter.data = parameter.data.to(torch.bfloat16)
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        compile_layers(model, on_cpu=on_cpu and config.precision in UNCAST)
+        compile_layers(model, on_cpu=on_cpu and config.precision in WITHOUT_AUTOCAST)
     model.to(device)  # type: ignore[arg-type]
 
 
 def compile_layers(model: BarcodeMAEPreTrainedModel, *, on_cpu: bool) -> None:
-    """Compile layer by layer: they share one compiled graph, so start-up stays short.
+    """Compile a model layer by layer: the layers share one graph, so start-up is short.
 
-    The graphs of models that this process trained before go first: they would count against the
-    number of graphs from which on torch computes uncompiled, with no more than a warning.
+    The graphs of models that this process has trained before are dropped first. They would count
+    towards torch's limit, beyond which it runs uncompiled with no more than a warning.
+
+    Args:
+        model: The model.
+        on_cpu: Whether to use the layers of `training.cpu`.
     """
     torch.compiler.reset()
     done = set(compile_on_cpu(model)) if on_cpu else set()

@@ -1,1 +1,1 @@
-"""A BERT encoder run on a CPU as fast as its matrix products allow."""
+"""A BERT encoder that runs on a CPU as fast as its matrix products allow."""

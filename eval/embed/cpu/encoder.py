@@ -1,21 +1,21 @@
-"""Run a BERT encoder on a CPU as fast as its matrix products allow.
+"""A BERT encoder that runs on a CPU as fast as its matrix products allow.
 
-What depends on a token and its position alone is computed once for all sequences that hold it.
-Sequences of any length then stand one after the other in pieces (`token_pieces.py`) that pass
-through packed layers (`packed_layers.py`). The stock model, which transformers runs, is left as it
-is, and what this gives equals its output within rounding.
+What depends only on a token and its position is computed once for all sequences that contain it.
+Sequences of any length are then packed one after the other into pieces (`token_pieces.py`), which
+pass through layers with packed weights (`packed_layers.py`). The stock transformers model is left
+unchanged; the output equals its output within rounding.
 
-oneDNN adds up in an order that depends on how many rows a product in bf16 has, and on the number of
-threads; each new number of rows also costs it some milliseconds. So all products in bf16 have the
-same number of rows, attention has few shapes, chosen by the length of a sequence, and a share of
-the sequences is worked on by one thread: a vector is the same, bit by bit, whatever else is
-embedded with it.
+The order in which oneDNN sums depends on the number of rows of a bf16 product and on the number of
+threads; it also takes some milliseconds for each new number of rows. So all bf16 products have the
+same number of rows, attention has few shapes, which depend on the length of a sequence alone, and
+each piece is processed by one thread: a vector is the same, bit by bit, whatever else is embedded
+with it.
 
 In: a model from `AutoModel`, token ids without padding. Out: the mean of the last hidden states of
 each sequence. Guarded by tests/eval/embed/cpu/test_encoder.py, measured by benchmarks/embed.py.
 
-Shapes: B = sequences of equal length, L = tokens of each, N = tokens of a piece and the rows that
-fill up its last product, U = distinct tokens, D = width, H = heads.
+Shapes: B = sequences of equal length, L = tokens of each, N = rows of a piece: its tokens, then
+padding, U = distinct tokens, D = encoder width, H = heads.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from barcodemae import masked_mean
-from barcodemae.eval.embed.cpu.packed_layers import PackedLayer, join
+from barcodemae.eval.embed.cpu.packed_layers import PackedLayer, concatenate_rows
 from barcodemae.eval.embed.cpu.token_pieces import (
     TOKENS_PER_PIECE,
     Piece,
@@ -38,26 +38,27 @@ from barcodemae.eval.embed.cpu.token_pieces import (
     share_out,
     split_runs,
 )
+from barcodemae.eval.embed.number_format import onednn_takes_bfloat16
 
 
-# The rows of a piece are a multiple of this. Few, because a barcode alone pays for all of them. In
-# bf16 no product has more: half as many take a sixth longer, and twice as many, widened for GELU,
-# leave the second-level cache. In fp32 a product takes a whole piece, since its sums do not depend
-# on the multiple.
+# The number of rows of a piece is a multiple of this; a small one, because a single barcode costs
+# as much as that many rows. In bf16 it is the size of every product: half as many rows take a sixth
+# longer, and twice as many, at the width of the GELU, no longer fit into the second-level cache. In
+# fp32 a product takes a whole piece, since its sums do not depend on the number of rows.
 ROW_STEP = {torch.float32: 128, torch.bfloat16: 256}
 EXACT_GELU = "gelu"
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the first layer makes of every distinct token at a distinct position.
+class DistinctTokens:
+    """Input of the first layer, and its projections, for every distinct token at a position.
 
-    Barcodes in a common frame have most k-mers in common at a site: of the tokens of 256 barcodes
-    one in ten is distinct, so this part of the network costs a tenth.
+    Barcodes in a common frame share most k-mers at a site: of the tokens of 256 barcodes one in ten
+    is distinct, so this part of the network costs a tenth.
 
     Attributes:
-        embedded: What the layer reads, (U, D).
-        heads: Its query, key and value by head, (3 * H, U, head width).
+        embedded: Input embeddings of the distinct tokens, (U, D).
+        heads: Their queries, keys and values in the first layer, (3 * H, U, head width).
     """
 
     embedded: Tensor
@@ -68,74 +69,96 @@ class CpuEncoder:
     """A BERT encoder with packed weights.
 
     Args:
-        bert: The stock encoder, in fp32 or bfloat16, on the CPU, in evaluation mode.
+        bert: Stock encoder in fp32 or bfloat16, on the CPU, in evaluation mode.
     """
 
     def __init__(self, bert: Any) -> None:
         embeddings = bert.embeddings
         word, kind = embeddings.word_embeddings.weight, embeddings.token_type_embeddings.weight
-        self.words: Tensor = (word + kind[0]).detach()  # every token is of the first type
-        self.positions: Tensor = embeddings.position_embeddings.weight.detach()
+        self.token_table: Tensor = (word + kind[0]).detach()  # every token is of the first type
+        self.position_table: Tensor = embeddings.position_embeddings.weight.detach()
         self.norm: nn.LayerNorm = embeddings.LayerNorm
         self.layers = [PackedLayer(layer) for layer in bert.encoder.layer]
-        self.row_step = ROW_STEP[self.words.dtype]
+        self.row_step = ROW_STEP[self.token_table.dtype]
 
-    def __call__(self, words: Words, piece: Piece) -> list[Tensor]:
-        """Give the last hidden states of a piece's sequences, (B, L, D) of each run."""
-        blocks = self.blocks_of(words.embedded.index_select(0, piece.words))  # (N, D)
-        heads, in_heads = words.heads, piece.words
-        for number, layer in enumerate(self.layers):
-            if number > 0:
-                heads, in_heads = layer.heads_of(blocks), torch.arange(len(piece.words))
-            batches = [(in_heads[batch.rows], batch.runs) for batch in piece.batches]
-            blocks = layer(blocks, heads, batches)
-        states = join(blocks)[: sum(piece.lengths)]
-        return split_runs(states, runs_of(piece.lengths))
-
-    def blocks_of(self, rows: Tensor) -> Sequence[Tensor]:
-        """Part rows (N, D) by the products that they go into."""
-        most = TOKENS_PER_PIECE if rows.dtype == torch.float32 else self.row_step
-        blocks: Sequence[Tensor] = rows.split(most)
-        return blocks
-
-    def mean(self, tokens: Sequence[Sequence[int]], leads: NDArray[np.int64], most: int) -> Tensor:
-        """Mean of the last hidden states of each sequence, in fp32, (B, D).
+    def __call__(self, distinct: DistinctTokens, piece: Piece) -> list[Tensor]:
+        """Compute the last hidden states of the sequences of a piece.
 
         Args:
-            tokens: Ids of each sequence, at least one.
-            leads: Positions before the first token of each, (B,).
-            most: Sequences in a piece.
+            distinct: Distinct tokens of all sequences.
+            piece: Sequences to encode.
+
+        Returns:
+            Hidden states of each run of sequences of equal length, (B, L, D).
         """
-        lengths = np.array([len(row) for row in tokens], np.int64)
+        blocks = self.into_blocks(distinct.embedded.index_select(0, piece.token_rows))  # (N, D)
+        # The first layer reads the heads of the distinct tokens, every other one its own.
+        heads, rows_in_heads = distinct.heads, piece.token_rows
+        for number, layer in enumerate(self.layers):
+            if number > 0:
+                heads = layer.project(blocks)  # (3 * H, N, head width)
+                rows_in_heads = torch.arange(len(piece.token_rows))
+            batches = [(rows_in_heads[batch.rows], batch.runs) for batch in piece.batches]
+            blocks = layer(blocks, heads, batches)
+        states = concatenate_rows(blocks)[: sum(piece.lengths)]  # (tokens of the piece, D)
+        return split_runs(states, runs_of(piece.lengths))
+
+    def into_blocks(self, rows: Tensor) -> Sequence[Tensor]:
+        """Split rows (N, D) into the blocks that one product takes."""
+        size = TOKENS_PER_PIECE if rows.dtype == torch.float32 else self.row_step
+        blocks: Sequence[Tensor] = rows.split(size)
+        return blocks
+
+    def mean(
+        self, tokens: Sequence[Sequence[int]], leads: NDArray[np.int64], max_sequences: int
+    ) -> Tensor:
+        """Compute the mean of the last hidden states of each sequence, in fp32, (B, D).
+
+        Args:
+            tokens: Token ids of each sequence, at least one, B lists.
+            leads: Position of the first token of each sequence, (B,).
+            max_sequences: Largest number of sequences in a piece.
+        """
+        # Embed the distinct tokens of all sequences.
+        lengths = np.array([len(row) for row in tokens], np.int64)  # (B,)
         ids = np.fromiter(chain.from_iterable(tokens), np.int64, lengths.sum())
-        places = [np.arange(lead, lead + num) for lead, num in zip(leads, lengths, strict=True)]
-        words, rows = self.read(ids, np.concatenate(places))
-        of_sequence = rows.split(lengths.tolist())
-        means = torch.empty(len(tokens), words.embedded.shape[1])
-        for chosen in share_out(lengths, most, self.row_step):
-            piece = Piece.of([of_sequence[row] for row in chosen], self.row_step)
-            runs = self(words, piece)
+        positions = [np.arange(lead, lead + num) for lead, num in zip(leads, lengths, strict=True)]
+        distinct, rows = self.embed_distinct(ids, np.concatenate(positions))
+        rows_of_sequence = rows.split(lengths.tolist())
+        # Encode them piece by piece.
+        means = torch.empty(len(tokens), distinct.embedded.shape[1])  # (B, D)
+        for chosen in share_out(lengths, max_sequences, self.row_step):
+            piece = Piece.of([rows_of_sequence[row] for row in chosen], self.row_step)
+            runs = self(distinct, piece)
             means[chosen] = torch.cat([masked_mean(states.float()) for states in runs])
         return means
 
-    def read(self, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> tuple[Words, Tensor]:
-        """Embed and project distinct tokens; also tell the row among them of each token.
+    def embed_distinct(
+        self, ids: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> tuple[DistinctTokens, Tensor]:
+        """Embed and project every distinct token at a position once.
 
         Args:
-            ids: Of tokens.
-            positions: Of the same.
+            ids: Ids of tokens, (M,).
+            positions: Positions of these tokens, (M,).
+
+        Returns:
+            The distinct tokens, and the row of each token among them, (M,).
         """
+        # Number the pairs of id and position.
         num_positions = int(positions.max()) + 1
         pairs, rows = np.unique(ids * num_positions + positions, return_inverse=True)
-        pairs = np.pad(pairs, (0, -len(pairs) % self.row_step))
-        which, where = map(torch.from_numpy, divmod(pairs, num_positions))
-        embedded = self.norm(F.embedding(which, self.words) + F.embedding(where, self.positions))
-        heads = self.layers[0].heads_of(self.blocks_of(embedded)).contiguous()
-        return Words(embedded, heads), torch.from_numpy(rows)
+        pairs = np.pad(pairs, (0, -len(pairs) % self.row_step))  # (U,)
+        token, place = map(torch.from_numpy, divmod(pairs, num_positions))
+        embedded = self.norm(
+            F.embedding(token, self.token_table) + F.embedding(place, self.position_table)
+        )  # (U, D)
+        heads = self.layers[0].project(self.into_blocks(embedded)).contiguous()
+        return DistinctTokens(embedded, heads), torch.from_numpy(rows)
 
 
-def bert_inside(model: Any) -> Any | None:
-    """Return the stock BERT encoder that a model is or holds, or None."""
+def find_bert(model: Any) -> Any | None:
+    """Return the stock BERT encoder that a model is or contains, None if there is none."""
     if model.config.model_type == "bert":
         return model
     inner: Any = getattr(model, "encoder", None)
@@ -144,10 +167,10 @@ def bert_inside(model: Any) -> Any | None:
 
 
 def can_pack(bert: Any) -> bool:
-    """Whether `CpuEncoder` computes what this encoder does, on this machine."""
+    """Whether `CpuEncoder` supports this encoder on this machine."""
     parameter = next(bert.parameters())
     is_supported = parameter.dtype == torch.float32 or (
-        parameter.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        parameter.dtype == torch.bfloat16 and onednn_takes_bfloat16()
     )
     return bool(
         parameter.device.type == "cpu"
@@ -159,8 +182,8 @@ def can_pack(bert: Any) -> bool:
 
 
 def pack(model: Any) -> CpuEncoder | None:
-    """Pack the encoder of a model, or return None where that would gain or fit nothing."""
-    bert = bert_inside(model)
+    """Pack the encoder of a model; None if it is not supported, here or at all."""
+    bert = find_bert(model)
     if bert is None or not can_pack(bert):
         return None
     with torch.inference_mode():

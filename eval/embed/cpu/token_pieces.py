@@ -1,11 +1,12 @@
-"""How sequences are laid out for the packed encoder: one after the other, in pieces.
+"""Packing of sequences for the CPU encoder: one after the other, in pieces that fit into the cache.
 
-A piece fits into the cache. Products take its rows as they come, only attention knows where a
-sequence ends. In: token counts. Out: which sequences are in which piece, and how their attention is
-batched. Guarded by tests/eval/embed/cpu/test_token_pieces.py.
+Products take the rows of a piece whatever sequence they belong to; only attention needs to know
+where a sequence ends. A run is a number of consecutive sequences of equal length.
+In: token counts. Out: the sequences of each piece, and the batches in which their attention is
+computed. Guarded by tests/eval/embed/cpu/test_token_pieces.py.
 
-Shapes: B = sequences, L = tokens of each, filled up to one width, N = tokens of a piece and the
-rows that fill up its last product.
+Shapes: B = sequences, L = tokens of each, padded to one width, N = rows of a piece: its tokens,
+then padding.
 """
 
 from collections.abc import Sequence
@@ -21,29 +22,31 @@ from torch.nn import functional as F
 
 
 TOKENS_PER_PIECE = 2048  # at width 768 the widest tensor of a piece then takes 9 MB
-LENGTH_STEP = 16  # attention of a sequence is computed as if it had a multiple of this many tokens
+LENGTH_STEP = 16  # for attention, sequences are padded to a multiple of this many tokens
 
 
-def share_out(lengths: NDArray[np.int64], most: int, row_step: int) -> list[NDArray[np.int64]]:
-    """Share sequences out among pieces, longest first.
+def share_out(
+    lengths: NDArray[np.int64], max_sequences: int, row_step: int
+) -> list[NDArray[np.int64]]:
+    """Distribute sequences over pieces, longest first, so that little padding is needed.
 
     Args:
-        lengths: Token count of each.
-        most: Sequences in a piece.
-        row_step: What the number of rows is a multiple of.
+        lengths: Number of tokens of each sequence, (S,).
+        max_sequences: Largest number of sequences in a piece.
+        row_step: Number that the rows of a piece must be a multiple of.
 
     Returns:
-        Which sequences are in each piece; every one is in exactly one. A piece ends where the
-        fewest rows are spare.
+        Indices of the sequences of each piece; every sequence is in exactly one.
     """
     order = np.argsort(-lengths, kind="stable")
     pieces = []
     while len(order):
-        tokens = np.cumsum(lengths[order[:most]])  # of pieces that end with each
+        # Of the pieces that are at least half full, take the one with the least padding.
+        tokens = np.cumsum(lengths[order[:max_sequences]])  # if the piece ends with each sequence
         fits = max(int((tokens <= TOKENS_PER_PIECE).sum()), 1)
         share_used = tokens / (-(-tokens // row_step) * row_step)
-        least = fits // 2
-        best = least + 1 + int(share_used[least:fits].argmax())
+        half = fits // 2
+        best = half + 1 + int(share_used[half:fits].argmax())
         count = fits if fits == len(order) else best
         pieces.append(order[:count])
         order = order[count:]
@@ -52,11 +55,11 @@ def share_out(lengths: NDArray[np.int64], most: int, row_step: int) -> list[NDAr
 
 @dataclass(frozen=True)
 class AttentionBatch:
-    """Neighbours in a piece whose attention is computed together.
+    """Consecutive sequences of a piece whose attention is computed together.
 
     Attributes:
-        rows: Of their tokens in the piece, filled up with any row, (B, L); B is a power of two.
-        runs: How many of them, one after the other, have how many tokens.
+        rows: Rows of their tokens in the piece, (B, L), padded with any row; B is a power of two.
+        runs: Number of sequences and number of tokens of each, for every run.
     """
 
     rows: Tensor
@@ -64,10 +67,12 @@ class AttentionBatch:
 
     @classmethod
     def all_of(cls, lengths: Sequence[int]) -> list[Self]:
-        """Batch neighbours of nearly equal length, in few shapes: oneDNN keeps code for each.
+        """Group consecutive sequences of similar length into batches of few shapes.
+
+        The fewer the better, because oneDNN compiles code for each shape.
 
         Args:
-            lengths: Tokens of each sequence.
+            lengths: Number of tokens of each sequence.
         """
         batches, row = [], 0
         for width, same in groupby(lengths, lambda length: -(-length // LENGTH_STEP) * LENGTH_STEP):
@@ -82,39 +87,38 @@ class AttentionBatch:
 
 
 def runs_of(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Count neighbours of equal length: how many of which."""
+    """Return the number of sequences and the number of tokens of each, for every run."""
     return [(len(list(same)), length) for length, same in groupby(lengths)]
 
 
 def split_runs(rows: Tensor, runs: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """Part what there is of every token, (_, ...), by runs: (B, L, ...) of each."""
+    """Split the rows of tokens by runs, (tokens, ...) to (sequences, tokens of each, ...)."""
     parts = rows.split([count * length for count, length in runs])
     return [part.unflatten(0, run) for part, run in zip(parts, runs, strict=True)]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Sequences one after the other, without padding.
+    """Sequences packed one after the other, without padding between them.
 
     Attributes:
-        words: Row among the `Words` of every token, and of those that fill up the last product,
-            (N,).
-        lengths: Tokens of each sequence; those of equal length are best neighbours.
-        batches: The sequences again, as attention takes them.
+        token_rows: Row of every token among the distinct tokens, then padding, (N,).
+        lengths: Number of tokens of each sequence; equal lengths should be consecutive.
+        batches: Batches of the same sequences for attention.
     """
 
-    words: Tensor
+    token_rows: Tensor
     lengths: list[int]
     batches: list[AttentionBatch]
 
     @classmethod
-    def of(cls, words: Sequence[Tensor], row_step: int) -> Self:
-        """Lay sequences one after the other.
+    def of(cls, token_rows: Sequence[Tensor], row_step: int) -> Self:
+        """Pack sequences.
 
         Args:
-            words: Row among the `Words` of each token of each sequence.
-            row_step: What the number of rows is a multiple of.
+            token_rows: For each sequence the row of each token among the distinct tokens.
+            row_step: Number that the rows of the piece must be a multiple of.
         """
-        lengths = [len(row) for row in words]
-        rows = F.pad(torch.cat(list(words)), (0, -sum(lengths) % row_step))
+        lengths = [len(row) for row in token_rows]
+        rows = F.pad(torch.cat(list(token_rows)), (0, -sum(lengths) % row_step))  # (N,)
         return cls(rows, lengths, AttentionBatch.all_of(lengths))

@@ -1,10 +1,10 @@
 """BarcodeBERT: a stock BERT on non-overlapping k-mers, in its two published layouts.
 
-The Hub folder `bioscan-ml/BarcodeBERT` holds a `BertForTokenClassification` and a tokenizer made
-of Python code; the training code's `.pt` files hold weights, settings and optimiser in one
-pickle. Both name the encoder `bert.`; the same training code for BarcodeMAE stores its encoder
-without a prefix. The tokenizer is rebuilt here from k, so no code of theirs runs. Guarded by
-tests/eval/embed/foreign/test_barcodebert.py.
+The Hub folder `bioscan-ml/BarcodeBERT` holds a `BertForTokenClassification` and a tokenizer
+written in Python; the `.pt` files of the training code hold weights, settings and optimiser in one
+pickle. In both, names of encoder weights begin with `bert.`; the training code for BarcodeMAE
+stores its encoder without a prefix. The tokenizer is rebuilt here from k, so none of the published
+code is run. Guarded by tests/eval/embed/foreign/test_barcodebert.py.
 """
 
 import argparse
@@ -31,10 +31,10 @@ from barcodemae.eval.embed.foreign.checkpoint import (
 
 PREFIX = "bert."
 UNUSED = ("classifier.", "cls.", "pooler.", "embeddings.position_ids")
-MASK_TOKEN, UNK_TOKEN = "[MASK]", "[UNK]"  # ids 0 and 1; [UNK] also fills short rows
+MASK_TOKEN, UNK_TOKEN = "[MASK]", "[UNK]"  # ids 0 and 1; [UNK] is the padding too
 MAX_LENGTH_BP = 660  # the published input length
 MAX_K = 10
-MAE_ARCH = "maelm"  # what the training code calls BarcodeMAE, with or without [MASK]
+MAE_ARCH = "maelm"  # name of BarcodeMAE in the training code, with or without [MASK]
 ARCHITECTURE = "BertForTokenClassification"
 SIZES = (
     "vocab_size",
@@ -55,10 +55,10 @@ OPTIONAL = (
 
 @dataclass(frozen=True)
 class KmerVocabulary:
-    """How a BarcodeBERT numbers its tokens.
+    """Token ids of a BarcodeBERT.
 
     Attributes:
-        k: Length of a k-mer in bp.
+        k: Length of a k-mer, bp.
         with_n: Whether k-mers with N have tokens of their own (a training option).
     """
 
@@ -70,7 +70,7 @@ class KmerVocabulary:
         """Infer k from the number of tokens: two special ones and 4**k (with N: 5**k) k-mers.
 
         Raises:
-            CheckpointError: No k fits.
+            CheckpointError: The number fits no k.
         """
         for k in range(1, MAX_K + 1):
             for with_n, letters in ((False, 4), (True, 5)):
@@ -85,9 +85,9 @@ class KmerVocabulary:
         return [MASK_TOKEN, UNK_TOKEN, *sorted(kmers, key=lambda kmer: "N" in kmer)]
 
     def tokenizer(self, max_length_bp: int) -> PreTrainedTokenizerFast:
-        """Build the tokenizer: k-mers side by side, an incomplete last one dropped."""
-        numbered = {token: index for index, token in enumerate(self.tokens())}
-        backend = Tokenizer(models.WordLevel(numbered, unk_token=UNK_TOKEN))
+        """Build the tokenizer of non-overlapping k-mers; an incomplete last one is dropped."""
+        ids = {token: index for index, token in enumerate(self.tokens())}
+        backend = Tokenizer(models.WordLevel(ids, unk_token=UNK_TOKEN))
         backend.pre_tokenizer = pre_tokenizers.Split(
             Regex(f".{{{self.k}}}"), "removed", invert=True
         )
@@ -101,10 +101,10 @@ class KmerVocabulary:
 
 
 def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
-    """Say whether a folder is BarcodeBERT's: a BERT on k-mers without a tokenizer of plain data.
+    """Tell whether a folder holds a BarcodeBERT: a BERT on k-mers that is not of this project.
 
-    Encoders of this project are BERTs on the same k-mers, but say in `barcodemae` how they were
-    trained; older ones bring a `tokenizer.json`.
+    Encoders of this project are BERTs on the same k-mers, but their config records the training
+    under `barcodemae`; older ones come with a `tokenizer.json`.
     """
     sizes = {letters**k + 2 for letters in (4, 5) for k in range(2, MAX_K + 1)}
     is_bert = settings.get("model_type") == "bert" and settings.get("vocab_size") in sizes
@@ -117,25 +117,25 @@ def build_model(settings: Mapping[str, Any], source: Path) -> PreTrainedModel:
     """Build the encoder that published settings describe, with random weights.
 
     Raises:
-        CheckpointError: A size is absent.
+        CheckpointError: A size is missing.
     """
     given = dict(zip(SIZES, require(settings, SIZES, source), strict=True))
     given |= {name: settings[name] for name in OPTIONAL if name in settings}
-    # Row 0, which BERT takes for padding, is [MASK] here.
+    # Id 0, which is padding in a stock BERT, is [MASK] here.
     config = BertConfig(**given, pad_token_id=None)
     model: PreTrainedModel = AutoModel.from_config(config, add_pooling_layer=False)
     return model
 
 
 class IgnoredObject:
-    """Stands for an object in a checkpoint that is neither looked up nor called."""
+    """Placeholder for an object in a checkpoint that is neither looked up nor called."""
 
 
 def ignore(*_: Any) -> IgnoredObject:
-    """Take the place of `getattr` in a checkpoint: look nothing up.
+    """Replace `getattr` in a checkpoint by a placeholder.
 
-    Learning-rate schedulers of older PyTorch versions are stored with a reference to one of
-    their methods, which would otherwise make the whole file unreadable.
+    Older PyTorch versions store learning-rate schedulers with a reference to one of their methods,
+    which would make the whole file unreadable.
     """
     return IgnoredObject()
 
@@ -150,14 +150,14 @@ SAFE_GLOBALS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder or a `.pt` file says about a BarcodeBERT.
+    """Content of a folder or a `.pt` file of a BarcodeBERT.
 
     Attributes:
         settings: Sizes of the BERT.
         weights: All tensors of the model, under their published names.
-        vocabulary: Its tokens.
-        max_length_bp: Longest sequence in bp.
-        architecture: `encoder-decoder` for the encoder of a BarcodeMAE.
+        vocabulary: Token ids.
+        max_length_bp: Length of the longest sequence that is read whole, bp.
+        architecture: `encoder-only`, or `encoder-decoder` for the encoder of a BarcodeMAE.
     """
 
     settings: Mapping[str, Any]
@@ -171,7 +171,7 @@ def read_training_checkpoint(path: Path) -> Checkpoint:
     """Read a `.pt` file of the original training code.
 
     Raises:
-        CheckpointError: Damaged, unsafe, of another program, or of a kind not supported.
+        CheckpointError: The file is damaged, unsafe, of another program, or not supported.
     """
     content = read_pickled(path, SAFE_GLOBALS)
     if not isinstance(content, dict) or not {"model", "bert_config", "config"} <= content.keys():
@@ -195,10 +195,14 @@ def read_training_checkpoint(path: Path) -> Checkpoint:
 
 
 def open_checkpoint(checkpoint: Checkpoint, source: Path) -> OpenedSystem:
-    """Put encoder, weights and k-mer tokenizer of a BarcodeBERT together.
+    """Assemble encoder, weights and k-mer tokenizer of a BarcodeBERT.
+
+    Args:
+        checkpoint: Content of the checkpoint.
+        source: Folder or file, for messages.
 
     Raises:
-        CheckpointError: Weights and sizes do not fit.
+        CheckpointError: The weights do not fit the sizes.
     """
     model = build_model(checkpoint.settings, source)
     weights = select(checkpoint.weights, PREFIX)
@@ -213,7 +217,7 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
     """Open a folder of BarcodeBERT in the layout of the Hub.
 
     Raises:
-        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+        CheckpointError: A file is missing, damaged or unsafe, or the weights do not fit.
     """
     vocabulary = KmerVocabulary.of_size(settings["vocab_size"], folder)
     weights = read_weights(folder)
@@ -224,6 +228,6 @@ def open_training_file(path: Path) -> OpenedSystem:
     """Open a `.pt` file of the original training code.
 
     Raises:
-        CheckpointError: Damaged, unsafe, of another program, or of a kind not supported.
+        CheckpointError: The file is damaged, unsafe, of another program, or not supported.
     """
     return open_checkpoint(read_training_checkpoint(path), path)

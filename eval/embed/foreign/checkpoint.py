@@ -1,9 +1,9 @@
-"""Read checkpoints as others published them: settings, tensors, and nothing that could run.
+"""Reading of published checkpoints: settings and tensors, without running any of their code.
 
 In: a folder with `config.json` and `model.safetensors` or `pytorch_model.bin` (also sharded), or
-one `.pt` file. Out: plain dictionaries, and tokenizers that are data. Pickled files go through
-PyTorch's weights-only reader, which refuses everything but tensors and plain containers. Guarded by
-tests/eval/embed/foreign/test_checkpoint.py.
+one `.pt` file. Out: plain dictionaries, and tokenizers of known classes. Pickled files go through
+PyTorch's weights-only reader, which refuses everything but tensors and plain containers.
+Guarded by tests/eval/embed/foreign/test_checkpoint.py.
 """
 
 import hashlib
@@ -19,27 +19,27 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 
 
 SAFETENSORS = "model*.safetensors"
 PICKLED = "pytorch_model*.bin"
 READ_ERRORS = (OSError, EOFError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError)
 MAX_TOKENS = 512  # BarcodeBERT's authors compare systems at this length; no barcode exceeds it
-SHOWN_NAMES = 3  # weight names spelled out in a message
+SHOWN_NAMES = 3  # names of weights in a message; more are counted
 
 
 @dataclass(frozen=True)
 class OpenedSystem:
-    """A network filled with published weights, and its tokenizer.
+    """A published system: a network with its weights, and its tokenizer.
 
     Attributes:
-        tokenizer: Of transformers, from data alone.
-        model: In float32 on the CPU; called with ids it returns `last_hidden_state`.
-        fingerprint: Of the weights.
-        max_tokens: Longest input.
-        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
-        architecture: What kind of system it was trained as.
+        tokenizer: Tokenizer of a class of transformers; none of the system's code is run.
+        model: Network in float32 on the CPU; called with ids it returns `last_hidden_state`.
+        fingerprint: First 16 hex digits of the SHA-256 of the weights.
+        max_tokens: Largest number of tokens that the model reads.
+        k: Length of a k-mer, bp, if all tokens are k-mers, else None.
+        architecture: Architecture it was trained as, e.g. `encoder-only`.
     """
 
     tokenizer: Any
@@ -67,10 +67,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def require(settings: Mapping[str, Any], names: Iterable[str], source: Path) -> list[Any]:
-    """Return the named settings.
+    """Return the settings of the given names, in that order.
 
     Raises:
-        CheckpointError: One is absent.
+        CheckpointError: One is missing.
     """
     missing = [name for name in names if name not in settings]
     if missing:
@@ -82,12 +82,12 @@ def read_pickled(path: Path, safe_globals: Iterable[Any] = ()) -> Any:
     """Read a file written by `torch.save` without running anything in it.
 
     Args:
-        path: The file.
-        safe_globals: What may appear in it beside tensors and plain containers, as for
+        path: File to read.
+        safe_globals: Classes and functions allowed beside tensors and plain containers, as for
             `torch.serialization.safe_globals`.
 
     Raises:
-        CheckpointError: Damaged, or it holds something that is not allowed.
+        CheckpointError: The file is damaged, or holds something that is not allowed.
     """
     try:
         with torch.serialization.safe_globals(list(safe_globals)):
@@ -106,7 +106,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        CheckpointError: Damaged.
+        CheckpointError: The file is damaged.
     """
     try:
         return load_file(path)
@@ -138,12 +138,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def select(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the weights of the encoder alone, without the prefix of the model around it.
+    """Return the weights of the encoder, without the prefix of the model around it.
 
     Args:
-        weights: Everything in the checkpoint.
-        prefix: What the encoder is called in a model with a head, e.g. `bert.`; a checkpoint
-            without such names is an encoder already.
+        weights: All weights of the checkpoint.
+        prefix: Prefix of the encoder's weights in a model with a head, e.g. `bert.`; a checkpoint
+            without such names is taken for the encoder itself.
     """
     inside = {
         name.removeprefix(prefix): tensor
@@ -159,47 +159,50 @@ def fill(
     """Copy published weights into a model; every name and shape must fit.
 
     Args:
-        model: The model to fill.
-        weights: Tensors by name, the encoder's own names.
-        unused: Beginnings of the names that no token vector passes through (poolers, heads).
-        source: For messages.
+        model: Model to fill.
+        weights: Tensors by their names within the encoder.
+        unused: Prefixes of the weights that embeddings do not depend on (poolers, heads).
+        source: Folder or file, for messages.
 
     Returns:
-        Fingerprint: first 16 hex digits of the SHA-256 over names, shapes and values used.
+        First 16 hex digits of the SHA-256 over names, types, shapes and values of what was used.
 
     Raises:
         CheckpointError: A weight is missing, unexpected or of another shape.
     """
     used = {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}
     wanted = model.state_dict()
-    complain(source, "lacks weights", sorted(wanted.keys() - used.keys()))
-    complain(source, "has weights this model does not know", sorted(used.keys() - wanted.keys()))
+    raise_for_names(source, "lacks weights", sorted(wanted.keys() - used.keys()))
+    raise_for_names(
+        source, "has weights this model does not know", sorted(used.keys() - wanted.keys())
+    )
     misfits = [
         f"{name} {tuple(used[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
         if used[name].shape != tensor.shape
     ]
-    complain(source, "has weights of another shape than its config says", misfits)
+    raise_for_names(source, "has weights of another shape than its config says", misfits)
     model.load_state_dict(used)
     return hash_tensors(used)
 
 
 def open_tokenizer(kind: Any, folder: Path, vocab_size: int) -> Any:
-    """Open a tokenizer of a known class, and insist that its ids fit the embedding table.
+    """Open a tokenizer of a known class, and check that its ids fit the embedding table.
 
     Args:
-        kind: The tokenizer class of transformers; what the folder asks for is not consulted.
-        folder: The model folder.
-        vocab_size: Rows of the embedding table.
+        kind: Tokenizer class of transformers; the class that the folder names is ignored.
+        folder: Model folder.
+        vocab_size: Number of rows of the embedding table.
 
     Raises:
-        CheckpointError: Missing, damaged or of another model.
+        CheckpointError: The tokenizer is missing, damaged, or of another model.
     """
     try:
         tokenizer = kind.from_pretrained(folder)
     except (OSError, ValueError, TypeError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot open its tokenizer: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot open its tokenizer: {first_line(error)}"
+        ) from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if not 0 <= largest < vocab_size:
         raise CheckpointError(
@@ -209,19 +212,38 @@ def open_tokenizer(kind: Any, folder: Path, vocab_size: int) -> Any:
 
 
 def load_encoder(model: nn.Module, folder: Path, *, prefix: str, unused: tuple[str, ...]) -> str:
-    """Fill a model from a folder; the arguments are those of `select` and `fill`."""
+    """Fill a model with the encoder weights of a folder, see `select` and `fill`.
+
+    Args:
+        model: Model to fill.
+        folder: Model folder.
+        prefix: Prefix of the encoder's weights in a model with a head.
+        unused: Prefixes of the weights that embeddings do not depend on.
+
+    Returns:
+        Fingerprint of the weights.
+    """
     return fill(model, select(read_weights(folder), prefix), unused=unused, source=folder)
 
 
-def complain(source: Path, what: str, names: list[str]) -> None:
-    """Raise a CheckpointError that names the weights, if there are any."""
+def raise_for_names(source: Path, what: str, names: list[str]) -> None:
+    """Raise an error about weights if there are any.
+
+    Args:
+        source: Folder or file.
+        what: What is wrong with the weights.
+        names: Names of the weights.
+
+    Raises:
+        CheckpointError: There are such weights; the message names the first of them.
+    """
     if names:
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         raise CheckpointError(f"{source} {what}: {', '.join(names[:SHOWN_NAMES])}{more}")
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Fingerprint tensors by name, type, shape and value, whatever file they came from."""
+    """Hash tensors by name, type, shape and value, whatever kind of file they came from."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()

@@ -1,11 +1,11 @@
 """Nucleotide Transformer v2: ESM with rotary positions and gated feed-forward layers.
 
-The weights say `esm` (or nothing) but do not fit the ESM of transformers: the feed-forward layer
-is a SwiGLU, its first matrix twice as wide, mostly without biases. The published code needs an
-older transformers. This port reads the published names and equals the original on attended
-tokens. Guarded by tests/eval/embed/foreign/test_esm_gated.py.
+The config names the model type `esm` (or none), but the weights do not fit the ESM of transformers:
+the feed-forward layer is a SwiGLU, its first matrix twice as wide, mostly without biases. The
+published code needs an older transformers. This port reads the published weight names and equals
+the original on attended tokens. Guarded by tests/eval/embed/foreign/test_esm_gated.py.
 
-Shapes: B = batch, L = tokens, D = width, H = heads, F = feed-forward width.
+Shapes: B = batch, L = tokens, D = model width, H = heads, F = feed-forward width.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from barcodemae.eval.embed.foreign.checkpoint import (
 
 
 PREFIX = "esm."
-# The checkpoints carry a table of learned positions, unused since the positions are rotary.
+# The checkpoints contain a table of learned positions, which is unused: positions are rotary.
 UNUSED = (
     "lm_head.",
     "classifier.",
@@ -44,7 +44,7 @@ PUBLISHED = {"position_embedding_type": "rotary", "token_dropout": False}
 
 @dataclass(frozen=True)
 class EsmGatedConfig:
-    """Sizes of a gated ESM, under the names of its `config.json`."""
+    """Sizes of a gated ESM, with the names of its `config.json`."""
 
     vocab_size: int
     hidden_size: int
@@ -61,7 +61,7 @@ class EsmGatedConfig:
         """Read a published `config.json`.
 
         Raises:
-            CheckpointError: A size is absent, or the model is of a kind never published.
+            CheckpointError: A size is missing, or the model is of a kind that was never published.
         """
         for name, expected in PUBLISHED.items():
             if settings.get(name, expected) != expected:
@@ -80,12 +80,12 @@ class EsmGatedConfig:
 
 
 def recognises(settings: Mapping[str, Any], _: Path) -> bool:
-    """Say whether a `config.json` is a gated ESM's; plain ESM has no `add_bias_fnn`."""
+    """Tell whether a `config.json` describes a gated ESM; a plain ESM has no `add_bias_fnn`."""
     return "add_bias_fnn" in settings and settings.get("model_type", "esm") == "esm"
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotation of queries and keys by position; the frequencies are part of the checkpoint."""
+    """Rotary position embedding of queries and keys; the frequencies are in the checkpoint."""
 
     inv_freq: Tensor
 
@@ -99,9 +99,9 @@ class RotaryEmbedding(nn.Module):
         positions = torch.arange(vectors.shape[-2], device=vectors.device).type_as(self.inv_freq)
         angles = torch.outer(positions, self.inv_freq).repeat(1, 2)  # (L, D / H)
         first, second = vectors.chunk(2, dim=-1)
-        turned = torch.cat((-second, first), dim=-1)
+        rotated = torch.cat((-second, first), dim=-1)
         cosines, sines = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
-        return vectors * cosines + turned * sines
+        return vectors * cosines + rotated * sines
 
 
 class EsmGatedSelfAttention(nn.Module):
@@ -121,7 +121,7 @@ class EsmGatedSelfAttention(nn.Module):
         return vectors.view(*vectors.shape[:-1], *heads).transpose(1, 2)
 
     def forward(self, hidden_states: Tensor, is_token: Tensor | None) -> Tensor:
-        """Attend, (B, L, D) to (B, L, D), to the tokens named by `is_token`, (B, 1, 1, L)."""
+        """Attend, (B, L, D) to (B, L, D), to the tokens marked by `is_token`, (B, 1, 1, L)."""
         query = self.rotary_embeddings(self.split(self.query(hidden_states)))
         key = self.rotary_embeddings(self.split(self.key(hidden_states)))
         value = self.split(self.value(hidden_states))
@@ -130,7 +130,7 @@ class EsmGatedSelfAttention(nn.Module):
 
 
 class Projection(nn.Module):
-    """A linear layer called `dense` in the checkpoint, with dropout after it."""
+    """A linear layer, named `dense` in the checkpoint, followed by dropout."""
 
     def __init__(self, size_in: int, size_out: int, *, bias: bool, dropout: float) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class Projection(nn.Module):
 
 
 class EsmGatedAttention(nn.Module):
-    """Normalisation, self-attention and the residual around them."""
+    """Layer norm and self-attention with a residual connection around both."""
 
     def __init__(self, config: EsmGatedConfig) -> None:
         super().__init__()
@@ -153,13 +153,13 @@ class EsmGatedAttention(nn.Module):
         self.output = Projection(width, width, bias=True, dropout=config.hidden_dropout_prob)
 
     def forward(self, hidden_states: Tensor, is_token: Tensor | None) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply attention, (B, L, D) to (B, L, D)."""
         context = self.self(self.LayerNorm(hidden_states), is_token)
         return self.output(context) + hidden_states  # type: ignore[no-any-return]
 
 
 class EsmGatedLayer(nn.Module):
-    """Attention, then the gated feed-forward layer; both normalise before."""
+    """Attention, then a gated feed-forward layer, each with layer norm before it."""
 
     def __init__(self, config: EsmGatedConfig) -> None:
         super().__init__()
@@ -170,14 +170,14 @@ class EsmGatedLayer(nn.Module):
         self.output = Projection(inner, width, bias=bias, dropout=config.hidden_dropout_prob)
 
     def forward(self, hidden_states: Tensor, is_token: Tensor | None) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the layer, (B, L, D) to (B, L, D)."""
         attended = self.attention(hidden_states, is_token)
         gate, values = self.intermediate(self.LayerNorm(attended)).chunk(2, dim=-1)  # (B, L, F)
         return self.output(F.silu(gate) * values) + attended  # type: ignore[no-any-return]
 
 
 class EsmGatedEncoder(nn.Module):
-    """The stack of layers and the normalisation after it."""
+    """Stack of layers, followed by a layer norm."""
 
     def __init__(self, config: EsmGatedConfig) -> None:
         super().__init__()
@@ -185,14 +185,14 @@ class EsmGatedEncoder(nn.Module):
         self.emb_layer_norm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden_states: Tensor, is_token: Tensor | None) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply all layers, (B, L, D) to (B, L, D)."""
         for layer in self.layer:
             hidden_states = layer(hidden_states, is_token)
         return self.emb_layer_norm_after(hidden_states)  # type: ignore[no-any-return]
 
 
 class EsmGatedEmbeddings(nn.Module):
-    """Token embeddings, normalised only if the config says so."""
+    """Token embeddings, followed by a layer norm if the config has one."""
 
     def __init__(self, config: EsmGatedConfig) -> None:
         super().__init__()
@@ -204,12 +204,12 @@ class EsmGatedEmbeddings(nn.Module):
         )
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Embed ids (B, L), (B, L, D)."""
+        """Embed token ids, (B, L) to (B, L, D)."""
         return self.layer_norm(self.word_embeddings(input_ids))  # type: ignore[no-any-return]
 
 
 class EsmGatedModel(nn.Module):
-    """The encoder of Nucleotide Transformer v2."""
+    """Encoder of Nucleotide Transformer v2."""
 
     def __init__(self, config: EsmGatedConfig) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class EsmGatedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.embeddings.word_embeddings.weight.device
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> BaseModelOutput:
@@ -230,7 +230,7 @@ class EsmGatedModel(nn.Module):
             attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
 
         Returns:
-            `last_hidden_state`, (B, L, D); at padding it means nothing.
+            `last_hidden_state`, (B, L, D), undefined at padding.
         """
         is_token = None if attention_mask is None else attention_mask[:, None, None, :].bool()
         hidden_states = self.encoder(self.embeddings(input_ids), is_token)
@@ -241,7 +241,7 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
     """Open a folder of Nucleotide Transformer v2.
 
     Raises:
-        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+        CheckpointError: A file is missing, damaged or unsafe, or the weights do not fit.
     """
     model = EsmGatedModel(EsmGatedConfig.from_settings(settings, folder))
     fingerprint = load_encoder(model, folder, prefix=PREFIX, unused=UNUSED)

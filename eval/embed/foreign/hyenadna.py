@@ -1,13 +1,13 @@
 """HyenaDNA: long convolutions instead of attention, one token per base.
 
-Each layer multiplies two projections of its input around a convolution as long as the sequence,
-whose filter is the output of a small network of the position (arXiv 2302.10866, 2306.15794). The
-published `-hf` code needs an older transformers; this port reads its weight names. The model is
-causal, so padding at the end cannot reach a token and there is no attention mask. (BarcodeBERT's
-authors pad at the beginning, where it can; here nothing is padded.) Guarded by
-tests/eval/embed/foreign/test_hyenadna.py.
+Each layer multiplies projections of its input before and after a convolution as long as the
+sequence, whose filter is computed from the position by a small network (arXiv 2302.10866,
+2306.15794). The published `-hf` code needs an older transformers; this port reads its weight names.
+The model is causal, so padding at the end cannot affect a token and there is no attention mask.
+(BarcodeBERT's authors pad at the beginning, where it can; here there is no padding.)
+Guarded by tests/eval/embed/foreign/test_hyenadna.py.
 
-Shapes: B = batch, L = tokens, D = width, E = width of position features, M = longest input.
+Shapes: B = batch, L = tokens, D = model width, E = width of position features, M = longest input.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ from barcodemae.eval.embed.foreign.checkpoint import (
 )
 
 
-PREFIXES = ("hyena.backbone.", "backbone.")  # inside a model with a head, and alone
+PREFIXES = ("hyena.backbone.", "backbone.")  # in a model with a head, and in the backbone alone
 UNUSED = ("lm_head.", "score.")
 TOKENS = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", *"ACGTN")
-MAX_LENGTH_BP = 660  # read by BarcodeBERT's authors' comparison
-ORDER = 2  # all published models; other orders have more convolutions per layer
+MAX_LENGTH_BP = 660  # as in the comparison by BarcodeBERT's authors
+ORDER = 2  # of all published models; higher orders have more convolutions per layer
 WINDOW_FLOOR = 0.05  # added to the decaying window of the filter
 SIZES = {
     "vocab_size": "vocab_size",
@@ -72,7 +72,7 @@ class HyenaConfig:
         """Read a published `config.json`.
 
         Raises:
-            CheckpointError: A size is absent, or the order of the recurrence is not 2.
+            CheckpointError: A size is missing, or the order of the recurrence is not 2.
         """
         if settings.get("hyena_order", ORDER) != ORDER:
             raise CheckpointError(
@@ -87,28 +87,28 @@ class HyenaConfig:
 
 
 def recognises(settings: Mapping[str, Any], _: Path) -> bool:
-    """Say whether a `config.json` is HyenaDNA's."""
+    """Tell whether a `config.json` describes a HyenaDNA."""
     return settings.get("model_type") == "hyenadna"
 
 
-def spread_frequencies(weights: Mapping[str, Tensor], config: HyenaConfig) -> dict[str, Tensor]:
-    """Give every sine of a filter its frequencies.
+def share_frequencies(weights: Mapping[str, Tensor], config: HyenaConfig) -> dict[str, Tensor]:
+    """Give every sine of a filter its frequencies, which safetensors files store only once.
 
-    They are one shared tensor, which safetensors files hold only once.
+    All sines of a filter share one tensor.
     """
-    spread = dict(weights)
+    completed = dict(weights)
     for layer in range(config.num_hidden_layers):
         stem = f"layers.{layer}.mixer.filter_fn.implicit_filter"
         names = [f"{stem}.{2 * index + 1}.freq" for index in range(config.num_filter_layers + 1)]
         stored = [weights[name] for name in names if name in weights]
-        spread |= {name: stored[0] for name in names if stored}
-    return spread
+        completed |= {name: stored[0] for name in names if stored}
+    return completed
 
 
 def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
-    """Build the tokenizer: one token per base, the published ids."""
-    numbered = {token: index for index, token in enumerate(TOKENS)}
-    backend = Tokenizer(models.WordLevel(numbered, unk_token="[UNK]"))
+    """Build the tokenizer: one token per base, with the published ids."""
+    ids = {token: index for index, token in enumerate(TOKENS)}
+    backend = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -123,7 +123,7 @@ def build_tokenizer(max_tokens: int) -> PreTrainedTokenizerFast:
 
 
 def causal_convolution(signal: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve (B, D, L) with (D, L) by Fourier transforms, keeping the first L values."""
+    """Convolve (B, D, L) with (D, L) by Fourier transforms, and keep the first L values."""
     length = signal.shape[-1]
     product = torch.fft.rfft(signal, n=2 * length) * torch.fft.rfft(kernel, n=2 * length)
     convolved: Tensor = torch.fft.irfft(product, n=2 * length)
@@ -143,7 +143,7 @@ class Sine(nn.Module):
 
 
 class PositionFeatures(nn.Module):
-    """What the filter network knows of a position; all of it is in the checkpoint."""
+    """Position features, the input of the filter network; they are in the checkpoint."""
 
     t: Tensor
 
@@ -154,7 +154,7 @@ class PositionFeatures(nn.Module):
 
 
 class DecayingWindow(nn.Module):
-    """Exponential decay with the distance, one rate per channel."""
+    """Window that decays exponentially with the distance, at one rate per channel."""
 
     deltas: Tensor
 
@@ -168,10 +168,10 @@ class DecayingWindow(nn.Module):
 
 
 class HyenaFilter(nn.Module):
-    """The network that makes a long filter, and the weight of the identity beside it.
+    """Long convolution whose filter a network computes, plus a weighted copy of the input.
 
-    It computes in float32 whatever the rest does: Fourier transforms know no bfloat16, and a
-    sine of rounded angles would be another filter.
+    It computes in float32 whatever the rest does: Fourier transforms do not support bfloat16, and
+    rounded angles of the sines would give another filter.
     """
 
     keeps_float32 = True
@@ -199,7 +199,7 @@ class HyenaFilter(nn.Module):
 
 
 class HyenaOperator(nn.Module):
-    """Three projections, a short and a long convolution, two products."""
+    """Hyena operator of order 2: three projections, a short and a long convolution, two gates."""
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class HyenaOperator(nn.Module):
 
 
 class HyenaFeedForward(nn.Module):
-    """Two linear layers with the tanh form of GELU between them."""
+    """Two linear layers with the tanh approximation of GELU between them."""
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
@@ -233,12 +233,12 @@ class HyenaFeedForward(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the layer, (B, L, D) to (B, L, D)."""
         return self.fc2(F.gelu(self.fc1(hidden_states), approximate="tanh"))  # type: ignore[no-any-return]
 
 
 class HyenaLayer(nn.Module):
-    """The operator, then the feed-forward layer; both normalise before."""
+    """Hyena operator, then a feed-forward layer, each with layer norm before it."""
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
@@ -248,25 +248,25 @@ class HyenaLayer(nn.Module):
         self.mlp = HyenaFeedForward(config)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the layer, (B, L, D) to (B, L, D)."""
         mixed = self.mixer(self.norm1(hidden_states)) + hidden_states
         return self.mlp(self.norm2(mixed)) + mixed  # type: ignore[no-any-return]
 
 
 class HyenaEmbeddings(nn.Module):
-    """Token embeddings, under the published name."""
+    """Token embeddings, with the published name."""
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Embed ids (B, L), (B, L, D)."""
+        """Embed token ids, (B, L) to (B, L, D)."""
         return self.word_embeddings(input_ids)  # type: ignore[no-any-return]
 
 
 class HyenaModel(nn.Module):
-    """The HyenaDNA backbone."""
+    """Backbone of HyenaDNA."""
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
@@ -278,7 +278,7 @@ class HyenaModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.ln_f.weight.device
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> BaseModelOutput:
@@ -286,10 +286,10 @@ class HyenaModel(nn.Module):
 
         Args:
             input_ids: Token ids, padded at the end if at all, (B, L).
-            attention_mask: Accepted and not needed: no token sees what comes after it.
+            attention_mask: Ignored; the model is causal, so padding at the end has no effect.
 
         Returns:
-            `last_hidden_state`, (B, L, D); at padding it means nothing.
+            `last_hidden_state`, (B, L, D), undefined at padding.
         """
         hidden_states = self.dropout(self.embeddings(input_ids))  # (B, L, D)
         for layer in self.layers:
@@ -301,14 +301,14 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
     """Open a folder of HyenaDNA.
 
     Raises:
-        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+        CheckpointError: A file is missing, damaged or unsafe, or the weights do not fit.
     """
     model = HyenaModel(HyenaConfig.from_settings(settings, folder))
-    everything = read_weights(folder)
-    inside = any(name.startswith(PREFIXES[0]) for name in everything)
-    weights = select(everything, PREFIXES[0] if inside else PREFIXES[1])
+    all_weights = read_weights(folder)
+    has_head = any(name.startswith(PREFIXES[0]) for name in all_weights)
+    weights = select(all_weights, PREFIXES[0] if has_head else PREFIXES[1])
     fingerprint = fill(
-        model, spread_frequencies(weights, model.config), unused=UNUSED, source=folder
+        model, share_frequencies(weights, model.config), unused=UNUSED, source=folder
     )
     max_tokens = min(MAX_LENGTH_BP, model.config.max_tokens)
     tokenizer = build_tokenizer(max_tokens)

@@ -1,23 +1,25 @@
-"""The door to published systems that `AutoModel` cannot open, or would open wrongly.
+"""Loading of published systems that `AutoModel` cannot open, or would open wrongly.
 
 `load_foreign` takes a folder, a `.pt` file, a Hub name or a short name and returns an embedder,
-or None when the model is none of these. What a folder is, follows from its `config.json`, never
-from its name, and no code that comes with a model is run. Every system is used alike:
+or None if the model is none of these systems. Folders are recognised by their `config.json`, never
+by name, and no code that comes with a model is run. All systems are used in the same way:
 
 - sequences are cleaned as everywhere (upper case, U as T, no gaps, no N at the 3' end);
 - no special tokens are added, so neither [CLS] nor [SEP] is read or counts in the mean;
 - at most 512 tokens are read (BarcodeBERT, HyenaDNA: 660 bp), which no barcode exceeds;
 - the embedding is the masked mean of the last hidden state.
 
-This is how BarcodeBERT's authors compare them (baselines/datasets.py of their code). Guarded by
-tests/eval/embed/foreign/test_loading.py.
+This is how BarcodeBERT's authors compare them (baselines/datasets.py of their code).
+Guarded by tests/eval/embed/foreign/test_loading.py.
+
+Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,10 +40,11 @@ from barcodemae.eval.embed.foreign.checkpoint import (
     read_settings,
 )
 from barcodemae.eval.embed.number_format import set_number_format
+from barcodemae.eval.embed.readout import Readout
 from barcodemae.eval.embed.screening import clean, find_unusable
 
 
-# Short name -> Hub name of the systems people compare with.
+# Short name -> Hub name of the systems that barcode models are compared with.
 PUBLISHED = {
     "barcodebert": "bioscan-ml/BarcodeBERT",
     "dnabert-2": "zhihan1996/DNABERT-2-117M",
@@ -68,15 +71,18 @@ class ForeignEmbedder:
     """A published system with its tokenizer; the top of this file says how it is used.
 
     Attributes:
-        name: The model as the user gave it.
+        name: Name of the model as the user gave it.
         fingerprint: First 16 hex digits of the SHA-256 of the weights used.
-        tokenizer: Of transformers, from data alone.
-        model: The encoder, in eval mode, on its device; called with ids it returns
+        tokenizer: Tokenizer of a class of transformers; none of the system's code is run.
+        model: Encoder in evaluation mode, on its device; called with ids it returns
             `last_hidden_state`.
-        batch_size: Rows per forward pass.
-        max_tokens: Longest input; the rest of a sequence is cut off.
-        k: Length of a k-mer if the tokenizer knows nothing but k-mers, else None.
-        architecture: What kind of system it was trained as.
+        batch_size: Number of sequences per forward pass.
+        max_tokens: Largest number of tokens; the rest of a sequence is not read.
+        k: Length of a k-mer, bp, if all tokens are k-mers, else None.
+        architecture: Architecture it was trained as, e.g. `encoder-only`.
+        readout: Steps after the masked mean: none.
+        shareable: Whether threads may share it: no, because its tokenizer has no lock, and two
+            threads must not set up a fast tokenizer at once.
     """
 
     name: str
@@ -87,17 +93,29 @@ class ForeignEmbedder:
     max_tokens: int
     k: int | None
     architecture: str
+    readout: Readout = field(default_factory=Readout)
+    shareable = False
 
     @property
     def dtype(self) -> str:
-        """Number format of the weights."""
+        """Number format of the weights, e.g. `float32`."""
         return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """Device of the model, e.g. `cpu`."""
+        return str(self.model.device)
+
+    @property
+    def network(self) -> Self:
+        """This embedder, which has a network."""
+        return self
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
         if self.k is not None:
             return find_unusable(sequences, self.k, self.max_tokens)
-        longest = max(map(len, sequences), default=1)  # letters, of which one must be a base
+        longest = max(map(len, sequences), default=1)  # letters; one of them must be a base
         return find_unusable(sequences, 1, longest)
 
     def tokenize(self, sequences: Sequence[str]) -> list[list[int]]:
@@ -124,7 +142,7 @@ class ForeignEmbedder:
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> NDArray[np.float32]:
         """Return one vector per sequence, (N, D), in input order.
 
-        A batch holds rows of equal token count, so padding never enters.
+        A batch holds sequences of equally many tokens, so there is no padding.
 
         Raises:
             UnusableSequencesError: Some sequences have no usable token.
@@ -141,7 +159,10 @@ class ForeignEmbedder:
 
 
 def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
-    """Say how to open a folder, going by its config; None if it is not a system known here.
+    """Recognise a folder by its config.
+
+    Returns:
+        Function that opens the folder, None if it is not one of the systems known here.
 
     Raises:
         CheckpointError: The config cannot be read.
@@ -156,10 +177,13 @@ def identify(folder: Path) -> Callable[[], OpenedSystem] | None:
 
 
 def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
-    """Open a Hub name, downloading description and weights if they are not in the cache.
+    """Open a model of the Hub; download its description and weights if they are not in the cache.
+
+    Returns:
+        The system, None if the model is not one of the systems known here.
 
     Raises:
-        CheckpointError: A known system's files cannot be had, or are damaged.
+        CheckpointError: The model is one, but its files are unavailable or damaged.
     """
     is_known = name in PUBLISHED.values()
     try:
@@ -186,7 +210,7 @@ def open_hub_model(name: str, revision: str | None) -> OpenedSystem | None:
 
 
 def open_system(model: str | Path, revision: str | None) -> OpenedSystem | None:
-    """Find a model on this machine or on the Hub and open it, or return None."""
+    """Open a model on this machine or on the Hub; None if it is not a system known here."""
     path = Path(model)
     if path.is_dir():
         opener = identify(path)
@@ -210,18 +234,18 @@ def load_foreign(
     """Open a published system.
 
     Args:
-        model: A folder in the published layout, a `.pt` file of BarcodeBERT's training code, a
-            Hub name, or a short name from `PUBLISHED`.
-        device: Where to compute.
-        batch_size: Rows per forward pass; it changes speed, not results.
+        model: Folder in the published layout, `.pt` file of BarcodeBERT's training code, Hub name,
+            or short name from `PUBLISHED`.
+        device: Device to compute on.
+        batch_size: Number of sequences per forward pass; it changes speed, not results.
         dtype: Number format to compute in; the mean is taken in float32.
         revision: Branch, tag or commit on the Hub.
 
     Returns:
-        The embedder, or None if this is not one of the systems known here.
+        The embedder, None if the model is not one of the systems known here.
 
     Raises:
-        CheckpointError: It is one, but its weights are absent, damaged, unsafe or do not fit.
+        CheckpointError: It is one, but its weights are missing, damaged, unsafe or do not fit.
     """
     opened = open_system(model, revision)
     if opened is None:

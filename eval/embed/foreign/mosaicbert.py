@@ -1,13 +1,13 @@
 """DNABERT-2 and DNABERT-S: BERT with linear position biases and gated feed-forward layers.
 
 Both are MosaicBERT ("a bidirectional encoder optimized for fast pretraining", arXiv 2312.17482)
-trained on DNA: no position embeddings but ALiBi (arXiv 2108.12409, symmetric form) and a GLU.
-The published code needs triton and an older transformers, and without it AutoModel opens the
-weights as plain BERT, silently without ALiBi. This port reads the published names, computes in
-plain PyTorch, and equals the original on attended tokens; padding is zero in the output, as
-there. Guarded by tests/eval/embed/foreign/test_mosaicbert.py.
+trained on DNA: ALiBi (arXiv 2108.12409, symmetric form) in place of position embeddings, and a GLU.
+The published code needs triton and an older transformers; without it, AutoModel opens the weights
+as a plain BERT, silently without ALiBi. This port reads the published weight names, computes in
+plain PyTorch, and equals the original on attended tokens; as there, the output is zero at padding.
+Guarded by tests/eval/embed/foreign/test_mosaicbert.py.
 
-Shapes: B = batch, L = tokens, D = width, H = heads, F = feed-forward width.
+Shapes: B = batch, L = tokens, D = model width, H = heads, F = feed-forward width.
 """
 
 import math
@@ -36,7 +36,7 @@ UNUSED = ("cls.", "pooler.", "classifier.", "embeddings.position_ids", "embeddin
 
 @dataclass(frozen=True)
 class MosaicBertConfig:
-    """Sizes of a MosaicBERT, under the names of its `config.json`."""
+    """Sizes of a MosaicBERT, with the names of its `config.json`."""
 
     vocab_size: int
     hidden_size: int
@@ -49,10 +49,10 @@ class MosaicBertConfig:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], source: Path) -> Self:
-        """Read a published `config.json`; what is not listed above does not change the output.
+        """Read a published `config.json`; the output does not depend on its other settings.
 
         Raises:
-            CheckpointError: A size is absent.
+            CheckpointError: A size is missing.
         """
         sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
         names = (*sizes, "intermediate_size")
@@ -62,19 +62,20 @@ class MosaicBertConfig:
 
 
 def recognises(settings: Mapping[str, Any], _: Path) -> bool:
-    """Say whether a `config.json` is a MosaicBERT's.
+    """Tell whether a `config.json` describes a MosaicBERT.
 
-    Newer revisions of DNABERT-2 have no `model_type`, and those that have one say "bert".
+    Newer revisions of DNABERT-2 have no `model_type`; in older ones it is "bert".
     """
     code = settings.get("auto_map", {}).get("AutoModel", "")
     return "alibi_starting_size" in settings or str(code).endswith("bert_layers.BertModel")
 
 
 def alibi_slopes(num_heads: int) -> list[float]:
-    """Slopes of the ALiBi biases (arXiv 2108.12409, section 3).
+    """Return the slopes of the ALiBi biases (arXiv 2108.12409, section 3), H.
 
-    For a power of two, the geometric sequence that starts at 2^(-8/n) and has that ratio. Other
-    counts take the slopes of the next lower power of two, then every second of the next higher.
+    For a power of two n, they are the geometric sequence that starts at 2^(-8/n) with that ratio.
+    Other numbers of heads take the slopes of the next lower power of two, then every second one of
+    the next higher power.
     """
     lower = 2 ** math.floor(math.log2(num_heads))
     slopes = [2 ** (-8 * (head + 1) / lower) for head in range(lower)]
@@ -84,7 +85,7 @@ def alibi_slopes(num_heads: int) -> list[float]:
 
 
 def alibi_bias(num_heads: int, num_tokens: int, device: torch.device) -> Tensor:
-    """Attention biases -slope * |i - j|, (1, H, L, L)."""
+    """Return the attention biases -slope * |i - j|, (1, H, L, L)."""
     positions = torch.arange(num_tokens, device=device)
     distance = (positions[None, :] - positions[:, None]).abs()  # (L, L)
     slopes = torch.tensor(alibi_slopes(num_heads), device=device)  # (H,)
@@ -92,7 +93,7 @@ def alibi_bias(num_heads: int, num_tokens: int, device: torch.device) -> Tensor:
 
 
 class MosaicBertEmbeddings(nn.Module):
-    """Token and segment embeddings, normalised; there are no position embeddings."""
+    """Token and segment embeddings with layer norm; there are no position embeddings."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -102,7 +103,7 @@ class MosaicBertEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Embed ids (B, L) as segment 0, (B, L, D)."""
+        """Embed token ids as segment 0, (B, L) to (B, L, D)."""
         embedded = self.word_embeddings(input_ids) + self.token_type_embeddings.weight[0]
         return self.dropout(self.LayerNorm(embedded))  # type: ignore[no-any-return]
 
@@ -125,7 +126,7 @@ class MosaicBertSelfAttention(nn.Module):
 
 
 class MosaicBertAttentionOutput(nn.Module):
-    """Projection after attention, with the residual and the normalisation behind it."""
+    """Projection after attention, followed by the residual connection and a layer norm."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -134,13 +135,13 @@ class MosaicBertAttentionOutput(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, context: Tensor, residual: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the projection, (B, L, D) to (B, L, D)."""
         projected = self.dropout(self.dense(context))
         return self.LayerNorm(projected + residual)  # type: ignore[no-any-return]
 
 
 class MosaicBertAttention(nn.Module):
-    """Self-attention and its output layer, under the published names."""
+    """Self-attention and its output projection, with the published names."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -148,12 +149,12 @@ class MosaicBertAttention(nn.Module):
         self.output = MosaicBertAttentionOutput(config)
 
     def forward(self, hidden_states: Tensor, bias: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply attention, (B, L, D) to (B, L, D)."""
         return self.output(self.self(hidden_states, bias), hidden_states)  # type: ignore[no-any-return]
 
 
 class MosaicBertFeedForward(nn.Module):
-    """Gated linear unit: GELU of the first half times the second half, then back to D."""
+    """Gated linear unit: GELU of the first half times the second half, projected back to D."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -163,14 +164,14 @@ class MosaicBertFeedForward(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the layer, (B, L, D) to (B, L, D)."""
         gate, values = self.gated_layers(hidden_states).chunk(2, dim=-1)  # (B, L, F) each
         projected = self.wo(self.dropout(F.gelu(gate) * values))  # (B, L, D)
         return self.layernorm(projected + hidden_states)  # type: ignore[no-any-return]
 
 
 class MosaicBertLayer(nn.Module):
-    """Attention, then the gated feed-forward layer; both normalise after the residual."""
+    """Attention, then a gated feed-forward layer, each with layer norm after its residual."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -178,26 +179,26 @@ class MosaicBertLayer(nn.Module):
         self.mlp = MosaicBertFeedForward(config)
 
     def forward(self, hidden_states: Tensor, bias: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply the layer, (B, L, D) to (B, L, D)."""
         return self.mlp(self.attention(hidden_states, bias))  # type: ignore[no-any-return]
 
 
 class MosaicBertEncoder(nn.Module):
-    """The stack of layers."""
+    """Stack of layers."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
         self.layer = nn.ModuleList(MosaicBertLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, hidden_states: Tensor, bias: Tensor) -> Tensor:
-        """Return (B, L, D)."""
+        """Apply all layers, (B, L, D) to (B, L, D)."""
         for layer in self.layer:
             hidden_states = layer(hidden_states, bias)
         return hidden_states
 
 
 class MosaicBertModel(nn.Module):
-    """The encoder of DNABERT-2 and DNABERT-S."""
+    """Encoder of DNABERT-2 and DNABERT-S."""
 
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
@@ -207,7 +208,7 @@ class MosaicBertModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.embeddings.word_embeddings.weight.device
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> BaseModelOutput:
@@ -236,7 +237,7 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
     """Open a folder of DNABERT-2 or DNABERT-S.
 
     Raises:
-        CheckpointError: Something is absent, damaged, unsafe or does not fit.
+        CheckpointError: A file is missing, damaged or unsafe, or the weights do not fit.
     """
     model = MosaicBertModel(MosaicBertConfig.from_settings(settings, folder))
     fingerprint = load_encoder(model, folder, prefix=PREFIX, unused=UNUSED)

@@ -1,8 +1,8 @@
-"""Nucleotide Transformer v1 and ModernGENA: systems whose network transformers has.
+"""Nucleotide Transformer v1 and ModernGENA: systems whose network is part of transformers.
 
-They need no port, only what tells them from protein and text models of the same kind (a
-vocabulary of DNA) and a check that every weight was in the files. Guarded by
-tests/eval/embed/foreign/test_native.py.
+They need no port, only a test that tells them from protein and text models of the same type (a
+vocabulary of DNA), and a check that all weights were in the files.
+Guarded by tests/eval/embed/foreign/test_native.py.
 """
 
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from typing import Any
 
 from transformers import AutoModel, EsmTokenizer, PreTrainedTokenizerFast
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.foreign.checkpoint import (
     MAX_TOKENS,
     OpenedSystem,
-    complain,
     hash_tensors,
     open_tokenizer,
+    raise_for_names,
 )
 from barcodemae.eval.embed.model_embedder import quiet_transformers
 
 
 DNA_LETTERS = frozenset("ACGTN")
-DNA_SHARE = 0.9  # least share of DNA words in the vocabulary of a DNA model
-# model_type -> tokenizer class, the file it reads, and what AutoModel is told
+DNA_SHARE = 0.9  # of the vocabulary; a model with a larger share of DNA words is a DNA model
+# model_type -> tokenizer class, the file it reads, and options of AutoModel
 KINDS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "esm": (EsmTokenizer, "vocab.txt", {"add_pooling_layer": False}),
     "modernbert": (PreTrainedTokenizerFast, "tokenizer.json", {}),
 }
-UNUSED = ("contact_head.",)  # no token vector passes through
+UNUSED = ("contact_head.",)  # embeddings do not depend on it
 
 
 def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
-    """Say whether a folder is an ESM or ModernBERT that reads DNA, and no encoder of ours."""
+    """Tell whether a folder holds an ESM or ModernBERT for DNA that is not of this project."""
     if settings.get("model_type") not in KINDS or "barcodemae" in settings:
         return False
     kind, file, _ = KINDS[settings["model_type"]]
@@ -46,7 +46,7 @@ def recognises(settings: Mapping[str, Any], folder: Path) -> bool:
 
 
 def longest_input(model: Any) -> int:
-    """Return how many tokens the position table holds; ESM's starts behind the padding id."""
+    """Return the number of positions in the table; ESM's positions start after the padding id."""
     first = model.config.pad_token_id + 1 if model.config.model_type == "esm" else 0
     return int(model.config.max_position_embeddings) - first
 
@@ -55,17 +55,18 @@ def open_folder(settings: Mapping[str, Any], folder: Path) -> OpenedSystem:
     """Open a folder of Nucleotide Transformer v1 or ModernGENA.
 
     Raises:
-        CheckpointError: Missing, damaged or incomplete.
+        CheckpointError: A file is missing or damaged, or a weight is missing.
     """
     kind, _, options = KINDS[settings["model_type"]]
     try:
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n", maxsplit=1)[0]
-        raise CheckpointError(f"{folder}: cannot be opened as a model: {first_line}") from error
+        raise CheckpointError(
+            f"{folder}: cannot be opened as a model: {first_line(error)}"
+        ) from error
     missing = [name for name in report["missing_keys"] if not name.startswith(UNUSED)]
-    complain(folder, "lacks weights", sorted(missing))
+    raise_for_names(folder, "lacks weights", sorted(missing))
     used = {
         name: value for name, value in model.state_dict().items() if not name.startswith(UNUSED)
     }

@@ -1,1 +1,1 @@
-"""From neighbours to probabilities: strands, alignments, evidence, calibration."""
+"""From nearest references to probabilities: strand, alignment, evidence, calibration."""

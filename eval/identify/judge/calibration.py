@@ -1,93 +1,57 @@
-"""From evidence to probability: logistic regression, then isotonic regression, kept as numbers.
+"""Calibration of probabilities: a logistic regression of the evidence, then isotonic regression.
 
-In: features of held-out queries and whether each was right. Out: a function of the features that
-gives probabilities, stored in JSON as means, weights and knots; nothing is pickled. Both steps are
-scikit-learn's. Guarded by tests/eval/test_calibration.py.
+In: features of held-out queries, and whether the prediction for each was right. Out: a
+`Calibrator`, and how reliable its probabilities are. Both regressions are scikit-learn's.
+Guarded by tests/eval/identify/judge/test_calibration.py.
 
-Shapes: Q = queries, F = features, B = knots.
+Shapes: Q = queries, F = features, B = knots of the isotonic function.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-
-MIN_EXAMPLES = 20  # of each kind; below, one probability for all
-TILT = 0.05  # of a step: rises by this share of its distance to the next one
-NUM_BINS = 10  # of reliability tables, equally wide
+from barcodemae.eval.identify.judge.calibrator import Calibrator, constant
 
 
-@dataclass(frozen=True)
-class Calibrator:
-    """A probability as a function of evidence.
-
-    Attributes:
-        mean: Of each feature, (F,).
-        scale: Standard deviation of each, (F,).
-        weights: Of the standardised features, (F,).
-        bias: Of the logistic score.
-        knots: Logistic scores, ascending, (B,).
-        probabilities: At the knots, ascending, (B,).
-    """
-
-    mean: list[float]
-    scale: list[float]
-    weights: list[float]
-    bias: float
-    knots: list[float]
-    probabilities: list[float]
-
-    def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return probabilities, (Q, F) to (Q,)."""
-        standard = (features - np.array(self.mean)) / np.array(self.scale)
-        # einsum, not a matrix product: its sums do not depend on how many rows there are.
-        score = np.einsum("qf,f->q", standard, np.array(self.weights)) + self.bias
-        found: NDArray[np.float64] = np.interp(score, self.knots, self.probabilities)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Write as plain numbers."""
-        return asdict(self)
-
-
-def constant(num_features: int, probability: float) -> Calibrator:
-    """Give every query the same probability."""
-    zeros, ones = [0.0] * num_features, [1.0] * num_features
-    return Calibrator(zeros, ones, zeros, 0.0, [0.0], [probability])
+MIN_EXAMPLES = 20  # right and wrong ones each; with fewer, all queries get the same probability
+SLOPE = 0.05  # rise within a step, as a share of the distance to the next step
+NUM_BINS = 10  # of equal width, in reliability tables
 
 
 def fit_calibrator(
     features: NDArray[np.float64], is_true: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> Calibrator:
-    """Fit a calibrator.
+    """Fit a calibrator; with too few examples it is a constant.
 
     Args:
-        features: (Q, F).
-        is_true: What is to be predicted, (Q,).
-        weights: Of the queries, (Q,); only their ratios matter.
+        features: Features of the queries, (Q, F).
+        is_true: Outcome to predict, (Q,).
+        weights: Weights of the queries, (Q,); only their ratios matter.
     """
     num_features = features.shape[1]
     if len(is_true) == 0:
         return constant(num_features, 0.0)
     weights = weights * (len(weights) / weights.sum())
-    least = 1.0 / (len(is_true) + 2)  # as Laplace: never quite certain
+    least = 1.0 / (len(is_true) + 2)  # Laplace's rule: no probability is quite 0 or 1
     num_true = int(is_true.sum())
     if min(num_true, len(is_true) - num_true) < MIN_EXAMPLES:
         share = float((weights * is_true).sum() / len(is_true))
         return constant(num_features, float(np.clip(share, least, 1 - least)))
-    mean = features.mean(axis=0)
+    # A logistic regression turns the features into one score.
+    mean = features.mean(axis=0)  # (F,)
     scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
-    standard = (features - mean) / scale
-    logistic = LogisticRegression(C=1.0, max_iter=1000).fit(standard, is_true, weights)
-    score = logistic.decision_function(standard)
+    standardised = (features - mean) / scale
+    logistic = LogisticRegression(C=1.0, max_iter=1000).fit(standardised, is_true, weights)
+    score = logistic.decision_function(standardised)  # (Q,)
+    # An isotonic regression turns the score into a probability.
     isotonic = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     isotonic.fit(score, is_true, sample_weight=weights)
-    knots, probabilities = tilt_steps(isotonic.X_thresholds_, isotonic.y_thresholds_)
+    knots, probabilities = make_strictly_increasing(isotonic.X_thresholds_, isotonic.y_thresholds_)
     return Calibrator(
         mean.tolist(),
         scale.tolist(),
@@ -98,34 +62,37 @@ def fit_calibrator(
     )
 
 
-def tilt_steps(
+def make_strictly_increasing(
     scores: NDArray[np.float64], probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Let the steps of an isotonic function rise a little, so that its knots ascend strictly.
+    """Give the flat steps of an isotonic function a small slope.
 
-    Queries with more evidence then come before those with less, where a step makes them equal.
+    Without it, all queries on a step have the same probability, whatever their evidence.
 
     Args:
-        scores: Beginning and end of each step, ascending, (B,).
-        probabilities: The same at both, (B,).
+        scores: Scores at the start and the end of each step, ascending, (B,).
+        probabilities: Probabilities there, equal at both ends of a step, (B,).
+
+    Returns:
+        The scores, and probabilities that rise within each step, (B,) each.
     """
-    levels, step = np.unique(probabilities, return_inverse=True)
+    levels, step = np.unique(probabilities, return_inverse=True)  # (steps,), (B,)
     gaps = np.diff(levels, prepend=levels[0], append=levels[-1])  # below and above each level
     is_start = np.diff(step, prepend=-1) > 0
     is_end = np.diff(step, append=len(levels)) > 0
-    tilted = probabilities + TILT * (is_end * gaps[step + 1] - is_start * gaps[step])
-    tilted[is_start & is_end] = probabilities[is_start & is_end]
-    return scores, tilted
+    increasing = probabilities + SLOPE * (is_end * gaps[step + 1] - is_start * gaps[step])
+    increasing[is_start & is_end] = probabilities[is_start & is_end]
+    return scores, increasing
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Queries whose probability lies in one of ten equal steps.
+    """One bin of a reliability table.
 
     Attributes:
-        probability: Mean of what was promised.
-        accuracy: Share that came true.
-        share: Of all queries.
+        probability: Mean predicted probability in the bin, 0 to 1.
+        accuracy: Share of its queries whose prediction is right, 0 to 1.
+        share: Share of all queries that fall into the bin, 0 to 1.
     """
 
     probability: float
@@ -138,12 +105,18 @@ def reliability(
     is_true: NDArray[np.bool_],
     weights: NDArray[np.float64] | None = None,
 ) -> list[ReliabilityBin]:
-    """Compare promised with observed, in ten bins; empty ones are left out."""
+    """Compare predicted probabilities with observed accuracy in bins; empty bins are left out.
+
+    Args:
+        probabilities: Predicted probabilities, (Q,).
+        is_true: Whether each prediction is right, (Q,).
+        weights: Weights of the queries, (Q,); None for equal weights.
+    """
     weights = np.ones(len(is_true)) if weights is None else weights
-    place = np.minimum((probabilities * NUM_BINS).astype(int), NUM_BINS - 1)
+    bin_of = np.minimum((probabilities * NUM_BINS).astype(int), NUM_BINS - 1)  # (Q,)
     bins = []
-    for number in np.unique(place):
-        inside = place == number
+    for number in np.unique(bin_of):
+        inside = bin_of == number
         total = weights[inside].sum()
         if total > 0:
             bins.append(
@@ -157,5 +130,5 @@ def reliability(
 
 
 def calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """Expected calibration error: mean distance of promised and observed, by share."""
+    """Return the expected calibration error: |probability - accuracy|, averaged over queries."""
     return float(sum(part.share * abs(part.probability - part.accuracy) for part in bins))

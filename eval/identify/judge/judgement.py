@@ -1,10 +1,11 @@
-"""What is found about queries, judged: a lineage with a probability at every rank, and novelty.
+"""Calibrated judgement of queries: a lineage with a probability at every rank, and novelty.
 
-In: neighbours of each query, with or without alignments, and a calibration. Out: taxa,
-probabilities that never rise towards the species, and the probabilities that species or genus are
-not in the library. Guarded by tests/eval/test_judgement.py.
+In: the neighbours of each query, with or without alignments, and a calibration. Out: taxa with
+probabilities that never increase from one rank to the next lower one, and the probabilities that
+the library lacks the species or the genus. Guarded by tests/eval/identify/judge/test_judgement.py.
 
-Shapes: Q = queries, K = neighbours, A = aligned candidates, T = ranks, F = features.
+Shapes: R = references, Q = queries, K = neighbours, A = aligned candidates, T = ranks,
+F = features.
 """
 
 from collections.abc import Sequence
@@ -16,26 +17,26 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates
-from barcodemae.eval.identify.judge.calibration import Calibrator
+from barcodemae.eval.identify.judge.calibrator import Calibrator
 from barcodemae.eval.identify.judge.evidence import UNKNOWN, RankEvidence, choose_lineage, weigh
 from barcodemae.eval.search.reference_search import Neighborhood
 
 
 FAMILY, GENUS, SPECIES = (RANKS.index(rank) for rank in ("family", "genus", "species"))
 NOVELTIES = ("new_species", "new_genus")
-IDENTITY_TEMPERATURE = 0.01  # identities: one percent less counts 1/e as much
-MODES = ("similarity", "verified")  # without and with alignments
+IDENTITY_TEMPERATURE = 0.01  # a candidate with one percent less identity weighs 1/e as much
+MODES = ("similarity", "verified")  # kinds of evidence: without and with alignments
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Lineages chosen for queries and the evidence for them.
+    """Winning lineages of queries and the evidence for them.
 
     Attributes:
-        winners: Codes of the chosen taxa, (Q, T).
-        similarity: Evidence from the embeddings.
-        identity: Evidence from alignments; None without.
-        nearest: Row of the reference that is nearest, or best aligned, (Q,).
+        winners: Codes of the winning taxa, (Q, T).
+        similarity: Evidence from cosines of embeddings.
+        identity: Evidence from alignments; None without alignments.
+        nearest: Row of the best aligned reference, without alignments of the nearest one, (Q,).
     """
 
     winners: NDArray[np.int64]
@@ -45,18 +46,18 @@ class Evidence:
 
     @property
     def mode(self) -> str:
-        """Which calibration this evidence needs."""
+        """Name of the calibration that fits this evidence, one of `MODES`."""
         return "similarity" if self.identity is None else "verified"
 
     def features(self, rank: int) -> NDArray[np.float64]:
-        """Return the features of one rank, (Q, F)."""
+        """Return the features that predict whether the taxon of one rank is right, (Q, F)."""
         features = self.similarity.features(rank)
         if self.identity is None:
             return features
         return np.concatenate([features, self.identity.features(rank)], axis=1)
 
     def novelty_features(self) -> NDArray[np.float64]:
-        """Return the features of species, genus and family, (Q, 3 F)."""
+        """Return the features that predict novelty: of species, genus and family, (Q, 3 F)."""
         return np.concatenate([self.features(rank) for rank in (SPECIES, GENUS, FAMILY)], axis=1)
 
 
@@ -66,13 +67,13 @@ def gather_evidence(
     aligned: AlignedCandidates | None,
     temperature: float,
 ) -> Evidence:
-    """Choose lineages and weigh the neighbours for and against them.
+    """Choose the winning lineages and weigh the neighbours for and against them.
 
     Args:
-        codes: Taxa of all references, (R, T).
-        neighborhood: From the search.
-        aligned: Some of the neighbours, aligned; they decide if they are given.
-        temperature: Of cosines, see `weigh`.
+        codes: Codes of all references' taxa, (R, T).
+        neighborhood: Nearest references of each query, (Q, K).
+        aligned: Aligned candidates of each query, (Q, A), which then choose the lineage; or None.
+        temperature: Temperature of cosines, see `weigh`.
     """
     near = codes[neighborhood.rows]  # (Q, K, T)
     if aligned is None:
@@ -95,13 +96,13 @@ def gather_evidence(
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is believed about queries.
+    """Lineages of queries with calibrated probabilities.
 
     Attributes:
-        winners: Codes of taxa, (Q, T).
-        probabilities: That they are right, (Q, T); NaN where no taxon is known.
-        novelty: Probability that species and genus are not in the library, (Q, 2).
-        agreement: Share of the winning taxon in the neighbourhood, (Q, T).
+        winners: Codes of the winning taxa, (Q, T).
+        probabilities: Probability that each is right, (Q, T); NaN where no taxon is known.
+        novelty: Probabilities that species and genus are not in the library, (Q, 2).
+        agreement: Weighted share of the winning taxon among the neighbours, (Q, T), 0 to 1.
         nearest: Row of the nearest reference, (Q,).
     """
 
@@ -112,19 +113,19 @@ class Judgement:
     nearest: NDArray[np.int64]
 
     def depth(self, threshold: float) -> NDArray[np.int64]:
-        """Number of ranks, from the top, that reach a threshold, (Q,); unknown ranks never stop."""
-        fails = self.probabilities < threshold  # NaN compares false
+        """Count the ranks, from the top, that reach a threshold, (Q,); unknown taxa pass."""
+        fails = self.probabilities < threshold  # (Q, T); a comparison with NaN is false
         return np.where(fails.any(axis=1), fails.argmax(axis=1), len(RANKS)).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class LengthClass:
-    """Calibrators for queries of one range of lengths.
+    """Calibrators for queries in one range of lengths.
 
     Attributes:
-        min_length: Shortest query of the class, bp.
-        length: What it was calibrated with, bp.
-        calibrators: Mode -> rank or novelty -> calibrator.
+        min_length: Length of the shortest query of the class, bp.
+        length: Length of the queries that the class was calibrated on, bp.
+        calibrators: Mode -> rank or kind of novelty -> calibrator.
     """
 
     min_length: int
@@ -134,12 +135,12 @@ class LengthClass:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From evidence to probability, for every rank, length and mode.
+    """Calibration of a library: from evidence to probability, for every rank, length and mode.
 
     Attributes:
-        temperature: Of cosines, see `weigh`.
-        classes: By length, shortest first.
-        details: How it was fitted: mixture, queries, reliability.
+        temperature: Temperature of cosines, see `weigh`.
+        classes: Calibrators by query length, shortest first.
+        details: How the calibration was fitted: mixture, queries, reliability.
     """
 
     temperature: float
@@ -148,16 +149,16 @@ class Calibration:
 
     @property
     def min_length(self) -> int:
-        """Shortest query that was calibrated, bp."""
+        """Length of the shortest query that can be judged, bp."""
         return self.classes[0].min_length
 
     @property
     def full_length(self) -> int:
-        """Shortest query that counts as a whole barcode, bp."""
+        """Length of the shortest query that counts as a whole barcode, bp."""
         return self.classes[-1].min_length
 
     def to_json(self) -> dict[str, Any]:
-        """Write as plain numbers."""
+        """Return the calibration as plain numbers."""
         return {
             "temperature": self.temperature,
             "classes": [
@@ -191,38 +192,44 @@ class Calibration:
         return cls(content["temperature"], tuple(classes), content["details"])
 
     def judge(self, evidence: Evidence, lengths: Sequence[int]) -> Judgement:
-        """Give every chosen taxon its probability.
+        """Compute the probability of every winning taxon and of novelty.
 
         Args:
-            evidence: See `gather_evidence`.
-            lengths: Of the queries, bp.
+            evidence: Winning lineages and the evidence for them, see `gather_evidence`.
+            lengths: Lengths of the queries, Q, bp.
         """
         shape = evidence.winners.shape
         probabilities, novelty = np.full(shape, np.nan), np.zeros((shape[0], len(NOVELTIES)))
+        # Find the length class of each query.
         minima = [part.min_length for part in self.classes]
-        place = np.maximum(np.searchsorted(minima, lengths, side="right") - 1, 0)
-        of_ranks = [evidence.features(rank) for rank in range(len(RANKS))]
-        of_novelty = evidence.novelty_features()
-        for number in np.unique(place):
-            rows = place == number
-            known = self.classes[number].calibrators[evidence.mode]
+        class_of = np.maximum(np.searchsorted(minima, lengths, side="right") - 1, 0)  # (Q,)
+        rank_features = [evidence.features(rank) for rank in range(len(RANKS))]  # T of (Q, F)
+        novelty_features = evidence.novelty_features()  # (Q, 3 F)
+        # Apply the calibrators of each class to its queries.
+        for number in np.unique(class_of):
+            rows = class_of == number  # (Q,)
+            calibrators = self.classes[number].calibrators[evidence.mode]
             for rank, name in enumerate(RANKS):
-                probabilities[rows, rank] = known[name](of_ranks[rank][rows])
+                probabilities[rows, rank] = calibrators[name](rank_features[rank][rows])
             for column, name in enumerate(NOVELTIES):
-                novelty[rows, column] = known[name](of_novelty[rows])
-        novelty[:, 0] = novelty.max(axis=1)  # a new genus has new species only
+                novelty[rows, column] = calibrators[name](novelty_features[rows])
+        novelty[:, 0] = novelty.max(axis=1)  # a species of a new genus is new too
         probabilities[evidence.winners == UNKNOWN] = np.nan
         return Judgement(
             evidence.winners,
-            never_rising(probabilities),
+            make_monotone(probabilities),
             novelty,
             evidence.similarity.agreement,
             evidence.nearest,
         )
 
 
-def never_rising(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise each rank to what the ranks below it have: a right species has a right genus."""
+def make_monotone(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Raise each rank to the highest probability below it: a right species has a right genus.
+
+    Args:
+        probabilities: Probability of each rank's taxon, top rank first, (Q, T); NaN stays NaN.
+    """
     known = np.where(np.isnan(probabilities), 0.0, probabilities)
     raised = np.maximum.accumulate(known[:, ::-1], axis=1)[:, ::-1]
     return np.where(np.isnan(probabilities), np.nan, raised)

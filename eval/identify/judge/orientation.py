@@ -1,10 +1,11 @@
-"""Which strand a barcode is written on, and whether its reading frame is open.
+"""Strand of a barcode, and whether it has an open reading frame.
 
-In: sequences cleaned as in `screening.py`. Out: `plus` or `minus` by the k-mers that the library's
-own barcodes have on one strand and not on the other, so a query is embedded once, not twice.
-Guarded by tests/eval/test_orientation.py.
+In: sequences cleaned as in `screening.py`. Out: `plus` or `minus`, decided by how much more often
+the library's barcodes contain the k-mers of the sequence than those of its reverse complement. So a
+query is embedded once, not on both strands.
+Guarded by tests/eval/identify/judge/test_orientation.py.
 
-Shapes: N = sequences, C = 4**K k-mers.
+Shapes: C = 4**K k-mers.
 """
 
 from collections.abc import Iterable
@@ -19,18 +20,18 @@ from barcodemae.eval.embed.kmer_counts import KmerCounts
 STRAND_K = 6
 CLEAR_EVIDENCE = 10.0  # nats of log-odds; below, both strands are embedded and compared
 COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-# Stops that the mitochondrial codes of invertebrates (NCBI 5) and vertebrates (2) share; AGA and
-# AGG are stops in code 2 only, amino acids in code 5, so they tell nothing here.
+# Stop codons of both the invertebrate (NCBI 5) and the vertebrate (2) mitochondrial code. AGA and
+# AGG are stops in code 2 but amino acids in code 5, so they are not counted.
 STOPS = ("TAA", "TAG")
 
 
 def reverse_complement(sequence: str) -> str:
-    """Return the other strand; IUPAC codes are complemented too."""
+    """Return the reverse complement of a sequence; IUPAC codes are complemented too."""
     return sequence.translate(COMPLEMENT)[::-1]
 
 
 def reverse_complement_codes(k: int) -> NDArray[np.int64]:
-    """Return, for each k-mer in `product("ACGT")` order, the number of its other strand, (C,)."""
+    """Return the code of each k-mer's reverse complement, (C,); codes are in `product` order."""
     codes = np.arange(4**k)
     reverse = np.zeros_like(codes)
     for _ in range(k):
@@ -40,10 +41,13 @@ def reverse_complement_codes(k: int) -> NDArray[np.int64]:
 
 
 class StrandProfile:
-    """Log-odds of each k-mer to stand on the library's strand rather than on the other.
+    """K-mer statistics of a library, which tell the strand of a query.
 
     Args:
-        counts: How often each k-mer occurs in the library, (C,).
+        counts: Number of occurrences of each k-mer in the library's barcodes, (C,).
+
+    Attributes:
+        log_odds: Log-odds in nats that a k-mer is read on the library's strand, (C,).
     """
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
@@ -54,7 +58,7 @@ class StrandProfile:
 
     @staticmethod
     def count(sequences: Iterable[str]) -> NDArray[np.int64]:
-        """Count the k-mers of some barcodes, (C,)."""
+        """Count the k-mers of barcodes, (C,)."""
         counter = KmerCounts(STRAND_K)
         counts = np.zeros(4**STRAND_K, np.int64)
         for sequence in sequences:
@@ -62,9 +66,9 @@ class StrandProfile:
         return counts
 
     def evidence(self, sequence: str) -> float:
-        """Log-odds in nats: positive for the library's strand, negative for the other.
+        """Return the log-odds in nats that a sequence is written on the library's strand.
 
-        Neighbouring k-mers share K - 1 bases, so their sum is divided by K.
+        Overlapping k-mers share K - 1 bases, so the sum over all of them is divided by K.
         """
         return float(self.log_odds[self.kmers.kmer_codes(sequence)].sum()) / STRAND_K
 
@@ -77,9 +81,9 @@ class StrandProfile:
 
 
 def has_open_frame(sequence: str) -> bool:
-    """Whether any of the three forward frames is free of the stops TAA and TAG."""
+    """Whether any of the three forward frames is free of the stop codons TAA and TAG."""
     first, second = STOPS
     between = sequence.replace(second, first).split(first)
-    # Stops have three letters, so what lies between them tells their frames.
+    # A stop codon does not change the frame, so the lengths between stops tell their frames.
     frames = {start % 3 for start in accumulate(len(part) for part in between[:-1])}
     return len(frames) < 3

@@ -1,1 +1,1 @@
-"""A reference library: made, calibrated, opened."""
+"""Reference libraries: how they are written, calibrated and opened."""

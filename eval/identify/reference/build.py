@@ -1,7 +1,8 @@
-"""Build a reference library in a folder: embed, calibrate, describe.
+"""Building of a reference library: embed the references, then calibrate.
 
-In: a prepared data set and a model. Out: the files described in `library.py`. The caller stages the
-folder, so that it appears whole. Guarded by tests/eval/test_library.py.
+In: a prepared data set and a model. Out: a folder with the files that `library.py` lists. The
+caller stages the folder, so that it appears whole or not at all.
+Guarded by tests/eval/identify/reference/test_library.py.
 """
 
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.identify.reference.calibrating import calibrate
+from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
 from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.writer import OnProgress, write_library
@@ -18,19 +19,22 @@ from barcodemae.eval.identify.reference.writer import OnProgress, write_library
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryPlan:
-    """What goes into a library.
+    """Settings of a library that is to be built.
 
     Attributes:
-        splits: Partitions whose rows are references.
-        held_out: Partitions to calibrate with; where there are none, references are left out.
-        mixture: What queries are expected.
+        splits: Partitions whose rows are the references.
+        held_out: Partitions to calibrate with; if the data set has none of them, references are
+            left out of the library one by one instead.
+        mixture: Expected shares of known species, new species and new genera among the queries.
         engine: `exact`, or `faiss` to add an index for millions of references.
+        max_fragments: Held-out barcodes that are cut to each shorter length.
     """
 
     splits: tuple[str, ...] = ("train",)
     held_out: tuple[str, ...] = ("val", "val_unseen")
     mixture: Mixture = field(default_factory=Mixture)
     engine: str = "exact"
+    max_fragments: int = MAX_FRAGMENTS
 
 
 def build_library(
@@ -44,18 +48,19 @@ def build_library(
     """Build a library.
 
     Args:
-        dataset: A prepared data set.
-        folder: An empty folder.
-        embedder: The model, with its reading offsets.
-        plan: What goes into it.
-        on_progress: Called with a stage, how far it is, and its end where that is known.
+        dataset: Folder of a prepared data set.
+        folder: Empty folder to write into.
+        embedder: Model, with its reading offsets.
+        plan: Settings of the library.
+        on_progress: Function called with a stage, the number of steps done, and their total or
+            None.
 
     Returns:
-        What the library holds and how it was calibrated.
+        Description of the library and of its calibration.
 
     Raises:
-        DataError: No usable reference, or too few to calibrate with.
-        SettingsError: faiss is not installed.
+        DataError: No reference can be used, or there are too few barcodes to calibrate with.
+        SettingsError: faiss is wanted but not installed.
     """
     description = write_library(
         dataset, folder, embedder, splits=plan.splits, engine=plan.engine, on_progress=on_progress
@@ -66,6 +71,7 @@ def build_library(
         embedder,
         splits=plan.held_out,
         mixture=plan.mixture,
+        max_fragments=plan.max_fragments,
         on_progress=on_progress,
     )
     content = calibration.to_json()

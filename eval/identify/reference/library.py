@@ -1,17 +1,17 @@
-"""A reference library on disk: vectors, lineages and calibration, opened by memory mapping.
+"""Reference library on disk: embeddings, lineages and calibration, opened by memory mapping.
 
-    LIB/vectors.npy       unit vectors, float32 (R, D)
-    LIB/lineage.arrow     id, the ranks, barcode (Arrow file)
-    LIB/hashes.npy        of the barcodes, to recognise identical ones, uint64 (R,)
-    LIB/strand.npy        counts of the library's 6-mers, for the strand of a query
-    LIB/calibration.json  from evidence to probability, see `heldout.py`
-    LIB/candidates.faiss  only with the engine faiss
-    LIB/library.json      what made it: model, weights, reference, counts, versions
+    LIB/vectors.npy       embeddings of unit length, float32 (R, D)
+    LIB/lineage.arrow     id, ranks and barcode of each reference, an Arrow file
+    LIB/hashes.npy        hashes of the barcodes, to recognise identical ones, uint64 (R,)
+    LIB/strand.npy        counts of the library's 6-mers, to tell the strand of a query
+    LIB/calibration.json  calibration from evidence to probability, see `calibrating.py`
+    LIB/candidates.faiss  index of candidates, only with the engine faiss
+    LIB/library.json      provenance: model, weights, reference, counts, versions
 
-In: such a folder. Out: `ReferenceLibrary`. `writer.py` makes it. Guarded by
-tests/eval/test_library.py.
+In: such a folder, which `writer.py` and `build.py` write. Out: a `ReferenceLibrary`.
+Guarded by tests/eval/identify/reference/test_library.py.
 
-Shapes: R = references, D = width, T = ranks.
+Shapes: R = references, D = embedding width, T = ranks.
 """
 
 import hashlib
@@ -49,18 +49,23 @@ VECTORS, LINEAGE = "vectors.npy", "lineage.arrow"
 HASHES, STRAND = "hashes.npy", "strand.npy"
 CALIBRATION, FAISS_FILE = "calibration.json", "candidates.faiss"
 ENGINES = ("exact", "faiss")
-SAME_VECTOR = 1e-3  # cosine distance; number formats differ by less, models by more
+SAME_VECTOR = 1e-3  # cosine distance; two number formats differ by less, two models by more
 
 
 def hash_barcode(sequence: str) -> int:
-    """Fingerprint a cleaned barcode: 64 bits of BLAKE2."""
+    """Hash a cleaned barcode to 64 bits of BLAKE2."""
     digest = hashlib.blake2b(sequence.encode("ascii", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """Texts of an Arrow column, read one by one without loading the others."""
+    """Strings of a memory-mapped Arrow column, read one at a time.
+
+    Attributes:
+        chunks: Chunks of the column.
+        starts: Row at which each chunk begins.
+    """
 
     chunks: list[pa.Array]
     starts: list[int]
@@ -77,23 +82,24 @@ class TextColumn:
 
 
 class ReferenceLibrary:
-    """An opened library.
+    """An opened reference library.
 
     Attributes:
-        folder: Where it lies.
-        description: What `library.json` says.
-        vectors: Unit vectors, memory-mapped, (R, D).
-        codes: Taxon of each rank, (R, T); -1 where not known.
-        taxa: Names of the taxa of each rank, by code.
-        ids: Of the references.
-        barcodes: Of the references.
-        strand: Tells the strand of a query.
+        folder: Folder of the library.
+        description: Content of `library.json`.
+        vectors: Embeddings of unit length, memory-mapped, (R, D).
+        hashes: Hashes of the barcodes, (R,).
+        codes: Codes of the references' taxa, (R, T); -1 where not known.
+        taxa: Names of the taxa of each rank, by code, T lists.
+        ids: Ids of the references, R.
+        barcodes: Barcodes of the references, R.
+        strand: K-mer statistics that tell the strand of a query.
 
     Args:
-        folder: A folder that `writer.py` made.
+        folder: Folder that `writer.py` wrote.
 
     Raises:
-        DataError: It is not one, is damaged, or is of another version.
+        DataError: The folder is not a library, is damaged, or is of another version.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -102,9 +108,12 @@ class ReferenceLibrary:
             raise not_a_library(self.folder)
         self.description = read_json(self.folder / DESCRIPTION)
         if self.description.get("format_version") != FORMAT_VERSION:
-            raise DataError(self.folder, "is a library of another version; index again")
+            raise DataError(
+                self.folder,
+                "is a library of another version; make it again with barcodemae index",
+            )
         try:
-            # Copy-on-write: torch refuses to look at memory that is read-only.
+            # Mapped copy-on-write, because torch warns about read-only memory.
             self.vectors = np.load(self.folder / VECTORS, mmap_mode="c", allow_pickle=False)
             self.hashes = np.load(self.folder / HASHES, allow_pickle=False)
             self.strand = StrandProfile(np.load(self.folder / STRAND, allow_pickle=False))
@@ -112,7 +121,11 @@ class ReferenceLibrary:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(self.folder, f"is a damaged library: {error}") from error
         if not len(self.vectors) == len(self.hashes) == table.num_rows:
-            raise DataError(self.folder, "is a damaged library: its files differ in length")
+            raise DataError(
+                self.folder,
+                "is a damaged library: its files differ in length; copy it again, or make it again "
+                "with barcodemae index",
+            )
         self.codes = np.stack([rank_codes(table[rank]) for rank in RANKS], axis=1)  # (R, T)
         self.taxa = [table[rank].chunk(0).dictionary.to_pylist() for rank in RANKS]
         self.ids = TextColumn.of(table["id"])
@@ -125,14 +138,14 @@ class ReferenceLibrary:
 
     @property
     def dtype(self) -> str:
-        """Number format that the model computed in; libraries of old do not say."""
+        """Number format that the model computed in; float32 in libraries that do not record it."""
         return str(self.description["model"].get("dtype", "float32"))
 
     def check_model(self, embedder: Embedder) -> None:
-        """Insist on the model that made the vectors.
+        """Check that an embedder gives the vectors that the library holds.
 
         Raises:
-            SettingsError: Other weights, or the same weights giving other vectors.
+            SettingsError: Its weights are others, or its vectors differ although they are not.
         """
         mine = self.description["model"]
         if embedder.fingerprint != mine["weights"]:
@@ -151,11 +164,14 @@ class ReferenceLibrary:
             )
 
     def engine(self, name: str) -> SearchEngine:
-        """Return a search engine over the vectors.
+        """Open a search engine over the references.
+
+        Args:
+            name: `exact` or `faiss`.
 
         Raises:
-            SettingsError: An unknown engine, faiss is not installed, or the library was not
-                indexed for it.
+            SettingsError: The engine is unknown, faiss is not installed, or the library has no
+                faiss index.
         """
         if name not in ENGINES:
             raise SettingsError(f"engine {name!r} is not one of {', '.join(ENGINES)}")
@@ -167,31 +183,40 @@ class ReferenceLibrary:
         return FaissSearch(self.vectors, faiss.read_index(str(self.folder / FAISS_FILE)))
 
     def find_identical(self, sequences: Sequence[str]) -> list[int | None]:
-        """Return the first reference with exactly this barcode, None where there is none."""
-        wanted = np.array([hash_barcode(text) for text in sequences], np.uint64)
+        """Find the first reference with exactly the same barcode as each query.
+
+        Args:
+            sequences: Cleaned sequences, Q.
+
+        Returns:
+            Row of the reference, None where there is none, Q.
+        """
+        wanted = np.array([hash_barcode(text) for text in sequences], np.uint64)  # (Q,)
         places = np.searchsorted(self.hashes, wanted, sorter=self._by_hash)
         rows = self._by_hash[np.minimum(places, len(self) - 1)]
-        is_there = (self.hashes[rows] == wanted).tolist()
-        return [row if found else None for row, found in zip(rows.tolist(), is_there, strict=True)]
+        is_present = (self.hashes[rows] == wanted).tolist()
+        return [
+            row if found else None for row, found in zip(rows.tolist(), is_present, strict=True)
+        ]
 
     def taxon(self, rank: int, code: int) -> str | None:
-        """Return the name of a taxon, None for an unknown one."""
+        """Return the name of a taxon by its rank in `RANKS` and its code; None if unknown."""
         return None if code == UNKNOWN else self.taxa[rank][code]
 
     def codes_of(self, rank: str, names: Sequence[str | None]) -> NDArray[np.int64]:
-        """Return the codes of taxa by name, (N,); -1 for those that the library lacks."""
+        """Return the codes of taxa by their names, (N,); -1 for those that the library lacks."""
         known = {name: code for code, name in enumerate(self.taxa[RANKS.index(rank)])}
         return np.array([UNKNOWN if n is None else known.get(n, UNKNOWN) for n in names], np.int64)
 
     def fingerprint(self) -> str:
-        """Fingerprint what decides an identification, 16 hex digits."""
+        """Hash the files that determine identifications, 16 hex digits."""
         digest = hashlib.sha256()
         for name in (DESCRIPTION, CALIBRATION):
             digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()[:16]
 
     def read_calibration(self) -> Any:
-        """Read `calibration.json`."""
+        """Return the content of `calibration.json`."""
         return read_json(self.folder / CALIBRATION)
 
 
@@ -209,19 +234,30 @@ def not_a_library(path: Path) -> DataError:
 
 
 def rank_codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """Read the codes of a dictionary column, (R,); -1 for nulls."""
-    parts = [
-        chunk.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False) for chunk in column.chunks
-    ]
-    codes: NDArray[np.int32] = np.concatenate(parts)
-    return codes
+    """Return the codes of a dictionary column, (R,); -1 for nulls."""
+    return np.concatenate([indices_of(chunk.indices) for chunk in column.chunks])
+
+
+def indices_of(indices: pa.Array) -> NDArray[np.int32]:
+    """Return the indices of a dictionary array, (N,); -1 for nulls.
+
+    Reads Arrow's buffers: its own conversions import pandas where that is installed, for longer
+    than a small library takes to search.
+    """
+    here = slice(indices.offset, indices.offset + len(indices))
+    is_known, values = indices.buffers()
+    codes: NDArray[np.int32] = np.frombuffer(values, indices.type.to_pandas_dtype())[here]
+    if is_known is not None:
+        bits = np.unpackbits(np.frombuffer(is_known, np.uint8), bitorder="little")[here]
+        codes = np.where(bits, codes, UNKNOWN)
+    return codes.astype(np.int32)
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of a library.
 
     Raises:
-        DataError: Missing or not JSON.
+        DataError: The file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text())

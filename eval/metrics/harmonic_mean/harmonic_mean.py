@@ -2,8 +2,8 @@
 
     evaluate.load("eval/metrics/harmonic_mean").compute(values=[69.0, 80.3])
 
-The published table's last column is that of 1-NN accuracy and clustering AMI. Zero as soon as one
-score is not positive. Guarded by tests/eval/metrics/test_metric_modules.py.
+The last column of the published table is the harmonic mean of 1-NN accuracy and clustering AMI. It
+is 0 if any score is not positive. Guarded by tests/eval/metrics/test_metric_modules.py.
 """
 
 from statistics import harmonic_mean

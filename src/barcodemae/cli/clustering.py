@@ -39,7 +39,6 @@ def cluster(
     revision: options.Revision = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
-    from barcodemae.eval.embed.embedder import find_invalid
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.screening import clean
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
@@ -58,7 +57,7 @@ def cluster(
     )
     records = list(read_any_records(queries))
     report = RejectedRecords(str(output), queries, strict=False)
-    reasons = find_invalid(embedder, [record.sequence for record in records])
+    reasons = embedder.find_invalid([record.sequence for record in records])
     reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
     report.add(records, reasons)
     kept = [record for row, record in enumerate(records) if row not in reasons]

@@ -94,6 +94,7 @@ class RejectedRecords:
     def close(self) -> None:
         """Write the report and say how many records it holds; clear an older one."""
         from barcodemae.errors import DataError
+        from barcodemae.files import write_text
 
         if self.num_embedded == 0:
             first = self.lines[0].strip().replace("\t", " ")
@@ -106,7 +107,7 @@ class RejectedRecords:
             for line in self.lines:
                 typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
             return
-        self.path.write_text("record\tid\treason\n" + "".join(self.lines))
+        write_text(self.path, "record\tid\treason\n" + "".join(self.lines))
         total = self.num_embedded + len(self.lines)
         typer.echo(
             f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",
@@ -124,13 +125,11 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from barcodemae.eval.embed.embedder import find_invalid
-
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
         while chunk := list(islice(records, CHUNK_SIZE)):
-            reasons = find_invalid(embedder, [record.sequence for record in chunk])
+            reasons = embedder.find_invalid([record.sequence for record in chunk])
             report.add(chunk, reasons)
             kept = [record for row, record in enumerate(chunk) if row not in reasons]
             if kept:

@@ -92,8 +92,8 @@ GUIDES = {
                 "barcodemae identify barcodes.fasta -r library -o names.tsv",
             ),
             (
-                "Only names that are nearly certain",
-                "barcodemae identify barcodes.fasta -r library --threshold 0.95 -o names.tsv",
+                "A first look: forty real barcodes against a thousand, all bundled",
+                "barcodemae identify demo --reference demo -o names.tsv",
             ),
         ),
     ),
@@ -268,7 +268,7 @@ GUIDES = {
         ),
     ),
     "demo": Guide(
-        "All of it once, on simulated barcodes.",
+        "Real barcodes named, then a model made of simulated ones.",
         "It needs no data and no network, and takes some minutes. More steps (--max-steps) make a "
         "better model; what it leaves in --output can be given to every other command.",
         (

@@ -87,8 +87,8 @@ def index(
     from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
     from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
+    from barcodemae.files import staged_folder
     from barcodemae.training.data.sources.recognition import SourceOptions
-    from barcodemae.training.data.staging import staged_directory
 
     expected = Mixture.parse(mixture)
     embedder = load_embedder(
@@ -100,7 +100,7 @@ def index(
     )
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
-        staged_directory(output, marker=DESCRIPTION, overwrite=overwrite, what="library") as folder,
+        staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
         prepared(sources, source) as (dataset, is_prepared),
         progress_bars() as on_progress,
     ):
@@ -153,7 +153,12 @@ def identify(
     *,
     reference: Annotated[
         Path,
-        typer.Option("--reference", "-r", metavar="LIB", help="Library made by `index`."),
+        typer.Option(
+            "--reference",
+            "-r",
+            metavar="LIB",
+            help="Library made by `index`; `demo` is a thousand real barcodes, for a first look.",
+        ),
     ],
     output: options.OutputFile = "-",
     model: options.Model = DEFAULT_MODEL,
@@ -182,6 +187,7 @@ def identify(
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
     from barcodemae.cpu_memory import reuse_freed_memory
+    from barcodemae.demonstration.names import resolve_queries, resolve_reference
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -194,14 +200,20 @@ def identify(
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
     how = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
-    library = ReferenceLibrary(reference)
-    embedder: Embedder = load_embedder(
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype or library.dtype,
-        revision=revision or None,
+
+    def open_model(dtype: str) -> Embedder:
+        return load_embedder(
+            model,
+            device=device or None,
+            batch_size=batch_size,
+            dtype=dtype,
+            revision=revision or None,
+        )
+
+    library = ReferenceLibrary(
+        resolve_reference(reference, lambda: open_model(dtype or "auto"), say=tell)
     )
+    embedder = open_model(dtype or library.dtype)
     embedder = OffsetEmbedder(embedder, library.description["offsets"])
     identifier = Identifier(library, embedder, how)
     form = FORMATS[output_format]
@@ -218,7 +230,7 @@ def identify(
     with counting("Identifying") as show:
         identify_stream(
             identifier,
-            read_any_records(queries),
+            read_any_records(resolve_queries(queries)),
             form,
             sink,
             threads=threads or default_threads(),
@@ -229,9 +241,14 @@ def identify(
     typer.echo(
         f"barcodemae: {done.records} records: {done.records - done.rejected} identified, "
         f"{done.rejected} rejected"
-        + (f", see {sink.report}" if done.rejected and sink.report else ""),
+        + (f", see {sink.rejected_path}" if done.rejected and sink.rejected_path else ""),
         err=True,
     )
+
+
+def tell(line: str) -> None:
+    """Say what takes time, on stderr."""
+    typer.echo(f"barcodemae: {line}", err=True)
 
 
 def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: bool) -> ResultSink:

@@ -52,7 +52,7 @@ def export(
 
     if (model_folder is None) == (model is None):
         raise SettingsError("name one model to export: either MODEL_DIR or --model")
-    source = Path(model_folder or resolve_model(model))
+    source = Path(model_folder or resolve_model(str(model)))
     write_artefacts(
         *load_model_folder(source),
         output,

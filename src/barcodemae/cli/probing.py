@@ -111,6 +111,7 @@ def probe(
     """Measure models and baselines on a prepared data set."""
     from dataclasses import replace
 
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.probe.probing import choose_probes, run_probes
     from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
     from barcodemae.eval.report.records import records_to_json, write_records
@@ -140,16 +141,16 @@ def probe(
         "dtype": dtype,
         "revision": revision,
     }
+    how = ModelOptions(
+        device=device or None,
+        dtype=dtype,
+        batch_size=batch_size,
+        revision=revision or None,
+        trust_remote_code=trust_remote_code,
+    )
     records = []
     for name in model:
-        subject = open_subject(
-            name,
-            device=device or None,
-            dtype=dtype,
-            batch_size=batch_size,
-            revision=revision or None,
-            trust_remote_code=trust_remote_code,
-        )
+        subject = open_subject(name, how)
         command = describe_command("probe", [name], data, **asked)
         measured = run_probes(subject, replace(settings, command=command), chosen)
         for record in measured:
@@ -188,6 +189,7 @@ def mask_study(
     revision: options.Revision = "",
 ) -> None:
     """Take tokens away from the input, or mask them, and see what becomes of 1-NN accuracy."""
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
     from barcodemae.eval.report.records import write_records
     from barcodemae.eval.report.study_plot import plot_mask_study
@@ -216,15 +218,15 @@ def mask_study(
             revision=revision,
         ),
     )
+    how = ModelOptions(
+        device=device or None, dtype=dtype, batch_size=batch_size, revision=revision or None
+    )
     records = []
     for name in model:
         for record in run_mask_study(
             name,
             study,
-            device=device or None,
-            dtype=dtype,
-            batch_size=batch_size,
-            revision=revision or None,
+            how,
             on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
         ):
             typer.echo(summarise(record) + f"  {record.protocol}", err=True)
@@ -261,6 +263,7 @@ def leaderboard(
     from barcodemae.eval.report.systems import NO_SYSTEMS, read_systems
     from barcodemae.eval.report.table_plot import plot_table
     from barcodemae.eval.report.table_text import render_table
+    from barcodemae.files import write_text
 
     listed = NO_SYSTEMS if systems is None else read_systems(systems)
     table = build_table(read_all_records(results), listed)
@@ -268,7 +271,7 @@ def leaderboard(
     if output == "-":
         typer.echo(text, nl=False)
     else:
-        Path(output).write_text(text)
+        write_text(output, text)
     if figure is not None:
         plot_table(table, figure)
 

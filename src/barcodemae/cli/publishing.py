@@ -47,9 +47,9 @@ def card(
 ) -> None:
     """Compile the model cards of MODEL_DIR and MODEL_DIR/encoder from records alone."""
     from barcodemae.default_model import bundled_results
+    from barcodemae.eval.report.records import read_all_records
     from barcodemae.model_cards.card import CardSettings, write_cards
     from barcodemae.model_cards.model_folder import ModelFolder
-    from barcodemae.model_cards.results import read_results
     from barcodemae.model_cards.run_record import find_run, read_run
 
     settings = CardSettings(
@@ -66,7 +66,7 @@ def card(
         folder,
         settings,
         read_run(run or find_run(folder)),
-        read_results(results or bundled_results()),
+        read_all_records(results or bundled_results()),
         figure,
     )
     for path in written:

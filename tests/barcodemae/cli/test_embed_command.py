@@ -35,6 +35,7 @@ def embedded(path):
     return table["id"].to_pylist(), np.array(table["embedding"].to_pylist(), np.float32)
 
 
+@pytest.mark.number_format
 def test_embeddings_come_in_input_order_with_ids_verbatim(
     model_folder, fasta, barcodes, tmp_path, monkeypatch, capsys
 ):

@@ -46,6 +46,16 @@ def test_leaderboard_names_the_broken_results_file(tmp_path, capsys):
     assert "record 1 lacks model" in capsys.readouterr().err
 
 
+def test_leaderboard_refuses_what_is_no_number_in_one_line(results, capsys):
+    results.write_text(results.read_text().replace("80.0", "NaN"))
+    assert cli.main(["leaderboard", str(results)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        f"barcodemae: error: {results}: record 2: value NaN is not a finite number"
+    ]
+
+
 def test_mask_study_writes_records_and_a_figure(tmp_path, tiny_model, tokenizer, barcodes):
     import pyarrow as pa
     import pyarrow.parquet

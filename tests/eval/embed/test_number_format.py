@@ -4,7 +4,15 @@ from torch import nn
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed import number_format
-from barcodemae.eval.embed.number_format import choose_dtype, computes_bfloat16, set_number_format
+from barcodemae.eval.embed.number_format import (
+    choose_dtype,
+    computes_bfloat16,
+    onednn_takes_bfloat16,
+    set_number_format,
+)
+
+
+pytestmark = pytest.mark.number_format
 
 
 @pytest.mark.parametrize(
@@ -21,11 +29,32 @@ def test_a_processor_with_the_instructions_computes_in_bfloat16(
     monkeypatch, capabilities, expected
 ):
     monkeypatch.setattr(number_format, "cpu_capabilities", lambda: capabilities)
+    monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
     assert choose_dtype("auto", "cpu") == expected
     assert choose_dtype("float16", "cpu") == "float16"
 
 
-def test_a_torch_that_cannot_tell_means_float32(monkeypatch):
+def test_instructions_that_onednn_may_not_use_are_none(monkeypatch):
+    monkeypatch.setattr(number_format, "cpu_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: False)
+    assert choose_dtype("auto", "cpu") == "float32"
+
+
+def test_a_torch_without_onednn_has_the_instructions_of_the_processor(monkeypatch):
+    monkeypatch.setattr(number_format, "cpu_capabilities", lambda: {"bf16": True})
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not onednn_takes_bfloat16()
+    assert choose_dtype("auto", "cpu") == "bfloat16"
+
+
+def test_onednn_is_believed_in_what_it_says_of_itself(monkeypatch):
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    assert onednn_takes_bfloat16() is torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def test_a_torch_that_does_not_know_the_processor_computes_in_float32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not computes_bfloat16("cpu")
 

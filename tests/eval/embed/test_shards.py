@@ -17,7 +17,7 @@ from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed import shards as embed
 from barcodemae.eval.embed.loading import load_embedder
-from barcodemae.eval.embed.shards import embed_shard, embed_shards, pieces
+from barcodemae.eval.embed.shards import embed_shard, embed_shards, stream_rows
 from barcodemae.training.export.folders import export_native
 
 
@@ -88,14 +88,14 @@ def test_every_shard_gets_a_file_with_its_rows_in_order(dataset, embedder, tmp_p
         usable = [row for row in source.to_pylist() if "A" in (row["dna_barcode"] or "")]
         assert result["id"].to_pylist() == [row["processid"] for row in usable]
         expected = embedder.embed([row["dna_barcode"] for row in usable])
-        np.testing.assert_allclose(np.stack(result["embedding"].to_numpy()), expected, atol=1e-6)
+        np.testing.assert_allclose(np.stack(result["embedding"].to_numpy()), expected, atol=1e-5)
     report = (tmp_path / "out" / "part-1.rejected.tsv").read_text().splitlines()
     assert report == ["id\treason", "P1-2\tnothing but N", "P1-4\tempty"]
     manifest = json.loads((tmp_path / "out" / "embedding.json").read_text())
     assert manifest["weights"] == embedder.fingerprint
 
 
-def test_shards_that_are_there_are_not_computed_again(dataset, embedder, tmp_path, monkeypatch):
+def test_complete_shards_are_not_embedded_again(dataset, embedder, tmp_path, monkeypatch):
     output = tmp_path / "out"
     embed_shards(dataset, output, embedder, process())
     before = contents(output)
@@ -110,8 +110,8 @@ def test_shards_that_are_there_are_not_computed_again(dataset, embedder, tmp_pat
     assert contents(output) == before
 
 
-def test_a_shard_that_was_cut_off_does_not_appear(dataset, embedder, tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "ROWS_PER_PIECE", 3)
+def test_an_interrupted_shard_does_not_appear(dataset, embedder, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "ROWS_PER_BATCH", 3)
     real = embed.write_rows
     calls = iter(range(100))
 
@@ -156,17 +156,21 @@ def test_a_shard_without_usable_rows_is_an_empty_file(embedder, tmp_path):
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 16)
 
 
-def test_pieces_do_not_depend_on_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "ROWS_PER_PIECE", 3)
+def test_batches_do_not_depend_on_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "ROWS_PER_BATCH", 3)
     names = [str(number) for number in range(8)]
     write_shard(tmp_path / "a.parquet", names, ["A"] * 8)
-    assert [ids for ids, _ in pieces(tmp_path / "a.parquet")] == [names[:3], names[3:6], names[6:]]
+    assert [ids for ids, _ in stream_rows(tmp_path / "a.parquet")] == [
+        names[:3],
+        names[3:6],
+        names[6:],
+    ]
 
 
 def test_a_damaged_shard_is_named(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(DataError, match=r"a\.parquet: is not readable as Parquet"):
-        list(pieces(tmp_path / "a.parquet"))
+        list(stream_rows(tmp_path / "a.parquet"))
 
 
 def test_two_processes_write_what_one_writes(dataset, embedder, model, tmp_path):
@@ -177,9 +181,7 @@ def test_two_processes_write_what_one_writes(dataset, embedder, model, tmp_path)
         str(tmp_path / "two"), "--model", str(model),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=240
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "process 0: 3 shard(s) written" in done.stderr
     assert "process 1: 2 shard(s) written" in done.stderr

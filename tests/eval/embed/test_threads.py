@@ -1,4 +1,4 @@
-"""Work on threads: each item once, on one thread of torch's, in order."""
+"""Processing on threads: each item once, with torch single-threaded, in order."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def threads(request):
     torch.set_num_threads(before)
 
 
-def test_every_item_is_worked_on_once_by_one_thread(threads):
+def test_every_item_is_processed_once_on_one_thread(threads):
     seen = []
     steps = work_on_threads(lambda item: seen.append((item, torch.get_num_threads())), range(20))
     assert len(list(steps)) == 20
@@ -23,7 +23,7 @@ def test_every_item_is_worked_on_once_by_one_thread(threads):
     assert list(work_on_threads(print, [])) == []
 
 
-def test_an_error_of_the_work_is_raised_and_threads_are_given_back(threads):
+def test_an_error_is_raised_and_the_number_of_threads_is_restored(threads):
     def fail(item):
         raise ValueError(item)
 

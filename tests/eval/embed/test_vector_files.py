@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.vector_files import open_vectors
 
 
@@ -30,7 +30,7 @@ def test_numpy_has_its_ids_beside_it(tmp_path):
     assert (tmp_path / "v.ids.txt").read_text().splitlines() == IDS
 
 
-def test_text_brings_every_float_back_exactly(tmp_path):
+def test_text_restores_every_float_exactly(tmp_path):
     write(tmp_path / "v.tsv")
     lines = [line.split("\t") for line in (tmp_path / "v.tsv").read_text().splitlines()]
     assert [line[0] for line in lines] == IDS
@@ -52,7 +52,21 @@ def test_an_interrupted_run_leaves_the_old_file_and_nothing_else(tmp_path, name)
     assert (tmp_path / name).read_text() == "old"
 
 
+def test_a_disk_full_at_the_ids_leaves_the_old_matrix_with_its_old_ids(tmp_path, monkeypatch):
+    write(tmp_path / "v.npy")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fill_disk(path, text):
+        path.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fill_disk)
+    with pytest.raises(DataError, match=r"v.ids.txt: cannot be written: No space left"):
+        write(tmp_path / "v.npy")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize(("name", "words"), [("v.txt", "suffix"), ("no/v.npy", "does not exist")])
-def test_names_that_cannot_work_are_refused_at_once(tmp_path, name, words):
+def test_impossible_output_names_are_refused_at_once(tmp_path, name, words):
     with pytest.raises(SettingsError, match=words):
         write(tmp_path / name)

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from transformers import pipeline
 
@@ -26,7 +27,7 @@ POWERS = [0.0, 0.25, 0.5]
 
 @pytest.fixture
 def exported(tiny_model, tokenizer, tmp_path):
-    """Both artefacts of an untrained model whose vectors are not all alike."""
+    """Both folders of an untrained model whose vectors differ."""
     with torch.no_grad():
         tiny_model.get_input_embeddings().weight.normal_()
     export(tiny_model, tokenizer, tmp_path / "model")
@@ -37,14 +38,14 @@ def exported(tiny_model, tokenizer, tmp_path):
 def vectors():
     """Correlated, off centre, of very different variances: (300, 6)."""
     generator = np.random.default_rng(0)
-    spread = generator.normal(size=(300, 6)) * [5, 3, 2, 1, 0.5, 0.2]
+    scaled = generator.normal(size=(300, 6)) * [5, 3, 2, 1, 0.5, 0.2]
     rotation, _ = np.linalg.qr(generator.normal(size=(6, 6)))
-    return (spread @ rotation + 7).astype(np.float32)
+    return (scaled @ rotation + 7).astype(np.float32)
 
 
 @pytest.fixture
 def readout():
-    """A readout of the tiny model's width that no other could be taken for."""
+    """A readout of the tiny model's width, unlike any other."""
     generator = np.random.default_rng(1)
     return fit_whitening(generator.normal(size=(100, 32)) @ generator.normal(size=(32, 32)) + 1)
 
@@ -73,8 +74,9 @@ def test_the_fit_is_the_formula_up_to_scale_and_sign(vectors, power):
     fitted = fit_whitening(vectors, power)(vectors)
     exact = vectors.astype(np.float64)
     centred = exact - exact.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)  # another road than the fit's
-    variances = spread**2 / len(vectors)
+    # Singular values, where the fit takes eigenvalues of the covariance.
+    _, singular_values, axes = np.linalg.svd(centred, full_matrices=False)
+    variances = singular_values**2 / len(vectors)
     expected = centred @ axes.T * variances**-power
     expected /= np.sqrt((expected**2).sum(axis=1).mean())
     expected *= np.sign((expected * fitted).sum(axis=0))
@@ -88,9 +90,9 @@ def test_full_whitening_leaves_all_axes_equal_and_uncorrelated(vectors):
     np.testing.assert_allclose(np.cov(fitted, rowvar=False, bias=True), np.eye(6) / 6, atol=1e-4)
 
 
-def test_half_way_keeps_the_order_of_the_variances(vectors):
-    spread = fit_whitening(vectors, 0.25)(vectors).std(axis=0)
-    assert (np.diff(spread) < 0).all()
+def test_partial_whitening_keeps_the_order_of_the_variances(vectors):
+    deviations = fit_whitening(vectors, 0.25)(vectors).std(axis=0)
+    assert (np.diff(deviations) < 0).all()
 
 
 def test_each_axis_points_to_where_its_largest_entry_is_positive(vectors):
@@ -111,7 +113,7 @@ def test_an_axis_without_variance_stays_finite(vectors):
     ("rows", "power", "message"),
     [(1, 0.25, "at least 2"), (300, 0.6, "power must be"), (300, -0.1, "power must be")],
 )
-def test_what_cannot_be_fitted_is_refused(vectors, rows, power, message):
+def test_vectors_that_cannot_be_whitened_are_refused(vectors, rows, power, message):
     with pytest.raises(SettingsError, match=message):
         fit_whitening(vectors[:rows], power)
 
@@ -139,6 +141,20 @@ def test_a_readout_of_another_width_is_refused_and_changes_nothing(exported, vec
         save_readout(exported, fit_whitening(vectors))
     assert hash_weights(exported) == before
     assert not (exported / "2_Dense").exists()
+
+
+def test_a_full_disk_leaves_the_readout_that_was_there(exported, readout, monkeypatch):
+    save_readout(exported, readout)
+    before = {path: path.read_bytes() for path in exported.rglob("*") if path.is_file()}
+
+    def fill_disk(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("barcodemae.eval.embed.readout.save_file", fill_disk)
+    with pytest.raises(CheckpointError, match=r"readout cannot be written: .*No space left"):
+        save_readout(exported, fit_whitening(np.random.default_rng(2).normal(size=(50, 32))))
+    assert {path: path.read_bytes() for path in exported.rglob("*") if path.is_file()} == before
 
 
 def test_every_way_to_embed_applies_the_readout(exported, readout, barcodes):

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import BarcodeMAEError, DataError, WorkerError
-from barcodemae.eval.identify.forks import Forks, can_fork
+from barcodemae.eval.identify import forks
+from barcodemae.eval.identify.forks import ForkPool, can_fork
 
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are not copied here")
 
 
 def test_results_come_from_other_processes_and_as_many_as_asked_for():
-    with Forks(lambda item: (time.sleep(0.05), os.getpid(), item)[1:], 2) as work:
+    with ForkPool(lambda item: (os.getpid(), item), 2) as work:
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(work, range(8)))
         assert [item for _, item in found] == list(range(8))
@@ -26,7 +27,7 @@ def test_results_come_from_other_processes_and_as_many_as_asked_for():
 
 def test_a_copy_has_what_this_process_had_even_what_cannot_be_sent():
     lock = threading.Lock()
-    with Forks(lambda item: (lock.locked(), item), 1) as work:
+    with ForkPool(lambda item: (lock.locked(), item), 1) as work:
         assert work("x") == (False, "x")
 
 
@@ -42,7 +43,7 @@ def fail(item):
 
 
 def test_what_is_raised_there_is_raised_here_and_the_copy_goes_on():
-    with Forks(fail, 1) as work:
+    with ForkPool(fail, 1) as work:
         with pytest.raises(BarcodeMAEError, match="file, line 7: no barcode"):
             work("data")
         with pytest.raises(RuntimeError, match="this and that"):  # cannot be sent as it is
@@ -51,26 +52,41 @@ def test_what_is_raised_there_is_raised_here_and_the_copy_goes_on():
 
 def test_a_copy_that_is_killed_is_reported():
     with (
-        Forks(lambda item: os.kill(os.getpid(), signal.SIGKILL), 1) as work,
+        ForkPool(lambda item: os.kill(os.getpid(), signal.SIGKILL), 1) as work,
         pytest.raises(WorkerError, match="ended before it was done"),
     ):
         work(0)
 
 
+def test_an_interrupt_is_left_to_this_process():
+    """Ctrl-C reaches the copies too: the terminal sends it to all of them."""
+    with ForkPool(lambda item: (os.kill(os.getpid(), signal.SIGINT), item)[1], 1) as work:
+        assert work("x") == "x"
+
+
 def test_copies_end_with_their_block():
-    with Forks(lambda _: os.getpid(), 3) as work:
+    with ForkPool(lambda _: os.getpid(), 3) as work:
         processes = [work(0) for _ in range(3)]
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
 
+def test_a_copy_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(forks, "SECONDS_TO_EXIT", 0.0)
+    with ForkPool(lambda _: signal.pause(), 1) as work:
+        work._connections[0].send("work without an end")
+        (process,) = work._processes
+    assert process.exitcode == -signal.SIGKILL
+
+
 PARENT = """
-import os, time
-from barcodemae.eval.identify.forks import Forks
-with Forks(lambda _: os.getpid(), 2) as work:
+import os, sys
+from barcodemae.eval.identify import forks
+from barcodemae.eval.identify.forks import ForkPool
+with ForkPool(lambda _: os.getpid(), 2) as work:
     print(work(0), work(0), flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -84,12 +100,10 @@ def is_running(process):
 
 def test_copies_end_with_a_parent_that_is_killed():
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         copies = [int(process) for process in parent.stdout.readline().split()]
         assert all(map(is_running, copies))
         parent.kill()
-    deadline = time.monotonic() + 20
-    while any(map(is_running, copies)) and time.monotonic() < deadline:
+    while any(map(is_running, copies)):  # pytest's own timeout ends this
         time.sleep(0.05)
-    assert not any(map(is_running, copies))

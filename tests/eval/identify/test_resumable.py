@@ -12,9 +12,9 @@ SETTINGS = {"threshold": 0.8}
 
 
 @pytest.fixture(autouse=True)
-def note_everything(monkeypatch):
-    """Write the note after every piece."""
-    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+def save_progress_at_every_append(monkeypatch):
+    """Save the progress after every append."""
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
 
 
 def write(sink, numbers):
@@ -24,7 +24,7 @@ def write(sink, numbers):
 
 
 @pytest.mark.parametrize("name", ["out.tsv", "out.tsv.gz"])
-def test_a_continued_run_leaves_the_same_files_as_an_uninterrupted_one(tmp_path, name):
+def test_a_resumed_run_leaves_the_same_files_as_an_uninterrupted_one(tmp_path, name):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
@@ -33,7 +33,7 @@ def test_a_continued_run_leaves_the_same_files_as_an_uninterrupted_one(tmp_path,
     sink.finish()
     sink = FileSink(parts / name, "header\n", SETTINGS, resume=False)
     write(sink, range(1, 4))
-    for stream in sink.streams:  # what was written after the last note, half of it lost
+    for stream in sink.streams:  # written after the progress was last saved, half of it lost
         stream.write(b"half a li")
         stream.close()
     assert not (parts / name).exists()
@@ -48,26 +48,26 @@ def test_a_continued_run_leaves_the_same_files_as_an_uninterrupted_one(tmp_path,
     assert text.decode().splitlines() == ["header", *(f"line {i}" for i in (1, 2, 4, 5, 7))]
 
 
-def test_other_settings_are_not_continued(tmp_path):
+def test_a_run_with_other_settings_is_not_resumed(tmp_path):
     sink = FileSink(tmp_path / "out.tsv", "", SETTINGS, resume=False)
     write(sink, [1])
     sink.close()
-    with pytest.raises(SettingsError, match="made with another threshold"):
+    with pytest.raises(SettingsError, match="started with another threshold"):
         FileSink(tmp_path / "out.tsv", "", {"threshold": 0.9}, resume=True)
 
 
-def test_a_file_shorter_than_its_note_is_not_continued(tmp_path):
+def test_a_file_shorter_than_its_saved_progress_is_not_resumed(tmp_path):
     sink = FileSink(tmp_path / "out.tsv", "", SETTINGS, resume=False)
     write(sink, [1, 2])
     sink.close()
     (tmp_path / "out.tsv.partial").write_bytes(b"")
-    with pytest.raises(DataError, match="shorter than an earlier run"):
+    with pytest.raises(DataError, match="shorter than the interrupted run"):
         FileSink(tmp_path / "out.tsv", "", SETTINGS, resume=True)
 
 
-def test_a_clean_run_clears_the_report_of_an_earlier_one(tmp_path):
+def test_a_run_without_rejected_records_deletes_the_list_of_an_earlier_run(tmp_path):
     (tmp_path / "out.rejected.tsv").write_text("old")
-    sink = FileSink(tmp_path / "out.tsv", "h\n", SETTINGS, resume=True)  # nothing to go on with
+    sink = FileSink(tmp_path / "out.tsv", "h\n", SETTINGS, resume=True)  # nothing to resume
     write(sink, [1])
     sink.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["out.tsv"]

@@ -3,7 +3,6 @@ import random
 from types import SimpleNamespace
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +11,7 @@ from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify import resumable
 from barcodemae.eval.identify import stream as stream_module
-from barcodemae.eval.identify.forks import Forks, can_fork
+from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import FORMATS
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
@@ -51,7 +50,7 @@ def run(identifier, queries, output, *, resume=False, threads=1, forks=False):
 
 
 def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream_module, "UNIT", 7)
+    monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 7)
     table, rejected = run(identifier, queries, tmp_path / "out.tsv", threads=3)
     ids = [line.split("\t")[0] for line in table.decode().splitlines()[1:]]
     assert ids == [f"q{number};size=2" for number in range(60) if number % 7]
@@ -59,11 +58,12 @@ def test_rows_come_in_input_order_with_ids_verbatim(identifier, queries, tmp_pat
     assert numbers == [str(number + 1) for number in range(60) if number % 7 == 0]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_batch_size_and_threads_change_nothing(
     tmp_path, tiny_model, tokenizer, reference_data, queries, monkeypatch, dtype
 ):
-    monkeypatch.setattr(stream_module, "UNIT", 16)
+    monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 16)
     folder = tmp_path / "model"
     tiny_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -82,11 +82,11 @@ def test_batch_size_and_threads_change_nothing(
     assert len(outcomes) == 1
 
 
-def test_a_run_killed_anywhere_and_continued_gives_the_same(
+def test_a_run_killed_anywhere_and_resumed_gives_the_same_files(
     identifier, queries, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stream_module, "UNIT", 5)
-    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+    monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 5)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
     expected = run(identifier, queries, tmp_path / "whole.tsv")
 
     class Killed(Exception):
@@ -94,40 +94,41 @@ def test_a_run_killed_anywhere_and_continued_gives_the_same(
 
     for survived in (0, 1, 6, 11):
         output = tmp_path / f"killed{survived}.tsv"
-        units = [0]
+        batches = [0]
 
-        def identify(records, units=units, survived=survived):
-            if units[0] == survived:
+        def identify(records, batches=batches, survived=survived):
+            if batches[0] == survived:
                 raise Killed
-            units[0] += 1
+            batches[0] += 1
             return Identifier.identify(identifier, records)
 
         monkeypatch.setattr(identifier, "identify", identify)
         with pytest.raises(Killed):
             run(identifier, queries, output)
         monkeypatch.undo()
-        monkeypatch.setattr(stream_module, "UNIT", 5)
-        monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+        monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 5)
+        monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
         assert run(identifier, queries, output, resume=True) == expected
 
 
-def test_copies_of_the_process_work_unless_the_model_is_on_a_gpu(
+def test_forked_workers_give_the_same_results_but_are_not_used_with_a_model_on_a_gpu(
     identifier, queries, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stream_module, "UNIT", 7)
+    monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 7)
     expected = run(identifier, queries, tmp_path / "out.tsv")
     processes = []
     monkeypatch.setattr(
-        stream_module, "Forks", lambda work, count: processes.append(count) or Forks(work, count)
+        stream_module,
+        "ForkPool",
+        lambda work, count: processes.append(count) or ForkPool(work, count),
     )
     assert run(identifier, queries, tmp_path / "out.tsv", threads=2, forks=True) == expected
     assert processes == ([2] if can_fork() else [])
-    on_gpu = SimpleNamespace(model=SimpleNamespace(device=torch.device("cuda")))
-    assert not stream_module.can_copy(on_gpu)
+    assert not stream_module.can_copy(SimpleNamespace(device="cuda:1"))
 
 
-def test_other_records_are_not_continued(identifier, queries, tmp_path, monkeypatch):
-    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_NOTES", 0.0)
+def test_a_run_on_other_records_is_not_resumed(identifier, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
     output = tmp_path / "out.tsv"
     sink = FileSink(output, "", SETTINGS, resume=False)
     sink.append(["a line\n"], [], 3, "digest of other records")
@@ -144,7 +145,8 @@ PIECES = st.one_of(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=st.lists(PIECES, max_size=12))
 def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
@@ -176,7 +178,8 @@ FASTQ_PIECES = st.one_of(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=st.lists(FASTQ_PIECES, max_size=12), cut=st.floats(0.3, 1))
 def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(

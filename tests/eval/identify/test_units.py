@@ -9,7 +9,7 @@ from barcodemae.eval.identify.units import (
     cosine_of_identity,
     draw_units,
     find_units,
-    join_near,
+    single_linkage,
     write_units,
 )
 from barcodemae.eval.search.reference_search import unit_length
@@ -38,9 +38,9 @@ def test_units_are_the_simulated_species(barcodes, vectors, method):
 
 def test_joining_by_blocks_equals_one_block(vectors, monkeypatch):
     vectors = unit_length(vectors)
-    expected = join_near(vectors, 0.9)
+    expected = single_linkage(vectors, 0.9)
     monkeypatch.setattr(units_module, "BLOCK", 7)
-    found = join_near(vectors, 0.9)
+    found = single_linkage(vectors, 0.9)
     assert len(set(zip(expected, found, strict=True))) == len(set(expected)) == len(set(found))
 
 

@@ -5,7 +5,7 @@ from transformers import AutoModel
 
 from barcodemae import BarcodeKmerTokenizer
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.embed.masked_embedder import MASKING, MaskedEmbedder, choose_hidden
 from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
 
@@ -41,7 +41,7 @@ def test_drop_truly_removes_tokens_and_keeps_the_true_positions(encoder_folder, 
     for folder in (encoder_folder, model_folder):
         embedder = MaskedEmbedder(load_embedder(folder), "drop")
         vector = embedder.embed([SEQUENCE], 0.4, 0)["drop"][0]
-        np.testing.assert_allclose(vector, kept.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(vector, kept.mean(axis=0), atol=1e-5)
         one, other = (
             embedder.embed([sequence], 0.4, 0)["drop"]
             for sequence in ("ACG" + "GGG" + "CAA" + "GGG" + "TAC", "ACGTTTCAACCCTAC")
@@ -61,14 +61,14 @@ def test_masking_modes_differ_only_in_what_is_averaged(encoder_folder):
         alone = MaskedEmbedder(load_embedder(encoder_folder), mode).embed([SEQUENCE], 0.4, 0)
         for vectors in (together, alone):
             expected = outputs[rows].mean(axis=0)
-            np.testing.assert_allclose(vectors[mode][0], expected, atol=1e-6, err_msg=mode)
+            np.testing.assert_allclose(vectors[mode][0], expected, atol=1e-5, err_msg=mode)
 
 
 @pytest.mark.parametrize("modes", [("drop",), ("combined", "nonmask")])
 def test_rate_zero_is_the_plain_embedding(encoder_folder, barcodes, modes):
     embedder = load_embedder(encoder_folder)
     for vectors in MaskedEmbedder(embedder, *modes).embed(barcodes, 0.0, 0).values():
-        np.testing.assert_allclose(vectors, embedder.embed(barcodes), atol=1e-6)
+        np.testing.assert_allclose(vectors, embedder.embed(barcodes), atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.3, 0.5, 0.9, 0.99])
@@ -117,7 +117,7 @@ def test_a_study_covers_every_mode_rate_and_seed(encoder_folder, dataset_folder)
 
 def test_a_study_computes_in_the_number_format_asked_for(encoder_folder, dataset_folder):
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), modes=("drop",), max_references=30)
-    (record,) = run_mask_study(str(encoder_folder), study, dtype="bfloat16")
+    (record,) = run_mask_study(str(encoder_folder), study, ModelOptions(dtype="bfloat16"))
     assert record.protocol["dtype"] == "bfloat16"
 
 

@@ -10,6 +10,7 @@ class FirstReference:
     """A search program that answers every query but the last with reference 0."""
 
     name = fingerprint = settings = "first"
+    architecture = "alignment search"
 
     def search(self, references, queries):
         return [0] * (len(queries) - 1) + [None]

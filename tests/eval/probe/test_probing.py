@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
@@ -7,13 +9,13 @@ from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.probe.clustering import ClusteringProtocol
 from barcodemae.eval.probe.probe_data import CachedEmbedder, read_labelled
 from barcodemae.eval.probe.probing import choose_probes, probe_nearest, run_probes
 from barcodemae.eval.probe.scores import harmonic_mean
-from barcodemae.eval.probe.subjects import ProbeSettings, Subject, architecture_of, open_subject
+from barcodemae.eval.probe.subjects import ProbeSettings, Subject, open_subject
 from barcodemae.training.export.folders import export_native
 
 
@@ -51,6 +53,13 @@ def test_a_model_gets_a_full_set_of_records(model_folder, settings):
     assert {r.architecture for r in records if r.probe == "1nn"} == {"encoder-decoder"}
 
 
+@pytest.mark.usefixtures("quick_layout")
+def test_two_ranks_have_no_harmonic_mean(settings):
+    species = replace(settings, rank="species", queries="test")
+    records = run_probes(Subject("k", KmerCounts(3)), species, choose_probes("1nn,zsc"))
+    assert {record.probe for record in records} == {"1nn", "zsc"}
+
+
 def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, settings):
     embedder = load_embedder(model_folder)
     train = read_labelled(settings.dataset, ["train"], "genus")
@@ -67,8 +76,9 @@ def test_accuracy_equals_scikit_learn_on_the_same_embeddings(model_folder, setti
 
 @pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (7, 2)])
 def test_batch_size_and_thread_count_change_no_result(model_folder, settings, batch_size, threads):
-    def results(**options):
-        records = probe_nearest(open_subject(str(model_folder), **options), settings)
+    def results(batch_size):
+        options = ModelOptions(batch_size=batch_size)
+        records = probe_nearest(open_subject(str(model_folder), options), settings)
         return [(record.metric, record.value, record.low, record.high) for record in records]
 
     expected = results(batch_size=64)
@@ -83,6 +93,7 @@ def test_batch_size_and_thread_count_change_no_result(model_folder, settings, ba
 def test_search_programs_have_no_embeddings_to_cluster(settings):
     class Searches:
         name = fingerprint = "search"
+        architecture = "alignment search"
         settings = "--id 0.6"
 
         def search(self, references, queries):
@@ -104,7 +115,7 @@ def test_kmer_counts_cannot_be_fine_tuned(settings):
 
 @pytest.mark.parametrize("names", ["2nn", "1nn,zcs", ""])
 def test_unknown_probes_are_refused(names):
-    with pytest.raises(SettingsError, match="there are 1nn, zsc, linear"):
+    with pytest.raises(SettingsError, match="choose from 1nn, zsc, linear"):
         choose_probes(names)
 
 
@@ -128,12 +139,12 @@ def test_a_native_encoder_tells_what_it_was_trained_with(
         encoder_sees_mask=sees_mask,
     )
     export_native(BarcodeMAEForPreTraining(config), tokenizer, tmp_path / "encoder")
-    assert architecture_of(load_embedder(tmp_path / "encoder")) == architecture
+    assert load_embedder(tmp_path / "encoder").architecture == architecture
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_record_names_the_number_format(encoder_folder, settings, dtype):
-    subject = open_subject(str(encoder_folder), dtype=dtype)
+    subject = open_subject(str(encoder_folder), ModelOptions(dtype=dtype))
     record = run_probes(subject, settings, choose_probes("1nn"))[0]
     assert record.protocol["dtype"] == dtype
 

@@ -5,11 +5,10 @@ import re
 import pytest
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.leaderboard import DESCRIPTIVE, build_table
+from barcodemae.eval.report.leaderboard import HARMONIC, build_table
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.report.systems import Systems, Unavailable
 from barcodemae.eval.report.table_text import NOT_AVAILABLE, render_table
-from barcodemae.model_cards import results
 
 
 POSTER = {
@@ -161,8 +160,53 @@ def test_unknown_formats_and_empty_results_are_refused(poster):
         build_table([record("m", "mask-study", "accuracy", 1.0)])
 
 
-def test_cards_and_tables_agree_on_what_fair_rivals_may_differ_in():
-    assert set(results.DESCRIPTIVE) == set(DESCRIPTIVE)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"dataset": "e", "dataset_hash": "g"},
+            "is of genus on d (h), ZSC AMI is of genus on e (g)",
+        ),
+        ({"dataset_hash": "g"}, "is of genus on d (h), ZSC AMI is of genus on d (g)"),
+        ({"protocol": {"rank": "dna_bin"}}, "is of genus on d (h), ZSC AMI is of dna_bin on d (h)"),
+    ],
+)
+def test_two_data_sets_or_ranks_have_no_harmonic_mean(changes, words):
+    genus = {"protocol": {"rank": "genus"}}
+    runs = [
+        record("m", "1nn", "accuracy", 90.0, **genus),
+        record("m", "zsc", "ami", 60.0, **(genus | changes)),
+    ]
+    table = build_table(runs)
+    assert HARMONIC not in table.columns
+    assert HARMONIC not in table.rows[0].cells
+    assert table.notes[-1] == f"no harmonic mean: 1-NN accuracy {words}"
+    assert "72.0" not in render_table(table, "markdown")
+    assert "harmonic" not in render_table(table, "csv")
+
+
+def test_one_data_set_and_rank_have_a_harmonic_mean_whatever_else_differs():
+    runs = [
+        record("m", "1nn", "accuracy", 90.0, protocol={"rank": "genus", "queries": "test_unseen"}),
+        record("m", "zsc", "ami", 60.0, protocol={"rank": "genus", "num_neighbors": 15}),
+    ]
+    table = build_table(runs)
+    assert table.rows[0].cells[HARMONIC].value == pytest.approx(72.0)
+    assert not any("no harmonic mean" in note for note in table.notes)
+
+
+def test_a_note_counts_the_seeds_of_every_row():
+    def note(seeds):
+        runs = [
+            record(model, "zsc", "ami", 60.0, seed=seed)
+            for model, own in seeds.items()
+            for seed in own
+        ]
+        return build_table(runs).notes[0].rpartition("; ")[2]
+
+    assert note({"m": [0, 1, 2], "n": [0]}) == "3 seed(s) (m), 1 seed(s) (n)"
+    assert note({"m": [0], "n": [1], "o": [2]}) == "1 seed(s)"
+    assert note({"m": [0, 1], "n": [2], "o": [1, 2]}) == "2 seed(s) (m, o), 1 seed(s) (n)"
 
 
 def test_training_seeds_have_their_own_weights_and_are_averaged(poster):
@@ -173,4 +217,4 @@ def test_training_seeds_have_their_own_weights_and_are_averaged(poster):
     text = render_table(build_table([*poster, *runs]), "csv")
     row = next(line for line in text.splitlines() if "Twice" in line)
     assert "65.0" in row
-    assert any("2 training seed(s)" in note for note in build_table(runs).notes)
+    assert any("1 seed(s), 2 training seed(s)" in note for note in build_table(runs).notes)

@@ -39,6 +39,17 @@ def test_the_table_figure_names_models_and_curves(tmp_path):
         plot_table(build_table(records[2:]), tmp_path / "t.svg")
 
 
+def test_the_table_figure_has_no_curves_where_there_is_no_harmonic_mean(tmp_path):
+    records = [
+        record("model", "1nn", "accuracy", 60.0, protocol={"rank": "genus"}),
+        record("model", "zsc", "ami", 80.0, protocol={"rank": "dna_bin"}),
+    ]
+    plot_table(build_table(records), tmp_path / "t.svg")
+    text = text_of(tmp_path / "t.svg")
+    assert ">model<" in text
+    assert ">50<" not in text  # the axes count by twenties
+
+
 def test_nothing_of_the_table_figure_is_cut_off(tmp_path):
     records = [
         record(name, probe, metric, 60.0)

@@ -1,4 +1,6 @@
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,14 +20,7 @@ def test_an_absent_program_is_named_with_its_package(monkeypatch, tmp_path, sear
         searcher()
 
 
-def install(folder, name, script):
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
-    script = """
+VSEARCH = """
     if [ "$1" = --version ]; then
         echo "vsearch v2.22.1_linux_x86_64, 23.5GB RAM, 2 cores" >&2
         echo "PeerJ 4:e2584 doi: 10.7717/peerj.2584"; exit
@@ -36,19 +31,73 @@ def test_vsearch_is_asked_for_global_hits_of_both_files(monkeypatch, tmp_path):
     grep -c '>' "$database" > /dev/null
     printf '1\\t2\\t97.5\\t97.5\\n0\\t1\\t88.0\\t88.0\\n' > "$2"
     grep -q '^ACGT$' "$queries"
-    """
-    install(tmp_path, "vsearch", script)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+"""
+MAKEBLASTDB = 'while [ "$1" != -in ]; do shift; done; cp "$2" "$2.nsq"'
+# Like the real one, it takes a blank in `-db` for the end of the name.
+BLASTN = """
+    if [ "$1" = -version ]; then echo "blastn: 2.12.0+"; exit; fi
+    while [ $# -gt 0 ]; do case "$1" in
+        -db) database=$2 ;; -query) queries=$2 ;; -outfmt) columns=$2 ;;
+    esac; shift; done
+    for name in $database; do grep -q '^GT$' "$name.nsq" || exit 1; done
+    grep -q '^ACGT$' "$queries" || exit 1
+    [ "$columns" = "6 qseqid sseqid bitscore pident" ] || exit 1
+    printf '1\\t2\\t97.5\\t97.5\\n0\\t1\\t88.0\\t88.0\\n'
+"""
+
+
+@pytest.fixture
+def install(monkeypatch, tmp_path):
+    """Put programs on PATH; their folder, and that of temporary files, have blanks in them."""
+    programs, temporary = tmp_path / "my programs", tmp_path / "my  temporary files"
+    programs.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def install(name, script):
+        path = programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    return install
+
+
+def test_vsearch_is_asked_for_global_hits_of_both_files(install):
+    install("vsearch", VSEARCH)
     program = Vsearch()
     assert program.fingerprint == "vsearch 2.22.1"
-    assert "--id 0.6 --maxaccepts 4 --maxrejects 32" in program.settings
     assert program.search(["AC", "GT", "TT"], ["ac-gt", "GG", "CC"]) == [1, 2, None]
 
 
-def test_a_program_that_fails_says_why(monkeypatch, tmp_path):
-    install(tmp_path, "blastn", 'echo "blastn: 2.12.0+"')
-    install(tmp_path, "makeblastdb", "echo first >&2; echo 'Error: disk is full' >&2; exit 3")
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+def test_blastn_reads_the_database_that_was_made_for_it(install):
+    install("makeblastdb", MAKEBLASTDB)
+    install("blastn", BLASTN)
+    program = Blastn()
+    assert program.search(["AC", "GT", "TT"], ["ac-gt", "GG", "CC"]) == [1, 2, None]
+
+
+def test_a_program_in_a_folder_named_relative_to_this_one_is_found(monkeypatch, install):
+    install("vsearch", VSEARCH)
+    monkeypatch.chdir(Path(tempfile.gettempdir()).parent)
+    monkeypatch.setenv("PATH", "my programs:/usr/bin:/bin")
+    assert Vsearch().search(["AC", "GT"], ["ACGT"]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("program", "settings"),
+    [
+        (Vsearch, "--id 0.6 --maxaccepts 4 --maxrejects 32 --maxhits 4 --strand plus"),
+        (Blastn, "-task megablast -strand plus -evalue 1e-5 -max_target_seqs 10 -max_hsps 1"),
+    ],
+)
+def test_records_name_the_settings_as_on_a_command_line(program, settings):
+    assert program.settings == settings
+
+
+def test_a_program_that_fails_says_why(install):
+    install("blastn", 'echo "blastn: 2.12.0+"')
+    install("makeblastdb", "echo first >&2; echo 'Error: disk is full' >&2; exit 3")
     program = Blastn()
     assert program.fingerprint == "blastn 2.12.0"
     with pytest.raises(BarcodeMAEError, match="makeblastdb failed: Error: disk is full"):

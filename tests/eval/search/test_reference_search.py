@@ -11,12 +11,15 @@ from barcodemae.eval.search import reference_search
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     FaissSearch,
+    bf16_products,
     build_faiss,
-    coarse_products,
-    largest_error,
-    products,
+    dot_products,
+    error_bound,
     unit_length,
 )
+
+
+pytestmark = pytest.mark.number_format
 
 
 def random_units(count, seed, width=8):
@@ -43,7 +46,7 @@ def test_search_equals_brute_force_whatever_the_blocks(block, monkeypatch, preci
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
 
 
-def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monkeypatch, precision):
+def test_search_equals_brute_force_where_only_the_best_groups_are_compared(monkeypatch, precision):
     monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 700)
     references, queries = random_units(1500, 0), random_units(20, 1)
     found = ExactSearch(references).search(queries, 5)
@@ -52,14 +55,16 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_looked_at(monk
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
 
 
-@pytest.fixture(params=["exact products", "coarse products"])
-def precision(request):
-    with coarse_products() if request.param == "coarse products" else nullcontext():
+@pytest.fixture(params=["exact products", "bf16 products"])
+def precision(request, monkeypatch):
+    """Coarse products are asked for on every processor; some compute them exactly all the same."""
+    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
+    with bf16_products() if request.param == "bf16 products" else nullcontext():
         yield request.param
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 700))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit, num_references):
     generator = np.random.default_rng(seed)
     centre = random_units(1, seed, width=32)
@@ -73,24 +78,53 @@ def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit,
     np.testing.assert_allclose(found.similarity[:, : rows.shape[1]], cosines, atol=1e-12)
 
 
-def test_products_are_off_by_no_more_than_allowed(precision):
+def test_products_differ_by_no_more_than_the_error_bound(precision):
     references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
-    fast = products(torch.from_numpy(queries), torch.from_numpy(references)).numpy()
+    fast = dot_products(torch.from_numpy(queries), torch.from_numpy(references)).numpy()
     error = np.abs(fast - queries.astype(np.float64) @ references.T.astype(np.float64)).max()
-    assert error <= largest_error(64)
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        assert (error > 1e-5) == (precision == "coarse products")
+    assert error <= error_bound(64)
+    assert error_bound(64) == pytest.approx(0.008 if precision == "bf16 products" else 4e-6, 0.1)
 
 
-def test_coarse_products_end_with_their_block():
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    with pytest.raises(KeyError), coarse_products():
+def test_what_torch_may_do_with_bf16_products_is_allowed_for(monkeypatch):
+    """Here the factors are rounded before they are multiplied, as some processors do by nature."""
+    references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
+    rounded = [torch.from_numpy(part).bfloat16().float() for part in (queries, references)]
+    error = np.abs((rounded[0] @ rounded[1].T).numpy() - queries @ references.T).max()
+    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
+    assert error > error_bound(64)
+    with bf16_products():
+        assert error <= error_bound(64)
+
+
+def test_neighbours_are_those_of_exact_products_where_factors_are_rounded(monkeypatch):
+    references, queries = random_units(1500, 0), random_units(20, 1)
+    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
+    monkeypatch.setattr(
+        reference_search,
+        "dot_products",
+        lambda left, right: left.bfloat16().float() @ right.bfloat16().float().T,
+    )
+    with bf16_products():
+        found = ExactSearch(references).search(queries, 5)
+    rows, _ = brute_force(references, queries, 5)
+    np.testing.assert_array_equal(found.rows, rows)
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_products_are_coarse_within_their_block_where_onednn_takes_bfloat16(monkeypatch, is_taken):
+    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: is_taken)
+    settings_of_torch = torch.backends.mkldnn.matmul
+    before = settings_of_torch.fp32_precision
+    with bf16_products():
+        assert settings_of_torch.fp32_precision == ("bf16" if is_taken else before)
+    with pytest.raises(KeyError), bf16_products():
         raise KeyError
-    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    assert settings_of_torch.fp32_precision == before
 
 
 def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly(precision):
-    """Candidates hardly behind the last neighbour are not given up for their fast cosines."""
+    """Candidates hardly behind the last neighbour are not lost to the error of fast cosines."""
     noise = np.random.default_rng(0).normal(size=(20, 256)).astype(np.float32)
     references = unit_length(random_units(1, 1, width=256) + 1e-4 * noise)
     found = ExactSearch(references).search(references, 5)
@@ -107,9 +141,9 @@ def test_more_ties_than_candidates_go_to_the_lowest_rows(monkeypatch, precision)
 
 
 @pytest.mark.parametrize("most", [0, 40])
-def test_candidates_in_great_number_are_decided_among_on_the_way(monkeypatch, precision, most):
+def test_too_many_candidates_are_ranked_early(monkeypatch, precision, most):
     monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 48)
-    monkeypatch.setattr(reference_search, "MOST_CANDIDATES", most)
+    monkeypatch.setattr(reference_search, "MAX_CANDIDATES", most)
     same = np.repeat(random_units(4, 0), 50, axis=0)
     references = np.concatenate([random_units(60, 1), same])
     found = ExactSearch(references).search(same[::20], 7)
@@ -118,7 +152,7 @@ def test_candidates_in_great_number_are_decided_among_on_the_way(monkeypatch, pr
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
 
 
-def test_excluded_references_never_answer(precision):
+def test_excluded_references_are_never_found(precision):
     references = random_units(10, 0)
     search = ExactSearch(references, lambda which, block: np.eye(10, dtype=bool)[which, block])
     found = search.search(references, 9)
@@ -126,7 +160,7 @@ def test_excluded_references_never_answer(precision):
     assert (found.rows >= 0).all()
 
 
-def test_missing_neighbours_are_marked():
+def test_missing_neighbours_are_padding():
     found = ExactSearch(random_units(2, 0)).search(random_units(1, 1), 4)
     assert sorted(found.rows[0].tolist()) == [-1, -1, 0, 1]
     assert np.isneginf(found.similarity[0, 2:]).all()
@@ -144,7 +178,7 @@ def test_wrong_width_and_damaged_queries_are_refused():
 def test_faiss_candidates_are_ordered_exactly(flat_below, monkeypatch):
     pytest.importorskip("faiss")
     monkeypatch.setattr(reference_search, "FLAT_BELOW", flat_below)
-    monkeypatch.setattr(reference_search, "PROBED_SHARE", 1)
+    monkeypatch.setattr(reference_search, "CELLS_PER_PROBE", 1)
     references, queries = random_units(2000, 0), random_units(10, 1)
     found = FaissSearch(references, build_faiss(references)).search(queries, 3)
     exact = ExactSearch(references).search(queries, 3)

@@ -1,4 +1,4 @@
-"""Barcodes are brought into one frame, and their components say how alike they are."""
+"""Targets of the barcode loss: components of placed letters that reflect relationship."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,17 @@ import pytest
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.training.batches import barcode_targets as subject
 from barcodemae.training.batches.barcode_targets import (
-    RELATIVES_FROM,
-    RELATIVES_TO,
+    MAX_RELATIVE_DISTANCE,
+    MIN_RELATIVE_DISTANCE,
     TargetSettings,
     barcode_targets,
+    base_points,
     cached_barcode_targets,
     estimate_components,
     find_relatives,
-    letter_points,
-    turned_towards,
+    rotate_towards,
 )
-from barcodemae.training.batches.frame import estimate_frame, placed
+from barcodemae.training.batches.frame import estimate_frame, place_in_frame
 from barcodemae.training.batches.kmers import base_codes
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.pretrain import pretrain
@@ -38,7 +38,7 @@ def whole():
 
 
 def mutate(codes, rate, generator):
-    """Replace a share of the letters by random ones."""
+    """Replace a fraction of the letters by random ones."""
     return np.where(
         generator.random(codes.shape) < rate, generator.integers(4, size=codes.shape), codes
     )
@@ -46,7 +46,7 @@ def mutate(codes, rate, generator):
 
 @pytest.fixture(scope="module")
 def starts():
-    """Where each barcode was cut, half of them not at all."""
+    """The site at which each barcode starts; half of them are whole."""
     generator = np.random.default_rng(1)
     return np.where(
         generator.random(NUM_BARCODES) < 0.5, 0, generator.integers(25, size=NUM_BARCODES)
@@ -59,7 +59,7 @@ def reader(whole, starts):
     return BarcodeReader(*base_codes(texts), k=6, max_length_bp=WIDTH)
 
 
-def test_targets_are_unit_vectors_that_tell_families_apart(reader):
+def test_targets_are_unit_vectors_that_separate_families(reader):
     settings = TargetSettings(num_components=32, whitening=0.25)
     targets = barcode_targets(reader, settings).astype(np.float32)
     assert targets.shape == (NUM_BARCODES, 32)
@@ -71,24 +71,24 @@ def test_targets_are_unit_vectors_that_tell_families_apart(reader):
 
 
 def test_whitening_evens_out_the_components(reader):
-    def spread(whitening):
+    def variation(whitening):
         targets = barcode_targets(reader, TargetSettings(num_components=32, whitening=whitening))
         deviations = targets.astype(np.float32).std(axis=0)
         return deviations.max() / deviations.min()
 
-    assert spread(0.5) < spread(0.25) < spread(0.0)
+    assert variation(0.5) < variation(0.25) < variation(0.0)
 
 
-def test_a_transversion_lies_as_far_as_it_costs():
-    points = letter_points(5.0)
+def test_the_distance_of_a_transversion_is_its_cost():
+    points = base_points(5.0)
     distances = np.square(points[:, None] - points).sum(axis=-1)  # A, C, G, T
     assert distances == pytest.approx(
         np.array([[0, 10, 2, 10], [10, 0, 10, 2], [2, 10, 0, 10], [10, 2, 10, 0]])
     )
-    assert np.array_equal(letter_points(1.0), np.eye(4))
+    assert np.array_equal(base_points(1.0), np.eye(4))
 
 
-def test_costly_transversions_part_barcodes_that_differ_by_them():
+def test_costly_transversions_separate_barcodes_that_differ_by_them():
     generator = np.random.default_rng(2)
     codes = generator.integers(4, size=(200, WIDTH))
     transition, transversion = codes[0].copy(), codes[0].copy()
@@ -97,11 +97,11 @@ def test_costly_transversions_part_barcodes_that_differ_by_them():
     codes = np.concatenate([codes, [transition, transversion]]).astype(np.uint8)
     settings = TargetSettings(num_components=150, transversion_cost=5.0)
     vectors = estimate_components(codes, settings)(codes)
-    like_transition, like_transversion = vectors[0] @ vectors[-2], vectors[0] @ vectors[-1]
-    assert like_transition > like_transversion + 0.1
+    transition_cosine, transversion_cosine = vectors[0] @ vectors[-2], vectors[0] @ vectors[-1]
+    assert transition_cosine > transversion_cosine + 0.1
 
 
-def test_what_differs_between_relatives_counts_for_less():
+def test_sites_that_differ_between_relatives_get_less_weight():
     """Half of the sites differ between families only, the others among relatives too."""
     generator = np.random.default_rng(6)
     families = generator.integers(4, size=(8, WIDTH))
@@ -111,30 +111,32 @@ def test_what_differs_between_relatives_counts_for_less():
     one, other = find_relatives(codes)
     assert np.array_equal(one // 20, other // 20)
     assert (one != other).all()
-    shares = (codes[one] != codes[other]).mean(axis=1)
-    assert shares.min() > RELATIVES_FROM
-    assert shares.max() < RELATIVES_TO
+    distances = (codes[one] != codes[other]).mean(axis=1)
+    assert distances.min() > MIN_RELATIVE_DISTANCE
+    assert distances.max() < MAX_RELATIVE_DISTANCE
 
-    def loudness(relatives_whitening):
+    def weight_between_families(relatives_whitening):
         settings = TargetSettings(num_components=32, relatives_whitening=relatives_whitening)
         weights = np.square(estimate_components(codes, settings).projection).sum(axis=1)
-        return weights[WIDTH * 2 :].sum() / weights.sum()  # of the sites that differ in families
+        return weights[WIDTH * 2 :].sum() / weights.sum()  # the sites that differ between families
 
-    assert loudness(0.5) < loudness(0.25) < loudness(0.0)
+    assert (
+        weight_between_families(0.5) < weight_between_families(0.25) < weight_between_families(0.0)
+    )
 
 
-def test_without_relatives_nothing_counts_for_less():
+def test_without_relatives_all_sites_keep_their_weight():
     codes = np.random.default_rng(7).integers(4, size=(50, WIDTH)).astype(np.uint8)
     plain, scaled = (
-        estimate_components(codes, TargetSettings(num_components=16, relatives_whitening=share))
-        for share in (0.0, 0.5)
+        estimate_components(codes, TargetSettings(num_components=16, relatives_whitening=exponent))
+        for exponent in (0.0, 0.5)
     )
     np.testing.assert_allclose(scaled(codes) @ scaled(codes).T, plain(codes) @ plain(codes).T,
                                atol=1e-4)  # fmt: skip
 
 
-def test_more_components_than_letters_are_refused(reader):
-    with pytest.raises(ValueError, match="481 components of 480 letters"):
+def test_more_components_than_dimensions_are_refused(reader):
+    with pytest.raises(ValueError, match="481 components cannot be taken from 480 dimensions"):
         barcode_targets(reader, TargetSettings(num_components=481))
 
 
@@ -146,45 +148,45 @@ def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1_0.npy"]
 
 
-def test_turned_targets_keep_their_distances_and_point_where_the_encoder_does():
+def test_rotated_targets_keep_their_distances_and_point_where_the_encoder_does():
     generator = np.random.default_rng(3)
     targets = generator.normal(size=(400, 16)).astype(np.float16)
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
     rows = np.arange(0, 400, 3)
-    hidden_turn, _ = np.linalg.qr(generator.normal(size=(16, 16)))
-    means = (targets @ hidden_turn + 0.1 * generator.normal(size=(400, 16))).astype(np.float32)
+    true_rotation, _ = np.linalg.qr(generator.normal(size=(16, 16)))
+    means = (targets @ true_rotation + 0.1 * generator.normal(size=(400, 16))).astype(np.float32)
 
     def cosine(vectors):
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors * means / np.linalg.norm(means, axis=1, keepdims=True)).sum(axis=1).mean()
 
-    turned = turned_towards(targets, rows, means[rows])
-    assert turned.dtype == np.float16
-    exact, found = (vectors.astype(np.float64) for vectors in (targets, turned))
+    rotated = rotate_towards(targets, rows, means[rows])
+    assert rotated.dtype == np.float16
+    exact, found = (vectors.astype(np.float64) for vectors in (targets, rotated))
     np.testing.assert_allclose(found @ found.T, exact @ exact.T, atol=5e-3)
     assert cosine(exact) < 0.3
     assert cosine(found) > 0.85
 
 
-def test_targets_are_turned_once_and_only_towards_weights_that_were_trained(reader, tmp_path):
-    asked = []
+def test_targets_are_rotated_once_and_only_towards_initial_weights(reader, tmp_path):
+    calls = []
 
     def encode(rows):
-        asked.append(rows)
+        calls.append(rows)
         return np.random.default_rng(4).normal(size=(len(rows), 8)).astype(np.float32)
 
     plain = cached_barcode_targets(tmp_path / "plain", reader, SMALL)
-    turned = cached_barcode_targets(tmp_path / "turned", reader, SMALL, encode)
-    assert not np.allclose(plain, turned, atol=0.05)
-    dots = [vectors[:20].astype(np.float32) @ vectors[:20].T for vectors in (plain, turned)]
+    rotated = cached_barcode_targets(tmp_path / "rotated", reader, SMALL, encode)
+    assert not np.allclose(plain, rotated, atol=0.05)
+    dots = [vectors[:20].astype(np.float32) @ vectors[:20].T for vectors in (plain, rotated)]
     np.testing.assert_allclose(*dots, atol=5e-3)
-    again = cached_barcode_targets(tmp_path / "turned", reader, SMALL, encode)
-    assert np.array_equal(again, turned)
-    assert len(asked) == 1
+    again = cached_barcode_targets(tmp_path / "rotated", reader, SMALL, encode)
+    assert np.array_equal(again, rotated)
+    assert len(calls) == 1
 
 
-def test_targets_of_a_reader_in_its_frame_are_those_of_one_outside(reader):
-    framed = placed(reader, estimate_frame(reader))
+def test_targets_of_a_reader_in_its_frame_equal_those_of_one_without(reader):
+    framed = place_in_frame(reader, estimate_frame(reader))
     assert np.array_equal(barcode_targets(framed, SMALL), barcode_targets(reader, SMALL))
 
 
@@ -195,12 +197,12 @@ def test_targets_of_other_barcodes_are_refused(reader, tmp_path):
         cached_barcode_targets(tmp_path, other, SMALL)
 
 
-def test_training_towards_them_brings_the_mean_closer(settings):
+def test_training_with_the_barcode_loss_brings_the_mean_closer_to_its_target(settings):
     config = settings(barcode_loss_weight=10.0, random_offset=False, max_steps=60)
     losses = pretrain(config).history.column("loss")[1]
     without = pretrain(settings("without", random_offset=False, max_steps=60)).history
     gain = (losses[0] - losses[-1]) - (without.column("loss")[1][0] - without.column("loss")[1][-1])
-    assert gain > 1  # of 10: the cosine rose by a tenth beyond what the k-mers explain
+    assert gain > 1  # of 10: the cosine rose by a tenth more than the k-mer loss explains
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Barcodes mapped from disk are the barcodes in memory; a cache is whole or absent."""
+"""Barcodes mapped from disk equal those in memory; a cache is complete or absent."""
 
 import dataclasses
 import shutil
@@ -74,16 +74,33 @@ def test_a_cut_off_cache_leaves_nothing(simulated, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(code_cache.np, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="codes: cannot be written: No space left"):
         write_codes(tmp_path / "c" / "codes", simulated, SPLITS, max_length_bp=60)
-    assert list((tmp_path / "c").iterdir()) == []
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_cache_that_another_process_wrote_meanwhile_is_taken_as_it_is(
+    simulated, tmp_path, monkeypatch
+):
+    folder = tmp_path / "codes"
+
+    def be_slow(*arguments, **options):
+        monkeypatch.undo()
+        write_codes(folder, simulated, SPLITS, max_length_bp=60)
+        (folder / "first").touch()
+        code_cache.stream_codes(*arguments, **options)
+
+    monkeypatch.setattr(code_cache, "stream_codes", be_slow)
+    write_codes(folder, simulated, SPLITS, max_length_bp=60)
+    assert (folder / "first").exists()
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("file", ["codes.bin", "offsets.npy", "names.arrow"])
 def test_a_damaged_cache_is_named(cached, file):
     content = (cached / file).read_bytes()
     (cached / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="is a damaged cache, remove it"):
+    with pytest.raises(DataError, match="is a damaged cache, delete it"):
         open_codes(cached, k=3, max_length_bp=60)
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic ids are the tokenizer's ids, for any string."""
+"""The ids by arithmetic equal the tokenizer's, for any string."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ def tokenizer_ids(sequence: str, k: int) -> list[int]:
 
 
 @given(sequence=LETTERS, k=st.sampled_from(sorted(TOKENIZERS)))
-def test_ids_of_any_string_are_the_tokenizers(sequence, k):
+def test_ids_of_any_string_equal_the_tokenizers(sequence, k):
     codes, offsets = base_codes([sequence])
     assert kmer_ids(codes, k).tolist() == tokenizer_ids(sequence, k)
     assert offsets.tolist() == [0, len(codes)]

@@ -1,4 +1,4 @@
-"""Which k-mers are hidden: counts, limits and stand-ins, on arbitrary batches."""
+"""Which k-mers are hidden: counts, limits and replacements, on arbitrary batches."""
 
 import math
 
@@ -16,9 +16,9 @@ from barcodemae.training.batches.masking import (
     WIDTH_STEP,
     Masking,
     MaskingNoise,
+    find_tokens,
     mask_kmers,
     positions_table,
-    tokens_of,
 )
 
 
@@ -50,7 +50,7 @@ def maskable(ids, lengths):
 
 
 @given(batches(), RATIOS)
-def test_every_row_gives_exactly_its_share_of_kmers(batch, ratio):
+def test_exactly_the_ratio_of_every_rows_kmers_is_hidden(batch, ratio):
     ids, lengths, seed = batch
     labels = masked(ids, lengths, Masking(ratio=ratio), seed).labels
     for row, num_kmers in zip(labels, maskable(ids, lengths).sum(axis=1), strict=True):
@@ -78,7 +78,7 @@ def test_specials_and_padding_are_never_hidden_and_one_kmer_stays(
 
 
 @given(batches(), RATIOS, st.booleans(), st.floats(0, 0.5))
-def test_the_tables_list_what_ids_and_labels_say(batch, ratio, exact, kept_fraction):
+def test_the_tables_of_positions_agree_with_ids_and_labels(batch, ratio, exact, kept_fraction):
     ids, lengths, seed = batch
     masking = Masking(ratio=ratio, exact=exact, kept_fraction=kept_fraction)
     result = masked(ids, lengths, masking, seed)
@@ -117,7 +117,7 @@ def test_other_noise_gives_another_mask():
 
 
 @given(batches(), RATIOS, st.booleans(), st.data())
-def test_a_slice_of_rows_is_masked_as_within_the_whole(batch, ratio, exact, data):
+def test_a_slice_of_rows_is_masked_as_within_the_batch(batch, ratio, exact, data):
     masking = Masking(ratio=ratio, exact=exact, random_fraction=0.1, kept_fraction=0.1)
     assert_slices_are_masked_as_within_the_whole(batch, masking, data)
 
@@ -139,8 +139,8 @@ def test_bernoulli_masks_hide_the_ratio_on_average_and_differ_in_count(ratio):
     ids, lengths = np.full((200, 100), 7), np.full(200, 100)
     counts = (masked(ids, lengths, Masking(ratio=ratio, exact=False), 0).labels != -100).sum(1)
     num_tokens = ids.size
-    spread = math.sqrt(num_tokens * ratio * (1 - ratio))
-    assert abs(int(counts.sum()) - ratio * num_tokens) < 4 * spread
+    deviation = math.sqrt(num_tokens * ratio * (1 - ratio))
+    assert abs(int(counts.sum()) - ratio * num_tokens) < 4 * deviation
     assert counts.float().var() == pytest.approx(100 * ratio * (1 - ratio), rel=0.5)
 
 
@@ -152,8 +152,8 @@ def test_eighty_ten_ten_is_eighty_ten_ten():
     expected = {"mask": 0.8, "kept": 0.1 + 0.1 / NUM_KMERS, "random": 0.1 - 0.1 / NUM_KMERS}
     found = {"mask": shown == MASK_ID, "kept": shown == 7, "random": (shown != 7) & (shown > 1)}
     for name, share in expected.items():
-        spread = math.sqrt(share * (1 - share) / len(shown))
-        assert abs(found[name].mean() - share) < 4 * spread, name
+        deviation = math.sqrt(share * (1 - share) / len(shown))
+        assert abs(found[name].mean() - share) < 4 * deviation, name
     random_ones = set(shown[found["random"]].tolist())
     kmer_ids = set(range(NUM_SPECIAL_TOKENS, NUM_SPECIAL_TOKENS + NUM_KMERS))
     assert random_ones == kmer_ids - {7}
@@ -236,9 +236,9 @@ def test_a_lead_is_neither_read_nor_predicted():
     assert (result.labels != -100).sum(dim=1).tolist() == [round(0.5 * num_kmers)] * 3
 
 
-def test_of_a_window_all_is_read_and_nothing_else():
+def test_a_window_is_read_completely_and_nothing_else():
     ids, lengths = framed_rows(200)
-    is_token = tokens_of(ids, lengths)
+    is_token = find_tokens(ids, lengths)
     result = masked(ids, lengths, WINDOWS, 1)
     sizes = set()
     for row in range(200):
@@ -273,7 +273,7 @@ def test_windows_lie_everywhere_in_the_barcode():
     assert centres.std() > 3
 
 
-def test_the_share_of_windows_is_the_one_asked_for_and_the_other_rows_do_not_change():
+def test_windows_have_the_requested_frequency_and_the_other_rows_do_not_change():
     ids, lengths = framed_rows(1000)
     some = masked(ids, lengths, Masking(scored_ratio=0.2, window_fraction=0.3), 3)
     none = masked(ids, lengths, Masking(scored_ratio=0.2), 3)
@@ -289,9 +289,7 @@ def test_a_slice_of_windows_is_masked_as_within_the_whole(batch, ratio, window_f
 
 
 @given(batches(), RATIOS, st.floats(0, 0.5), st.floats(0, 0.5))
-def test_nothing_outside_a_window_is_shown_as_anything(
-    batch, ratio, random_fraction, kept_fraction
-):
+def test_nothing_outside_a_window_is_visible(batch, ratio, random_fraction, kept_fraction):
     ids, lengths, seed = batch
     fractions = {"random_fraction": random_fraction, "kept_fraction": kept_fraction}
     result = masked(ids, lengths, Masking(ratio=ratio, window_fraction=1.0, **fractions), seed)
@@ -303,13 +301,13 @@ def test_nothing_outside_a_window_is_shown_as_anything(
 
 
 @pytest.mark.parametrize(
-    "stand_ins", [{}, {"random_fraction": 0.1}, {"kept_fraction": 0.1}, {"scored_ratio": 0.1}]
+    "replacements", [{}, {"random_fraction": 0.1}, {"kept_fraction": 0.1}, {"scored_ratio": 0.1}]
 )
-def test_windows_take_their_numbers_after_all_others(stand_ins):
+def test_windows_draw_their_numbers_after_all_others(replacements):
     """Without the option the stream of random numbers is what it was before there was one."""
     streams = [np.random.default_rng(5) for _ in range(2)]
     without, within = (
-        MaskingNoise.draw(stream, (7, 9), Masking(window_fraction=share, **stand_ins), NUM_KMERS)
+        MaskingNoise.draw(stream, (7, 9), Masking(window_fraction=share, **replacements), NUM_KMERS)
         for stream, share in zip(streams, (0.0, 0.5), strict=True)
     )
     assert without.windows is None
@@ -335,52 +333,52 @@ def test_impossible_windows_are_refused(values, message):
 SPANS = st.integers(2, 12)
 
 
-def num_runs(is_hidden):
-    """Maximal runs of True in each row, (B,)."""
-    begins = np.diff(is_hidden.astype(int), axis=1, prepend=0) == 1
-    return begins.sum(axis=1)
+def count_spans(is_hidden):
+    """Count the maximal spans of True in each row, (B,)."""
+    is_start = np.diff(is_hidden.astype(int), axis=1, prepend=0) == 1
+    return is_start.sum(axis=1)
 
 
 @given(batches(), RATIOS, SPANS, st.floats(0.1, 1))
-def test_runs_hide_exactly_as_many_kmers_and_no_special_token(batch, ratio, span_length, share):
+def test_spans_hide_exactly_as_many_kmers_and_no_special_token(batch, ratio, span_length, share):
     ids, lengths, seed = batch
     scored = {"scored_ratio": ratio * share}
-    runs = masked(ids, lengths, Masking(ratio=ratio, span_length=span_length, **scored), seed)
+    spans = masked(ids, lengths, Masking(ratio=ratio, span_length=span_length, **scored), seed)
     single = masked(ids, lengths, Masking(ratio=ratio, **scored), seed)
     for name in ("input_ids", "labels"):
         hides_or_ignores = {"input_ids": MASK_ID, "labels": -100}[name]
-        counts = [(getattr(r, name) == hides_or_ignores).sum(dim=1) for r in (runs, single)]
+        counts = [(getattr(r, name) == hides_or_ignores).sum(dim=1) for r in (spans, single)]
         assert torch.equal(*counts)
-    assert runs.visible_positions.shape == single.visible_positions.shape
+    assert spans.visible_positions.shape == single.visible_positions.shape
     can_hide = maskable(ids, lengths)
-    is_hidden = (runs.input_ids == MASK_ID).numpy()
-    is_target = (runs.labels != -100).numpy()
+    is_hidden = (spans.input_ids == MASK_ID).numpy()
+    is_target = (spans.labels != -100).numpy()
     assert not (is_hidden & ~can_hide).any()
     assert not (is_target & ~is_hidden).any()
-    np.testing.assert_array_equal(runs.input_ids.numpy()[~is_hidden], ids[~is_hidden])
+    np.testing.assert_array_equal(spans.input_ids.numpy()[~is_hidden], ids[~is_hidden])
 
 
 @given(st.integers(2, 60), RATIOS, SPANS, st.integers(0, 1000))
-def test_hidden_kmers_stand_in_runs(num_tokens, ratio, span_length, seed):
+def test_hidden_kmers_form_spans(num_tokens, ratio, span_length, seed):
     ids, lengths = np.full((6, num_tokens), 7), np.full(6, num_tokens)
     result = masked(ids, lengths, Masking(ratio=ratio, span_length=span_length), seed)
     is_hidden = (result.input_ids == MASK_ID).numpy()
-    # One is cut short by the count, and one by either end.
+    # The count cuts one span short, and each end of the barcode another.
     most = np.ceil(is_hidden.sum(axis=1) / span_length) + 2
-    assert (num_runs(is_hidden) <= most).all()
+    assert (count_spans(is_hidden) <= most).all()
 
 
-def test_runs_begin_and_end_anywhere():
+def test_spans_begin_and_end_anywhere():
     ids, lengths = np.full((4000, 110), 7), np.full(4000, 110)
     result = masked(ids, lengths, Masking(ratio=0.6, span_length=4, scored_ratio=0.1), 1)
-    # The run that the count cuts short leaves the ends of a barcode a little less or more.
+    # The span that the count cuts short leaves the ends of a barcode a little less or more.
     for is_chosen, share in ((result.input_ids == MASK_ID, 0.6), (result.labels != -100, 0.1)):
         by_place = is_chosen.float().mean(dim=0)
         assert by_place.mean() == pytest.approx(share)
         assert (by_place - share).abs().max() < 0.04
 
 
-def test_in_a_frame_runs_leave_the_lead_and_windows_alone():
+def test_in_a_frame_spans_leave_the_lead_and_windows_alone():
     ids, lengths = framed_rows(50)
     result = masked(ids, lengths, Masking(ratio=0.5, span_length=5), 0)
     assert (result.labels[:, :LEAD] == -100).all()
@@ -395,12 +393,12 @@ def test_in_a_frame_runs_leave_the_lead_and_windows_alone():
 
 
 @given(batches(), RATIOS, SPANS, st.data())
-def test_a_slice_of_runs_is_masked_as_within_the_whole(batch, ratio, span_length, data):
+def test_a_slice_of_spans_is_masked_as_within_the_whole(batch, ratio, span_length, data):
     masking = Masking(ratio=ratio, span_length=span_length, window_fraction=0.3)
     assert_slices_are_masked_as_within_the_whole(batch, masking, data)
 
 
-def test_runs_take_their_numbers_after_all_others():
+def test_spans_draw_their_numbers_after_all_others():
     others = {"window_fraction": 0.5, "kept_fraction": 0.1}
     streams = [np.random.default_rng(5) for _ in range(2)]
     without, within = (
@@ -420,6 +418,6 @@ def test_runs_take_their_numbers_after_all_others():
         ({"span_length": 3, "exact": False}, "span_length above 1 needs exact_masks"),
     ],
 )
-def test_impossible_runs_are_refused(values, message):
+def test_impossible_spans_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         Masking(**values)

@@ -1,4 +1,4 @@
-"""The reader gives the tokenizer's batches, from any offset, in one array operation."""
+"""The reader gives the same batches as the tokenizer, from any offset."""
 
 import numpy as np
 import pyarrow as pa

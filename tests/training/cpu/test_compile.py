@@ -1,21 +1,27 @@
+"""Compiled layers and loss equal the stock model's, and runs with them resume."""
+
 import itertools
+import sys
 from functools import cache
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import nn
 
 from barcodemae import BarcodeMAEForPreTraining
+from barcodemae.errors import SettingsError
 from barcodemae.training.cpu import compile as cpu_compile
-from barcodemae.training.cpu.compile import compile_on_cpu, spread
+from barcodemae.training.cpu.compile import compile_on_cpu, scatter_rows
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.run import loop
+from barcodemae.training.run import loop, training_run
 
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
-    """The same functions without minutes of C++ compilation."""
+    """Run the functions without compiling them, which would take minutes."""
     monkeypatch.setattr(cpu_compile, "compiled", lambda function: function)
+    monkeypatch.setattr(training_run, "has_compiler", lambda: True)
 
 
 def make_batch(config):
@@ -43,6 +49,7 @@ KINDS = {
 }
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_logits_and_gradients_equal_the_stock_model(make_config, kind):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -74,7 +81,7 @@ def test_evaluation_and_calls_without_labels_are_the_stock_model(make_config):
     changed.load_state_dict(stock.state_dict())
     compile_on_cpu(changed)
     batch = make_batch(config)
-    changed(**batch)  # leaves no trace of what was asked
+    changed(**batch)  # must not change later calls
     unlabelled = {name: batch[name] for name in ("input_ids", "attention_mask")}
     torch.testing.assert_close(
         changed(**unlabelled).logits, stock(**unlabelled).logits, atol=1e-5, rtol=1e-4
@@ -82,7 +89,7 @@ def test_evaluation_and_calls_without_labels_are_the_stock_model(make_config):
     torch.testing.assert_close(changed.eval()(**batch).loss, stock.eval()(**batch).loss)
 
 
-def test_layers_that_are_not_berts_stay_as_they_are(make_config):
+def test_layers_other_than_berts_stay_as_they_are(make_config):
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = make_config(tower_type="modernbert", **rates)
     stock = BarcodeMAEForPreTraining(config).train()
@@ -103,14 +110,15 @@ def test_a_batch_without_targets_keeps_a_gradient(make_config):
     model(**batch).logits.sum().backward()
 
 
-def test_rows_are_put_where_they_belong_and_fill_up_nowhere():
+def test_rows_are_put_at_their_positions_and_padding_nowhere():
     rows = torch.arange(1.0, 7.0).view(2, 3, 1)
-    whole = spread(rows, torch.tensor([[0, 2, 3], [1, -1, -1]]), num_tokens=4)
+    whole = scatter_rows(rows, torch.tensor([[0, 2, 3], [1, -1, -1]]), num_tokens=4)
     assert whole.squeeze(-1).tolist() == [[1, 0, 2, 3], [0, 4, 0, 0]]
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("precision", ["fp32", "bf16-weights"])
-def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
+def test_a_compiled_run_learns_like_an_uncompiled_one(settings, precision):
     runs = [
         pretrain(
             settings(name, precision=precision, compile=is_compiled, dropout=0.0, val_split="")
@@ -121,6 +129,17 @@ def test_a_compiled_run_learns_as_an_uncompiled_one(settings, precision):
     tolerance = 1e-4 if precision == "fp32" else 0.05
     assert compiled == pytest.approx(plain, abs=tolerance)
     assert compiled[-1] < compiled[0]
+
+
+def test_without_a_compiler_nothing_is_begun(settings, monkeypatch):
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(training_run, "has_compiler", cpu_compile.has_compiler)
+    config = settings(compile=True)
+    with pytest.raises(SettingsError, match=r"needs a C\+\+ compiler, and none was found"):
+        pretrain(config)
+    assert not config.output.exists()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (sys.executable,))  # knows --version
+    assert cpu_compile.has_compiler()
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's own tracing
@@ -140,12 +159,12 @@ def test_a_compiled_run_that_was_cut_off_continues_bitwise(settings, monkeypatch
     whole = pretrain(settings("whole", **options)).output
     load = loop.load_batches
 
-    def few(run):
+    def first_seven(run):
         yield from itertools.islice(load(run), 7)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_batches", few)
+        patch.setattr(loop, "load_batches", first_seven)
         with pytest.raises(KeyboardInterrupt):
             pretrain(settings("cut", **options))
     resumed = pretrain(settings("cut", **options), resume=True).output

@@ -1,3 +1,5 @@
+"""The faster dropout and attention for a CPU equal the stock ones."""
+
 import pytest
 import torch
 from torch import nn
@@ -6,6 +8,7 @@ from barcodemae import BarcodeMAEForPreTraining
 from barcodemae.training.cpu.kernels import QuickDropout, quick_dropout, use_cpu_kernels
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_quick_dropout_drops_the_rate_and_keeps_the_mean(rate, dtype):
@@ -13,7 +16,7 @@ def test_quick_dropout_drops_the_rate_and_keeps_the_mean(rate, dtype):
     values = quick_dropout(torch.ones(400, 501, dtype=dtype), rate)
     num = values.numel()
     assert values.unique().numel() == 2
-    # Six standard deviations of a binomial share.
+    # Six standard deviations of a binomial fraction.
     assert (values == 0).float().mean() == pytest.approx(
         rate, abs=6 * (rate * (1 - rate) / num) ** 0.5
     )
@@ -23,7 +26,7 @@ def test_quick_dropout_drops_the_rate_and_keeps_the_mean(rate, dtype):
 def test_neighbouring_values_are_dropped_independently():
     torch.manual_seed(0)
     is_dropped = (quick_dropout(torch.ones(1_000_000), 0.5) == 0).double()
-    for distance in range(1, 9):  # four values share a 64-bit draw
+    for distance in range(1, 9):  # one 64-bit number decides about four values
         together = torch.corrcoef(torch.stack([is_dropped[:-distance], is_dropped[distance:]]))
         assert abs(together[0, 1].item()) < 0.006
 
@@ -63,7 +66,7 @@ def test_outputs_and_gradients_equal_the_stock_model_without_dropout(make_config
         assert torch.allclose(theirs.grad, ours.grad, atol=1e-6)
 
 
-def test_every_dropout_is_exchanged_and_names_stay(tiny_model):
+def test_every_dropout_is_replaced_and_names_stay(tiny_model):
     names = list(tiny_model.state_dict())
     use_cpu_kernels(tiny_model)
     kinds = {type(module) for module in tiny_model.modules() if isinstance(module, nn.Dropout)}

@@ -1,3 +1,5 @@
+"""The layer for a CPU equals the stock layer, and its dropout is random."""
+
 import pytest
 import torch
 from transformers.models.bert.modeling_bert import BertConfig, BertLayer
@@ -23,7 +25,7 @@ def make_layer(dropout=0.0):
         attn_implementation="eager",
     )
     layer = BertLayer(config)
-    for parameter in layer.parameters():  # biases and gains that show when they are left out
+    for parameter in layer.parameters():  # so that a forgotten bias or weight changes the output
         torch.nn.init.normal_(parameter, std=0.3)
     return layer
 
@@ -61,6 +63,7 @@ def test_a_layer_equals_the_stock_layer_and_its_gradients(backend, is_partial):
         torch.testing.assert_close(our_grad, their_grad, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.number_format
 def test_gradients_of_bf16_and_dropout_fit_the_outputs():
     layer = make_layer(dropout=0.3).double()
     hidden_states = torch.randn(2, 5, 32)
@@ -96,7 +99,7 @@ def test_the_hash_drops_the_rate_and_keeps_the_mean(rate):
     keys = draw_keys(1)[:, 0]
     values = hash_dropout(torch.ones(400, 501), rate, keys)
     assert values.unique().numel() == 2
-    # Six standard deviations of a binomial share.
+    # Six standard deviations of a binomial fraction.
     deviation = (rate * (1 - rate) / values.numel()) ** 0.5
     assert (values == 0).float().mean() == pytest.approx(rate, abs=6 * deviation)
     assert values.max().item() == pytest.approx(1 / (1 - rate), rel=1e-6)
@@ -118,7 +121,7 @@ def test_neighbours_rows_keys_and_consecutive_seeds_are_independent():
         assert abs(together[0, 1].item()) < 0.006
 
 
-def test_both_directions_drop_the_same_values_and_the_seed_decides():
+def test_both_passes_drop_the_same_values_and_the_seed_decides_which():
     values = torch.ones(64, 33, requires_grad=True)
     torch.manual_seed(3)
     dropped = hash_dropout(values, 0.4, draw_keys(1)[:, 0])

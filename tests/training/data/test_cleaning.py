@@ -1,4 +1,4 @@
-"""Barcodes come out as the published protocol has them, and unusable ones are named."""
+"""Barcodes are cleaned as in the published protocol, and unusable ones refused with a reason."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from barcodemae.errors import SettingsError
 from barcodemae.tokenization.tokenization_barcodemae import build_backend
-from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, refused
+from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
 
 
 def cleaned(*sequences):
@@ -33,7 +33,7 @@ def test_letters_are_normalised_and_the_end_stripped(deposited, clean):
 
 
 @given(st.lists(st.text(alphabet="ACGTacgtuNn-. R*é", max_size=60), max_size=6))
-def test_cleaning_is_the_tokenizers_normalisation(sequences):
+def test_cleaning_equals_the_tokenizers_normalisation(sequences):
     normalise = build_backend(6).normalizer.normalize_str
     expected = [normalise(sequence) for sequence in sequences]
     barcodes = clean_barcodes(pa.array(sequences, pa.string()))
@@ -66,7 +66,7 @@ def test_cleaning_twice_changes_nothing(sequences):
 )
 def test_unusable_barcodes_are_refused_with_the_reason(sequence, kind, reason):
     barcodes = clean_barcodes(pa.array(["ACGTACGTACGT", sequence]))
-    found = refused(barcodes, CleaningRules(max_length=20))
+    found = find_refused(barcodes, CleaningRules(max_length=20))
     assert list(found) == [1]
     assert found[1][0] == kind
     assert reason in found[1][1]
@@ -74,18 +74,18 @@ def test_unusable_barcodes_are_refused_with_the_reason(sequence, kind, reason):
 
 def test_a_barcode_at_each_limit_is_kept():
     barcodes = clean_barcodes(pa.array(["ACGTACGT", "ACGTACGTACGT", "NNNNACGT"]))
-    assert refused(barcodes, CleaningRules(min_length=8, max_length=12, max_unknown=0.5)) == {}
+    assert find_refused(barcodes, CleaningRules(min_length=8, max_length=12, max_unknown=0.5)) == {}
 
 
-def test_a_barcode_without_one_known_base_is_refused_whatever_the_limit():
+def test_a_barcode_without_any_known_base_is_always_refused():
     barcodes = clean_barcodes(pa.array(["RYRYRYRY"]))
-    assert refused(barcodes, CleaningRules(max_unknown=1.0))[0][0] == "too_many_unknown"
+    assert find_refused(barcodes, CleaningRules(max_unknown=1.0))[0][0] == "too_many_unknown"
 
 
 @pytest.mark.parametrize(
     "limits",
     [{"min_length": 7}, {"min_length": 100, "max_length": 99}, {"max_unknown": 1.5}],
 )
-def test_limits_that_make_no_sense_are_refused(limits):
+def test_impossible_limits_are_refused(limits):
     with pytest.raises(SettingsError):
         CleaningRules(**limits)

@@ -1,4 +1,4 @@
-"""The same rows give the same bytes, and Hugging Face's library opens the folder."""
+"""The same rows give the same bytes, and Hugging Face `datasets` opens the folder."""
 
 import json
 

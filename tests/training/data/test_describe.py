@@ -1,4 +1,4 @@
-"""What `describe` counts is what is there."""
+"""The counts of `describe` are those of the data set."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,7 +60,7 @@ def test_quantiles_are_those_of_the_sorted_lengths():
     }
 
 
-def test_the_text_says_the_main_numbers(directory):
+def test_the_text_holds_the_main_numbers(directory):
     text = text_report(describe_dataset(directory), top=1)
     assert "5 barcodes in" in text
     assert "and 1 more orders" in text

@@ -1,4 +1,4 @@
-"""Treemap tiles have the areas they should; pictures are written whole."""
+"""Treemap tiles have the right areas; pictures are written completely."""
 
 import matplotlib.image
 import numpy as np
@@ -15,7 +15,7 @@ SPACE = Rectangle(1.0, 2.0, 8.0, 5.0)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
-def test_tiles_have_the_areas_asked_for_and_do_not_overlap(sizes):
+def test_tiles_have_the_requested_areas_and_do_not_overlap(sizes):
     sizes = sorted(sizes, reverse=True)
     tiles = squarify(sizes, SPACE)
     areas = np.array([tile.width * tile.height for tile in tiles])
@@ -31,7 +31,7 @@ def test_tiles_have_the_areas_asked_for_and_do_not_overlap(sizes):
             assert min(across, along) < 1e-9
 
 
-def test_the_published_example_comes_out_as_published():
+def test_the_published_example_is_reproduced():
     # Bruls, Huizing and van Wijk (2000), figure 4: areas 6, 6, 4, 3, 2, 2, 1 in 6 x 4.
     tiles = squarify([6, 6, 4, 3, 2, 2, 1], Rectangle(0, 0, 6, 4))
     shapes = [(round(tile.width, 3), round(tile.height, 3)) for tile in tiles]
@@ -73,6 +73,6 @@ def test_the_picture_is_wide_and_shows_the_orders_colours(tmp_path, description)
     assert blue[200:1200, 80:1500].mean() > 0.2
 
 
-def test_another_ending_is_an_error(tmp_path, description):
-    with pytest.raises(SettingsError, match=r"p.xlsx: a picture ends in .png, .svg, .pdf"):
+def test_another_suffix_is_an_error(tmp_path, description):
+    with pytest.raises(SettingsError, match=r"p.xlsx: the suffix must be one of .png, .svg, .pdf"):
         draw_dataset(description, tmp_path / "p.xlsx")

@@ -1,4 +1,4 @@
-"""The first of identical barcodes stays; a dict of strings is the oracle."""
+"""The first of identical barcodes is kept, as by a dictionary of strings."""
 
 import numpy as np
 import pyarrow as pa

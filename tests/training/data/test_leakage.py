@@ -1,4 +1,4 @@
-"""Shared barcodes are counted as a search letter by letter counts them."""
+"""Shared barcodes are counted as by a search letter by letter."""
 
 from itertools import product
 
@@ -50,7 +50,7 @@ WINDOWS = st.tuples(st.integers(0, 60), st.integers(8, 60)).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.lists(st.tuples(WINDOWS, st.sampled_from(SPLITS[:4])), min_size=1, max_size=15))
 def test_the_report_is_that_of_a_search_letter_by_letter(tmp_path_factory, rows):
     report = leakage_report(write(tmp_path_factory.mktemp("d"), rows))
@@ -68,7 +68,7 @@ def test_blocks_make_no_difference(tmp_path, monkeypatch, rows_per_block):
     assert report["contained"]["test"] == {"train": 1}
 
 
-def test_a_window_across_two_barcodes_is_no_containment(tmp_path):
+def test_a_window_across_two_barcodes_does_not_count(tmp_path):
     rows = [(LETTERS[:50], "train"), (LETTERS[50:100], "train"), (LETTERS[30:70], "test")]
     assert leakage_report(write(tmp_path / "d", rows))["contained"] == {}
 

@@ -1,4 +1,4 @@
-"""Partitions made for a source without any keep BIOSCAN-5M's promises."""
+"""Partitions drawn for a source without any have the properties of BIOSCAN-5M's."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ SEEN = ("train", "val", "test")
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(0, 50))
-def test_unseen_species_are_nowhere_else_and_their_genera_are_in_train(sizes, seed):
+def test_unseen_species_are_in_no_other_partition_and_their_genera_in_train(sizes, seed):
     rows = rows_of(sizes)
     plan = PartitionPlan(seed=seed, unseen_species=0.4, heldout_genera=0.2)
     codes = make_partitions(rows, plan)
@@ -61,7 +61,7 @@ def test_every_partition_gets_rows():
     assert set(codes.tolist()) == set(range(len(SPLITS)))
 
 
-def test_an_unseen_species_is_dealt_in_thirds():
+def test_an_unseen_species_is_divided_into_thirds():
     rows = rows_of([30] * 200)
     codes = make_partitions(rows, PLAN)
     counts = [int((codes == SPLITS.index(name)).sum()) for name in UNSEEN]
@@ -79,7 +79,7 @@ def test_a_seen_species_is_divided_as_planned():
     }
 
 
-def test_small_species_take_no_part_in_test():
+def test_small_species_have_no_rows_in_test_and_val():
     codes = make_partitions(rows_of([7] * 40), PartitionPlan(unseen_species=0, heldout_genera=0))
     assert not set(codes.tolist()) & {SPLITS.index("test"), SPLITS.index("val")}
 
@@ -128,6 +128,6 @@ def test_rows_without_any_label_all_go_to_pretraining():
 
 
 @pytest.mark.parametrize("shares", [{"test": 0.5, "val": 0.4}, {"unseen_species": 2}])
-def test_shares_that_are_none_are_refused(shares):
+def test_impossible_fractions_are_refused(shares):
     with pytest.raises(SettingsError):
         PartitionPlan(**shares)

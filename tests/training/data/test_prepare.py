@@ -1,4 +1,4 @@
-"""From any source to the same data set, all or nothing, with every row accounted for."""
+"""Any source gives the same data set, completely or not at all, with every row accounted for."""
 
 import csv
 import gzip
@@ -334,7 +334,7 @@ def test_an_old_data_set_survives_a_failed_replacement(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 200 kB."""
+    """Mount a file system of 200 kB."""
     mount = tmp_path / "small"
     mount.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(mount)]
@@ -402,7 +402,7 @@ print(json.dumps(report))
 
 @pytest.fixture(scope="module")
 def killings(tmp_path_factory):
-    """What a limit and kills left behind, and the two data sets that there might be."""
+    """Run `prepare` with a file size limit and with kills; return what each run left."""
     folder = tmp_path_factory.mktemp("killed")
     hashes, paths = [], []
     for seed, name in enumerate(("old", "new")):

@@ -1,4 +1,4 @@
-"""What simulated barcodes promise: canonical rows, honest partitions, natural distances."""
+"""Simulated barcodes: canonical columns, correct partitions, natural distances."""
 
 from collections import defaultdict
 
@@ -53,7 +53,7 @@ def test_even_the_smallest_simulation_fills_every_partition(seed):
     assert set(simulate_barcodes(48, 4, seed=seed)["split"].to_pylist()) == set(SPLITS)
 
 
-def test_partitions_keep_the_promises_of_their_names(rows):
+def test_partitions_hold_what_their_names_say(rows):
     bins, genera = defaultdict(set), defaultdict(set)
     for row in rows:
         bins[row["split"]].add(row["dna_bin"])
@@ -98,7 +98,7 @@ def test_distances_grow_with_taxonomic_rank_as_in_nature(rows, letters):
     assert np.nanmedian(distance[~family]) > np.nanmedian(between_genera)
 
 
-def test_codon_positions_have_the_composition_and_speed_of_coi(letters):
+def test_codon_positions_have_the_composition_and_rates_of_coi(letters):
     third, first, second = (letters[:, offset::3] for offset in range(3))
     at_rich = np.isin(third, list(b"AT")).mean()
     assert at_rich > 0.8
@@ -110,7 +110,7 @@ def test_codon_positions_have_the_composition_and_speed_of_coi(letters):
     assert variable(third) > variable(first) > variable(second)
 
 
-def test_no_stop_codon_stands_in_frame(rows):
+def test_the_reading_frame_has_no_stop_codon(rows):
     for row in rows:
         codons = [row["dna_barcode"][start : start + 3] for start in range(1, 656, 3)]
         assert set(codons).isdisjoint(stop.decode() for stop in STOP_CODONS)
@@ -157,7 +157,7 @@ def test_a_written_simulation_is_a_data_set_with_nothing_else_in_its_folder(tmp_
         ("length_bp", 99),
     ],
 )
-def test_sizes_too_small_to_mean_anything_are_refused_by_name(changed, value):
+def test_impossible_sizes_are_refused_by_name(changed, value):
     sizes = {"num_species": 48, "barcodes_per_species": 4, changed: value}
     with pytest.raises(SettingsError, match=changed):
         simulate_barcodes(**sizes)

@@ -1,4 +1,4 @@
-"""Checkpoints laid out as the original code writes them, and everything that is not one."""
+"""Conversion of checkpoints as the original code writes them; refusal of everything else."""
 
 import argparse
 import os
@@ -71,7 +71,7 @@ class Original:
         )
 
     def content(self, ddp_prefix="", **changes):
-        """The entries of the file."""
+        """Build the entries of the file."""
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=10)
         optimizer.step()
@@ -99,7 +99,7 @@ class Original:
 
     @torch.no_grad()
     def embeddings(self):
-        """The original's: one barcode at a time, padded with N to 660 bp, masked mean."""
+        """Embed as the original does: one by one, padded with N to 660 bp, masked mean."""
         k = self.namespace.k_mer
         tokens = ["[MASK]", "[UNK]", *("".join(kmer) for kmer in product("ACGT", repeat=k))]
         vectors = []
@@ -161,7 +161,7 @@ def test_barcodemae_is_an_encoder_whose_decoder_is_described(version, sees_mask,
     assert config.encoder_sees_mask is sees_mask
 
 
-def test_the_command_says_what_it_found_and_what_is_not_there(tmp_path, capsys):
+def test_the_command_reports_what_it_found_and_what_is_missing(tmp_path, capsys):
     file = Original("maelm").save(tmp_path / "original.pt")
     assert main(["convert", str(file), str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
@@ -211,7 +211,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(function, name, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_the_stand_in_for_getattr_reaches_no_attribute(tmp_path):
+def test_the_replacement_of_getattr_reaches_no_attribute(tmp_path):
     extra = Payload(getattr, argparse.Namespace, "mro")
     file = Original("maelm").save(tmp_path / "original.pt", extra=extra)
     assert load_safely(file)["extra"] is None
@@ -227,7 +227,7 @@ def refused(original, tmp_path, match, **changes):
 @pytest.mark.parametrize(
     ("arch", "namespace", "match"),
     [
-        ("maelm", {"k_mer": 4}, r"k is 3 by its weights but 4 by its command line"),
+        ("maelm", {"k_mer": 4}, r"k is 3 according to its weights but 4 according to"),
         ("maelm", {"n_layers": 6}, r"num_hidden_layers is 2 .* but 6"),
         ("maelm", {"n_heads": 2}, r"attention heads is 4 .* but 2"),
         ("maelm", {"stride": 1}, r"stride=1 and k=3"),
@@ -241,19 +241,19 @@ def test_contradictions_with_the_command_line_are_refused(arch, namespace, match
     refused(Original(arch, **namespace), tmp_path, match)
 
 
-def test_kmers_that_no_tokenizer_here_makes_are_refused(tmp_path):
+def test_a_k_out_of_range_is_refused(tmp_path):
     refused(Original("maelm", k=2), tmp_path, r"a vocabulary of 18 .* k from 3 to 8")
 
 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"hidden_size": 64}, r"hidden_size is 32 by its weights but 64 by its bert config"),
+        ({"hidden_size": 64}, r"hidden_size is 32 according to its weights but 64 according"),
         ({"num_hidden_layers": 3}, r"num_hidden_layers is 2 .* but 3"),
         ({"intermediate_size": 3072}, r"intermediate_size is 48 .* but 3072"),
         ({"max_position_embeddings": 1024}, r"max_position_embeddings is 512 .* but 1024"),
         ({"vocab_size": 4098}, r"vocab_size is 66 .* but 4098"),
-        ({"num_attention_heads": 3}, r"attention heads is 3 by its bert config but 4"),
+        ({"num_attention_heads": 3}, r"attention heads is 3 according to its bert config but 4"),
         ({"hidden_act": "nonsense"}, r"hidden_act"),
     ],
 )
@@ -263,10 +263,10 @@ def test_contradictions_with_the_bert_config_are_refused(changes, match, tmp_pat
     refused(original, tmp_path, match, bert_config=stored)
 
 
-def test_another_architecture_than_asked_for_is_refused(tmp_path):
+def test_another_architecture_than_that_of_the_command_line_is_refused(tmp_path):
     original = Original("maelm")
     original.namespace.arch = "transformer"
-    refused(original, tmp_path, r"arch is maelm by its weights but transformer")
+    refused(original, tmp_path, r"arch is maelm according to its weights but transformer")
 
 
 @pytest.mark.parametrize("vocab_size", [4**K + 3, 5**K + 2, 128])
@@ -284,7 +284,7 @@ def test_a_head_of_another_size_is_refused(tmp_path):
     original = Original("transformer")
     weights = original.content()["model"]
     weights["classifier.weight"] = torch.zeros(5**K, 32)
-    match = r"k-mer classes is 125 by its head but 64 by its vocabulary"
+    match = r"k-mer classes is 125 according to its head but 64 according to its vocabulary"
     refused(original, tmp_path, match, model=weights)
 
 
@@ -349,7 +349,7 @@ def test_a_bare_list_is_refused(tmp_path):
         convert(tmp_path / "original.pt", tmp_path / "out")
 
 
-def test_the_length_of_the_run_becomes_the_tokenizers(tmp_path):
+def test_the_maximum_length_of_the_run_becomes_the_tokenizers(tmp_path):
     convert(Original("maelm", max_len=300).save(tmp_path / "original.pt"), tmp_path / "out")
     tokenizer = BarcodeKmerTokenizer.from_pretrained(tmp_path / "out")
     assert (tokenizer.max_length_bp, tokenizer.model_max_length) == (300, 100)

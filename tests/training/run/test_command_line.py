@@ -1,4 +1,4 @@
-"""Options are the fields of the settings, typed as they are, with the right exit codes."""
+"""The options are the fields of the settings, of the same types; exit codes are right."""
 
 import dataclasses
 
@@ -49,7 +49,7 @@ def test_every_field_is_an_option_with_help_and_default(app, monkeypatch):
     assert ", ".join(recipe_names()) in text
 
 
-def test_typed_options_reach_the_settings_with_their_types(app, calls):
+def test_options_reach_the_settings_with_their_types(app, calls):
     typed = [
         *REQUIRED, "--preset", "tiny", "--resume", "--no-random-offset", "--train-splits",
         "pretrain,train", "--val-split", "", "--precision", "bf16-weights", "--max-grad-norm",
@@ -65,7 +65,7 @@ def test_typed_options_reach_the_settings_with_their_types(app, calls):
     assert (config.precision, config.learning_rate) == ("bf16-weights", 1e-3)
 
 
-def test_what_is_not_typed_is_the_default(app, calls):
+def test_options_that_are_left_out_have_their_defaults(app, calls):
     assert run_app(app, REQUIRED) == 0
     assert calls == [(PretrainConfig(data="D", output="O"), False)]
 
@@ -90,7 +90,7 @@ def test_a_recipe_file_is_a_starting_point(app, calls, tmp_path):
         ([*REQUIRED, "--epochs", "2", "--max-steps", "3"], "exclude each other"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_a_word(app, calls, capsys, arguments, message):
+def test_wrong_usage_exits_with_2_and_a_message(app, calls, capsys, arguments, message):
     assert run_app(app, arguments) == 2
     assert message in capsys.readouterr().err
     assert not calls

@@ -103,7 +103,7 @@ def test_the_saved_weights_are_the_best_on_validation(finished):
 
 def test_a_test_partition_without_any_known_taxon_is_refused(settings):
     config = settings(rank="species", test_split="test_unseen", max_steps=1)
-    with pytest.raises(DataError, match="no species of split test_unseen is one trained on"):
+    with pytest.raises(DataError, match="no species of split test_unseen is among those"):
         finetune(config)
 
 
@@ -123,7 +123,7 @@ def test_unknown_taxa_of_the_test_partition_count_as_wrong(settings, simulated, 
     assert num_correct < report["num_barcodes"]
 
 
-def test_a_frozen_encoder_stays_as_it_was(settings, pretrained):
+def test_a_frozen_encoder_does_not_change(settings, pretrained):
     config = settings(freeze_encoder=True, max_steps=5)
     finetune(config)
     before, _, _ = load_encoder(pretrained)
@@ -150,12 +150,12 @@ def test_a_cut_off_run_resumes_to_the_same_weights(settings, monkeypatch):
     finetune(whole)
     load = loop.load_batches
 
-    def few(run):
+    def first_steps(run):
         yield from itertools.islice(load(run), 11)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_batches", few)
+        patch.setattr(loop, "load_batches", first_steps)
         with pytest.raises(KeyboardInterrupt):
             finetune(parts)
     finetune(parts, resume=True)
@@ -171,7 +171,7 @@ def test_labels_follow_the_classes_and_unknown_ones_are_ignored(simulated):
         assert label == (NO_CLASS if name == names[0] else names[1:].index(name))
 
 
-def test_a_rank_nobody_is_named_at_is_refused(settings):
+def test_a_rank_without_names_is_refused(settings):
     with pytest.raises(DataError, match="no row of split train has a subfamily"):
         finetune(settings(rank="subfamily"))
 
@@ -194,7 +194,7 @@ def test_contradictions_are_refused(settings, changes, message):
         settings(**changes)
 
 
-def test_what_is_no_model_is_refused(settings, tmp_path):
+def test_a_folder_without_a_model_is_refused(settings, tmp_path):
     with pytest.raises(CheckpointError, match="is not a BarcodeMAE model folder"):
         finetune(settings(model=tmp_path))
     config = dataclasses.replace(settings("other"), max_length_bp=6000)

@@ -1,4 +1,4 @@
-"""The record of a run: JSON that reads back, and a plot."""
+"""The history of a run: JSON that reads back, and a plot."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_a_failed_save_leaves_the_old_file(history, tmp_path):
 
 
 @pytest.mark.parametrize("records", [None, []])
-def test_the_plot_is_a_picture_even_of_nothing(history, tmp_path, records):
+def test_the_plot_is_a_picture_even_without_records(history, tmp_path, records):
     (history if records is None else History(records)).plot(tmp_path / "loss.png")
     picture = (tmp_path / "loss.png").read_bytes()
     assert picture.startswith(b"\x89PNG")

@@ -1,9 +1,12 @@
-"""bf16 weights with fp32 masters: exact where exactness is possible, precise where bf16 is not."""
+"""bf16 weights with fp32 master weights: the updates are those of AdamW in fp32."""
 
 import pytest
 import torch
 
 from barcodemae.training.run.master_weights import MasterWeightAdamW
+
+
+pytestmark = pytest.mark.number_format
 
 
 OPTIONS = {"lr": 0.25, "betas": (0.5, 0.5), "eps": 0.0, "weight_decay": 0.0}
@@ -53,7 +56,7 @@ def test_updates_too_small_for_bf16_add_up():
     assert weight.item() == pytest.approx(0.99, abs=0.004)
 
 
-def test_saved_and_restored_it_goes_on_as_if_nothing_had_happened(tmp_path):
+def test_saved_and_restored_it_continues_bitwise(tmp_path):
     def fresh():
         weight = torch.nn.Parameter(torch.linspace(-1, 1, 7).to(torch.bfloat16))
         return weight, MasterWeightAdamW([weight], lr=1e-3, fused=True)

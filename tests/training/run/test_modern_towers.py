@@ -1,4 +1,4 @@
-"""Training with ModernBERT towers: precision of positions, resuming, what is left on disk."""
+"""Training with ModernBERT towers: precise positions, resuming, the saved folders."""
 
 import json
 
@@ -29,6 +29,7 @@ def test_a_model_in_bf16_keeps_its_rotary_frequencies(settings):
         assert torch.equal(found, value)
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16-weights"])
 def test_a_run_learns_and_leaves_a_modern_encoder(settings, precision):
     result = pretrain(settings(**MODERN, precision=precision))

@@ -9,8 +9,8 @@ from barcodemae import masked_mean
 from barcodemae.dataset import read_splits
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.loading import load_embedder
-from barcodemae.training.batches.barcode_targets import TURNED_BY, cached_barcode_targets
-from barcodemae.training.batches.frame import sample
+from barcodemae.training.batches.barcode_targets import ROTATION_STRIDE, cached_barcode_targets
+from barcodemae.training.batches.frame import sample_rows
 from barcodemae.training.batches.kmers import MASK_ID
 from barcodemae.training.batches.labelled import LabelledBarcodes
 from barcodemae.training.data.simulate import write_simulated
@@ -32,7 +32,7 @@ IN_FRAME = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Simulated barcodes; in every partition each fifth begins 1 to 40 bases later."""
+    """Simulated barcodes; in every partition each fifth starts 1 to 40 bases later."""
     folder = write_simulated(tmp_path_factory.mktemp("cut"), 96, 4, length_bp=BP)
     (path,) = folder.glob("*.parquet")
     table = pq.read_table(path)
@@ -57,7 +57,7 @@ def build(data, tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(build):
-    """A run in the frame, and one that differs only in having none."""
+    """Train one run in the frame and one without, otherwise equal."""
     runs = build("framed"), build("unframed", frame=False)
     for config in runs:
         pretrain(config)
@@ -65,7 +65,7 @@ def finished(build):
 
 
 def barcodes_of(data, size):
-    """Some barcodes that are whole."""
+    """Read some barcodes that are whole."""
     sequences = read_splits(data, ["pretrain"], ("dna_barcode",))["dna_barcode"].to_pylist()
     return [sequence for sequence in sequences if len(sequence) == size][:30]
 
@@ -95,8 +95,8 @@ def test_a_cut_barcode_keeps_its_vector_in_the_frame_and_not_without(finished, d
         vectors = embedder.embed(whole + cut)
         centred = vectors - vectors[: len(whole)].mean(axis=0)
         one, other = centred[: len(whole)], centred[len(whole) :]
-        spread = np.linalg.norm(one, axis=1).mean()  # as far as barcodes are from their mean
-        distances.append(np.linalg.norm(one - other, axis=1).mean() / spread)
+        radius = np.linalg.norm(one, axis=1).mean()  # mean distance of barcodes from their mean
+        distances.append(np.linalg.norm(one - other, axis=1).mean() / radius)
     framed, unframed = distances
     assert framed < 0.7
     assert framed < unframed / 2
@@ -122,7 +122,7 @@ def test_a_run_in_the_frame_resumes_to_the_same_weights(build, finished, cut_off
         assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_training_goes_on_in_the_frame_of_the_weights_it_starts_from(build, finished):
+def test_training_continues_in_the_frame_of_its_initial_weights(build, finished):
     initial = finished[0].output
     with pytest.raises(SettingsError, match="were trained with --frame"):
         prepare_pretraining(build("out_of_frame", frame=False, initial_weights=initial))
@@ -146,24 +146,24 @@ def test_training_goes_on_in_the_frame_of_the_weights_it_starts_from(build, fini
     np.testing.assert_allclose(means, expected.numpy(), atol=1e-5)
 
 
-def test_weights_without_a_frame_can_be_brought_into_one(build, finished, tmp_path):
+def test_training_in_a_frame_can_start_from_weights_without_one(build, finished, tmp_path):
     run = prepare_pretraining(build("into", initial_weights=finished[1].output))
     assert run.tokenizer.frame is not None
     reader, settings = run.train.reader, run.config.barcode_target_settings()
-    straight = cached_barcode_targets(tmp_path, reader, settings).astype(np.float32)
-    turned = run.train.barcode_targets.astype(np.float32)
-    asked = sample(reader)[::TURNED_BY]
-    means = encode_barcodes(run.accelerator.unwrap_model(run.model), reader, asked)
-    reached = (turned[asked] * means).sum()
-    most = np.linalg.svd(straight[asked].T @ means, compute_uv=False).sum()
-    assert reached == pytest.approx(most, rel=1e-2)  # no other rotation comes nearer
-    assert reached > 2 * abs((straight[asked] * means).sum())
+    unrotated = cached_barcode_targets(tmp_path, reader, settings).astype(np.float32)
+    rotated = run.train.barcode_targets.astype(np.float32)
+    sampled = sample_rows(reader)[::ROTATION_STRIDE]
+    means = encode_barcodes(run.accelerator.unwrap_model(run.model), reader, sampled)
+    agreement = (rotated[sampled] * means).sum()
+    maximum = np.linalg.svd(unrotated[sampled].T @ means, compute_uv=False).sum()
+    assert agreement == pytest.approx(maximum, rel=1e-2)  # no other rotation agrees more
+    assert agreement > 2 * abs((unrotated[sampled] * means).sum())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame": True, "random_offset": True}, "every barcode has its place: no random_offset"),
+        ({"frame": True, "random_offset": True}, "frame and random_offset exclude each other"),
         ({"window_fraction": 1.5}, "window_fraction must lie between 0 and 1"),
         ({"window_fraction": 0.5, "exact_masks": False}, "window_fraction needs exact_masks"),
     ],
@@ -197,7 +197,7 @@ def test_a_classifier_is_fine_tuned_in_the_frame_of_its_encoder(finetuning, fini
     assert (held_out.reader.leads > 0).any()
 
 
-def test_batches_of_fine_tuning_attend_to_nothing_before_a_barcode(finetuning, finished):
+def test_batches_of_fine_tuning_do_not_attend_to_leads(finetuning, finished):
     run = prepare_finetuning(finetuning(finished[0].output))
     (batch,) = run.train[0]
     leads = run.train.reader.leads[run.train.barcodes(0)]
@@ -209,5 +209,7 @@ def test_batches_of_fine_tuning_attend_to_nothing_before_a_barcode(finetuning, f
 
 
 def test_random_offsets_are_refused_in_the_frame(finetuning, finished):
-    with pytest.raises(SettingsError, match=r"was trained with --frame; no random_offset"):
+    with pytest.raises(
+        SettingsError, match=r"was trained with --frame, which excludes random_offset"
+    ):
         prepare_finetuning(finetuning(finished[0].output, random_offset=True))

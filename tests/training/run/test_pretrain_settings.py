@@ -1,4 +1,4 @@
-"""Settings are typed and checked; recipes resolve; precedence is as documented."""
+"""Settings are converted and checked; recipes resolve; precedence is as documented."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def test_the_default_recipe_is_the_published_one():
     assert published.num_steps(2_280_000) == round(35 * 2_280_000 / 128)
 
 
-def test_typed_beats_recipe_beats_default(tmp_path):
+def test_options_override_the_recipe_and_the_recipe_the_defaults(tmp_path):
     (tmp_path / "mine.yaml").write_text("batch_size: 32\nseed: 3\n")
     config = PretrainConfig.resolve(load_recipe(tmp_path / "mine.yaml"), seed=4, k=None, **NEEDED)
     assert (config.batch_size, config.seed, config.k) == (32, 4, 6)
@@ -99,7 +99,7 @@ def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
     assert isinstance(config.epochs, float)
 
 
-def test_splits_are_read_as_typed_and_as_a_list():
+def test_splits_are_read_from_text_and_from_a_list():
     typed = PretrainConfig.resolve({}, train_splits="pretrain, train", **NEEDED)
     listed = PretrainConfig.resolve({"train_splits": ["pretrain", "train"]}, **NEEDED)
     assert typed.train_splits == listed.train_splits == ("pretrain", "train")
@@ -117,7 +117,7 @@ def test_epochs_on_the_command_line_replace_the_steps_of_a_recipe():
     assert config.num_steps(640) == 20
 
 
-def test_epochs_and_steps_typed_together_are_refused():
+def test_epochs_and_steps_given_together_are_refused():
     with pytest.raises(SettingsError, match="epochs and max_steps exclude each other"):
         PretrainConfig.resolve({}, epochs=3.0, max_steps="4", **NEEDED)
 
@@ -142,7 +142,9 @@ def test_saved_settings_resolve_to_the_same(tmp_path):
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n", "just text"])
 def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, text):
     (tmp_path / "r.yaml").write_text(text)
-    with pytest.raises(SettingsError, match=r"r\.yaml: (a recipe is a mapping|not YAML)") as caught:
+    with pytest.raises(
+        SettingsError, match=r"r\.yaml: (a recipe must be a mapping|not YAML)"
+    ) as caught:
         load_recipe(tmp_path / "r.yaml")
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Naming taxa while pre-training: which labels, which loss, what is recorded, resuming."""
+"""The taxon loss of pre-training: its labels, its value, its record, resuming."""
 
 import json
 

@@ -26,7 +26,9 @@ for name in sys.argv[1:]:
     assert isinstance(run.model, DistributedDataParallel)
     train(run)
     if run.accelerator.is_main_process:
-        weights = {key: value.contiguous() for key, value in run.whole_model().state_dict().items()}
+        weights = {
+            key: value.contiguous() for key, value in run.model_to_save().state_dict().items()
+        }
         save_file(weights, run.config.output / "final.safetensors")
     run.accelerator.wait_for_everyone()
 PartialState().destroy_process_group()

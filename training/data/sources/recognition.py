@@ -18,7 +18,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from barcodemae.dataset import COLUMNS
-from barcodemae.errors import DataError, SettingsError
+from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.training.data.sources.columns import (
     FORMATS,
     NULL_VALUES,
@@ -101,7 +101,7 @@ def local_path(source: str) -> str:
             found["repo"], found["file"], repo_type="dataset", revision=found["revision"]
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(source, f"cannot be fetched: {str(error).splitlines()[0]}") from error
+        raise DataError(source, f"cannot be fetched: {first_line(error)}") from error
     return path + (found["member"] or "")
 
 
@@ -162,7 +162,7 @@ class ParquetSource:
         try:
             self._file = pyarrow.parquet.ParquetFile(source)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(source, f"is damaged: {str(error).splitlines()[0]}") from error
+            raise DataError(source, f"is damaged: {first_line(error)}") from error
         self._names = self._file.schema_arrow.names
         self.layout: TableLayout = read_layout(source, self._names, "parquet")
         self.has_splits = self.layout.has_splits
@@ -191,7 +191,7 @@ class ParquetSource:
                 if self.on_bytes is not None:
                     self.on_bytes(size * (first - 1) // num_rows)
         except (pa.ArrowException, OSError) as error:
-            problem = f"is damaged after row {first - 1}: {str(error).splitlines()[0]}"
+            problem = f"is damaged after row {first - 1}: {first_line(error)}"
             raise DataError(self.source, problem) from error
 
 

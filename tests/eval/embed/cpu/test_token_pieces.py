@@ -13,7 +13,7 @@ from barcodemae.eval.embed.cpu.token_pieces import (
 
 
 @pytest.mark.parametrize("row_step", [128, 256])
-def test_every_sequence_is_in_one_piece_and_few_rows_are_spare(row_step):
+def test_every_sequence_is_in_one_piece_and_few_rows_are_padding(row_step):
     lengths = np.random.default_rng(0).choice([20, 97, 108, 109], size=500, p=[0.1, 0.1, 0.1, 0.7])
     pieces = share_out(lengths, 64, row_step)
     assert sorted(np.concatenate(pieces).tolist()) == list(range(500))
@@ -30,9 +30,9 @@ def test_a_piece_has_no_more_sequences_than_asked_for_and_takes_one_of_any_lengt
     assert share_out(np.zeros(0, np.int64), 8, 256) == []
 
 
-def test_a_piece_holds_tokens_in_order_and_fills_up_the_last_product():
+def test_a_piece_holds_tokens_in_order_and_is_padded_to_whole_products():
     piece = Piece.of([torch.tensor([7, 8, 9]), torch.tensor([4, 5])], 8)
-    assert piece.words.tolist() == [7, 8, 9, 4, 5, 0, 0, 0]
+    assert piece.token_rows.tolist() == [7, 8, 9, 4, 5, 0, 0, 0]
     assert piece.lengths == [3, 2]
 
 
@@ -45,7 +45,7 @@ def test_attention_batches_hold_every_token_of_every_sequence_once():
         assert sum(counts) == len(batch.rows)
         for rows, (_, length) in zip(batch.rows.split(counts), batch.runs, strict=True):
             found += rows[:, :length].flatten().tolist()
-            assert (rows[:, length:] == rows[:, length - 1 : length]).all()  # filled up
+            assert (rows[:, length:] == rows[:, length - 1 : length]).all()  # padding
     assert found == list(range(sum(lengths)))
 
 
@@ -61,7 +61,7 @@ def test_attention_has_few_shapes_and_that_of_a_sequence_depends_on_its_length()
     assert len(shapes) <= 7 * 5  # widths up to 112, powers of two up to 16
 
 
-def test_rows_are_parted_by_runs_of_equal_length():
+def test_rows_are_split_by_runs_of_equal_length():
     parts = split_runs(torch.arange(8)[:, None], [(2, 3), (1, 2)])
     assert [part.shape for part in parts] == [(2, 3, 1), (1, 2, 1)]
     assert parts[1].flatten().tolist() == [6, 7]

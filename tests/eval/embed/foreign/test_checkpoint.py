@@ -1,4 +1,4 @@
-"""Reading what others published: every name must fit, nothing may run."""
+"""Reading of published checkpoints: every name must fit, no code may run."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_weight_of_another_shape_is_named_with_both_shapes(model, weights):
         fill(model, weights, unused=(), source=Path("x"))
 
 
-def test_heads_are_left_aside_and_do_not_change_the_fingerprint(model, weights):
+def test_heads_are_ignored_and_do_not_change_the_fingerprint(model, weights):
     plain = fill(model, weights, unused=("head.",), source=Path("x"))
     weights["head.weight"] = torch.ones(7)
     assert fill(model, weights, unused=("head.",), source=Path("x")) == plain
@@ -107,7 +107,7 @@ def test_damaged_weights_are_refused_with_the_name_of_the_file(tmp_path, name):
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"step": 3}, {"state": {"a": 1}}])
-def test_a_pickle_that_is_no_set_of_named_tensors_is_refused(tmp_path, content):
+def test_a_pickle_of_anything_but_named_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: holds more than named tensors"):
         read_weights(tmp_path)

@@ -92,6 +92,6 @@ def test_it_is_told_from_the_esm_of_transformers_by_its_feed_forward_setting(gol
 @pytest.mark.parametrize(
     ("name", "value"), [("position_embedding_type", "absolute"), ("token_dropout", True)]
 )
-def test_kinds_never_published_are_refused_instead_of_guessed(golden, name, value):
+def test_variants_never_published_are_refused(golden, name, value):
     with pytest.raises(CheckpointError, match=f"{name}={value!r} is not supported"):
         EsmGatedConfig.from_settings(golden("esm_gated").config | {name: value}, SOURCE)

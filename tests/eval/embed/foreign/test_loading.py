@@ -1,4 +1,4 @@
-"""The door: what it opens, what it leaves to others, and that every system behaves alike."""
+"""Published systems: which are opened, which are left to other loaders, and that all act alike."""
 
 import shutil
 from fnmatch import fnmatch
@@ -27,7 +27,7 @@ def test_every_published_layout_gives_one_finite_vector_per_sequence(published_f
     assert vectors.shape == (6, 24)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
-    np.testing.assert_allclose(vectors[1], vectors[3], atol=1e-6)  # the same barcode
+    np.testing.assert_allclose(vectors[1], vectors[3], atol=1e-5)  # the same barcode
     assert len(np.unique(vectors.round(4), axis=0)) == 5
 
 
@@ -47,6 +47,7 @@ def test_an_embedding_equals_the_masked_mean_of_a_padded_batch(published_folder)
     np.testing.assert_allclose(embedder.embed(BARCODES), means.detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_number_format_is_computed_in_and_stays_near_float32(published_folder, barcodes, dtype):
     exact, embedder = load_foreign(published_folder), load_foreign(published_folder, dtype=dtype)
@@ -111,7 +112,7 @@ def offline(monkeypatch):
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["kmer:6", "vsearch", "someone/some-model", "a/b/c", "no such"])
-def test_names_of_others_are_left_to_others(name):
+def test_unknown_names_are_left_to_other_loaders(name):
     assert load_foreign(name) is None
 
 
@@ -122,7 +123,7 @@ def test_a_published_system_that_cannot_be_reached_is_reported_not_invented(name
         load_foreign(name)
 
 
-def test_folders_and_files_of_others_are_left_to_others(tmp_path):
+def test_unknown_folders_and_files_are_left_to_other_loaders(tmp_path):
     assert load_foreign(tmp_path) is None
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     assert load_foreign(tmp_path) is None
@@ -179,7 +180,7 @@ def test_another_hub_model_costs_only_its_description(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("system", "modes"), [("barcodebert", MODES), ("dnabert_2", MASKING)])
-def test_published_systems_can_be_put_to_the_masking_study(system, modes, request, dataset_folder):
+def test_published_systems_can_run_in_the_masking_study(system, modes, request, dataset_folder):
     folder, said = str(request.getfixturevalue(system)), []
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), max_references=30)
     records = list(run_mask_study(folder, study, on_left_out=said.append))
@@ -199,7 +200,7 @@ def test_removing_tokens_from_barcodebert_keeps_the_true_positions(barcodebert, 
     kept, positions = torch.tensor([[ids[0], ids[2], ids[4]]]), torch.tensor([[0, 2, 4]])
     expected = embedder.model(kept, position_ids=positions).last_hidden_state.mean(dim=1)
     found = vectors.embed([sequence], 0.4, 0)["drop"]
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
 def test_every_published_system_can_be_fine_tuned(published_folder):

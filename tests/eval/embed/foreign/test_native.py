@@ -1,4 +1,4 @@
-"""Systems whose network transformers has: recognised by a vocabulary of DNA."""
+"""Systems whose network is part of transformers: recognised by their vocabulary of DNA."""
 
 import numpy as np
 import pytest
@@ -77,6 +77,7 @@ def test_moderngena_gives_the_mean_over_its_tokens(moderngena):
         assert abs(vector - expected.numpy()).max() < 1e-5
 
 
+@pytest.mark.number_format
 @pytest.mark.parametrize("name", ["nucleotide_transformer_v1", "moderngena"])
 def test_native_systems_compute_in_the_number_format_asked_for(name, request):
     folder = request.getfixturevalue(name)
@@ -87,7 +88,7 @@ def test_native_systems_compute_in_the_number_format_asked_for(name, request):
     np.testing.assert_allclose(vectors, expected, atol=0.05)
 
 
-def test_esm_counts_positions_from_behind_the_padding_id(nucleotide_transformer_v1):
+def test_positions_of_esm_start_after_the_padding_id(nucleotide_transformer_v1):
     embedder = load_foreign(nucleotide_transformer_v1)
     assert embedder.max_tokens == 10
     assert [len(tokens) for tokens in embedder.tokenize(["ACGT" * 20])] == [10]

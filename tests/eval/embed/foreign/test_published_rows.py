@@ -9,7 +9,6 @@ import torch
 
 from barcodemae.cli import main
 from barcodemae.eval.embed.loading import load_embedder
-from barcodemae.eval.probe.subjects import architecture_of
 from barcodemae.eval.report.records import read_records
 from barcodemae.training.data.simulate import write_simulated
 
@@ -88,4 +87,4 @@ def test_a_training_file_says_what_it_was_trained_as(tmp_path, golden, arch, arc
     options = Namespace(arch=arch, tokenizer="kmer")
     content = {"model": original.weights, "bert_config": original.config, "config": options}
     torch.save(content, path)
-    assert architecture_of(load_embedder(path)) == architecture
+    assert load_embedder(path).architecture == architecture

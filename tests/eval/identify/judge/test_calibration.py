@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from barcodemae.eval.identify.judge.calibration import (
-    Calibrator,
     calibration_error,
     fit_calibrator,
     reliability,
 )
+from barcodemae.eval.identify.judge.calibrator import Calibrator
 
 
 def sample(count, seed):
@@ -18,7 +18,7 @@ def sample(count, seed):
     return features, generator.random(count) < probability
 
 
-def test_promised_probabilities_come_true_on_new_data():
+def test_predicted_probabilities_hold_on_new_data():
     features, is_true = sample(4000, 0)
     calibrator = fit_calibrator(features, is_true, np.ones(4000))
     features, is_true = sample(4000, 1)
@@ -56,7 +56,7 @@ def test_one_kind_of_example_gives_one_probability(truth, expected):
     np.testing.assert_allclose(calibrator(np.ones((2, 1))), expected)
 
 
-def test_no_example_at_all_promises_nothing():
+def test_without_examples_every_probability_is_zero():
     calibrator = fit_calibrator(np.zeros((0, 2)), np.zeros(0, bool), np.zeros(0))
     np.testing.assert_array_equal(calibrator(np.ones((2, 2))), [0, 0])
 

@@ -20,7 +20,7 @@ def test_a_gap_is_filled_by_the_next_neighbour_that_fits_the_ranks_above():
     np.testing.assert_array_equal(winners, [[0, 1, 6]])
 
 
-def test_neighbours_that_do_not_exist_name_nothing():
+def test_padding_names_no_lineage():
     winners = choose_lineage(CODES, np.array([[False, False, False]]))
     np.testing.assert_array_equal(winners, [[-1, -1, -1]])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.judge.calibration import constant
+from barcodemae.eval.identify.judge.calibrator import constant
 from barcodemae.eval.identify.judge.evidence import RankEvidence
 from barcodemae.eval.identify.judge.judgement import (
     NOVELTIES,
@@ -12,7 +12,7 @@ from barcodemae.eval.identify.judge.judgement import (
     Evidence,
     Judgement,
     LengthClass,
-    never_rising,
+    make_monotone,
 )
 
 
@@ -60,7 +60,7 @@ def test_a_rank_without_name_has_no_probability():
 
 
 def test_probabilities_never_rise_towards_the_species():
-    found = never_rising(np.array([[0.5, np.nan, 0.9, 0.4]]))
+    found = make_monotone(np.array([[0.5, np.nan, 0.9, 0.4]]))
     np.testing.assert_array_equal(found, [[0.9, np.nan, 0.9, 0.4]])
 
 

@@ -23,7 +23,7 @@ def test_reverse_complement_of_codes_is_that_of_letters():
         assert codes[code] == other
 
 
-def test_reverse_complement_turns_ambiguity_codes_too():
+def test_ambiguity_codes_are_complemented_too():
     assert reverse_complement("ACGTRYKMN") == "NKMRYACGT"
 
 

@@ -9,7 +9,7 @@ BARCODE = "".join(random.Random(5).choices("ACGT", k=120))
 
 
 @pytest.mark.parametrize("start", [0, 1, 40])
-def test_a_part_is_laid_where_it_was_cut(start):
+def test_a_part_is_found_at_the_offset_it_was_taken_from(start):
     assert find_offset(BARCODE[start : start + 50], BARCODE) == start
     assert find_overlap(BARCODE[start : start + 50], BARCODE) == Overlap(50, 50, 0)
 
@@ -24,13 +24,13 @@ def test_mismatches_are_errors():
 @pytest.mark.parametrize(
     ("inner", "outer"), [(slice(0, 80), slice(30, 120)), (slice(40, 120), slice(0, 100))]
 )
-def test_letters_that_hang_over_are_errors_but_no_columns(inner, outer):
+def test_overhanging_letters_are_errors_but_not_columns(inner, outer):
     inner, outer = BARCODE[inner], BARCODE[outer]
     overlap = 50 if BARCODE.startswith(inner) else 60
     assert find_overlap(inner, outer) == Overlap(overlap, overlap, 80 - overlap)
 
 
-def test_n_agrees_with_bases_and_itself_but_not_with_other_codes():
+def test_n_matches_bases_and_itself_but_not_other_codes():
     inner = BARCODE[:40] + "NNRR" + BARCODE[44:]
     outer = BARCODE[:40] + "NARN" + BARCODE[44:]
     assert find_overlap(inner, outer) == Overlap(120, 119, 1)

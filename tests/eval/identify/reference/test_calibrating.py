@@ -3,7 +3,7 @@ import pytest
 
 from barcodemae.errors import DataError
 from barcodemae.eval.identify.judge.judgement import MODES, Calibration
-from barcodemae.eval.identify.reference.calibrating import calibrate, trim
+from barcodemae.eval.identify.reference.calibrating import calibrate, random_fragments
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_too_few_names_to_calibrate_with_is_an_error(library, reference_data, em
         calibrate(library, reference_data, embedder, splits=("key_unseen",))
 
 
-def test_trimming_cuts_windows_of_the_sequence():
-    pieces = trim(["ACGTACGTTT", "ACG"], 4, np.random.default_rng(0))
-    assert len(pieces[0]) == 4
-    assert pieces[0] in "ACGTACGTTT"
-    assert pieces[1] == "ACG"
+def test_fragments_are_parts_of_the_sequence():
+    fragments = random_fragments(["ACGTACGTTT", "ACG"], 4, np.random.default_rng(0))
+    assert len(fragments[0]) == 4
+    assert fragments[0] in "ACGTACGTTT"
+    assert fragments[1] == "ACG"

@@ -7,16 +7,16 @@ from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
 from barcodemae.eval.identify.reference.heldout import (
     SITUATIONS,
     Examples,
+    LeaveOutSearch,
     Mixture,
-    Situations,
-    held_out_of_references,
-    held_out_of_splits,
+    held_out_from_references,
+    held_out_from_splits,
 )
 from barcodemae.eval.search.reference_search import Neighborhood
 
 
 def held_out(library, data):
-    return held_out_of_splits(library, data, ("val", "val_unseen"))
+    return held_out_from_splits(library, data, ("val", "val_unseen"))
 
 
 def test_partitions_give_known_and_new_species(library, reference_data):
@@ -29,15 +29,15 @@ def test_partitions_give_known_and_new_species(library, reference_data):
 
 
 def test_a_data_set_without_the_partitions_gives_none(library, reference_data):
-    assert held_out_of_splits(library, reference_data, ("key_unseen",)) is None
+    assert held_out_from_splits(library, reference_data, ("key_unseen",)) is None
 
 
 @pytest.mark.parametrize(("rank", "expected"), [(None, 0), (SPECIES, 1), (GENUS, 2)])
-def test_what_is_taken_out_never_answers(library, embedder, rank, expected):
-    found = held_out_of_references(library, np.random.default_rng(0)).select(np.arange(30))
-    situations = Situations(library, found)
+def test_what_is_left_out_is_never_found(library, embedder, rank, expected):
+    found = held_out_from_references(library, np.random.default_rng(0)).select(np.arange(30))
+    leave_out = LeaveOutSearch(library, found)
     vectors = embedder.embed(found.sequences)
-    examples = situations.search(vectors, np.arange(30), rank)
+    examples = leave_out.search(vectors, np.arange(30), rank)
     assert set(examples.situation.tolist()) == {expected}
     rows = examples.neighborhood.rows
     assert not (rows == found.own_rows[:, None]).any()
@@ -47,10 +47,10 @@ def test_what_is_taken_out_never_answers(library, embedder, rank, expected):
 
 
 def test_a_species_with_one_reference_is_new_without_itself(library):
-    found = held_out_of_references(library, np.random.default_rng(0)).select(np.arange(1))
-    situations = Situations(library, found)
-    situations.counts[SPECIES][:] = 1  # as if every species had one reference
-    assert situations.situation(found.truth, found.own_rows, None).tolist() == [1]
+    found = held_out_from_references(library, np.random.default_rng(0)).select(np.arange(1))
+    leave_out = LeaveOutSearch(library, found)
+    leave_out.counts[SPECIES][:] = 1  # as if every species had one reference
+    assert leave_out.situation(found.truth, found.own_rows, None).tolist() == [1]
 
 
 def test_weights_give_every_situation_its_share():
@@ -63,7 +63,7 @@ def test_weights_give_every_situation_its_share():
 
 
 @pytest.mark.parametrize("text", ["1,2", "a,b,c", "50,50,0", ""])
-def test_a_mixture_that_is_none_is_refused(text):
+def test_an_impossible_mixture_is_refused(text):
     with pytest.raises(SettingsError, match="mixture"):
         Mixture.parse(text)
     assert Mixture.parse("65,30,5") == Mixture()

@@ -1,0 +1,1 @@
+"""Real barcodes that come with the package, and the library that `--reference demo` means."""

@@ -1,0 +1,1 @@
+"""How the demonstration set is made: candidates, references, queries, decoys, files."""
