@@ -65,7 +65,7 @@ class Differences:
         """
         seeds = sorted(values[RECIPE])
         if len(seeds) < 2 or any(sorted(row) != seeds for row in values.values()):
-            raise SettingsError("an ablation needs the same two or more seeds of every row")
+            raise SettingsError("all rows of an ablation need the same seeds, at least two")
         recipe = np.array([values[RECIPE][seed] for seed in seeds])
         pairs = {
             name: np.array([row[seed] for seed in seeds]) - recipe for name, row in values.items()

@@ -53,7 +53,7 @@ from barcodemae.fasta import SequenceRecord
 
 SCORED_RANKS = ("species", "genus", "family")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-HELD_OUT_GENERA = 3  # one in so many genera is held out
+HELD_OUT_GENERA = 3  # one of every three genera is held out
 BATCH_SIZE = 512
 ROUNDS = 2  # of timing
 

@@ -71,7 +71,7 @@ def leaderboard(sources: Sources) -> str:
 
 
 def poster(sources: Sources) -> str:
-    """The published table without what was not measured, and without stages of training."""
+    """Format the leaderboard without unavailable systems and without stages of training."""
     finished = [record for record in sources.records if not record.model.endswith("stage")]
     systems = dataclasses.replace(sources.systems, unavailable=())
     return render_table(build_table(finished, systems), "markdown")
@@ -125,7 +125,9 @@ def describe_study(records: Sequence[ResultRecord]) -> str:
         for record in records
     }
     if len(shared) != 1:
-        raise SettingsError(f"a masking study of {len(shared)} protocols: make as many tables")
+        raise SettingsError(
+            f"records of a masking study follow {len(shared)} protocols: make a table of each"
+        )
     seeds = len({record.seed for record in records})
     trained = len({record.training_seed for record in records} - {None})
     repeats = f"{seeds} seed(s) of positions" + (f", {trained} training seed(s)" * bool(trained))

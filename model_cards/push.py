@@ -221,7 +221,9 @@ def retry(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
         try:
             return attempt()
         except OfflineModeIsEnabled as error:
-            raise PushError(f"{repo_id}: offline mode is on (HF_HUB_OFFLINE)") from error
+            raise PushError(
+                f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE and run again"
+            ) from error
         except (CONNECTION_ERROR, RuntimeError, ValueError, OSError) as error:
             status, is_temporary = diagnose(error)
             if not is_temporary or not remaining:

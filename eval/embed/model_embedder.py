@@ -275,8 +275,8 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
     )
     if missing:
         raise CheckpointError(
-            f"{folder}: {len(missing)} weights are not in its files (first: {missing[0]}); "
-            "they would be random numbers"
+            f"{folder}: {len(missing)} weights are not in its files (first: {missing[0]}) "
+            "and would be random"
         )
     return tokenizer, network
 

@@ -168,7 +168,9 @@ def save_readout(
     width = int(read_json(folder / "config.json")["hidden_size"])
     num_out, num_in = dense.weight.shape
     if num_in != width:
-        raise CheckpointError(f"{folder}: is {width} wide, the readout is for {num_in}")
+        raise CheckpointError(
+            f"{folder}: the model is {width} wide, but the readout is for {num_in}"
+        )
     ensure_mean_pooling(folder, width)
     settings = {
         "in_features": num_in,

@@ -145,7 +145,10 @@ def whiten_folder(
     reasons = plain.find_invalid(drawn)
     usable = [barcode for row, barcode in enumerate(drawn) if row not in reasons]
     if len(usable) < 2:
-        raise DataError(settings.dataset, f"only {len(usable)} usable barcodes were drawn")
+        raise DataError(
+            settings.dataset,
+            f"only {len(usable)} usable barcodes were drawn; at least 2 are needed",
+        )
     dense = fit_whitening(plain.embed(usable, progress=True), settings.power)
     fitted_on = {
         "dataset": settings.dataset.resolve().name,

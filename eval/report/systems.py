@@ -72,7 +72,7 @@ def read_systems(path: Path) -> Systems:
         raise DataError(path, "holds more than `ours` and `unavailable`")
     ours, entries = content.get("ours") or [], content.get("unavailable") or []
     if not isinstance(ours, list) or not isinstance(entries, list):
-        raise DataError(path, "`ours` and `unavailable` are lists")
+        raise DataError(path, "`ours` and `unavailable` must be lists")
     unavailable = [parse_entry(path, number, entry) for number, entry in enumerate(entries, 1)]
     return Systems(tuple(map(str, ours)), tuple(unavailable))
 

@@ -269,7 +269,7 @@ def import_faiss() -> Any:
 FLAT_BELOW = 20_000  # references; with fewer, an inverted file has too few to train its cells on
 # Of k-means; more of either costs minutes with millions of references.
 TRAINED_PER_CELL, KMEANS_ITERATIONS = 50, 10
-CELLS_PER_PROBE = 16  # one in so many cells is searched
+CELLS_PER_PROBE = 16  # one of every 16 cells is searched
 
 
 def build_faiss(references: NDArray[np.float32]) -> Any:

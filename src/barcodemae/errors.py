@@ -22,6 +22,7 @@ class DataError(BarcodeMAEError):
 
     def __init__(self, path: Path | str, problem: str, line: int | None = None) -> None:
         self.path = Path(path)
+        self.problem = problem
         self.line = line
         place = f"{path}, line {line}" if line is not None else f"{path}"
         super().__init__(f"{place}: {problem}")

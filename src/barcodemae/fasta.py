@@ -1,18 +1,25 @@
-"""Strict reader of FASTA and FASTQ, plain or compressed, from a file or standard input.
+"""Strict reader of FASTA and FASTQ, which refuses a file at its first fault.
 
-In: a path or `-`. Out: records with the header verbatim. dnaio does the reading; this file adds
-records of this package and errors that name file and line.
-Guarded by tests/barcodemae/test_fasta.py.
+`prepare` and `embed` use it, whose results should not rest on half a file; the lenient reader in
+`raw_fasta.py` loses no record. In: a path or `-`. Out: records with the header verbatim. dnaio does
+the reading; this file adds records of this package, errors that name file and line, and a limit to
+the size of a record. Guarded by tests/barcodemae/test_fasta.py.
 """
 
-import sys
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import dnaio
 
 from barcodemae.errors import DataError
+from barcodemae.plain_text import open_text
+from barcodemae.unpacking import shown_name
+
+
+MAX_RECORD_BYTES = 1 << 26  # no barcode is that long, and memory is finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
     """Stream the records of a FASTA or FASTQ file.
 
     Args:
-        path: Path of the file (`.gz`, `.bz2`, `.xz` and `.zst` are recognised), or `-` for stdin.
+        path: Path of the file, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
 
     Yields:
         Records in file order.
@@ -46,26 +53,62 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
     Raises:
         DataError: The file is missing, empty, damaged or neither FASTA nor FASTQ.
     """
-    source = sys.stdin.buffer if str(path) == "-" else str(path)
-    shown = "<stdin>" if str(path) == "-" else path
+    shown = shown_name(path)
     number = 0
     try:
-        with dnaio.open(source) as reader:
-            for number, record in enumerate(reader, start=1):
-                yield SequenceRecord(
-                    number,
-                    record.name.split(maxsplit=1)[0] if record.name.strip() else "",
-                    record.name,
-                    record.sequence,
-                )
+        with open_text(path) as stream:
+            for number, (header, sequence) in enumerate(_headers_and_letters(stream), start=1):
+                name = header.split(maxsplit=1)[0] if header.strip() else ""
+                yield SequenceRecord(number, name, header, sequence)
     except dnaio.FileFormatError as error:
         line = None if error.line is None else error.line + 1
         raise DataError(shown, error.message, line) from error
-    except dnaio.UnknownFileFormat as error:
-        raise DataError(shown, "neither FASTA nor FASTQ (optionally compressed)") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        place = f" after record {number}" if number else ""
-        raise DataError(shown, f"cannot be read{place}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(shown, f"cannot be read{_after(number)}: {error}") from error
+    except DataError as error:
+        raise DataError(shown, f"{error.problem}{_after(number)}", error.line) from error
     if number == 0:
         raise DataError(shown, "holds no sequences")
+
+
+def _after(number: int) -> str:
+    return f" after record {number}" if number else ""
+
+
+def _headers_and_letters(stream: io.BufferedReader) -> Iterator[tuple[str, str]]:
+    is_fastq = stream.peek(1)[:1] == b"@"
+    # A raw stream is all that dnaio needs; its hints ask for more.
+    limited = cast(BinaryIO, _Limited(stream, b"\n" if is_fastq else b">"))
+    if is_fastq:
+        for record in dnaio.FastqReader(limited):
+            yield record.name, record.sequence
+    else:
+        # Not dnaio's own records, which hold ASCII only.
+        pairs: Any = dnaio.FastaReader(limited, sequence_class=_header_and_letters)
+        yield from pairs
+
+
+def _header_and_letters(header: str, letters: str, _qualities: None) -> tuple[str, str]:
+    return header, letters
+
+
+class _Limited(io.RawIOBase):
+    """A stream in which a mark must come again and again, or it is no file of barcodes."""
+
+    def __init__(self, stream: io.BufferedReader, mark: bytes) -> None:
+        self._stream, self._mark = stream, mark
+        self._since_mark = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._stream.peek()  # fills the buffer, where the small reads that follow would not
+        piece = self._stream.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        at = piece.rfind(self._mark)
+        self._since_mark = len(piece) - at if at >= 0 else self._since_mark + len(piece)
+        if self._since_mark > MAX_RECORD_BYTES:
+            problem = f"holds a record of more than {MAX_RECORD_BYTES >> 20} MiB: no barcode"
+            raise DataError("", problem)
+        return len(piece)

@@ -4,10 +4,14 @@ In: a path. Out: a noun phrase for the middle of a sentence. Looks at names and 
 nothing depends on it but words. Guarded by tests/barcodemae/test_path_kinds.py.
 """
 
-import lzma
-import zlib
 from enum import StrEnum
 from pathlib import Path
+
+from barcodemae.errors import DataError
+from barcodemae.plain_text import open_text
+
+
+_HEAD_BYTES = 512
 
 
 class Kind(StrEnum):
@@ -44,12 +48,10 @@ def kind_of(path: Path | str) -> Kind:
 
 def kind_of_file(path: Path) -> Kind:
     """Say what a file is by its first bytes, unpacked if it is compressed."""
-    from xopen import xopen
-
     try:
-        with xopen(path, "rb", threads=0) as stream:
-            start = stream.read(512).lstrip()
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
+        with open_text(path) as stream:
+            start = stream.peek()[:_HEAD_BYTES].lstrip()
+    except DataError:
         return Kind.FILE
     if start.startswith(b"PAR1"):
         return Kind.PARQUET

@@ -1,33 +1,27 @@
 """Lenient reader of FASTA and FASTQ, which loses no record, however malformed.
 
-In: a path or `-`. Out: a record per FASTA header or FASTQ entry, whatever its letters are: bytes
-that are not text, a protein, nothing at all. The caller checks the letters. Only a malformed file
-sets `problem`: for a FASTQ entry that has not four lines or not as many qualities as letters
-(reading continues at the next entry), and for the entry at which a compressed file is cut off or
-damaged (reading ends there). Text before the first FASTA header is a record without an id.
-Guarded by tests/barcodemae/test_raw_fasta.py.
+`identify` and `cluster` use it, whose output lists every record of the input; the strict reader in
+`fasta.py` refuses a file at its first fault. In: a path or `-`. Out: a record per FASTA header or
+FASTQ entry, whatever its letters are: bytes that are not text, a protein, nothing at all. The
+caller checks the letters. Only a malformed file sets `problem`: for a FASTQ entry that has not four
+lines or not as many qualities as letters (reading continues at the next entry), and for the entry
+at which a packed file is cut off or damaged (reading ends there). Text before the first FASTA
+header is a record without an id. Guarded by tests/barcodemae/test_raw_fasta.py.
 """
 
-import gzip
-import lzma
 import re
-import sys
-import zlib
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from xopen import xopen
 
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord
+from barcodemae.plain_text import open_text
+from barcodemae.unpacking import DamagedFileError, shown_name
 
 
-GZIP_START = b"\x1f\x8b"
 KEPT_LETTERS = 1_000_000  # of a record, to limit the memory; no barcode is that long
 LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
 Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
@@ -40,52 +34,29 @@ def read_any_records(path: Path | str) -> Iterator[SequenceRecord]:
     `errors="surrogateescape"` gives the same bytes.
 
     Args:
-        path: Path of the file (compressed files are recognised), or `-` for stdin.
+        path: Path of the file, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
 
     Yields:
         Records in file order.
 
     Raises:
-        DataError: The file is missing, empty, cannot be decompressed at all, or cannot be read.
+        DataError: The file is missing, empty, cannot be unpacked at all, or cannot be read.
     """
-    source = sys.stdin.buffer if str(path) == "-" else str(path)
-    shown = "<stdin>" if str(path) == "-" else path
     number = 0
     try:
-        with unpacked(source) as stream:
+        with open_text(path) as stream:
             lines = Lines(stream)
             first = next((line for line in lines if line.strip()), b"")
             parse = parse_fastq if first.startswith(b"@") else parse_fasta
             entries = parse(first, lines) if first or lines.damage else ()
             for number, entry in enumerate(entries, start=1):
                 yield make_record(number, entry)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        place = f" after record {number}" if number else ""
-        raise DataError(shown, f"cannot be read{place}: {reason_of(error)}") from error
+    except DataError as error:
+        if number == 0:
+            raise
+        raise DataError(error.path, f"{error.problem} after record {number}") from error
     if number == 0:
-        raise DataError(shown, "holds no sequences")
-
-
-@contextmanager
-def unpacked(source: Any) -> Iterator[Any]:
-    """Open a file or stream, unpacking it as its first bytes say.
-
-    gzip is the standard library's: of a cut file it gives all that can be unpacked, where faster
-    ones lose the last buffer.
-    """
-    with ExitStack() as stack:
-        if isinstance(source, str):
-            source = stack.enter_context(Path(source).open("rb"))
-        packed = source if hasattr(source, "peek") else stack.enter_context(BufferedReader(source))
-        if packed.peek(2)[:2] == GZIP_START:
-            yield stack.enter_context(gzip.open(packed, "rb"))
-        else:
-            yield stack.enter_context(xopen(packed, "rb", threads=0))
-
-
-def reason_of(error: Exception) -> str:
-    """Describe in words why reading failed."""
-    return getattr(error, "strerror", None) or str(error)
+        raise DataError(shown_name(path), "holds no sequences")
 
 
 class Lines:
@@ -95,7 +66,7 @@ class Lines:
         damage: Why the lines ended early; empty if they did not.
     """
 
-    def __init__(self, stream: Iterator[bytes]) -> None:
+    def __init__(self, stream: BufferedReader) -> None:
         self.stream = stream
         self.damage = ""
         self.has_begun = False
@@ -104,23 +75,31 @@ class Lines:
         return self
 
     def __next__(self) -> bytes:
-        """Return the next line.
+        """Return the next line, of an endless one only the beginning.
 
         Raises:
-            OSError: The file cannot be read, or not even one line can be decompressed; likewise
-                `EOFError`, `zlib.error` and `LZMAError`.
+            DataError: The file cannot be read, or not even one line can be unpacked.
         """
         if self.damage:
             raise StopIteration
         try:
-            line = next(self.stream)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            if not self.has_begun or getattr(error, "errno", None) is not None:
+            line = self.stream.readline(KEPT_LETTERS)
+            if len(line) == KEPT_LETTERS:
+                self.skip_to_end(line)
+        except DamagedFileError as error:
+            if not self.has_begun:
                 raise
-            self.damage = f"the compressed file is cut off or damaged here: {reason_of(error)}"
+            self.damage = f"the compressed file {error.problem}"
             raise StopIteration from error
+        if not line:
+            raise StopIteration
         self.has_begun = True
         return line
+
+    def skip_to_end(self, piece: bytes) -> None:
+        """Consume the rest of the line that begins with a piece."""
+        while piece and not piece.endswith(b"\n"):
+            piece = self.stream.readline(KEPT_LETTERS)
 
 
 def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:

@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import random
 import sys
 
 import pytest
 
+from barcodemae import fasta
 from barcodemae.errors import DataError
 from barcodemae.fasta import read_records
 
@@ -78,7 +80,7 @@ def test_a_cut_fastq_is_an_error(tmp_path):
         ("ACGT\n", "line 1: Expected '>'"),
         ("processid,dna_barcode\nA,ACGT\n", "line 1: Expected '>'"),
         (b">A\nAC\xe9T\n", "cannot be read: .* codec"),
-        (FASTA.encode("utf-16"), "cannot be read: .* codec"),
+        (FASTA.encode("utf-16"), "line 1: is UTF-16 text; save it as UTF-8"),
     ],
     ids=["empty", "letters", "table", "latin-1", "utf-16"],
 )
@@ -93,3 +95,26 @@ def test_a_missing_file_and_a_directory_are_errors(tmp_path):
     for path in (tmp_path, tmp_path / "none.fa"):
         with pytest.raises(DataError, match="cannot be read"):
             list(read_records(path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b">A\n" + b"A" * 3000, b">A\n" + b"ACGT\n" * 600, b"@A\n" + b"A" * 3000],
+    ids=["one line", "many lines", "FASTQ"],
+)
+def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
+    with pytest.raises(DataError, match=r"t.fasta: holds a record of more than"):
+        read(tmp_path / "t.fasta", content)
+
+
+def test_many_records_are_no_long_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
+    assert len(read(tmp_path / "t.fasta", ">A\nACGT\n" * 2000)) == 2000
+
+
+def test_a_cut_says_after_which_record(tmp_path):
+    letters = "".join(random.Random(0).choices("ACGT", k=400_000))
+    packed = gzip.compress(f">A\nAC\n>B\nGG\n>C\n{letters}\n".encode())
+    with pytest.raises(DataError, match=r"t.gz: is cut off: .* after record 2"):
+        read(tmp_path / "t.gz", packed[:-9])

@@ -4,6 +4,7 @@ import io
 import random
 import re
 import sys
+import zipfile
 
 import pytest
 
@@ -134,13 +135,13 @@ def test_what_stands_before_a_cut_in_an_archive_is_kept_and_the_cut_is_told(
     assert len(found) > 2_000
     assert [record.id for record in found[:-1]] == [f"r{i}" for i in range(len(found) - 1)]
     assert [record.number for record in found if record.problem] == [len(found)]
-    assert "cut off or damaged" in found[-1].problem
+    assert "the compressed file is cut off" in found[-1].problem
 
 
 def test_a_gzip_cut_at_any_byte_gives_what_was_read_and_one_problem(write):
     packed = gzip.compress(packed_records("fasta", 12))
     num_read = 0
-    for size in range(1, len(packed)):
+    for size in range(2, len(packed)):  # two bytes make it a gzip
         path = write(packed[:size], "a.gz")
         try:
             found = list(read_any_records(path))
@@ -173,3 +174,49 @@ def test_a_missing_file_is_named(tmp_path):
 def test_an_endless_record_is_not_kept_whole(write):
     (record,) = read_any_records(write(b">a\n" + b"ACGT\n" * 400_000))
     assert KEPT_LETTERS <= len(record.sequence) < KEPT_LETTERS + 10
+
+
+def test_an_endless_line_is_not_kept_whole(write):
+    path = write(b">a\n" + b"A" * (3 * KEPT_LETTERS + 7) + b"\n>b\nAC\n")
+    first, second = read_any_records(path)
+    assert len(first.sequence) == KEPT_LETTERS
+    assert (second.id, second.sequence) == ("b", "AC\n")
+
+
+SAME_RECORDS = {
+    "byte-order mark": b"\xef\xbb\xbf>a \xc3\x97\nAC\nGT\n>\xc3\xa9\nGG\n",
+    "Windows": b">a \xc3\x97\r\nAC\r\nGT\r\n>\xc3\xa9\r\nGG\r\n",
+    "old Macintosh": b">a \xc3\x97\rAC\rGT\r>\xc3\xa9\rGG\r",
+    "gzip": gzip.compress(b">a \xc3\x97\nAC\nGT\n>\xc3\xa9\nGG\n"),
+}
+
+
+@pytest.mark.parametrize("name", SAME_RECORDS)
+@pytest.mark.parametrize("reader", [read_records, read_any_records])
+def test_both_readers_read_what_any_system_wrote(write, name, reader):
+    found = [
+        (r.id, r.header, "".join(r.sequence.split())) for r in reader(write(SAME_RECORDS[name]))
+    ]
+    assert found == [("a", "a \u00d7", "ACGT"), ("\u00e9", "\u00e9", "GG")]
+
+
+@pytest.fixture
+def make_zip(tmp_path):
+    def make(*names):
+        with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+            for name in names:
+                archive.writestr(name, ">a\nACGT\n")
+        return tmp_path / "t.zip"
+
+    return make
+
+
+@pytest.mark.parametrize("reader", [read_records, read_any_records])
+def test_both_readers_read_the_only_file_of_a_zip(make_zip, reader):
+    assert [record.id for record in reader(make_zip("a.fasta"))] == ["a"]
+
+
+@pytest.mark.parametrize("reader", [read_records, read_any_records])
+def test_both_readers_refuse_a_zip_of_several_files(make_zip, reader):
+    with pytest.raises(DataError, match=r"name one file as t.zip::FILE; it holds a.fa, b.fa$"):
+        list(reader(make_zip("a.fa", "b.fa")))

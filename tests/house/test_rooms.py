@@ -34,7 +34,9 @@ BASICS = {
     "kmer_facts",
     "model_files",
     "path_kinds",
+    "plain_text",
     "raw_fasta",
+    "unpacking",
 }
 # What a room may import beside itself and the basics; "" stands for the public names, which are
 # what `import barcodemae` gives.

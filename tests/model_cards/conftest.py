@@ -26,7 +26,7 @@ def load_local_hub():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Folder of what is made once, since the tiny model is the same in every test."""
+    """Folder for files that are made once, since the tiny model is the same in every test."""
     return tmp_path_factory.mktemp("made")
 
 

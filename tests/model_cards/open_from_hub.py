@@ -1,4 +1,4 @@
-"""Open published repositories by name as someone does who never installed barcodemae.
+"""Open published repositories by name, as a user without barcodemae does.
 
     python -I open_from_hub.py FULL FULL_REVISION NATIVE NATIVE_REVISION CARD... < /dev/null
 
@@ -32,7 +32,7 @@ class Absent(MetaPathFinder):
 
 
 def run_card(repo):
-    """Run a card's Python blocks, each in names of its own; return how many, and the vectors."""
+    """Run the Python blocks of a card, each in its own namespace; return number and vectors."""
     card = Path(hf_hub_download(repo, "README.md")).read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", card, flags=re.DOTALL | re.MULTILINE)
     found = {"blocks": len(blocks), "lines": []}

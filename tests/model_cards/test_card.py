@@ -52,7 +52,7 @@ def python_blocks(folder):
 
 @pytest.fixture
 def results(exported, tmp_path):
-    """Records of these weights, of rivals, and of somebody else's weights."""
+    """Records of these weights, of other models, and of unrelated weights."""
     ours = ModelFolder(exported / "encoder").fingerprint()
     clusters = {"num_neighbors": 30, "umap_dimensions": 50}
     path = tmp_path / "results.json"
@@ -87,7 +87,7 @@ def run_folder(tmp_path):
 
 @pytest.fixture
 def compiled(exported, results, run_folder, tmp_path):
-    """The two cards with everything that a card can hold."""
+    """The two cards with everything that a card can contain."""
     (tmp_path / "map.png").write_bytes(PNG)
     assert (
         main([

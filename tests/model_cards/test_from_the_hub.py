@@ -1,4 +1,4 @@
-"""What was pushed opens by name and revision from an empty folder, and the cards' code runs."""
+"""Pushed models open by name and revision from an empty folder; the code of their cards runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Every command that opens a model by its Hub name opens it at the revision asked for."""
+"""Every command that opens a model by its Hub name opens it at the requested revision."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The record of a run: read as the training writes it, told without paths, drawn."""
+"""The record of a run: read as training writes it, shown without paths, plotted."""
 
 import json
 
@@ -23,7 +23,7 @@ def run_folder(tmp_path):
     return tmp_path
 
 
-def test_settings_are_told_by_the_names_that_the_training_uses(run_folder):
+def test_settings_are_read_by_the_names_that_training_writes(run_folder):
     settings = read_run(run_folder).settings
     assert set(SHOWN_SETTINGS) <= set(json.loads((run_folder / "settings.json").read_text()))
     assert settings["epochs"] == "35"
@@ -32,13 +32,13 @@ def test_settings_are_told_by_the_names_that_the_training_uses(run_folder):
     assert "steps asked for" not in settings
 
 
-def test_paths_of_the_machine_are_not_told(run_folder):
+def test_paths_of_the_machine_are_not_shown(run_folder):
     settings = read_run(run_folder).settings
     assert settings["data set"] == "coi"
     assert not [value for value in settings.values() if "secret" in value]
 
 
-def test_steps_asked_for_overrule_epochs(tmp_path):
+def test_a_number_of_steps_replaces_epochs(tmp_path):
     PretrainConfig(data=tmp_path, output=tmp_path, max_steps=9).save(tmp_path / "settings.json")
     settings = read_run(tmp_path).settings
     assert settings["steps asked for"] == "9"
@@ -62,7 +62,7 @@ def test_a_folder_without_a_record_has_an_empty_one(tmp_path):
     [("settings.json", "[]"), ("settings.json", "{"), ("history.json", "{}"),
      ("history.json", "[1]"), ("history.json", '[{"loss": 1}]')],
 )  # fmt: skip
-def test_a_record_of_something_else_is_refused_by_name(tmp_path, name, content):
+def test_a_file_of_something_else_is_refused_by_name(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=name):
         read_run(tmp_path)

@@ -38,8 +38,8 @@ from barcodemae.training.data.leakage import leakage_report
 from barcodemae.training.data.partitions import LabelledRows, PartitionPlan, make_partitions
 from barcodemae.training.data.row_filter import CONFLICT_COLUMNS, REJECTED_COLUMNS, RowFilter
 from barcodemae.training.data.sources.recognition import Source, SourceOptions, open_source
-from barcodemae.training.data.sources.tables import BATCH_SCHEMA
-from barcodemae.training.data.sources.text_blocks import split_member
+from barcodemae.training.data.sources.source_batches import BATCH_SCHEMA
+from barcodemae.unpacking import split_member
 
 
 SCHEMA_VERSION = 1

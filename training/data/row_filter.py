@@ -20,7 +20,7 @@ from barcodemae.dataset import SPLITS
 from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
 from barcodemae.training.data.dataset_writer import RowList
 from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
-from barcodemae.training.data.sources.tables import Rejected, SourceBatch
+from barcodemae.training.data.sources.source_batches import Rejected, SourceBatch
 
 
 REJECTED_COLUMNS = ("source", "line_or_record", "processid", "filter", "reason")

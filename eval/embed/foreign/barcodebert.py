@@ -185,8 +185,8 @@ def read_training_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: only non-overlapping k-mers are supported")
     if k != vocabulary.k:
         raise CheckpointError(
-            f"{path}: its options say k={k}, its vocabulary of {settings['vocab_size']} tokens "
-            f"k={vocabulary.k}"
+            f"{path}: its options say k={k}, but its vocabulary of {settings['vocab_size']} tokens "
+            f"is of k={vocabulary.k}"
         )
     weights = {name.removeprefix("module."): value for name, value in content["model"].items()}
     architecture = "encoder-decoder" if options.get("arch") == MAE_ARCH else "encoder-only"

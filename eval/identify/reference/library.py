@@ -152,7 +152,7 @@ class ReferenceLibrary:
             raise SettingsError(
                 f"{self.folder} was indexed with {mine['name']} (weights {mine['weights']}), "
                 f"not with {embedder.name} (weights {embedder.fingerprint}): "
-                "use that model or index again"
+                "use that model, or make the library again with barcodemae index"
             )
         again = unit_length(embedder.embed([self.barcodes[0]]))
         if again.shape[1] != self.vectors.shape[1] or (
@@ -160,7 +160,8 @@ class ReferenceLibrary:
         ):
             raise SettingsError(
                 f"{self.folder}: {embedder.name} no longer gives the vectors it was indexed with "
-                "(another readout, other offsets or a coarser number format): index again"
+                "(another readout, other offsets or a coarser number format): make the library "
+                "again with barcodemae index"
             )
 
     def engine(self, name: str) -> SearchEngine:

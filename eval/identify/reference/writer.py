@@ -39,7 +39,7 @@ from barcodemae.files import write_json
 
 
 ROWS_PER_BATCH = 4096
-CODING_SHARE = 0.9  # of references with an open frame; from it on, stop codons in queries are told
+CODING_SHARE = 0.9  # of references with an open frame; only then are stop codons flagged
 OnProgress = Callable[[str, int, int | None], None]
 
 

@@ -83,7 +83,7 @@ def torture(name):
 @pytest.mark.parametrize(
     ("name", "place", "problem"),
     [
-        ("cut", "", "is cut off"),
+        ("cut", ", line 5", "is cut off"),
         ("missing-column", ", line 1", "no column of barcodes"),
         ("duplicate-header", ", line 1", "column 'genus' stands twice"),
         ("long-line", ", line 6", "longer than 1,048,576 bytes"),

@@ -24,7 +24,7 @@ SAID = ("name", "fingerprint", "architecture", "dtype", "device")
 
 @pytest.fixture(params=["counts", "network"])
 def embedder(request):
-    """What embeds, with nothing around it."""
+    """An embedder without decorators."""
     if request.param == "counts":
         return KmerCounts(3)
     return load_embedder(request.getfixturevalue("model_folder"), dtype="bfloat16", device="cpu")
@@ -39,7 +39,7 @@ def embedder(request):
         lambda inner: CachedEmbedder(OffsetEmbedder(inner, 2)),
     ],
 )
-def test_whatever_stands_around_an_embedder_says_the_same_of_it(embedder, around):
+def test_decorators_of_an_embedder_share_its_attributes(embedder, around):
     outer = around(embedder)
     assert isinstance(outer, Embedder)
     assert [getattr(outer, name) for name in SAID] == [getattr(embedder, name) for name in SAID]
@@ -89,7 +89,7 @@ class Framed:
     unk_token_id = 1
 
 
-def test_what_stands_before_a_barcode_is_parted_from_it_if_the_tokenizer_has_a_frame():
+def test_the_lead_of_a_barcode_is_stripped_if_the_tokenizer_has_a_frame():
     tokens = [[1, 1, 7, 1, 8], [7, 8], [1, 1]]
     rows, leads = split_leads(tokens, Framed())
     assert rows == [[7, 1, 8], [7, 8], []]
@@ -99,7 +99,7 @@ def test_what_stands_before_a_barcode_is_parted_from_it_if_the_tokenizer_has_a_f
     np.testing.assert_array_equal(leads, [0, 0, 0])
 
 
-def test_kmers_are_numbered_by_arithmetic_where_the_tokenizer_can(model_folder, encoder_folder):
+def test_token_ids_are_computed_by_arithmetic_if_the_tokenizer_can(model_folder, encoder_folder):
     assert isinstance(BarcodeKmerTokenizer(k=3), ArithmeticTokenizer)
     asked = []
     embedder = load_embedder(model_folder)

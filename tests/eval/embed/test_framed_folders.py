@@ -27,7 +27,7 @@ from barcodemae.model_files import hash_weights
 
 @pytest.fixture(scope="module")
 def fragments(relatives):
-    """Whole, cut, in the middle, prefixed and foreign: leads of 0, 9, 20, 0, 0 and 34 tokens."""
+    """Whole, truncated, middle, prefixed and unrelated: leads of 0, 9, 20, 0, 0 and 34 tokens."""
     return [
         relatives[0],
         relatives[1][25:],
@@ -44,7 +44,7 @@ LEADS = [0, 9, 20, 0, 0, 34]
 @pytest.fixture(scope="module")
 @torch.no_grad()
 def expected(framed_folder, fragments):
-    """What the full model gives for each fragment alone: its k-mers at their true positions."""
+    """Output of the full model for each fragment alone, its k-mers at their true positions."""
     tokenizer = AutoTokenizer.from_pretrained(framed_folder)
     model = AutoModel.from_pretrained(framed_folder).eval()
     vectors = []
@@ -60,7 +60,9 @@ def expected(framed_folder, fragments):
 
 @pytest.mark.parametrize("part", [".", "encoder"])
 @pytest.mark.parametrize("packs", [True, False])
-def test_embedders_give_every_fragment_its_place(framed_folder, fragments, expected, part, packs):
+def test_embedders_place_every_fragment_in_the_frame(
+    framed_folder, fragments, expected, part, packs
+):
     embedder = load_embedder(framed_folder / part)
     if not packs:
         embedder.packed = None
@@ -149,7 +151,7 @@ def test_the_frame_is_part_of_the_fingerprint(framed_folder, tmp_path):
         hash_weights(copied)
 
 
-def test_leads_are_split_off_where_there_is_a_frame_and_nowhere_else(framed_folder, tokenizer):
+def test_leads_are_stripped_if_and_only_if_there_is_a_frame(framed_folder, tokenizer):
     framed = AutoTokenizer.from_pretrained(framed_folder)
     tokens = [[1, 1, 5, 1, 7], [9, 1], [0, 1]]
     rows, leads = split_leads(tokens, framed)
@@ -173,8 +175,8 @@ def test_a_classifier_reads_fragments_as_the_embedder_does(
     assert classes.tolist() == scores.argmax(dim=1).tolist()
 
 
-def test_fine_tuning_on_whole_barcodes_names_fragments(framed_folder, relatives):
-    """Ten families of one ancestor; fragments have their letters at the places trained on."""
+def test_fine_tuning_on_whole_barcodes_predicts_fragments(framed_folder, relatives):
+    """Ten families of one ancestor; fragments have their letters at the sites trained on."""
     labels = [str(row // 10) for row in range(len(relatives))]
     recipe = FinetuneRecipe(epochs=25, batch_size=16, learning_rate=1e-2)
     embedder = load_embedder(framed_folder)
@@ -192,7 +194,7 @@ def hide_third_and_last(tokens, *_):
 
 
 @torch.no_grad()
-def test_the_mask_study_takes_away_kmers_of_the_fragment_at_their_places(
+def test_the_mask_study_removes_kmers_of_the_fragment_at_their_positions(
     framed_folder, fragments, monkeypatch
 ):
     monkeypatch.setattr("barcodemae.eval.embed.masked_embedder.choose_hidden", hide_third_and_last)

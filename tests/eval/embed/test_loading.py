@@ -115,7 +115,7 @@ def test_wrong_settings_are_refused(model_folder, options, error, words):
         load_embedder(model_folder, **options)
 
 
-def test_a_name_that_is_nothing_is_one_clear_error(tmp_path):
+def test_an_unknown_name_is_one_clear_error(tmp_path):
     with pytest.raises(CheckpointError, match="no such folder, and not available from the Hub"):
         load_embedder(tmp_path / "nothing")
 
@@ -138,7 +138,7 @@ def test_the_revision_reaches_a_published_system(monkeypatch):
     assert options["revision"] == "0123abc"
 
 
-def test_a_device_that_is_not_here_is_an_error_of_one_line(model_folder):
+def test_a_missing_device_is_an_error_of_one_line(model_folder):
     for device in ("gpu9", "meta:x", "xpu:99"):
         with pytest.raises(SettingsError, match=f"device '{device}' cannot be used") as caught:
             load_embedder(model_folder, device=device)

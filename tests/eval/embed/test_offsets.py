@@ -23,7 +23,7 @@ def test_several_offsets_are_the_mean_of_unit_vectors(plain, barcodes):
     np.testing.assert_allclose(OffsetEmbedder(plain, 3).embed(barcodes), expected, atol=1e-5)
 
 
-def test_a_lost_first_base_matters_less_with_every_offset(plain, barcodes):
+def test_a_missing_first_base_matters_less_with_every_offset(plain, barcodes):
     def cosine(embedder):
         whole, cut = (unit_length(embedder.embed(part)) for part in (barcodes, shifted))
         return np.einsum("nd,nd->n", whole, cut).mean()
@@ -32,7 +32,7 @@ def test_a_lost_first_base_matters_less_with_every_offset(plain, barcodes):
     assert cosine(OffsetEmbedder(plain, 3)) > cosine(plain)
 
 
-def test_what_no_offset_can_read_is_refused(plain):
+def test_sequences_that_cannot_be_read_at_every_offset_are_refused(plain):
     assert set(OffsetEmbedder(plain, 3).find_invalid(["ACGT", "ACGTACGT"])) == {0}
     with pytest.raises(SettingsError, match="at least one offset"):
         OffsetEmbedder(plain, 0)

@@ -1,4 +1,4 @@
-"""A fitted readout is the formula, and every way to embed returns the same numbers with it."""
+"""A fitted readout equals the formula, and all ways to embed return the same numbers with it."""
 
 import importlib.util
 import json
@@ -137,7 +137,7 @@ def test_a_saved_readout_is_loaded_as_it_was_and_the_second_replaces_the_first(e
 
 def test_a_readout_of_another_width_is_refused_and_changes_nothing(exported, vectors):
     before = hash_weights(exported)
-    with pytest.raises(CheckpointError, match="is 32 wide, the readout is for 6"):
+    with pytest.raises(CheckpointError, match="32 wide, but the readout is for 6"):
         save_readout(exported, fit_whitening(vectors))
     assert hash_weights(exported) == before
     assert not (exported / "2_Dense").exists()

@@ -26,7 +26,7 @@ def test_sintax_tables_are_read_by_row_and_letter():
     np.testing.assert_allclose(found.novelty[1], [0.6, 0.15])
 
 
-def test_cut_offs_decide_which_names_a_hit_gives():
+def test_identity_thresholds_decide_which_names_are_assigned():
     codes = np.arange(2 * len(RANKS), dtype=np.int32).reshape(2, -1)
     found = from_top_hits([(1, 97.0), (1, 96.9), (0, 90.0), None], codes)
     given = found.is_assigned[:, [FAMILY, GENUS, SPECIES]]

@@ -17,7 +17,7 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are not copied here")
 
 
-def test_results_come_from_other_processes_and_as_many_as_asked_for():
+def test_results_come_from_the_requested_number_of_other_processes():
     with ForkPool(lambda item: (os.getpid(), item), 2) as work:
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(work, range(8)))
@@ -25,7 +25,7 @@ def test_results_come_from_other_processes_and_as_many_as_asked_for():
         assert len({process for process, _ in found} - {os.getpid()}) == 2
 
 
-def test_a_copy_has_what_this_process_had_even_what_cannot_be_sent():
+def test_a_worker_inherits_what_its_parent_has_even_if_it_cannot_be_pickled():
     lock = threading.Lock()
     with ForkPool(lambda item: (lock.locked(), item), 1) as work:
         assert work("x") == (False, "x")
@@ -42,7 +42,7 @@ def fail(item):
     raise Strange("this", item)
 
 
-def test_what_is_raised_there_is_raised_here_and_the_copy_goes_on():
+def test_an_exception_in_a_worker_is_raised_in_the_parent_and_the_worker_lives_on():
     with ForkPool(fail, 1) as work:
         with pytest.raises(BarcodeMAEError, match="file, line 7: no barcode"):
             work("data")
@@ -50,7 +50,7 @@ def test_what_is_raised_there_is_raised_here_and_the_copy_goes_on():
             work("that")
 
 
-def test_a_copy_that_is_killed_is_reported():
+def test_a_killed_worker_is_reported():
     with (
         ForkPool(lambda item: os.kill(os.getpid(), signal.SIGKILL), 1) as work,
         pytest.raises(WorkerError, match="ended before it was done"),
@@ -58,13 +58,13 @@ def test_a_copy_that_is_killed_is_reported():
         work(0)
 
 
-def test_an_interrupt_is_left_to_this_process():
-    """Ctrl-C reaches the copies too: the terminal sends it to all of them."""
+def test_workers_ignore_interrupts():
+    """Ctrl-C reaches the workers too: the terminal sends it to all processes."""
     with ForkPool(lambda item: (os.kill(os.getpid(), signal.SIGINT), item)[1], 1) as work:
         assert work("x") == "x"
 
 
-def test_copies_end_with_their_block():
+def test_workers_exit_with_their_block():
     with ForkPool(lambda _: os.getpid(), 3) as work:
         processes = [work(0) for _ in range(3)]
     for process in processes:
@@ -72,7 +72,7 @@ def test_copies_end_with_their_block():
             os.kill(process, 0)
 
 
-def test_a_copy_that_does_not_end_is_killed(monkeypatch):
+def test_a_worker_that_does_not_exit_is_killed(monkeypatch):
     monkeypatch.setattr(forks, "SECONDS_TO_EXIT", 0.0)
     with ForkPool(lambda _: signal.pause(), 1) as work:
         work._connections[0].send("work without an end")
@@ -98,12 +98,12 @@ def is_running(process):
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_copies_end_with_a_parent_that_is_killed():
+def test_workers_exit_if_their_parent_is_killed():
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
-        copies = [int(process) for process in parent.stdout.readline().split()]
-        assert all(map(is_running, copies))
+        workers = [int(process) for process in parent.stdout.readline().split()]
+        assert all(map(is_running, workers))
         parent.kill()
-    while any(map(is_running, copies)):  # pytest's own timeout ends this
+    while any(map(is_running, workers)):  # pytest's own timeout ends this
         time.sleep(0.05)

@@ -40,14 +40,14 @@ def test_tsv_truncates_names_and_keeps_probabilities(found):
     assert (cells["identity"], cells["strand"], cells["flags"]) == ("", "-", "novel_species,short")
 
 
-def test_jsonl_is_one_object_with_the_names_given(found):
+def test_jsonl_is_one_object_with_the_assigned_names(found):
     content = json.loads(FORMATS["jsonl"].line(found))
     assert list(content["lineage"]) == ["phylum", "class", "order", "family", "genus"]
     assert content["lineage"]["genus"] == {"name": "Aedes", "probability": 0.9}
     assert content["flags"] == ["novel_species", "short"]
 
 
-def test_sintax_has_all_names_then_those_given(found):
+def test_sintax_has_all_names_then_the_assigned_ones(found):
     name, every, strand, given = FORMATS["sintax"].line(found).rstrip("\n").split("\t")
     assert (name, strand) == ("q1;size=3|x", "-")
     assert every.endswith("f:Culicidae(0.97),g:Aedes(0.90),s:Aedes aegypti(0.41)")
@@ -61,7 +61,7 @@ def test_qiime2_has_the_lineage_and_the_confidence_of_its_last_name(found):
     assert confidence == "0.9000"
 
 
-def test_nothing_given_is_unassigned_everywhere(found):
+def test_without_an_assigned_name_every_format_says_unassigned(found):
     found = Identification(**{**found.__dict__, "depth": 0})
     assert FORMATS["qiime2"].line(found).split("\t")[1] == "Unassigned"
     assert FORMATS["sintax"].line(found).endswith("\t-\t\n")

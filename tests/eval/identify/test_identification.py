@@ -80,14 +80,14 @@ def test_where_kmers_do_not_tell_the_nearer_strand_wins(make_identifier, library
     assert [f.nearest for f in found] == [library.ids[0]] * 2
 
 
-def test_one_strand_only_when_asked(make_identifier, library):
+def test_only_one_strand_is_searched_on_request(make_identifier, library):
     turned = reverse_complement(library.barcodes[0])
     (found,) = make_identifier(strand="plus").identify(records_of([turned]))
     assert found.strand == "+"
     assert found.similarity < 0.99
 
 
-def test_flags_say_what_is_odd_about_a_query(make_identifier, library):
+def test_flags_describe_what_is_unusual_about_a_query(make_identifier, library):
     whole = library.barcodes[3]
     exact, short, ambiguous = make_identifier().identify(
         records_of([whole, whole[20:120], "NNNNN" + whole[5:]])

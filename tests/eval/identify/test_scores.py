@@ -31,7 +31,7 @@ def truth():
     return Truth(names, is_named)
 
 
-def test_scores_are_the_shares_they_say(truth):
+def test_scores_are_shares_by_their_definitions(truth):
     found = of_species(
         [1, 2, 9, 4, 7, 7],
         [True, False, True, True, True, True],
@@ -48,7 +48,7 @@ def test_scores_are_the_shares_they_say(truth):
     assert scores["calibration_error"] == pytest.approx(0.8 * 0.5 + 0.2 * 0.5)
 
 
-def test_withholding_a_name_from_what_is_new_is_right(truth):
+def test_assigning_no_name_to_a_new_taxon_is_right(truth):
     found = of_species([0] * 6, [False] * 6, [0.0] * 6, np.zeros(6))
     scores = score_rank(found, truth, SPECIES)
     assert scores["accuracy"] == 20.0
@@ -66,7 +66,7 @@ def test_a_method_without_confidences_has_no_calibration_error(truth):
     assert np.isnan(score_rank(found, truth, SPECIES)["calibration_error"])
 
 
-def test_thresholds_trade_names_given_for_names_wrong(truth):
+def test_higher_thresholds_assign_fewer_and_fewer_wrong_names(truth):
     found = of_species([1, 2, 9, 4, 7, 7], [True] * 6, [0.9, 0.6, 0.6, 0.9, 0.6, 0.9], np.zeros(6))
     found.confidence[:, :SPECIES] = 1.0
     scores = score_thresholds(found, truth, (0.5, 0.8, 0.99))

@@ -182,7 +182,7 @@ FASTQ_PIECES = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(pieces=st.lists(FASTQ_PIECES, max_size=12), cut=st.floats(0.3, 1))
-def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(
+def test_every_record_of_any_fastq_comes_out_once_compressed_and_truncated_or_not(
     identifier, tmp_path, pieces, cut
 ):
     content = b"@first\n" + b"ACGT" * 50 + b"\n+\n" + b"I" * 200 + b"\n" + b"".join(pieces)
@@ -201,7 +201,9 @@ def test_every_record_of_any_fastq_comes_out_once_packed_and_cut_or_not(
         assert sum(bool(record.problem) for record in found) <= len(rejected)
 
 
-def test_a_cut_archive_gives_its_whole_records_and_one_rejected(identifier, rows, tmp_path):
+def test_a_truncated_archive_gives_its_complete_records_and_one_rejected(
+    identifier, rows, tmp_path
+):
     text = "".join(f"@q{n}\n{r['dna_barcode']}\n+\n{'I' * 200}\n" for n, r in enumerate(rows))
     packed = gzip.compress(text.encode())
     path = tmp_path / "cut.fq.gz"

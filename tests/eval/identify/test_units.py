@@ -36,7 +36,7 @@ def test_units_are_the_simulated_species(barcodes, vectors, method):
     assert (together == same).mean() > 0.98
 
 
-def test_joining_by_blocks_equals_one_block(vectors, monkeypatch):
+def test_single_linkage_by_blocks_equals_one_block(vectors, monkeypatch):
     vectors = unit_length(vectors)
     expected = single_linkage(vectors, 0.9)
     monkeypatch.setattr(units_module, "BLOCK", 7)
@@ -70,7 +70,9 @@ def test_one_barcode_is_one_unit():
     assert units.sizes.tolist() == [1]
 
 
-def test_too_many_for_all_pairs_is_said_before_memory_is_used(vectors, barcodes, monkeypatch):
+def test_too_many_barcodes_for_all_pairs_are_refused_before_memory_is_used(
+    vectors, barcodes, monkeypatch
+):
     monkeypatch.setattr(units_module, "MAX_PAIRWISE", 10)
     with pytest.raises(SettingsError, match="use --method threshold"):
         find_units(vectors, barcodes[0], UnitSettings(method="ward"))

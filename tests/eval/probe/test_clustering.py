@@ -25,7 +25,7 @@ def clouds():
     return vectors.astype(np.float32), [f"taxon{code}" for code in codes]
 
 
-def test_both_published_variants_are_stated_in_full():
+def test_both_published_protocols_are_presets():
     ours, theirs = PROTOCOLS["barcodemae"], PROTOCOLS["barcodebert"]
     assert (ours.rank, ours.num_neighbors, ours.num_clusters) == ("genus", 15, None)
     assert (theirs.rank, theirs.num_neighbors, theirs.num_clusters) == ("dna_bin", 5, 3479)
@@ -61,7 +61,7 @@ def test_well_separated_taxa_are_found_and_found_again(clouds):
     np.testing.assert_array_equal(clusters, again)
 
 
-def test_layouts_differ_with_the_seed_only(clouds):
+def test_layouts_depend_on_the_seed_alone(clouds):
     vectors = clouds[0][:60]
     first, again, other = (
         reduce_dimensions(vectors, num_neighbors=5, dimensions=2, seed=seed) for seed in (1, 1, 2)
@@ -70,7 +70,7 @@ def test_layouts_differ_with_the_seed_only(clouds):
     assert not np.allclose(first, other)
 
 
-def test_data_that_mean_nothing_are_refused(clouds):
+def test_data_on_which_the_probe_is_meaningless_are_refused(clouds):
     vectors, labels = clouds
     protocol = PROTOCOLS["barcodemae"]
     with pytest.raises(DataError, match="at least 53 rows, got 20"):
@@ -84,7 +84,7 @@ def test_data_that_mean_nothing_are_refused(clouds):
         zero_shot_clusters(vectors, labels, protocol, seed=0)
 
 
-def test_the_layout_leaves_the_number_of_threads_alone():
+def test_the_layout_does_not_change_the_number_of_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -45,7 +45,7 @@ def test_sgd_repeats_with_a_seed_and_leaves_the_global_generator_alone(clouds):
     assert len({tuple(run) for run in runs}) > 1
 
 
-def test_an_unfinished_logistic_regression_says_so(clouds):
+def test_a_logistic_regression_that_does_not_converge_says_so(clouds):
     train, labels, queries, _ = clouds
     assert predict_by_logistic_regression(train, labels, queries, max_iterations=1)[1] is False
 

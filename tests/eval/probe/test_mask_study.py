@@ -33,7 +33,7 @@ def token_ids():
 
 
 @pytest.mark.usefixtures("hide_second_and_fourth")
-def test_drop_truly_removes_tokens_and_keeps_the_true_positions(encoder_folder, model_folder):
+def test_drop_removes_tokens_and_keeps_the_positions_of_the_others(encoder_folder, model_folder):
     ids = token_ids()
     kept = hidden_states(
         encoder_folder, [ids[0], ids[2], ids[4]], position_ids=torch.tensor([[0, 2, 4]])
@@ -94,7 +94,7 @@ def test_special_tokens_are_never_hidden_and_choices_depend_on_the_seed():
     assert len(draws) > 1
 
 
-def test_modes_with_mask_say_nothing_about_a_model_that_leaves_mask_out(model_folder):
+def test_modes_with_mask_are_refused_for_a_model_that_removes_mask_tokens(model_folder):
     embedder = load_embedder(model_folder)
     MaskedEmbedder(embedder, "drop")
     with pytest.raises(SettingsError, match=r"leaves \[MASK\] tokens out, so mode `nonmask`"):
@@ -115,7 +115,7 @@ def test_a_study_covers_every_mode_rate_and_seed(encoder_folder, dataset_folder)
     assert {record.protocol["dtype"] for record in records} == {"float32"}
 
 
-def test_a_study_computes_in_the_number_format_asked_for(encoder_folder, dataset_folder):
+def test_a_study_computes_in_the_requested_number_format(encoder_folder, dataset_folder):
     study = MaskStudy(dataset=dataset_folder, rates=(0.5,), modes=("drop",), max_references=30)
     (record,) = run_mask_study(str(encoder_folder), study, ModelOptions(dtype="bfloat16"))
     assert record.protocol["dtype"] == "bfloat16"
@@ -135,7 +135,7 @@ def test_references_of_one_genus_are_refused(encoder_folder, dataset_folder):
         next(run_mask_study(str(encoder_folder), study))
 
 
-def test_rates_and_modes_are_read_strictly():
+def test_rates_and_modes_are_parsed_strictly():
     assert parse_rates("0:0.9:0.1") == tuple(round(0.1 * i, 1) for i in range(10))
     assert parse_rates("0.2,0.5") == (0.2, 0.5)
     for text in ("0:1:0.5", "a", "0:0.5:0", "-0.1"):

@@ -7,7 +7,7 @@ from barcodemae.eval.probe.probe_data import LabelledRows
 
 
 class FirstReference:
-    """A search program that answers every query but the last with reference 0."""
+    """A search program whose hit is reference 0 for every query but the last."""
 
     name = fingerprint = settings = "first"
     architecture = "alignment search"
@@ -41,7 +41,7 @@ def test_a_query_that_cannot_be_read_counts_as_wrong_and_is_reported():
     assert outcome.counts["queries_without_prediction"] == 1
 
 
-def test_a_search_program_takes_the_place_of_embeddings():
+def test_a_search_program_can_replace_embeddings():
     queries = rows(("Apis", "AAAA"), ("Bombus", "GGGG"), ("Apis", "AAAA"))
     outcome = run_nearest_probe(FirstReference(), REFERENCES, queries)
     assert outcome.predicted == ["Apis", "Apis", None]

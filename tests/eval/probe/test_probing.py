@@ -123,7 +123,7 @@ def test_unknown_probes_are_refused(names):
     ("decoder_layers", "sees_mask", "architecture"),
     [(1, False, "encoder-decoder"), (1, True, "encoder-decoder"), (0, True, "encoder-only")],
 )
-def test_a_native_encoder_tells_what_it_was_trained_with(
+def test_a_native_encoder_records_the_architecture_it_was_trained_as(
     tmp_path, tokenizer, decoder_layers, sees_mask, architecture
 ):
     config = BarcodeMAEConfig(

@@ -25,12 +25,12 @@ def test_one_run_stays_as_it_is():
     assert average([record(33.3)]).repeats == "1 seed(s)"
 
 
-def test_of_a_run_measured_twice_the_later_record_counts():
+def test_if_a_run_was_measured_twice_the_later_record_counts():
     runs = [record(10.0, seed=0), record(30.0, seed=1), record(50.0, seed=0)]
     assert average(runs).value == pytest.approx(40.0)
     assert average(runs).num_runs == 2
 
 
-def test_fair_rivals_may_differ_in_how_they_compare_and_compute():
+def test_similarity_and_number_format_may_differ_within_a_column():
     protocol = {"rank": "genus", "similarity": "cosine", "search": "x", "dtype": "y"}
     assert comparable({**protocol, "converged": True}) == {"rank": "genus"}

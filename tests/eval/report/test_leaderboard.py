@@ -71,7 +71,7 @@ def test_notes_say_how_a_column_was_measured():
     assert "rank genus, num_clusters as many as labels, splits test + test_unseen" in note
 
 
-def test_seeds_are_averaged_and_a_repeat_replaces(poster):
+def test_seeds_are_averaged_and_a_repeated_measurement_replaces_the_first(poster):
     runs = [record("m", "zsc", "ami", value, seed=seed) for value, seed in
             ((10.0, 0), (30.0, 1), (50.0, 1))]  # fmt: skip
     table = build_table(runs)
@@ -82,7 +82,7 @@ def test_seeds_are_averaged_and_a_repeat_replaces(poster):
 ABSENT = Unavailable("DNABERT-S", "encoder-only", "zhihan1996/DNABERT-S")
 
 
-def test_systems_without_weights_are_said_to_be_so_and_never_get_a_number(poster):
+def test_unavailable_systems_are_marked_and_never_get_a_number(poster):
     table = build_table(poster, Systems(unavailable=(ABSENT,)))
     for output_format in ("markdown", "csv", "latex"):
         text = render_table(table, output_format)
@@ -94,14 +94,14 @@ def test_systems_without_weights_are_said_to_be_so_and_never_get_a_number(poster
     assert note in render_table(table, "markdown")
 
 
-def test_a_system_leaves_the_list_by_being_measured(poster):
+def test_a_system_that_was_measured_is_not_listed_as_unavailable(poster):
     measured = [*poster, record("DNABERT-S", "1nn", "accuracy", 17.7)]
     text = render_table(build_table(measured, Systems(unavailable=(ABSENT,))), "markdown")
     assert "| encoder-only | DNABERT-S | 17.7 | - | - |" in text
     assert NOT_AVAILABLE not in text
 
 
-def test_rows_of_ours_are_marked_in_every_format(poster):
+def test_our_rows_are_marked_in_every_format(poster):
     table = build_table(poster, Systems(ours=("BarcodeMAE*",)))
     markdown = render_table(table, "markdown")
     assert "| BarcodeMAE (ours) |" in markdown
@@ -120,7 +120,7 @@ def test_rows_of_ours_are_marked_in_every_format(poster):
         ({"protocol": {"rank": "family"}}, "different protocols"),
     ],
 )
-def test_what_is_not_comparable_never_shares_a_column(poster, changes, words):
+def test_records_that_are_not_comparable_never_share_a_column(poster, changes, words):
     with pytest.raises(SettingsError, match=words):
         build_table([*poster, record("m", "1nn", "accuracy", 1.0, **changes)])
 

@@ -20,7 +20,7 @@ def record(model, probe, metric, value, **changes):
 
 
 def text_of(path):
-    """What an SVG says, its letters kept as text."""
+    """Return the text of an SVG file, in which letters are kept as text."""
     return path.read_text()
 
 
@@ -116,7 +116,7 @@ def test_rare_and_unknown_taxa_share_one_group():
 
 
 @pytest.mark.usefixtures("quick_layout")
-def test_the_map_is_a_page_that_needs_nothing_else_and_a_picture(dataset_folder, tmp_path):
+def test_the_map_is_a_self_contained_page_and_a_picture(dataset_folder, tmp_path):
     pytest.importorskip("plotly")
     settings = MapSettings(
         dataset=dataset_folder, splits=("test",), color="genus", num_neighbors=5, title="six-mers"

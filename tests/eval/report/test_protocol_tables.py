@@ -25,7 +25,7 @@ def test_numbers_of_other_weights_alone_make_no_table():
     assert tabulate([measure(weights="")], {OURS}) == []
 
 
-def test_rivals_stand_beside_the_model_only_under_its_own_protocol():
+def test_other_models_are_shown_only_under_the_same_protocol():
     rivals = [
         measure("kmer:6", value=70.0, weights="kmer:6"),
         measure("vsearch", value=80.0, weights="vsearch",
@@ -65,7 +65,7 @@ def test_one_measurement_keeps_its_interval_and_a_gap_stays_empty():
     assert table.rows[1].texts == ["50.0", ""]
 
 
-def test_unknown_probes_and_metrics_are_left_to_other_pages():
+def test_unknown_probes_and_metrics_are_not_shown():
     assert tabulate([measure(probe="mask-study"), measure(metric="elegance")], {OURS}) == []
 
 

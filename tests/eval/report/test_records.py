@@ -50,7 +50,7 @@ def test_broken_files_are_refused_with_the_entry(tmp_path, text, words):
 
 @pytest.mark.parametrize("entry", ["value", "low", "high", "seconds"])
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "true", '"90"', "[]"])
-def test_what_is_no_finite_number_is_refused_by_file_and_record(tmp_path, entry, value):
+def test_values_that_are_not_finite_are_refused_by_file_and_record(tmp_path, entry, value):
     written = [dataclasses.asdict(RECORD), dataclasses.asdict(RECORD) | {entry: "HERE"}]
     (tmp_path / "r.json").write_text(json.dumps(written).replace('"HERE"', value))
     with pytest.raises(
@@ -76,7 +76,7 @@ def test_what_is_no_finite_number_is_refused_by_file_and_record(tmp_path, entry,
         ("counts", '{"queries": Infinity}', "counts .* is not an object of finite values"),
     ],
 )
-def test_a_field_of_another_kind_is_refused_by_name(tmp_path, entry, value, words):
+def test_a_field_of_the_wrong_type_is_refused_by_name(tmp_path, entry, value, words):
     written = [dataclasses.asdict(RECORD) | {entry: "HERE"}]
     (tmp_path / "r.json").write_text(json.dumps(written).replace('"HERE"', value))
     with pytest.raises(DataError, match=f"record 1: {words}"):

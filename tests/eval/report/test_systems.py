@@ -1,4 +1,4 @@
-"""The list of rows beside the measured ones: read strictly, and complete as committed."""
+"""The list of our rows and of unavailable systems: read strictly, and complete as committed."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def test_the_file_is_read_as_written(tmp_path):
         ("{", "is not YAML"),
         ("- a", "holds more than `ours` and `unavailable`"),
         ("missing: [A]", "holds more than"),
-        ("ours: Mine", "are lists"),
+        ("ours: Mine", "must be lists"),
         ("unavailable: [A]", "entry 1 of `unavailable` needs exactly architecture, model, weights"),
         ("unavailable: [{model: A, architecture: b, weights: c, value: 1}]", "needs exactly"),
     ],
 )
-def test_another_form_is_refused(tmp_path, text, words):
+def test_a_file_of_another_form_is_refused(tmp_path, text, words):
     path = tmp_path / "s.yaml"
     path.write_text(text)
     with pytest.raises(DataError, match=words):

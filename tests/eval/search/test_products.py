@@ -29,7 +29,7 @@ def random_units(count, seed):
 
 @pytest.fixture(params=["exact products", "bf16 products", "without torch"])
 def precision(request, monkeypatch):
-    """bfloat16 is asked for on every processor; some compute in float32 all the same."""
+    """On every processor bf16 products are requested; some compute them exactly nevertheless."""
     monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
     if request.param == "without torch":
         monkeypatch.setattr(products, "loaded_torch", lambda: None)
@@ -47,7 +47,7 @@ def test_products_differ_by_no_more_than_the_error_bound(precision):
 
 
 def test_what_torch_may_do_with_bf16_products_is_allowed_for(monkeypatch):
-    """Here the factors are rounded before they are multiplied, as some processors do by nature."""
+    """Here factors are rounded before they are multiplied, as some processors do natively."""
     references, queries = random_units(3000, 0), random_units(50, 1)
     rounded = [torch.from_numpy(part).bfloat16().float() for part in (queries, references)]
     error = np.abs((rounded[0] @ rounded[1].T).numpy() - queries @ references.T).max()
@@ -58,7 +58,7 @@ def test_what_torch_may_do_with_bf16_products_is_allowed_for(monkeypatch):
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_products_are_coarse_within_their_block_where_onednn_takes_bfloat16(monkeypatch, is_taken):
+def test_products_are_bf16_within_their_block_where_onednn_supports_it(monkeypatch, is_taken):
     monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: is_taken)
     settings_of_torch = torch.backends.mkldnn.matmul
     before = settings_of_torch.fp32_precision

@@ -48,7 +48,7 @@ BLASTN = """
 
 @pytest.fixture
 def install(monkeypatch, tmp_path):
-    """Put programs on PATH; their folder, and that of temporary files, have blanks in them."""
+    """Put programs on PATH, with blanks in the names of their folder and of the temporary one."""
     programs, temporary = tmp_path / "my programs", tmp_path / "my  temporary files"
     programs.mkdir()
     temporary.mkdir()
@@ -63,7 +63,7 @@ def install(monkeypatch, tmp_path):
     return install
 
 
-def test_vsearch_is_asked_for_global_hits_of_both_files(install):
+def test_vsearch_gets_the_options_of_a_global_search(install):
     install("vsearch", VSEARCH)
     program = Vsearch()
     assert program.fingerprint == "vsearch 2.22.1"

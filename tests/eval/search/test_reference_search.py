@@ -56,7 +56,7 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_compared(monke
 
 @pytest.fixture(params=["exact products", "bf16 products"])
 def precision(request, monkeypatch):
-    """Coarse products are asked for on every processor; some compute them exactly all the same."""
+    """On every processor bf16 products are requested; some compute them exactly nevertheless."""
     monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
     with bf16_products() if request.param == "bf16 products" else nullcontext():
         yield request.param

@@ -12,36 +12,29 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError, SettingsError, first_line
-from barcodemae.training.data.sources.columns import (
-    FORMATS,
-    NULL_VALUES,
-    SPLIT_ALIASES,
-    TableLayout,
-    read_layout,
-)
+from barcodemae.plain_text import open_text
+from barcodemae.training.data.sources.columns import FORMATS
+from barcodemae.training.data.sources.parquet_files import ParquetSource
 from barcodemae.training.data.sources.sequences import SequenceSource
-from barcodemae.training.data.sources.tables import (
-    BATCH_SCHEMA,
-    LABEL_COLUMNS,
+from barcodemae.training.data.sources.source_batches import (
+    ROWS_PER_BATCH,
     SourceBatch,
-    TableSource,
-    generated_names,
-    tidy_labels,
+    canonical_table,
 )
-from barcodemae.training.data.sources.text_blocks import pieces, split_member, unpacked
+from barcodemae.training.data.sources.tables import TableSource
+from barcodemae.unpacking import split_member
 
 
 _HUB = re.compile(
     r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+?)(?P<member>::.+)?"
 )
-ROWS_PER_BATCH = 16_384
+PARQUET_START = b"PAR1"
+_HEAD_BYTES = 512
 SIMULATE = "simulate"
 
 
@@ -126,73 +119,19 @@ def open_source(source: str, options: SourceOptions) -> Source:
 
 
 def _family(name: str) -> str:
-    path, member = split_member(name)
+    path, _ = split_member(name)
     if path.is_dir():
         raise DataError(path, "is a directory; name the files in it")
-    try:
-        with path.open("rb") as raw:
-            if raw.read(4) == b"PAR1":
-                return "parquet"
-            raw.seek(0)
-            start = next(pieces(unpacked(raw, path, member), 512), b"")
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror or error}") from error
-    except EOFError as error:
-        raise DataError(path, "is cut off: the compressed data end too early") from error
+    with open_text(name) as stream:
+        start = stream.peek(_HEAD_BYTES)
     if not start:
         raise DataError(path, "is empty")
-    return "fasta" if start.lstrip(b"\r\n")[:1] in (b">", b"@", b";") else "text"
-
-
-class ParquetSource:
-    """A Parquet file with columns under any of the known names.
-
-    Args:
-        source: Its path.
-
-    Raises:
-        DataError: It is damaged or lacks a column of barcodes.
-    """
-
-    format = "parquet"
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.on_bytes: Callable[[int], None] | None = None
-        try:
-            self._file = pyarrow.parquet.ParquetFile(source)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(source, f"is damaged: {first_line(error)}") from error
-        self._names = self._file.schema_arrow.names
-        self.layout: TableLayout = read_layout(source, self._names, "parquet")
-        self.has_splits = self.layout.has_splits
-        self.why = "the first bytes are Parquet's"
-
-    def batches(self) -> Iterator[SourceBatch]:
-        """Stream the rows.
-
-        Raises:
-            DataError: The file is damaged further in.
-        """
-        columns = {name: self._names[at] for name, at in self.layout.columns.items()}
-        first, size = 1, Path(self.source).stat().st_size
-        num_rows = self._file.metadata.num_rows
-        if num_rows == 0:
-            raise DataError(self.source, "holds no rows")
-        try:
-            for batch in self._file.iter_batches(ROWS_PER_BATCH, columns=list(columns.values())):
-                places = np.arange(first, first + batch.num_rows)
-                table = _canonical(batch, columns)
-                if "processid" not in columns:
-                    names = generated_names(self.source, places)
-                    table = table.set_column(0, BATCH_SCHEMA.field("processid"), names)
-                yield SourceBatch(table, places)
-                first += batch.num_rows
-                if self.on_bytes is not None:
-                    self.on_bytes(size * (first - 1) // num_rows)
-        except (pa.ArrowException, OSError) as error:
-            problem = f"is damaged after row {first - 1}: {first_line(error)}"
-            raise DataError(self.source, problem) from error
+    if start.startswith(PARQUET_START):
+        with path.open("rb") as file:
+            if file.read(len(PARQUET_START)) == PARQUET_START:
+                return "parquet"
+        raise DataError(path, "holds a Parquet file, which cannot be read packed; unpack it")
+    return "fasta" if start.lstrip(b"\n")[:1] in (b">", b"@", b";") else "text"
 
 
 class SimulatedSource:
@@ -230,25 +169,5 @@ class SimulatedSource:
         first = 1
         for batch in table.to_batches(ROWS_PER_BATCH):
             places = np.arange(first, first + batch.num_rows)
-            yield SourceBatch(_canonical(batch, columns), places)
+            yield SourceBatch(canonical_table(batch, columns), places)
             first += batch.num_rows
-
-
-def _canonical(batch: pa.RecordBatch, columns: dict[str, str]) -> pa.Table:
-    nothing = pa.array(NULL_VALUES, pa.string())
-    table = {}
-    for name in COLUMNS:
-        if name not in columns:
-            table[name] = pa.chunked_array(
-                [pa.nulls(batch.num_rows, BATCH_SCHEMA.field(name).type)]
-            )
-            continue
-        values = batch[columns[name]].cast(pa.string())
-        if name in LABEL_COLUMNS:
-            is_null = pa.compute.is_in(values, nothing)
-            values = pa.compute.if_else(is_null, pa.scalar(None, pa.string()), values)
-            encoded = pa.chunked_array([values.dictionary_encode()])
-            table[name] = tidy_labels(encoded, SPLIT_ALIASES if name == "split" else {})
-        else:
-            table[name] = pa.chunked_array([values])
-    return pa.table(table, schema=BATCH_SCHEMA)

@@ -20,9 +20,10 @@ from barcodemae.dataset import COLUMNS, RANKS
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord, read_records
 from barcodemae.training.data.sources.columns import NULL_VALUES, SPLIT_ALIASES
-from barcodemae.training.data.sources.tables import (
+from barcodemae.training.data.sources.source_batches import (
     BATCH_SCHEMA,
     LABEL_COLUMNS,
+    ROWS_PER_BATCH,
     Rejected,
     SourceBatch,
     tidy_labels,
@@ -30,7 +31,6 @@ from barcodemae.training.data.sources.tables import (
 from barcodemae.training.data.sources.text_blocks import TextFile
 
 
-ROWS_PER_BATCH = 16_384
 RANK_OF_LETTER = {
     **{"p": "phylum", "c": "class", "o": "order", "f": "family", "sf": "subfamily"},
     **{"g": "genus", "s": "species"},
@@ -106,7 +106,7 @@ def read_taxonomy(path: Path) -> dict[str, Labels]:
     """
     lineages: dict[str, Labels] = {}
     for block in TextFile(str(path)).blocks():
-        for number, line in enumerate(block.text.decode().splitlines(), start=block.first_line):
+        for number, line in enumerate(block.text.decode().split("\n"), start=block.first_line):
             if number == 1 and not line.lower().startswith(("feature id\t", "#otu id\t")):
                 raise DataError(path, "is no QIIME 2 taxonomy: expected 'Feature ID<tab>Taxon'", 1)
             if number == 1 or not line or line.startswith("#q2:"):

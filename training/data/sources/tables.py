@@ -1,15 +1,13 @@
 """Read rows from CSV and TSV tables, a block at a time, keeping every line's number.
 
 In: a text file with a header. Out: `SourceBatch`es in the canonical columns, with the lines that
-are no rows set apart. Splitting fields is pyarrow's. Guarded by
+are no rows set apart. Splitting rows into fields is pyarrow's. Guarded by
 tests/training/data/sources/test_tables.py.
 """
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -25,45 +23,22 @@ from barcodemae.training.data.sources.columns import (
     TableLayout,
     read_layout,
 )
-from barcodemae.training.data.sources.text_blocks import TextBlock, TextFile, table_name
-
-
-LABEL_COLUMNS = tuple(name for name in COLUMNS if name not in ("processid", "dna_barcode"))
-_LABEL_TYPE = pa.dictionary(pa.int32(), pa.string())
-BATCH_SCHEMA = pa.schema(
-    [(name, _LABEL_TYPE if name in LABEL_COLUMNS else pa.string()) for name in COLUMNS]
+from barcodemae.training.data.sources.quoting import RowFinder, RowText
+from barcodemae.training.data.sources.source_batches import (
+    BATCH_SCHEMA,
+    LABEL_COLUMNS,
+    LABEL_TYPE,
+    Rejected,
+    SourceBatch,
+    generated_names,
+    tidy_labels,
 )
+from barcodemae.training.data.sources.text_blocks import TextBlock, TextFile
 
 
-class Rejected(NamedTuple):
-    """A row that is left out.
-
-    Attributes:
-        place: Line number in a text table, position of the record in other files, 1-based.
-        processid: Its name, if it has one.
-        kind: Name of the filter.
-        reason: What is wrong.
-    """
-
-    place: int
-    processid: str
-    kind: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class SourceBatch:
-    """Some rows of a source.
-
-    Attributes:
-        table: The canonical columns; labels as dictionaries, unknown ones null.
-        places: Line or record number of each row.
-        rejected: Rows that could not be read at all.
-    """
-
-    table: pa.Table
-    places: NDArray[np.int64]
-    rejected: list[Rejected] = field(default_factory=list)
+MAX_HEADER_BYTES = 1 << 16
+_MAX_HEADER_LINES = 20  # names of columns may hold line ends
+_OPEN_QUOTE = "a quotation mark that does not enclose a field"
 
 
 @dataclass
@@ -86,13 +61,15 @@ class TableSource:
     on_bytes: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
-        line = TextFile(self.source).first_line()
-        self._separator = "\t" if "\t" in line else ","
-        self._quotes = self._separator == ","  # BOLD's TSV has bare quotation marks in its text
-        header = next(csv.reader([line], delimiter=self._separator), [])
+        file = TextFile(self.source)
+        text = next(file.blocks(MAX_HEADER_BYTES)).text.decode()
+        self._name = file.name
+        self._separator = "\t" if "\t" in text.partition("\n")[0] else ","
+        header, self._header_lines = read_header(text, self._separator)
         self._width = len(header)
+        self._is_header_quoted = text.startswith('"')
         self.layout: TableLayout = read_layout(
-            self.source, header, self.wanted, file_name=table_name(self.source)
+            self.source, header, self.wanted, file_name=self._name
         )
         self.format, self.why = self.layout.format, self.layout.why
         self.has_splits = self.layout.has_splits
@@ -104,74 +81,56 @@ class TableSource:
             DataError: See `TextFile.blocks`, or there is nothing below the header.
         """
         has_rows = False
-        for block in TextFile(self.source, self.on_bytes).blocks():
-            batch = self._read(block)
+        finder = RowFinder(
+            self._separator.encode(), self._width, is_header_quoted=self._is_header_quoted
+        )
+        for rows in finder.rows(self._below_header()):
+            batch = self._read(rows)
             has_rows = has_rows or bool(batch.table.num_rows or batch.rejected)
             yield batch
         if not has_rows:
             raise DataError(self.source, "holds a header but no rows", 1)
 
-    def _read(self, block: TextBlock) -> SourceBatch:
-        text, lines, rejected = self._drop_unreadable(block)
-        if not lines.size:
-            return SourceBatch(BATCH_SCHEMA.empty_table(), lines, rejected)
+    def _below_header(self) -> Iterator[TextBlock]:
+        for block in TextFile(self.source, self.on_bytes).blocks():
+            yield block.since(self._header_lines + 1)
+
+    def _read(self, rows: RowText) -> SourceBatch:
+        rejected = [Rejected(line, "", "open_quote", _OPEN_QUOTE) for line in rows.open_lines]
+        if not rows.lines.size:
+            return SourceBatch(BATCH_SCHEMA.empty_table(), rows.lines, rejected)
         bad_rows: list[int] = []
 
         def note(row: pyarrow.csv.InvalidRow) -> str:
             bad_rows.append(row.number - 1)
             reason = f"{row.actual_columns} fields where the header has {row.expected_columns}"
-            rejected.append(Rejected(int(lines[row.number - 1]), "", "wrong_fields", reason))
+            rejected.append(Rejected(int(rows.lines[row.number - 1]), "", "wrong_fields", reason))
             return "skip"
 
-        table = self._parse(text, note)
-        places = np.delete(lines, bad_rows)
+        table = self._parse(rows.text, note)
+        places = np.delete(rows.lines, bad_rows)
+        if len(places) != table.num_rows:
+            raise AssertionError("the parser saw other rows than were counted")
         if self.layout.marker is not None:
             table, places = self._keep_marker(table, places, rejected)
         return SourceBatch(self._canonical(table, places), places, rejected)
-
-    def _drop_unreadable(self, block: TextBlock) -> tuple[bytes, NDArray[np.int64], list[Rejected]]:
-        """Leave out the header, blank lines and lines with an open quotation mark.
-
-        A quotation mark that is not closed on its line would swallow the lines after it.
-        """
-        starts = np.concatenate([[0], block.line_ends[:-1]])
-        letters = np.frombuffer(block.text, dtype=np.uint8)
-        lines = block.first_line + np.arange(len(starts))
-        lengths = block.line_ends - starts
-        # A blank line is "\n" or "\r\n"; no row of a table with two columns is that short.
-        is_left_out = (lengths <= 2) & (letters[starts] <= ord("\r"))
-        is_left_out[0] |= block.first_line == 1
-        rejected = []
-        if self._quotes and b'"' in block.text:
-            quotes = np.flatnonzero(letters == ord('"'))
-            counts = np.diff(np.searchsorted(quotes, np.append(starts, len(letters))))
-            is_open = (counts % 2 == 1) & ~is_left_out
-            reason = "a quotation mark that is not closed on its line"
-            rejected = [Rejected(int(line), "", "open_quote", reason) for line in lines[is_open]]
-            is_left_out |= is_open
-        kept = np.flatnonzero(~is_left_out)
-        if len(kept) == len(lines):
-            return block.text, lines, rejected
-        return _join_lines(block.text, starts, block.line_ends, kept), lines[kept], rejected
 
     def _parse(self, text: bytes, note: Callable[[pyarrow.csv.InvalidRow], str]) -> pa.Table:
         names = [str(position) for position in range(self._width)]
         layout = self.layout
         types = {
-            str(at): _LABEL_TYPE if name in LABEL_COLUMNS else pa.string()
+            str(at): LABEL_TYPE if name in LABEL_COLUMNS else pa.string()
             for name, at in layout.columns.items()
         }
         if layout.marker is not None:
-            types[str(layout.marker)] = _LABEL_TYPE
+            types[str(layout.marker)] = LABEL_TYPE
         return pyarrow.csv.read_csv(
             pa.py_buffer(text),
             pyarrow.csv.ReadOptions(
                 use_threads=False, column_names=names, block_size=len(text) + 1
             ),
             pyarrow.csv.ParseOptions(
-                delimiter=self._separator,
-                quote_char='"' if self._quotes else False,
-                invalid_row_handler=note,
+                delimiter=self._separator, newlines_in_values=True, invalid_row_handler=note
             ),
             pyarrow.csv.ConvertOptions(
                 column_types=types,
@@ -211,41 +170,25 @@ class TableSource:
             indices = pa.array(np.zeros(table.num_rows, np.int32))
             columns["split"] = pa.chunked_array([pa.DictionaryArray.from_arrays(indices, split)])
         if "processid" not in self.layout.columns:
-            columns["processid"] = generated_names(self.source, places)
+            columns["processid"] = generated_names(self._name, places)
         return pa.table(columns, schema=BATCH_SCHEMA)
 
 
-def generated_names(source: str, places: NDArray[np.int64]) -> pa.ChunkedArray:
-    """Name rows that have no processid by their file and place, `unseen:17`."""
-    stem = Path(table_name(source)).name.split(".")[0]
-    return pa.chunked_array([pa.array([f"{stem}:{place}" for place in places], pa.string())])
-
-
-def tidy_labels(labels: pa.ChunkedArray, aliases: dict[str, str]) -> pa.ChunkedArray:
-    """Trim white space and translate aliases, once per distinct label.
+def read_header(text: str, separator: str) -> tuple[list[str], int]:
+    """Read the names of the columns.
 
     Args:
-        labels: Dictionary-encoded text.
-        aliases: Label as found -> label as wanted; others stay.
+        text: The first lines of a table.
+        separator: What separates its fields.
+
+    Returns:
+        The names, and how many lines they take: more than one if a name in quotation marks holds
+        a line end.
     """
-    chunks = []
-    for chunk in labels.chunks:
-        distinct = pc.utf8_trim_whitespace(chunk.dictionary)
-        if aliases:
-            found = distinct.to_pylist()
-            distinct = pa.array([aliases.get(name, name) for name in found], pa.string())
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, distinct))
-    return pa.chunked_array(chunks, _LABEL_TYPE)
-
-
-def _join_lines(
-    text: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], kept: NDArray[np.int64]
-) -> bytes:
-    """Copy runs of neighbouring lines."""
-    if not kept.size:
-        return b""
-    breaks = np.flatnonzero(np.diff(kept) > 1)
-    firsts = kept[np.append(0, breaks + 1)]
-    lasts = kept[np.append(breaks, len(kept) - 1)]
-    runs = zip(starts[firsts], ends[lasts], strict=True)
-    return b"".join(text[start:end] for start, end in runs)
+    lines = text.split("\n", _MAX_HEADER_LINES)[:_MAX_HEADER_LINES]
+    num_quotes = np.cumsum([line.count('"') for line in lines])
+    closed = np.flatnonzero(num_quotes % 2 == 0)
+    num_lines = int(closed[0]) + 1 if closed.size else 1
+    reader = csv.reader((line + "\n" for line in lines[:num_lines]), delimiter=separator)
+    names = next(reader, [])
+    return [" ".join(name.split()) for name in names], reader.line_num

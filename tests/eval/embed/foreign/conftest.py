@@ -26,7 +26,7 @@ ESM_SPECIALS = {
 
 @dataclass
 class Golden:
-    """What an original computed.
+    """Output of an original implementation.
 
     Attributes:
         config: Its config.json.

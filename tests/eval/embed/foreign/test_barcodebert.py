@@ -17,7 +17,7 @@ METHOD = torch.optim.lr_scheduler.OneCycleLR._annealing_cos
 
 
 def write_checkpoint(path: Path, original, weights=None, **options):
-    """Write what the original training code writes."""
+    """Write a checkpoint as the original training code does."""
     defaults = {"k_mer": 2, "stride": 2, "max_len": 24, "tokenizer": "kmer", "lr": 1e-4}
     content = {
         "model": original.weights if weights is None else weights,
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, content):
     [
         ({"tokenizer": "bpe"}, "only non-overlapping k-mers"),
         ({"stride": 1}, "only non-overlapping k-mers"),
-        ({"k_mer": 4, "stride": 4}, "say k=4, its vocabulary of 18 tokens k=2"),
+        ({"k_mer": 4, "stride": 4}, "say k=4, but its vocabulary of 18 tokens is of k=2"),
     ],
 )
 def test_other_tokenizers_are_refused(tmp_path, original, options, message):

@@ -76,7 +76,7 @@ def test_the_first_of_each_species_is_chosen_in_order(pairs):
 
 
 def aligned(barcodes, cosines):
-    """Align the barcode with references of different species, and one that does not exist."""
+    """Align the barcode with references of different species and with padding."""
     rows = np.array([[*range(len(barcodes)), -1]])
     found = Neighborhood(rows, np.array([[*cosines, -np.inf]]))
     species = np.arange(len(barcodes), dtype=np.int32)
@@ -134,7 +134,7 @@ def by_edlib_alone(query, reference):
 
 
 def fewest_errors(inner, outer):
-    """Edit distance of `inner` to the nearest part of `outer`, by the whole table."""
+    """Edit distance of `inner` to the nearest part of `outer`, by dynamic programming."""
     above = [0] * (len(outer) + 1)
     for number, letter in enumerate(inner, start=1):
         line = [number]

@@ -1,6 +1,7 @@
 """Any source is opened by what it holds, not by its name."""
 
 import gzip
+import tarfile
 import zipfile
 
 import pyarrow as pa
@@ -14,11 +15,6 @@ from barcodemae.training.data.sources.recognition import SourceOptions, local_pa
 
 TABLE = b"processid,dna_barcode\nA,ACGT\n"
 FASTA = b">A\nACGT\n"
-
-
-def write_parquet(path, **columns):
-    pq.write_table(pa.table(columns), path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -38,34 +34,23 @@ def test_the_first_bytes_decide(tmp_path, content, family):
     ]
 
 
-def test_parquet_is_read_under_any_of_the_names(tmp_path):
-    path = write_parquet(
-        tmp_path / "data", bin_uri=["BOLD:X", "None"], nucleotides=["AC", "GT"], genus=["G ", "NA"]
-    )
-    source = open_source(str(path), SourceOptions())
-    (batch,) = source.batches()
-    rows = batch.table.to_pylist()
-    assert source.format == "parquet"
-    assert [row["dna_barcode"] for row in rows] == ["AC", "GT"]
-    assert [row["dna_bin"] for row in rows] == ["BOLD:X", None]
-    assert [row["genus"] for row in rows] == ["G", None]
-    assert [row["processid"] for row in rows] == ["data:1", "data:2"]
-    assert batch.places.tolist() == [1, 2]
+def test_parquet_is_recognised_but_not_if_it_is_packed(tmp_path):
+    pq.write_table(pa.table({"processid": ["A"], "dna_barcode": ["ACGT"]}), tmp_path / "data")
+    assert open_source(str(tmp_path / "data"), SourceOptions()).format == "parquet"
+    (tmp_path / "data").write_bytes(gzip.compress((tmp_path / "data").read_bytes()))
+    with pytest.raises(DataError, match=r"data: holds a Parquet file, .*; unpack it"):
+        open_source(str(tmp_path / "data"), SourceOptions())
 
 
-def test_parquet_cut_at_any_byte_is_an_error(tmp_path):
-    whole = write_parquet(tmp_path / "w", processid=["A"], dna_barcode=["ACGT"]).read_bytes()
-    for size in range(4, len(whole)):
-        (tmp_path / "t").write_bytes(whole[:size])
-        with pytest.raises(DataError, match="is damaged"):
-            list(open_source(str(tmp_path / "t"), SourceOptions()).batches())
-
-
-def test_an_empty_parquet_is_an_error(tmp_path):
-    empty = pa.array([], pa.string())
-    path = write_parquet(tmp_path / "t", processid=empty, dna_barcode=empty)
-    with pytest.raises(DataError, match="holds no rows"):
-        list(open_source(str(path), SourceOptions()).batches())
+def test_sequences_in_an_archive_are_opened(tmp_path):
+    for pack, mode in ((zipfile.ZipFile, "w"), (tarfile.open, "w:gz")):
+        with pack(tmp_path / "data", mode) as archive:
+            (tmp_path / "a.fasta").write_bytes(FASTA)
+            add = archive.write if pack is zipfile.ZipFile else archive.add
+            add(tmp_path / "a.fasta", "a.fasta")
+        source = open_source(str(tmp_path / "data"), SourceOptions())
+        (batch,) = source.batches()
+        assert batch.table["processid"].to_pylist() == ["A"]
 
 
 @pytest.mark.parametrize(

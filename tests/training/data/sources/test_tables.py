@@ -1,6 +1,12 @@
 """Rows of tables arrive with their line numbers; lines that are no rows are set apart."""
 
+import csv
+import io
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barcodemae.errors import DataError
 from barcodemae.training.data.sources import text_blocks
@@ -26,7 +32,7 @@ def row(name, barcode="ACGT", **others):
     return {"processid": name, "dna_barcode": barcode, **others}
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_line_ends_and_byte_order_marks_make_no_difference(tmp_path, end, mark):
     text = (HEADER + "A,Aedes,ACGT,train\nB,,CCCC,\n").replace("\n", end)
@@ -39,6 +45,17 @@ def test_quoted_commas_and_quotes_belong_to_the_field(tmp_path):
     text = HEADER + '"A, or B","Ae""des",ACGT,"train"\n'
     rows, _ = read(tmp_path / "t.csv", text)
     assert rows == [(2, row("A, or B", genus='Ae"des', split="train"))]
+
+
+def test_a_line_end_in_quotation_marks_belongs_to_the_field(tmp_path):
+    text = HEADER + 'A,"Aedes\n\n(Aedes)",ACGT,train\nB,,CC\nC,,CC,"\ntrain\n"\n\nD,,CC,test\n'
+    rows, rejected = read(tmp_path / "t.csv", text)
+    assert rows == [
+        (2, row("A", genus="Aedes\n\n(Aedes)", split="train")),
+        (6, row("C", "CC", split="train")),
+        (10, row("D", "CC", split="test")),
+    ]
+    assert rejected == [(5, "wrong_fields")]
 
 
 def test_bad_lines_are_set_apart_and_the_others_keep_their_numbers(tmp_path):
@@ -91,6 +108,74 @@ def test_bolds_other_markers_are_set_apart_and_its_quotes_are_letters(tmp_path):
     assert rejected == [(3, "other_marker"), (4, "other_marker")]
     rows, _ = read(tmp_path / "t.tsv", text, marker="ITS")
     assert [place for place, _ in rows] == [3]
+
+
+def test_a_tab_separated_table_is_read_as_excel_meant_it(tmp_path):
+    text = (
+        "processid\tspecies\tnotes\tnuc\n"
+        'A\t"Aedes aegypti (Linnaeus, 1762)"\t"a ""b"" c"\tACGT\n'
+        'B\tAedes\t"two\nlines"\tCCCC\n'
+        "C\tAedes\t5' end\tGGGG\n"
+    )
+    rows, rejected = read(tmp_path / "t.tsv", text)
+    assert rows == [
+        (2, row("A", species="Aedes aegypti (Linnaeus, 1762)")),
+        (3, row("B", "CCCC", species="Aedes")),
+        (5, row("C", "GGGG", species="Aedes")),
+    ]
+    assert rejected == []
+
+
+def test_a_tab_separated_table_is_read_as_r_meant_it(tmp_path):
+    text = (
+        '"processid"\t"species"\t"notes"\t"nuc"\t"marker_code"\n'
+        '"A"\t"Aedes aegypti"\t""Salween River" Aqua Imports"\t"ACGT"\t"COI-5P"\n'
+        '"B"\tNA\tNA\t"CCCC"\t"COI-5P"\n'
+    )
+    rows, rejected = read(tmp_path / "t.tsv", text)
+    assert rows == [(2, row("A", species="Aedes aegypti")), (3, row("B", "CCCC"))]
+    assert rejected == []
+
+
+def test_a_name_of_a_column_may_hold_a_line_end(tmp_path):
+    text = 'processid,"genus\n(latest)",dna_barcode\nA,Aedes,ACGT\n'
+    assert read(tmp_path / "t.csv", text)[0] == [(3, row("A"))]
+
+
+def test_a_header_with_an_open_quotation_mark_is_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"line 1: no column of barcodes .*has: processid, genus$"):
+        read(tmp_path / "t.csv", 'processid,"genus\n' + "A,ACGT\n" * 30)
+
+
+CELLS = st.text(alphabet='ab",\t\n', max_size=6)
+ROWS = st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8)
+
+
+def count(tmp_path_factory, text):
+    rows, rejected = read(tmp_path_factory.mktemp("t") / "t.txt", text)
+    return len(rows) + len(rejected)
+
+
+@given(ROWS, st.sampled_from([",", "\t"]), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_rows_in_are_rows_out_and_rejected(tmp_path_factory, table, separator, end):
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=separator, lineterminator="\n")
+    writer.writerow(["processid", "notes", "dna_barcode", "genus"])
+    writer.writerows(["A", notes, "ACGT", genus] for notes, genus in table)
+    text = stream.getvalue().replace("\n", end)
+    assert count(tmp_path_factory, text) == len(table)
+
+
+@given(table=ROWS, at=st.integers(0, 200))
+def test_a_stray_quotation_mark_costs_no_row_but_its_own(tmp_path_factory, table, at):
+    lines = [
+        ",".join(["A", *(re.sub(r'[",\t\n]', "", cell) for cell in cells), "ACGT"])
+        for cells in table
+    ]
+    text = "\n".join(lines) + "\n"
+    at %= len(text)
+    text = "processid,notes,genus,dna_barcode\n" + text[:at] + '"' + text[at:]
+    assert count(tmp_path_factory, text) == len(table)
 
 
 def test_rows_without_a_name_are_named_by_file_and_line(tmp_path):

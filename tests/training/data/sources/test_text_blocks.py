@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from barcodemae.errors import DataError
-from barcodemae.training.data.sources.text_blocks import MAX_LINE_BYTES, TextFile
+from barcodemae.training.data.sources.text_blocks import MAX_LINE_BYTES, TextBlock, TextFile
 
 
 LINES = [b"processid,dna_barcode\n", *(b"P%03d,ACGT\n" % row for row in range(400))]
@@ -41,13 +41,14 @@ def test_packed_files_are_read_like_plain_ones(tmp_path, name, pack):
 
 
 def test_a_byte_order_mark_is_dropped(tmp_path):
-    assert write(tmp_path / "t.csv", b"\xef\xbb\xbf" + TEXT).first_line() == "processid,dna_barcode"
+    block = next(write(tmp_path / "t.csv", b"\xef\xbb\xbf" + TEXT).blocks())
+    assert block.text == TEXT
 
 
 def test_the_last_line_needs_no_line_end(tmp_path):
     blocks = list(write(tmp_path / "t.csv", b"a\nb").blocks())
-    assert blocks[-1].text == b"b"
-    assert blocks[-1].first_line == 2
+    assert b"".join(block.text for block in blocks) == b"a\nb\n"
+    assert blocks[-1].line_at(len(blocks[-1].text) - 1) == 2
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
@@ -102,7 +103,7 @@ def test_what_is_no_text_table_is_named_with_its_line(tmp_path, content, line, p
 def test_a_directory_and_a_missing_file_are_errors(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(DataError, match="cannot be read"):
-            TextFile(str(path)).first_line()
+            next(TextFile(str(path)).blocks())
 
 
 def make_zip(path, **members):
@@ -119,9 +120,11 @@ def test_the_only_table_of_a_zip_is_read(tmp_path):
 
 def test_one_of_several_tables_in_a_zip_must_be_named(tmp_path):
     path = make_zip(tmp_path / "t.zip", a__csv=b"a\n", b__tsv=b"b\n")
-    with pytest.raises(DataError, match=r"name one table as t.zip::TABLE; it holds a.csv, b.tsv"):
-        TextFile(str(path)).first_line()
-    assert TextFile(f"{path}::b.tsv").first_line() == "b"
+    with pytest.raises(DataError, match=r"name one file as t.zip::FILE; it holds a.csv, b.tsv"):
+        next(TextFile(str(path)).blocks())
+    file = TextFile(f"{path}::b.tsv")
+    assert next(file.blocks()).text == b"b\n"
+    assert file.name == "b.tsv"
 
 
 def test_a_zip_cut_at_any_byte_is_an_error(tmp_path):
@@ -137,3 +140,18 @@ def test_progress_reaches_the_size_of_the_file(tmp_path):
     list(TextFile(str(tmp_path / "t.csv"), seen.append).blocks(1000))
     assert seen == sorted(seen)
     assert seen[-1] == len(TEXT)
+
+
+def test_lines_of_a_block_are_found_by_number_and_position():
+    block = TextBlock(b"a\n\nbc\nd\n", 5)
+    assert [block.line_at(position) for position in range(8)] == [5, 5, 6, 7, 7, 7, 8, 8]
+    assert block.since(5) == block
+    assert block.since(7) == TextBlock(b"bc\nd\n", 7)
+    assert block.since(9) == TextBlock(b"", 9)
+    assert block.since(20) == TextBlock(b"", 9)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_lines_are_those_of_any_system(tmp_path, end):
+    file = write(tmp_path / "t.csv", TEXT.replace(b"\n", end))
+    assert b"".join(block.text for block in file.blocks(100)) == TEXT
