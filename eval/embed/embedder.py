@@ -9,16 +9,21 @@ Shapes: N = sequences, B = batch, L = tokens, D = width of the model.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse  # type: ignore[import-untyped]
-from torch import Tensor
 
-from barcodemae.errors import BarcodeMAEError
+from barcodemae.errors import BarcodeMAEError, SettingsError
 from barcodemae.eval.embed.readout import Readout
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NUMBER_FORMATS = ("float32", "bfloat16", "float16")  # names of torch dtypes
+AUTO = "auto"
 
 
 class UnusableSequencesError(BarcodeMAEError):
@@ -52,7 +57,7 @@ class Embedder(Protocol):
 
     @property
     def dtype(self) -> str | None:
-        """Number format of a network's weights, one of `DTYPES`; None if there is no network."""
+        """Number format of a network's weights, see `NUMBER_FORMATS`; None without a network."""
 
     @property
     def device(self) -> str:
@@ -122,6 +127,17 @@ class EmbedderDecorator:
         return self.embedder.find_invalid(sequences)
 
 
+def check_dtype(wanted: str) -> None:
+    """Check the name of a number format.
+
+    Raises:
+        SettingsError: It is neither in `NUMBER_FORMATS` nor `auto`.
+    """
+    names = (AUTO, *NUMBER_FORMATS)
+    if wanted not in names:
+        raise SettingsError(f"dtype {wanted!r} is not one of {', '.join(names)}")
+
+
 def precision_of(embedder: Embedder) -> dict[str, str]:
     """Return the number format of a network as an entry of a record; empty without a network."""
     return {} if embedder.dtype is None else {"dtype": embedder.dtype}
@@ -150,7 +166,7 @@ def split_leads(
     return [list(row[lead:]) for row, lead in zip(tokens, leads.tolist(), strict=True)], leads
 
 
-def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:
+def positions_after(leads: NDArray[np.int64], input_ids: "Tensor") -> "Tensor":
     """Return the positions of tokens in the frame.
 
     Args:
@@ -160,6 +176,8 @@ def positions_after(leads: NDArray[np.int64], input_ids: Tensor) -> Tensor:
     Returns:
         Position of each token, (B, L).
     """
+    import torch
+
     first = torch.from_numpy(leads).to(input_ids.device)
     return first[:, None] + torch.arange(input_ids.shape[1], device=input_ids.device)
 

@@ -8,24 +8,23 @@ Guarded by tests/eval/embed/test_loading.py.
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from barcodemae.default_model import DEFAULT_MODEL, resolve_model
 from barcodemae.errors import SettingsError, first_line
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.foreign.loading import load_foreign
+from barcodemae.eval.embed.embedder import Embedder, check_dtype
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
-from barcodemae.eval.embed.model_embedder import load_auto_embedder
-from barcodemae.eval.embed.number_format import DTYPES, choose_dtype
 from barcodemae.eval.search.programs import SEARCHERS
 
 
 def check_device(device: str) -> None:
-    """Check that a device exists, by placing an empty tensor on it.
+    """Check that a device exists, by placing an empty tensor on it; the CPU always does.
 
     Raises:
         SettingsError: torch does not know the device, or this machine has none.
     """
+    if device == "cpu":
+        return
+    import torch
+
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -111,13 +110,22 @@ def load_embedder(
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     check_revision(model, revision)
+    check_dtype(dtype)
+    if device is not None:
+        check_device(device)
     model = resolve_model(model)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    check_device(device)
-    dtype = choose_dtype(dtype, device)
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter
+    # Imported here, so that k-mer counts need neither torch nor transformers, which take seconds.
+    import torch
+
+    from barcodemae.eval.embed.foreign.loading import load_foreign
+    from barcodemae.eval.embed.model_embedder import load_auto_embedder
+    from barcodemae.eval.embed.number_format import DTYPES, choose_dtype
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = choose_dtype(dtype, device)
     foreign = load_foreign(
         model, device=device, batch_size=batch_size, dtype=DTYPES[dtype], revision=revision
     )

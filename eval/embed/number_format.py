@@ -1,7 +1,7 @@
 """Choice of the number format a model computes in: bfloat16 if the device has instructions for it.
 
-In: a device, and the number format that the user wants. Out: one of `DTYPES`. bfloat16 halves the
-time of a forward pass on such devices, and is slower than float32 on others.
+In: a device, and the number format that the user wants. Out: one of `NUMBER_FORMATS`. bfloat16
+halves the time of a forward pass on such devices, and is slower than float32 on others.
 Guarded by tests/eval/embed/test_number_format.py.
 """
 
@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from barcodemae.errors import SettingsError
+from barcodemae.eval.embed.embedder import AUTO, NUMBER_FORMATS, check_dtype
 
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-AUTO = "auto"
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in NUMBER_FORMATS}
 # Names in `torch.cpu.get_capabilities()`: x86 (4th-generation Xeon, Zen 4 and later), then ARM.
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
 AMPERE = (8, 0)  # compute capability of the first NVIDIA generation that multiplies bfloat16
@@ -56,10 +55,9 @@ def choose_dtype(wanted: str, device: str) -> str:
     Raises:
         SettingsError: The format is unknown.
     """
+    check_dtype(wanted)
     if wanted == AUTO:
         return "bfloat16" if computes_bfloat16(device) else "float32"
-    if wanted not in DTYPES:
-        raise SettingsError(f"dtype {wanted!r} is not one of {', '.join([AUTO, *DTYPES])}")
     return wanted
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
+from barcodemae.eval.search.products import loaded_torch
 
 
 Item = TypeVar("Item")
@@ -17,7 +17,11 @@ Item = TypeVar("Item")
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let torch compute on the calling thread alone."""
+    """Let torch, if this process has imported it, compute on the calling thread alone."""
+    torch = loaded_torch()
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -36,6 +40,8 @@ def work_on_threads(work: Callable[[Item], None], items: Sequence[Item]) -> Iter
     Yields:
         None, once for each finished item, in the order of the items.
     """
+    import torch
+
     threads = min(torch.get_num_threads(), len(items))
     if threads <= 1:
         with one_thread_each():

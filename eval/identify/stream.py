@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
-import torch
 from threadpoolctl import threadpool_limits
 
 from barcodemae.cpu_memory import return_freed_memory
@@ -24,7 +23,7 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identification, Identifier, Rejection
 from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
-from barcodemae.eval.search.reference_search import bf16_products
+from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import SequenceRecord
 
 
@@ -65,7 +64,7 @@ class FinishedBatch:
 
 def can_copy(embedder: Embedder) -> bool:
     """Whether forked workers may use an embedder: not if its model is on a GPU."""
-    return can_fork() and torch.device(embedder.device).type == "cpu"
+    return can_fork() and embedder.device.partition(":")[0] == "cpu"
 
 
 def skip_finished_records(
@@ -108,12 +107,11 @@ class Worker:
     def __call__(self, batch: Batch) -> FinishedBatch:
         """Identify one batch."""
         lines, rejected = [], []
-        with torch.inference_mode():
-            for found in self.identifier.identify(batch.records):
-                if isinstance(found, Rejection):
-                    rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
-                elif isinstance(found, Identification):
-                    lines.append(self.form.line(found))
+        for found in self.identifier.identify(batch.records):
+            if isinstance(found, Rejection):
+                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
+            elif isinstance(found, Identification):
+                lines.append(self.form.line(found))
         self.num_done += 1
         if self.num_done % BATCHES_PER_TRIM == 0:
             return_freed_memory()

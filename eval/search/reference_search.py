@@ -12,20 +12,16 @@ G = groups of references.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.cpu.packed_layers import NO_ACTIVATION
-from barcodemae.eval.embed.number_format import onednn_takes_bfloat16
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
+from barcodemae.eval.search.products import dot_products, error_bound, import_torch_for
 
 
 REFERENCE_BLOCK = 16_384
@@ -35,9 +31,6 @@ CANDIDATE_BLOCK = 2048
 MAX_CANDIDATES = 4_000_000
 GROUP_SIZE = 16  # references of which only the best score is compared at first
 EXTRA_CANDIDATES = 16  # candidates requested from faiss beyond K
-MATMUL_SETTINGS: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-# Relative error of rounding one factor of a product, by torch's name of the precision.
-FACTOR_ROUNDING = {"bf16": 2.0**-8, "tf32": 2.0**-11}
 NO_ROW = -1  # padding among the rows of neighbours
 
 # (rows of queries, slice of references) -> whether a query must not find a reference, (Q, R)
@@ -75,42 +68,6 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled.astype(np.float32)
 
 
-def dot_products(queries: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
-    """Compute the products of all pairs of float32 vectors, (Q, D) and (R, D) to (Q, R).
-
-    Uses oneDNN where torch has it: more than twice as fast on processors that the library behind
-    `@` is not tuned for.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return queries @ references.T
-    multiplied: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-        queries, references, None, *NO_ACTIVATION
-    )
-    return multiplied
-
-
-@contextmanager
-def bf16_products() -> Iterator[None]:
-    """Let torch round the factors of float32 products to bfloat16 where the processor gains by it.
-
-    The setting holds for the whole process, so nothing else may rely on float32 products meanwhile.
-    """
-    before = MATMUL_SETTINGS.fp32_precision
-    if onednn_takes_bfloat16():
-        MATMUL_SETTINGS.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        MATMUL_SETTINGS.fp32_precision = before
-
-
-def error_bound(width: int) -> float:
-    """Return a bound on the error of a product of unit vectors, at torch's current precision."""
-    factors = 2 * FACTOR_ROUNDING.get(MATMUL_SETTINGS.fp32_precision, 0.0)
-    # Several times the rounding error of a float32 sum over D terms.
-    return factors * (1 + factors) + 4 * float(np.finfo(np.float32).eps) * float(np.sqrt(width))
-
-
 @dataclass(frozen=True)
 class Candidates:
     """References that may be among the nearest of a query.
@@ -121,12 +78,17 @@ class Candidates:
         scores: Fast cosine of each candidate, (C,); infinite for those that are ranked already.
     """
 
-    queries: torch.Tensor
-    rows: torch.Tensor
-    scores: torch.Tensor
+    queries: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
     @classmethod
-    def above(cls, scores: torch.Tensor, highest: torch.Tensor, threshold: torch.Tensor) -> Self:
+    def above(
+        cls,
+        scores: NDArray[np.float32],
+        highest: NDArray[np.float32],
+        threshold: NDArray[np.float32],
+    ) -> Self:
         """Find the references whose scores reach the threshold of the query.
 
         Args:
@@ -134,9 +96,9 @@ class Candidates:
             highest: Highest score of each group, (Q, G); other groups need no second look.
             threshold: Lowest score of a candidate of each query, (Q,).
         """
-        query, group = (highest >= threshold[:, None]).nonzero(as_tuple=True)
+        query, group = np.nonzero(highest >= threshold[:, None])
         members = scores[query, :, group]  # (groups that reach it, GROUP_SIZE)
-        found, place = (members >= threshold[query, None]).nonzero(as_tuple=True)  # (C,)
+        found, place = np.nonzero(members >= threshold[query, None])  # (C,)
         rows = place * highest.shape[1] + group[found]  # (C,), within the block
         return cls(query[found], rows, members[found, place])
 
@@ -144,22 +106,21 @@ class Candidates:
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """Concatenate candidates."""
         names = [field.name for field in dataclasses.fields(cls)]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @classmethod
     def from_ranked(cls, nearest: Neighborhood) -> Self:
         """Make candidates of the nearest references so far; they pass every threshold."""
         query, place = np.nonzero(nearest.rows != NO_ROW)
-        rows = torch.from_numpy(nearest.rows[query, place])
-        return cls(torch.from_numpy(query), rows, torch.full((len(rows),), torch.inf))
+        rows = nearest.rows[query, place]
+        return cls(query, rows, np.full(len(rows), np.inf, np.float32))
 
-    def rows_by_query(self, threshold: torch.Tensor) -> list[NDArray[np.int64]]:
+    def rows_by_query(self, threshold: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """Group the rows of the candidates that reach the threshold (Q,) by query, Q arrays."""
         keep = self.scores >= threshold[self.queries]
-        queries, order = self.queries[keep].sort(stable=True)
-        counts = queries.bincount(minlength=len(threshold))  # (Q,)
-        rows = self.rows[keep][order].split(counts.tolist())
-        return [of_query.numpy() for of_query in rows]
+        queries = self.queries[keep]
+        ends = np.bincount(queries, minlength=len(threshold)).cumsum()  # (Q,)
+        return np.split(self.rows[keep][queries.argsort(kind="stable")], ends[:-1])
 
 
 class ExactSearch:
@@ -176,6 +137,7 @@ class ExactSearch:
     def __init__(self, references: NDArray[np.float32], excluded: Exclusion | None = None) -> None:
         if references.shape[0] == 0:
             raise SettingsError("no references to search")
+        import_torch_for(references.size)
         self.references = np.asarray(references)  # indexing a `memmap` itself is slower
         self.excluded = excluded
 
@@ -209,12 +171,12 @@ class ExactSearch:
 
     def _scores(
         self, queries: NDArray[np.float32], query_rows: NDArray[np.int64], block: slice
-    ) -> torch.Tensor:
+    ) -> NDArray[np.float32]:
         """Compute fast cosines of some queries with a block of references, (Q, block)."""
-        part = torch.from_numpy(np.ascontiguousarray(self.references[block]))
-        scores = dot_products(torch.from_numpy(queries[query_rows]), part)
+        part = np.ascontiguousarray(self.references[block])
+        scores = dot_products(queries[query_rows], part)
         if self.excluded is not None:
-            scores.masked_fill_(torch.from_numpy(self.excluded(query_rows, block)), -torch.inf)
+            scores[self.excluded(query_rows, block)] = -np.inf
         return scores
 
     def _candidates(
@@ -232,19 +194,20 @@ class ExactSearch:
         """
         error = error_bound(self.references.shape[1])
         # The K best groups hold at least K references that reach the lowest of these scores.
-        best = torch.full((len(query_rows), num_neighbors), -torch.inf)  # (Q, K)
-        threshold = torch.empty(len(query_rows))  # (Q,)
+        best = np.full((len(query_rows), num_neighbors), -np.inf, np.float32)  # (Q, K)
+        threshold = np.empty(len(query_rows), np.float32)  # (Q,)
         parts = []
         for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK):
             # Score the block, in groups of references.
             scores = self._scores(queries, query_rows, block)  # (Q, block)
             padding = -scores.shape[1] % GROUP_SIZE
-            scores = F.pad(scores, (0, padding), value=-torch.inf) if padding else scores
-            scores = scores.unflatten(1, (GROUP_SIZE, -1))  # (Q, GROUP_SIZE, G)
-            highest = scores.amax(1)  # (Q, G)
-            best = top_scores(torch.cat([best, highest], dim=1), num_neighbors)
-            # The error applies to both scores compared. The clamp keeps what is excluded below.
-            threshold = (best.amin(1) - 2 * error).clamp(min=torch.finfo(torch.float32).min)
+            if padding:
+                scores = np.pad(scores, ((0, 0), (0, padding)), constant_values=-np.inf)
+            scores = scores.reshape(len(query_rows), GROUP_SIZE, -1)  # (Q, GROUP_SIZE, G)
+            highest = scores.max(axis=1)  # (Q, G)
+            best = top_scores(np.concatenate([best, highest], axis=1), num_neighbors)
+            # The error applies to both scores compared. What is excluded stays below.
+            threshold = np.maximum(best.min(axis=1) - 2 * error, np.finfo(np.float32).min)
             found = Candidates.above(scores, highest, threshold)
             parts.append(dataclasses.replace(found, rows=found.rows + block.start))
             # Rank early if there are too many to keep.
@@ -255,12 +218,9 @@ class ExactSearch:
         return Candidates.concatenate(parts).rows_by_query(threshold)
 
 
-def top_scores(scores: torch.Tensor, limit: int) -> torch.Tensor:
-    """Return the highest scores of each query in no particular order, (Q, S) to (Q, limit).
-
-    Uses NumPy's partition, which is several times faster than torch's topk.
-    """
-    return torch.from_numpy(np.partition(scores.numpy(), -limit, axis=1)[:, -limit:])
+def top_scores(scores: NDArray[np.float32], limit: int) -> NDArray[np.float32]:
+    """Return the highest scores of each query in no particular order, (Q, S) to (Q, limit)."""
+    return np.partition(scores, -limit, axis=1)[:, -limit:]
 
 
 def rank_candidates(

@@ -46,11 +46,8 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage
-        return int(stop.code or 0)
-    except BrokenPipeError:
-        # The reader of our output left (`| head`); closing quietly is what Unix tools do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # Where the reader of our output left (`| head`), typer has closed it and says 1.
+        return 0 if isinstance(stop.__context__, BrokenPipeError) else int(stop.code or 0)
     except (BarcodeMAEError, OSError) as error:
         typer.echo(f"barcodemae: error: {error}", err=True)
         return 2

@@ -1,57 +1,105 @@
-"""One way out of every program: 0 done, 2 said in one line, and a bug keeps its traceback."""
+"""What happens in a command becomes an exit code; foreign progress bars stay out of sight."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 import typer
 
+from barcodemae import exit_codes
 from barcodemae.errors import DataError
-from barcodemae.exit_codes import run_app
+from barcodemae.exit_codes import hide_foreign_bars, run_app
 
 
-def app_that_raises(error):
-    app = typer.Typer(pretty_exceptions_enable=False)
+def app_that(action):
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
     @app.command()
-    def command() -> None:
-        if error is not None:
-            raise error
+    def command(number: int = 0) -> None:
+        action()
 
     return app
 
 
-def test_a_command_that_ends_well_gives_zero():
-    assert run_app(app_that_raises(None), []) == 0
+def fail(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.fixture(autouse=True)
+def bars(monkeypatch):
+    """Foreign bars of this process are left as they are."""
+    monkeypatch.setattr(exit_codes, "hide_foreign_bars", lambda: None)
+
+
+def test_a_command_that_ends_well_gives_0():
+    assert run_app(app_that(lambda: None), []) == 0
+
+
+def test_wrong_usage_gives_2(capsys):
+    assert run_app(app_that(lambda: None), ["--number", "many"]) == 2
+    assert "'--number'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (DataError("reads.fasta", "is empty", line=3), "reads.fasta, line 3: is empty"),
-        (FileNotFoundError(2, "No such file or directory", "lib"), "No such file or directory"),
-        (OSError(28, "No space left on device"), "No space left on device"),
-    ],
+    "error", [DataError("x.fasta", "holds no sequences"), OSError(28, "No space left on device")]
 )
-def test_what_a_user_or_the_machine_got_wrong_is_one_line_and_two(capsys, error, words):
-    assert run_app(app_that_raises(error), []) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("barcodemae: error: ")
-    assert words in said.err
-    assert said.err.count("\n") == 1
-
-
-def test_an_unknown_option_gives_two(capsys):
-    assert run_app(app_that_raises(None), ["--nonsense"]) == 2
-    assert "--nonsense" in capsys.readouterr().err
+def test_bad_input_and_a_machine_that_cannot_give_2_and_one_line(error, capsys):
+    assert run_app(app_that(fail(error)), []) == 2
+    assert capsys.readouterr().err == f"barcodemae: error: {error}\n"
 
 
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        run_app(app_that_raises(ZeroDivisionError()), [])
+        run_app(app_that(lambda: 1 / 0), [])
 
 
-def test_a_reader_that_left_ends_the_program_quietly(monkeypatch, tmp_path):
-    with (tmp_path / "out").open("w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        assert run_app(app_that_raises(BrokenPipeError()), []) == 0
+def test_a_command_says_itself_how_it_ends():
+    assert run_app(app_that(fail(typer.Exit(1))), []) == 1
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = (
+        "import sys, typer; from barcodemae.exit_codes import run_app\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def talk():\n"
+        "    for _ in range(100_000): print('line')\n"
+        "sys.exit(run_app(app, []))"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    program.stdout.readline()
+    program.stdout.close()
+    assert program.stderr.read() == ""
+    program.stderr.close()
+    assert program.wait() == 0
+
+
+def test_libraries_that_are_loaded_already_are_told_to_show_no_bars(monkeypatch):
+    told = []
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name, function in exit_codes.BARS.items():
+        library = type(sys)(name)
+        setattr(library, function, lambda name=name: told.append(name))
+        monkeypatch.setitem(sys.modules, name, library)
+    hide_foreign_bars()
+    assert told == ["huggingface_hub.utils", "transformers.utils.logging"]
+
+
+def test_libraries_that_come_later_show_no_bars():
+    code = (
+        "from barcodemae.exit_codes import hide_foreign_bars; hide_foreign_bars()\n"
+        "from transformers.utils.logging import is_progress_bar_enabled\n"
+        "from huggingface_hub.utils import are_progress_bars_disabled\n"
+        "print(is_progress_bar_enabled(), are_progress_bars_disabled())"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from barcodemae.eval.embed.cpu.token_pieces import TOKENS_PER_PIECE, split_runs
+from barcodemae.eval.search.products import NO_ACTIVATION
 
 
-# Arguments of torch.ops.mkldnn._linear_pointwise: activation, its parameters, its variant.
-NO_ACTIVATION: tuple[Any, ...] = ("none", [], "")
 GELU: tuple[Any, ...] = ("gelu", [], "none")
 
 

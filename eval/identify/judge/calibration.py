@@ -1,65 +1,26 @@
 """Calibration of probabilities: a logistic regression of the evidence, then isotonic regression.
 
-In: features of held-out queries, and whether the prediction for each was right. Out: a function
-from features to a probability. Both regressions are scikit-learn's; what they fit is stored in JSON
-as means, weights and knots, so nothing is pickled.
+In: features of held-out queries, and whether the prediction for each was right. Out: a
+`Calibrator`, and how reliable its probabilities are. Both regressions are scikit-learn's.
 Guarded by tests/eval/identify/judge/test_calibration.py.
 
 Shapes: Q = queries, F = features, B = knots of the isotonic function.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from barcodemae.eval.identify.judge.calibrator import Calibrator, constant
+
 
 MIN_EXAMPLES = 20  # right and wrong ones each; with fewer, all queries get the same probability
 SLOPE = 0.05  # rise within a step, as a share of the distance to the next step
 NUM_BINS = 10  # of equal width, in reliability tables
-
-
-@dataclass(frozen=True)
-class Calibrator:
-    """Function from evidence to a probability.
-
-    Attributes:
-        mean: Mean of each feature, F.
-        scale: Standard deviation of each feature, F.
-        weights: Logistic weight of each standardised feature, F.
-        bias: Bias of the logistic score.
-        knots: Logistic scores of the knots, ascending, B.
-        probabilities: Probabilities at the knots, ascending, B.
-    """
-
-    mean: list[float]
-    scale: list[float]
-    weights: list[float]
-    bias: float
-    knots: list[float]
-    probabilities: list[float]
-
-    def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute the probability of each query from its features, (Q, F) to (Q,)."""
-        standardised = (features - np.array(self.mean)) / np.array(self.scale)
-        # Not a matrix product: the sums of einsum do not depend on the number of rows.
-        score = np.einsum("qf,f->q", standardised, np.array(self.weights)) + self.bias
-        found: NDArray[np.float64] = np.interp(score, self.knots, self.probabilities)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the calibrator as plain numbers."""
-        return asdict(self)
-
-
-def constant(num_features: int, probability: float) -> Calibrator:
-    """Return a calibrator that gives every query the same probability."""
-    zeros, ones = [0.0] * num_features, [1.0] * num_features
-    return Calibrator(zeros, ones, zeros, 0.0, [0.0], [probability])
 
 
 def fit_calibrator(

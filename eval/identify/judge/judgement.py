@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates
-from barcodemae.eval.identify.judge.calibration import Calibrator
+from barcodemae.eval.identify.judge.calibrator import Calibrator
 from barcodemae.eval.identify.judge.evidence import UNKNOWN, RankEvidence, choose_lineage, weigh
 from barcodemae.eval.search.reference_search import Neighborhood
 

@@ -18,11 +18,11 @@ from barcodemae.dataset import RANKS
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.identify.judge.alignment import align_neighbors
 from barcodemae.eval.identify.judge.calibration import (
-    Calibrator,
     calibration_error,
     fit_calibrator,
     reliability,
 )
+from barcodemae.eval.identify.judge.calibrator import Calibrator
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import (
     MODES,

@@ -236,11 +236,22 @@ def not_a_library(path: Path) -> DataError:
 
 def rank_codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
     """Return the codes of a dictionary column, (R,); -1 for nulls."""
-    parts = [
-        chunk.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False) for chunk in column.chunks
-    ]
-    codes: NDArray[np.int32] = np.concatenate(parts)
-    return codes
+    return np.concatenate([indices_of(chunk.indices) for chunk in column.chunks])
+
+
+def indices_of(indices: pa.Array) -> NDArray[np.int32]:
+    """Return the indices of a dictionary array, (N,); -1 for nulls.
+
+    Reads Arrow's buffers: its own conversions import pandas where that is installed, for longer
+    than a small library takes to search.
+    """
+    here = slice(indices.offset, indices.offset + len(indices))
+    is_known, values = indices.buffers()
+    codes: NDArray[np.int32] = np.frombuffer(values, indices.type.to_pandas_dtype())[here]
+    if is_known is not None:
+        bits = np.unpackbits(np.frombuffer(is_known, np.uint8), bitorder="little")[here]
+        codes = np.where(bits, codes, UNKNOWN)
+    return codes.astype(np.int32)
 
 
 def read_json(path: Path) -> Any:

@@ -8,11 +8,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from barcodemae import masked_mean
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.embed import loading as embedding
 from barcodemae.eval.embed.embedder import (
     UnusableSequencesError,
     equal_length_batches,
 )
+from barcodemae.eval.embed.foreign import loading as foreign_loading
 from barcodemae.eval.embed.loading import load_embedder
 
 
@@ -132,7 +132,7 @@ def test_readout_of_the_folder_is_applied(model_folder, barcodes):
 
 
 def test_the_revision_reaches_a_published_system(monkeypatch):
-    monkeypatch.setattr(embedding, "load_foreign", lambda model, **options: (model, options))
+    monkeypatch.setattr(foreign_loading, "load_foreign", lambda model, **options: (model, options))
     model, options = load_embedder("lab/foreign", revision="0123abc", device="cpu")
     assert model == "lab/foreign"
     assert options["revision"] == "0123abc"

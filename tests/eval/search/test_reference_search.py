@@ -7,14 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.search import reference_search
+from barcodemae.eval.embed import number_format
+from barcodemae.eval.search import products, reference_search
+from barcodemae.eval.search.products import bf16_products
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     FaissSearch,
-    bf16_products,
     build_faiss,
-    dot_products,
-    error_bound,
     unit_length,
 )
 
@@ -58,7 +57,7 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_compared(monke
 @pytest.fixture(params=["exact products", "bf16 products"])
 def precision(request, monkeypatch):
     """On every processor bf16 products are requested; some compute them exactly nevertheless."""
-    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
+    monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
     with bf16_products() if request.param == "bf16 products" else nullcontext():
         yield request.param
 
@@ -78,49 +77,20 @@ def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit,
     np.testing.assert_allclose(found.similarity[:, : rows.shape[1]], cosines, atol=1e-12)
 
 
-def test_products_differ_by_no_more_than_the_error_bound(precision):
-    references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
-    fast = dot_products(torch.from_numpy(queries), torch.from_numpy(references)).numpy()
-    error = np.abs(fast - queries.astype(np.float64) @ references.T.astype(np.float64)).max()
-    assert error <= error_bound(64)
-    assert error_bound(64) == pytest.approx(0.008 if precision == "bf16 products" else 4e-6, 0.1)
-
-
-def test_what_torch_may_do_with_bf16_products_is_allowed_for(monkeypatch):
-    """Here factors are rounded before they are multiplied, as some processors do natively."""
-    references, queries = random_units(3000, 0, width=64), random_units(50, 1, width=64)
-    rounded = [torch.from_numpy(part).bfloat16().float() for part in (queries, references)]
-    error = np.abs((rounded[0] @ rounded[1].T).numpy() - queries @ references.T).max()
-    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
-    assert error > error_bound(64)
-    with bf16_products():
-        assert error <= error_bound(64)
-
-
 def test_neighbours_are_those_of_exact_products_where_factors_are_rounded(monkeypatch):
     references, queries = random_units(1500, 0), random_units(20, 1)
-    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: True)
+    monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
+
+    def rounded(vectors):
+        return torch.from_numpy(vectors).bfloat16().float().numpy()
+
     monkeypatch.setattr(
-        reference_search,
-        "dot_products",
-        lambda left, right: left.bfloat16().float() @ right.bfloat16().float().T,
+        reference_search, "dot_products", lambda left, right: rounded(left) @ rounded(right).T
     )
     with bf16_products():
         found = ExactSearch(references).search(queries, 5)
     rows, _ = brute_force(references, queries, 5)
     np.testing.assert_array_equal(found.rows, rows)
-
-
-@pytest.mark.parametrize("is_taken", [False, True])
-def test_products_are_bf16_within_their_block_where_onednn_supports_it(monkeypatch, is_taken):
-    monkeypatch.setattr(reference_search, "onednn_takes_bfloat16", lambda: is_taken)
-    settings_of_torch = torch.backends.mkldnn.matmul
-    before = settings_of_torch.fp32_precision
-    with bf16_products():
-        assert settings_of_torch.fp32_precision == ("bf16" if is_taken else before)
-    with pytest.raises(KeyError), bf16_products():
-        raise KeyError
-    assert settings_of_torch.fp32_precision == before
 
 
 def test_cosines_that_float32_cannot_tell_apart_are_decided_exactly(precision):
@@ -192,10 +162,14 @@ def test_without_faiss_its_absence_is_explained(monkeypatch):
         build_faiss(random_units(3, 0))
 
 
-def test_without_onednn_the_same_neighbours_are_found(monkeypatch):
+@pytest.mark.parametrize("lacking", ["oneDNN", "torch"])
+def test_without_onednn_or_torch_the_same_neighbours_are_found(monkeypatch, lacking):
     references, queries = random_units(100, 0), random_units(20, 1)
     usual = ExactSearch(references).search(queries, 5)
-    monkeypatch.setattr(reference_search.torch.backends.mkldnn, "is_available", lambda: False)
+    if lacking == "torch":
+        monkeypatch.setattr(products, "loaded_torch", lambda: None)
+    else:
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     found = ExactSearch(references).search(queries, 5)
     np.testing.assert_array_equal(found.rows, usual.rows)
     np.testing.assert_array_equal(found.similarity, usual.similarity)

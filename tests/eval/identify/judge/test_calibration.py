@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from barcodemae.eval.identify.judge.calibration import (
-    Calibrator,
     calibration_error,
     fit_calibrator,
     reliability,
 )
+from barcodemae.eval.identify.judge.calibrator import Calibrator
 
 
 def sample(count, seed):

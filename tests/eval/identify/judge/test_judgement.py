@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.judge.calibration import constant
+from barcodemae.eval.identify.judge.calibrator import constant
 from barcodemae.eval.identify.judge.evidence import RankEvidence
 from barcodemae.eval.identify.judge.judgement import (
     NOVELTIES,
