@@ -96,6 +96,12 @@ def test_a_folder_of_somebody_else_is_never_replaced(tmp_path):
     assert names(tmp_path / "data") == ["thesis.tex"]
 
 
+def test_what_may_not_be_replaced_is_refused_before_any_time_is_spent(tmp_path):
+    write(tmp_path / "data", "old")
+    with pytest.raises(SettingsError), staged_folder(tmp_path / "data"):
+        pytest.fail("the block was begun")
+
+
 def test_where_no_file_marks_them_every_folder_of_that_name_is_ours(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "old").write_text("x")
@@ -220,6 +226,34 @@ def test_a_replaced_folder_is_removed_after_a_killed_run(tmp_path):
     (tmp_path / ".data.replaced.tmp" / MARKER).write_text("old")
     write(tmp_path / "data", "newer", overwrite=True)
     assert (tmp_path / "data" / MARKER).read_text() == "newer"
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_killed_replacement_does_not_stop_the_next(tmp_path):
+    for name in ("data", ".data.replaced.tmp", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "whose").write_text(name)
+    replace_folder(tmp_path / "new", tmp_path / "data")
+    assert (tmp_path / "data" / "whose").read_text() == "new"
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_kill_while_tidying_up_leaves_what_the_next_run_removes(tmp_path, monkeypatch):
+    rmtree = files.shutil.rmtree
+    removed = []
+
+    def die_at_the_second(path, **options):
+        removed.append(path)
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    monkeypatch.setattr(files.shutil, "rmtree", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt), scratch_folder(tmp_path / "data") as folder:
+        (folder / "half").touch()
+    assert names(folder.parent) == ["lock"]
+    monkeypatch.undo()
+    write(tmp_path / "data", "new")
     assert names(tmp_path) == ["data"]
 
 
