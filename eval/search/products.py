@@ -81,7 +81,7 @@ def bf16_products() -> Iterator[None]:
 def error_bound(width: int) -> float:
     """Return a bound on the error of a product of unit vectors, at torch's current precision."""
     torch = loaded_torch()
-    precision = None if torch is None else torch.backends.mkldnn.matmul.fp32_precision
+    precision = "" if torch is None else str(torch.backends.mkldnn.matmul.fp32_precision)
     factors = 2 * FACTOR_ROUNDING.get(precision, 0.0)
     # Several times the rounding error of a float32 sum over D terms.
     return factors * (1 + factors) + 4 * float(np.finfo(np.float32).eps) * float(np.sqrt(width))
