@@ -13,6 +13,7 @@ from barcodemae.eval.identify.judge.alignment import (
     align,
     align_neighbors,
     align_with_edlib,
+    count_overhang,
     measure_alignment,
     nearest_of_each_species,
 )
@@ -203,3 +204,29 @@ def test_overhanging_ends_of_an_ungapped_overlap_are_not_counted(swap):
     pair = (BARCODE[:100], BARCODE[15:115])
     found = align(*(pair[::-1] if swap else pair))
     assert found == Alignment(1.0, 0.85)
+
+
+def substituted(count):
+    """The barcode with so many letters changed, evenly."""
+    text = BARCODE
+    for place in range(0, 120, 120 // count)[:count]:
+        text = text[:place] + ("A" if text[place] != "A" else "C") + text[place + 1 :]
+    return text
+
+
+def test_an_overlap_with_half_of_the_query_counts_in_full():
+    found = aligned([substituted(12), BARCODE[:61]], [0.9, 0.9])
+    np.testing.assert_array_equal(found.rows[0, :2], [1, 0])
+    assert found.score[0, 0] > found.identity[0, 1]
+
+
+@pytest.mark.parametrize(("nearer_by", "winner"), [(0.16, 0), (0.18, 1)])
+def test_one_percent_identity_weighs_as_much_as_a_fifth_in_cosine(nearer_by, winner):
+    """One letter of 120 is 0.83 % identity: as much as 0.167."""
+    found = aligned([BARCODE, changed(60)], [0.5, 0.5 + nearer_by])
+    assert found.rows[0, 0] == winner
+
+
+def test_a_substitution_at_an_end_hangs_over_nothing():
+    assert count_overhang(["1", "3", "1", "50"], "X=I=", 2) == 0
+    assert count_overhang(["1", "1", "3", "50"], "X=I=", 4) == 3

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from barcodemae.eval.identify.judge.calibration import (
+    SLOPE,
     calibration_error,
     fit_calibrator,
+    make_strictly_increasing,
     reliability,
 )
 from barcodemae.eval.identify.judge.calibrator import Calibrator
@@ -68,3 +70,27 @@ def test_calibration_error_is_the_weighted_distance():
     assert calibration_error(bins) == pytest.approx(0.5 * 0.45 + 0.5 * 0.05)
     weighted = reliability(probabilities, is_true, np.array([3.0, 1.0, 2.0, 2.0]))
     assert calibration_error(weighted) == pytest.approx(0.5 * 0.20 + 0.5 * 0.05)
+
+
+def test_only_the_ratios_of_weights_matter():
+    features, is_true = sample(400, 0)
+    weights = np.random.default_rng(1).random(400)
+    few, many = (fit_calibrator(features, is_true, scale * weights) for scale in (1e-3, 1e3))
+    np.testing.assert_allclose(few(features), many(features), atol=1e-6)
+
+
+def test_what_weighs_more_decides_which_evidence_counts():
+    """In the first half the first feature tells the truth, in the second the second."""
+    features = np.random.default_rng(2).normal(size=(800, 2))
+    is_first = np.arange(800) < 400
+    is_true = np.where(is_first, features[:, 0], features[:, 1]) > 0
+    one, other = fit_calibrator(features, is_true, np.where(is_first, 50.0, 1.0)).weights
+    assert one > 3 * other
+
+
+def test_steps_rise_towards_their_neighbours_and_single_knots_stay():
+    scores = np.arange(5.0)
+    found = make_strictly_increasing(scores, np.array([0.1, 0.1, 0.5, 0.9, 0.9]))
+    np.testing.assert_array_equal(found[0], scores)
+    rise = SLOPE * 0.4
+    np.testing.assert_allclose(found[1], [0.1, 0.1 + rise, 0.5, 0.9 - rise, 0.9])

@@ -44,5 +44,24 @@ def test_a_missing_neighbour_weighs_nothing():
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_features_are_finite_even_at_the_ends(rank):
-    found = weigh(np.array([[1.0 + 1e-9, -0.3, NONE]]), CODES, np.array([[0, 1, 5]]), 1e-4)
+    found = weigh(np.array([[1.01, -0.3, NONE]]), CODES, np.array([[0, 1, 5]]), 1e-4)
     assert np.isfinite(found.features(rank)).all()
+
+
+def test_a_neighbour_without_a_name_in_between_still_fits_below():
+    codes = np.array([[[0, 1, -1], [0, -1, 6]]], np.int32)
+    winners = choose_lineage(codes, np.ones((1, 2), bool))
+    np.testing.assert_array_equal(winners, [[0, 1, 6]])
+
+
+def test_a_negative_score_counts_as_none():
+    codes = np.array([[[0], [1]]], np.int32)
+    found = weigh(np.array([[0.5, -0.3]]), codes, np.array([[0]]), temperature=0.5)
+    np.testing.assert_allclose(found.rival, [[0.0]])
+    np.testing.assert_allclose(found.agreement, [[1 / (1 + np.exp(-1))]])
+
+
+def test_neighbours_without_a_name_have_no_share():
+    codes = np.array([[[0], [-1], [1]]], np.int32)
+    found = weigh(np.full((1, 3), 0.9), codes, np.array([[0]]), temperature=0.1)
+    np.testing.assert_allclose(found.agreement, [[0.5]])

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 
 from barcodemae.dataset import RANKS
+from barcodemae.eval.identify.judge.alignment import AlignedCandidates
 from barcodemae.eval.identify.judge.calibrator import constant
 from barcodemae.eval.identify.judge.evidence import RankEvidence
 from barcodemae.eval.identify.judge.judgement import (
+    IDENTITY_TEMPERATURE,
     NOVELTIES,
+    SPECIES,
     Calibration,
     Evidence,
     Judgement,
     LengthClass,
+    gather_evidence,
     make_monotone,
 )
+from barcodemae.eval.search.reference_search import Neighborhood
 
 
 T = len(RANKS)
@@ -84,3 +89,31 @@ def test_a_calibration_survives_json():
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again == calibration
     assert (again.min_length, again.full_length) == (90, 300)
+
+
+CODES = np.array([[0] * 6 + [number] for number in range(3)], np.int32)  # three species
+NEAR = Neighborhood(np.array([[0, 1, 2]]), np.array([[0.9, 0.8, 0.7]]))
+TEMPERATURE = 0.1
+
+
+def test_without_alignments_the_nearest_neighbour_is_believed():
+    found = gather_evidence(CODES, NEAR, None, TEMPERATURE)
+    assert (found.mode, found.identity) == ("similarity", None)
+    assert found.winners[0, SPECIES] == 0
+    assert found.nearest.tolist() == [0]
+    weights = np.exp([0, -1, -2])
+    np.testing.assert_allclose(found.similarity.agreement[0, SPECIES], weights[0] / weights.sum())
+
+
+def test_with_alignments_the_best_of_them_is_believed():
+    aligned = AlignedCandidates(
+        np.array([[2, 0, -1]]),
+        np.array([[0.99, 0.99 - IDENTITY_TEMPERATURE, -np.inf]]),
+        *np.zeros((2, 1, 3)),
+    )
+    found = gather_evidence(CODES, NEAR, aligned, TEMPERATURE)
+    assert found.mode == "verified"
+    assert found.winners[0, SPECIES] == 2
+    assert found.nearest.tolist() == [2]
+    np.testing.assert_allclose(found.similarity.best[0, SPECIES], 0.7)
+    np.testing.assert_allclose(found.identity.agreement[0, SPECIES], 1 / (1 + np.exp(-1)))

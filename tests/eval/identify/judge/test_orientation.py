@@ -2,6 +2,7 @@ import random
 import re
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +54,10 @@ def test_one_frame_without_stop_is_enough():
 def test_frames_are_those_of_every_stop(text):
     frames = {match.start() % 3 for match in re.finditer("TAA|TAG", text)}
     assert has_open_frame(text) == (len(frames) < 3)
+
+
+def test_evidence_is_the_log_odds_of_both_strands_shared_by_overlapping_kmers():
+    profile = StrandProfile(StrandProfile.count(["AACGTA"] * 9))
+    assert profile.evidence("AACGTA") == pytest.approx(np.log(10) / STRAND_K)
+    assert profile.evidence("TACGTT") == pytest.approx(-np.log(10) / STRAND_K)
+    assert profile.evidence("GGGGGG") == 0

@@ -50,3 +50,10 @@ def test_without_a_shared_word_there_is_no_overlap(pair):
 
 def test_letters_beyond_ascii_are_left_to_the_alignment():
     assert find_overlap(BARCODE, BARCODE + "\xe9") is None
+
+
+def test_the_last_word_counts_too():
+    outer = "G" * 30 + BARCODE
+    assert find_offset(BARCODE[:WORD], outer) == 30
+    inner = "C" * WORD + BARCODE[WORD : 2 * WORD]  # the first word is nowhere
+    assert find_offset(inner, outer) == 30

@@ -1,9 +1,29 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
-from barcodemae.eval.identify.judge.judgement import MODES, Calibration
-from barcodemae.eval.identify.reference.calibrating import calibrate, random_fragments
+from barcodemae.eval.identify.judge.calibrator import constant
+from barcodemae.eval.identify.judge.judgement import (
+    FAMILY,
+    GENUS,
+    MODES,
+    NOVELTIES,
+    SPECIES,
+    Calibration,
+)
+from barcodemae.eval.identify.reference import calibrating
+from barcodemae.eval.identify.reference.calibrating import (
+    CalibrationFitter,
+    calibrate,
+    choose_temperature,
+    fit_mode,
+    random_fragments,
+)
+from barcodemae.eval.identify.reference.heldout import Examples, Mixture, held_out_from_references
+from barcodemae.eval.search.reference_search import Neighborhood
 
 
 @pytest.fixture
@@ -50,3 +70,51 @@ def test_fragments_are_parts_of_the_sequence():
     assert len(fragments[0]) == 4
     assert fragments[0] in "ACGTACGTTT"
     assert fragments[1] == "ACG"
+
+
+def test_the_temperature_is_a_quarter_of_the_usual_span():
+    rows = np.array([[0, 1], [2, -1], [3, 4]])
+    similarity = np.array([[0.9, 0.5], [0.8, -np.inf], [0.7, 0.5]])
+    assert choose_temperature(Neighborhood(rows, similarity)) == pytest.approx(0.2 / 4)
+    assert choose_temperature(Neighborhood(rows[1:2], similarity[1:2])) == 1e-4
+
+
+def test_every_calibrator_is_fitted_on_what_it_is_to_predict(monkeypatch):
+    """Two barcodes in three situations; the second has no name at the family."""
+    seen = {}
+    names = iter([*RANKS, *NOVELTIES])
+
+    def note(features, is_true, weights):
+        seen[next(names)] = (is_true.tolist(), weights.tolist())
+        return constant(1, 0.5)
+
+    monkeypatch.setattr(calibrating, "fit_calibrator", note)
+    truth, is_named = np.full((2, len(RANKS)), 5), np.ones((2, len(RANKS)), bool)
+    is_named[1, FAMILY] = False
+    winners = np.full((3, len(RANKS)), 5)
+    winners[0, GENUS] = -1  # nothing was chosen
+    winners[2, SPECIES] = 6  # wrong
+    features = SimpleNamespace(
+        winners=winners,
+        features=lambda rank: np.zeros((3, 1)),
+        novelty_features=lambda: np.zeros((3, 1)),
+    )
+    found = Neighborhood(np.zeros((3, 1), int), np.zeros((3, 1)))
+    examples = Examples(np.array([0, 1, 1]), np.array([0, 1, 2]), found)
+    held_out = SimpleNamespace(truth=truth, is_named=is_named)
+    fit_mode(features, held_out, examples, Mixture(60, 30, 10))
+    assert seen["species"] == ([True, True, False], [60, 30, 10])
+    assert seen["genus"] == ([True, True], [30, 10])
+    assert seen["family"] == ([True], [60])
+    assert seen["new_species"] == ([False, True, True], [60, 30, 10])
+    assert seen["new_genus"] == ([False, False, True], [60, 30, 10])
+
+
+def test_pieces_are_cut_of_longer_barcodes_only(library, embedder):
+    found = held_out_from_references(library, np.random.default_rng(0))
+    making = CalibrationFitter(library, embedder, Mixture(), 1000)
+    whole = len(found.sequences[0])
+    assert {len(text) for text in found.sequences} == {whole}
+    assert making.fit_length(found, whole, 0.1, np.random.default_rng(1)) is None
+    part = making.fit_length(found, whole - 1, 0.1, np.random.default_rng(1))
+    assert part.length == whole - 1

@@ -2,13 +2,16 @@ import numpy as np
 import pytest
 
 from barcodemae.dataset import RANKS
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
+from barcodemae.eval.identify.reference import heldout
 from barcodemae.eval.identify.reference.heldout import (
     SITUATIONS,
     Examples,
+    HeldOut,
     LeaveOutSearch,
     Mixture,
+    choose_held_out,
     held_out_from_references,
     held_out_from_splits,
 )
@@ -67,3 +70,67 @@ def test_an_impossible_mixture_is_refused(text):
     with pytest.raises(SettingsError, match="mixture"):
         Mixture.parse(text)
     assert Mixture.parse("65,30,5") == Mixture()
+
+
+def with_counts(library, *, species, genus):
+    """Situations in a library that has so many references of every species and every genus."""
+    situations = LeaveOutSearch(
+        library, held_out_from_references(library, np.random.default_rng(0))
+    )
+    situations.counts[SPECIES][:] = species
+    situations.counts[GENUS][:] = genus
+    return situations
+
+
+@pytest.mark.parametrize(
+    ("species", "genus", "is_reference", "left_out", "expected"),
+    [
+        (2, 9, True, None, "known"),
+        (1, 9, True, None, "new_species"),
+        (1, 1, True, None, "new_genus"),  # the only one of its genus, without itself
+        (1, 1, False, None, "known"),
+        (3, 9, False, SPECIES, "new_species"),
+        (3, 3, False, SPECIES, "new_genus"),  # no other species in its genus
+        (3, 9, False, GENUS, "new_genus"),
+    ],
+)
+def test_a_situation_is_what_is_left_of_the_lineage(
+    library, species, genus, is_reference, left_out, expected
+):
+    situations = with_counts(library, species=species, genus=genus)
+    truth, own = situations.held_out.truth[:1], np.array([7 if is_reference else -1])
+    (found,) = situations.situation(truth, own, left_out)
+    assert SITUATIONS[found] == expected
+
+
+def test_references_without_a_species_answer_for_one_that_the_library_lacks(library, embedder):
+    """Both are written as unknown; to leave the one out is not to leave the others out."""
+    library.codes[:9, SPECIES] = -1
+    found = held_out_from_references(library, np.random.default_rng(0)).select(np.arange(1))
+    truth = library.codes[:1].astype(np.int64)
+    unknown = HeldOut([library.barcodes[0]], truth, truth >= 0, np.array([-1]), found.origin)
+    examples = LeaveOutSearch(library, unknown).search(
+        embedder.embed(unknown.sequences), np.arange(1), SPECIES
+    )
+    assert examples.neighborhood.rows[0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("least", "origin"), [(60, "val+val_unseen"), (61, "references, left out")]
+)
+def test_too_few_held_out_barcodes_are_replaced_by_references(
+    library, reference_data, embedder, monkeypatch, least, origin
+):
+    monkeypatch.setattr(heldout, "MIN_HELD_OUT", least)
+    found = choose_held_out(library, reference_data, ("val", "val_unseen"), embedder)
+    assert found.origin == origin
+
+
+def test_as_many_references_as_are_needed_are_enough(
+    library, reference_data, embedder, monkeypatch
+):
+    monkeypatch.setattr(heldout, "MIN_HELD_OUT", 120)
+    assert len(choose_held_out(library, reference_data, (), embedder).sequences) == 120
+    monkeypatch.setattr(heldout, "MIN_HELD_OUT", 121)
+    with pytest.raises(DataError, match=r"only 120 barcodes .* 121 are needed"):
+        choose_held_out(library, reference_data, (), embedder)

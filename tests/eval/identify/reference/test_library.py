@@ -10,6 +10,7 @@ from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.reference import library as library_module
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.reference.writer import write_library
 from barcodemae.eval.search.reference_search import unit_length
@@ -98,3 +99,27 @@ def test_unreadable_and_unnamed_references_are_left_out_and_counted(tmp_path, em
     pyarrow.parquet.write_table(pa.table(found).slice(1), data / "part.parquet")
     with pytest.raises(DataError, match="no reference can be used"):
         write_library(data, tmp_path, embedder, splits=("train",))
+
+
+def test_a_barcode_whose_fingerprint_is_beyond_all_others_is_not_found(library, monkeypatch):
+    monkeypatch.setattr(library_module, "hash_barcode", lambda text: 2**64 - 1)
+    assert library.find_identical(["ACGT"]) == [None]
+
+
+def test_vectors_of_another_width_are_refused(library):
+    class Narrower(KmerCounts):
+        def embed(self, sequences, *, progress=False):
+            return super().embed(sequences)[:, :-1]
+
+    with pytest.raises(SettingsError, match="no longer gives the vectors"):
+        library.check_model(OffsetEmbedder(Narrower(4), 1))
+
+
+@pytest.mark.parametrize("file", ["library.json", "calibration.json"])
+def test_what_decides_an_identification_is_in_the_fingerprint(tmp_path, library_folder, file):
+    copy = tmp_path / "copy"
+    shutil.copytree(library_folder, copy)
+    before = ReferenceLibrary(copy).fingerprint()
+    assert before == ReferenceLibrary(library_folder).fingerprint()
+    (copy / file).write_text((copy / file).read_text() + "\n")
+    assert ReferenceLibrary(copy).fingerprint() != before
