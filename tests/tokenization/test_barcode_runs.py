@@ -15,6 +15,7 @@ from barcodemae.tokenization.barcode_runs import (
     RUN_COST,
     Run,
     best_shifts,
+    clearest_starts,
     find_runs,
     letter_scores,
     letters_in_frame,
@@ -216,3 +217,12 @@ def test_the_tokens_of_a_read_are_those_of_its_barcode(frame_rows, relatives):
             assert all(found["attention_mask"])
             assert (ids != whole).sum() <= 12
             assert (ids[(ids != whole)] == unknown).any() or len(read) > len(barcode)
+
+
+def test_a_window_of_few_letters_does_not_tell_where_a_sequence_begins(frame, relatives):
+    """Thirty letters fit well somewhere, by chance too; what is before them has more to say."""
+    before = noise(128, 7)
+    codes = letter_codes([before + "N" * 64 + relatives[0][100:130] + "N" * 64])
+    alone = clearest_starts(frame, letter_codes([before]))
+    assert alone != [100 - 192]
+    np.testing.assert_array_equal(clearest_starts(frame, codes), alone)

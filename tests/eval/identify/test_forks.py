@@ -58,6 +58,15 @@ def test_a_copy_that_is_killed_is_reported():
         work(0)
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores interrupts from the beginning."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_left_to_this_process():
     """Ctrl-C reaches the copies too: the terminal sends it to all of them."""
     with Forks(lambda item: (os.kill(os.getpid(), signal.SIGINT), item)[1], 1) as work:

@@ -8,6 +8,7 @@ from barcodemae.training.batches import barcode_targets as subject
 from barcodemae.training.batches.barcode_targets import (
     RELATIVES_FROM,
     RELATIVES_TO,
+    UNKNOWN_BASE,
     TargetSettings,
     barcode_targets,
     cached_barcode_targets,
@@ -215,3 +216,17 @@ def test_training_towards_them_brings_the_mean_closer(settings):
 def test_impossible_settings_are_refused(settings, change, message):
     with pytest.raises(SettingsError, match=message):
         settings(**change)
+
+
+def test_relatives_have_most_of_the_sites_in_common():
+    """Halves of barcodes that hardly overlap differ as relatives do where they do overlap."""
+    generator = np.random.default_rng(8)
+    whole = generator.integers(4, size=WIDTH)
+    codes = mutate(np.repeat(whole[None], 4, axis=0), 0.1, generator).astype(np.uint8)
+    codes[0, 80:], codes[1, :40] = UNKNOWN_BASE, UNKNOWN_BASE  # 40 of 120 sites in common
+    shares = (codes[0, 40:80] != codes[1, 40:80]).mean()
+    assert RELATIVES_FROM < shares < RELATIVES_TO
+    pairs = set(zip(*(rows.tolist() for rows in find_relatives(codes)), strict=True))
+    assert (2, 3) in pairs
+    assert (0, 2) in pairs  # 80 of 120
+    assert not pairs & {(0, 1), (1, 0)}
