@@ -163,3 +163,12 @@ def test_a_model_that_reads_mask_tokens_does_so_whatever_positions_are_offered(
     found = model(ids, attention_mask, labels=labels)
     offered = model(ids, attention_mask, labels=labels, visible_positions=visible)
     assert torch.equal(found.logits, offered.logits)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_masked_mean_of_half_numbers_adds_up_in_float32(dtype):
+    """Ones beyond 256 are lost in a bfloat16 sum, large numbers overflow in float16."""
+    hidden_states = torch.cat([torch.full((1, 300, 1), 300.0), torch.ones(1, 300, 1)], dim=1)
+    mean = masked_mean(hidden_states.to(dtype), torch.ones(1, 600))
+    assert mean.dtype == dtype
+    torch.testing.assert_close(mean.float(), torch.tensor([[150.5]]), atol=0, rtol=2.0**-9)

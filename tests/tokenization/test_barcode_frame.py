@@ -137,3 +137,16 @@ def test_frequencies_are_stored_in_ninths_and_read_back():
 def test_invalid_rows_are_refused(rows):
     with pytest.raises(ValueError, match="four rows of digits"):
         BarcodeFrame(rows)
+
+
+def test_the_last_start_that_may_be_is_found(frame, relatives):
+    last = frame.width - MIN_OVERLAP_BP
+    starts = frame.find_starts([barcode[last:] for barcode in relatives])
+    assert starts.count(last) > len(relatives) / 2  # forty letters are little evidence
+    assert set(starts) <= {0, last}
+
+
+def test_a_place_of_which_nothing_is_known_does_not_end_the_search(relatives):
+    known = certain(relatives[0])
+    silent = BarcodeFrame(["0" * 160 + row[160:] for row in known.rows])
+    assert silent.find_starts([relatives[0][170:230]]) == [170]

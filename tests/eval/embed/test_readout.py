@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.embed.readout import load_readout
+from barcodemae.eval.embed.readout import Dense, Normalize, load_readout, save_readout
 
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -67,3 +67,18 @@ def test_unknown_modules_are_refused_not_skipped(tmp_path):
     write_modules(tmp_path, ("Transformer", ""), ("LSTM", "1_LSTM"))
     with pytest.raises(CheckpointError, match="module LSTM is not supported"):
         load_readout(tmp_path)
+
+
+def test_a_zero_vector_stays_zero_at_length_one():
+    found = Normalize()(np.array([[0, 0], [3, 4]], np.float32))
+    np.testing.assert_allclose(found, [[0, 0], [0.6, 0.8]])
+
+
+def test_a_layer_is_stored_if_it_reads_what_the_model_gives_whatever_it_writes(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 4}))
+    weight = np.arange(8, dtype=np.float32).reshape(2, 4)
+    save_readout(tmp_path, Dense(weight, np.ones(2, np.float32)))
+    found = load_readout(tmp_path)(np.ones((1, 4), np.float32))
+    np.testing.assert_allclose(found, [[7, 23]])
+    with pytest.raises(CheckpointError, match="is 4 wide, the readout is for 2"):
+        save_readout(tmp_path, Dense(weight.T, np.ones(4, np.float32)))

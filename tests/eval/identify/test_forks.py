@@ -58,6 +58,15 @@ def test_a_killed_worker_is_reported():
         work(0)
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores interrupts from the beginning."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_workers_ignore_interrupts():
     """Ctrl-C reaches the workers too: the terminal sends it to all processes."""
     with ForkPool(lambda item: (os.kill(os.getpid(), signal.SIGINT), item)[1], 1) as work:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,10 @@ from barcodemae.eval.identify.identification import (
     IdentifyOptions,
     Rejection,
 )
+from barcodemae.eval.identify.judge.calibration import constant
+from barcodemae.eval.identify.judge.judgement import MODES, NOVELTIES
 from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.fasta import SequenceRecord
 
 
@@ -146,3 +151,123 @@ def test_rna_gaps_and_lower_case_are_the_same_barcode(make_identifier, library):
 def test_impossible_options_are_refused(options):
     with pytest.raises(SettingsError):
         IdentifyOptions(**options)
+
+
+def letters(library, count):
+    """So many bases, from several references."""
+    return "".join(library.barcodes[row] for row in range(1 + count // 200))[:count]
+
+
+@pytest.mark.parametrize(
+    ("length", "reason"),
+    [
+        (89, "too short to identify: 89 bases, at least 90"),
+        (90, None),
+        (5000, None),
+        (5001, "too long for a barcode"),
+    ],
+)
+def test_the_shortest_and_the_longest_query_are_still_identified(
+    make_identifier, library, length, reason
+):
+    identifier = make_identifier(verify=False)
+    assert identifier.calibration.min_length == 90
+    (found,) = identifier.identify(records_of([letters(library, length)]))
+    assert isinstance(found, Identification) == (reason is None)
+    if reason is not None:
+        assert found.reason.startswith(reason)
+
+
+def test_a_record_is_refused_if_either_strand_cannot_be_read(make_identifier, library, monkeypatch):
+    identifier = make_identifier()
+    monkeypatch.setattr(
+        type(identifier.embedder),
+        "find_invalid",
+        lambda embedder, texts: {
+            row: "cannot be read" for row, text in enumerate(texts) if text.startswith("GGGG")
+        },
+    )
+    text = library.barcodes[0]
+    found = identifier.identify(records_of([text, "GGGG" + text, text + "CCCC"]))
+    assert [isinstance(f, Rejection) for f in found] == [False, True, True]
+
+
+def certain_of(identifier, **probabilities):
+    """Let every rank have probability 0.9 and nothing be new, but for what is given."""
+    values = {**dict.fromkeys(RANKS, 0.9), **dict.fromkeys(NOVELTIES, 0.0), **probabilities}
+    calibrators = {
+        mode: {
+            name: constant(3 * num_features if name in NOVELTIES else num_features, value)
+            for name, value in values.items()
+        }
+        for mode, num_features in zip(MODES, (4, 8), strict=True)
+    }
+    classes = [dataclasses.replace(part, calibrators=calibrators)
+               for part in identifier.calibration.classes]  # fmt: skip
+    identifier.calibration = dataclasses.replace(identifier.calibration, classes=tuple(classes))
+    return identifier
+
+
+@pytest.mark.parametrize(
+    ("novelty", "flags"),
+    [
+        ({"new_species": 0.49}, []),
+        ({"new_species": 0.5}, ["novel_species"]),
+        ({"new_species": 0.9, "new_genus": 0.5}, ["novel_species", "novel_genus"]),
+    ],
+)
+def test_what_is_as_likely_new_as_not_is_flagged(make_identifier, queries, novelty, flags):
+    identifier = certain_of(make_identifier(), **novelty)
+    (found,) = identifier.identify(records_of(barcodes(queries["test"])[:1]))
+    assert found.flags == flags
+
+
+def test_a_query_is_short_below_nine_tenths_of_a_barcode(make_identifier, library):
+    text = library.barcodes[3]
+    whole, short = make_identifier().identify(records_of([text[:180], text[:179]]))
+    assert "short" not in whole.flags
+    assert "short" in short.flags
+
+
+def test_one_unknown_letter_in_two_hundred_is_not_ambiguous(make_identifier, library):
+    text = library.barcodes[3]
+    one, three = make_identifier().identify(records_of(["R" + text[1:], "RNY" + text[3:]]))
+    assert "ambiguous" not in one.flags
+    assert "ambiguous" in three.flags
+
+
+def test_of_equally_near_strands_the_one_that_was_read_is_kept(make_identifier, library):
+    half = library.barcodes[0][:100]
+    (found,) = make_identifier().identify(records_of([half + reverse_complement(half)]))
+    assert found.strand == "+"
+
+
+def test_an_identical_reference_is_the_nearest_one(make_identifier, library, monkeypatch):
+    monkeypatch.setattr(library, "find_identical", lambda texts: [7 for _ in texts])
+    (found,) = make_identifier().identify(records_of([library.barcodes[0]]))
+    assert found.nearest == library.ids[7]
+
+
+def test_agreement_is_that_of_the_deepest_name_given(make_identifier, queries):
+    records = records_of(barcodes(queries["test"]))
+    given = [
+        certain_of(make_identifier(threshold=0.5), **probabilities).identify(records)
+        for probabilities in ({}, {"species": 0.1}, dict.fromkeys(RANKS, 0.1))
+    ]
+    species, genus, nothing = (np.array([f.agreement for f in found]) for found in given)
+    assert (species > 0).all()
+    assert (species <= genus).all()
+    assert (species < genus).any()
+    assert (nothing == 0).all()
+
+
+def test_similarity_is_that_of_the_reference_named_as_nearest(
+    make_identifier, library, embedder, queries
+):
+    texts = barcodes(queries["test_unseen"])
+    found = make_identifier(verify=True).identify(records_of(texts))
+    rows = {library.ids[row]: row for row in range(len(library))}
+    cosines = unit_length(embedder.embed(texts)) @ library.vectors.T
+    expected = [cosines[query, rows[f.nearest]] for query, f in enumerate(found)]
+    np.testing.assert_allclose([f.similarity for f in found], expected, atol=1e-6)
+    assert (cosines.max(axis=1) > np.array(expected) + 1e-3).any()  # alignment decided otherwise

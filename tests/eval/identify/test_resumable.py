@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import pytest
 
@@ -87,3 +88,19 @@ def test_a_digest_tells_records_apart():
 
     assert digest(("a", "C"), ("b", "G")) != digest(("a", "C"), ("b", "T"))
     assert digest(("a", "C"), ("b", "G")) != digest(("b", "G"), ("a", "C"))
+    assert digest(("a", "C")) != digest(("other", "C"))
+
+
+def test_what_a_note_calls_good_is_on_the_disk(tmp_path):
+    sink = FileSink(tmp_path / "out.tsv", "header\n", SETTINGS, resume=False)
+    write(sink, [1, 2, 3])
+    note = json.loads((tmp_path / "out.tsv.progress.json").read_text())
+    assert (tmp_path / "out.tsv.partial").stat().st_size == note["output_bytes"]
+    assert (tmp_path / "out.tsv.rejected.partial").stat().st_size == note["rejected_bytes"]
+    sink.close()
+
+
+def test_compressed_output_holds_no_time(tmp_path):
+    sink = FileSink(tmp_path / "out.tsv.gz", "header\n", SETTINGS, resume=False)
+    sink.finish()
+    assert (tmp_path / "out.tsv.gz").read_bytes()[4:8] == bytes(4)

@@ -75,3 +75,29 @@ def test_higher_thresholds_assign_fewer_and_fewer_wrong_names(truth):
     assert scores["species_accuracy_at_0.8"] == 60.0  # two given rightly, the new one withheld
     assert scores["species_wrong_of_named_at_0.8"] == 0.0
     assert np.isnan(scores["species_wrong_of_named_at_0.99"])
+
+
+def test_no_name_for_what_is_new_is_not_a_right_name(truth):
+    found = of_species([0, 0, 0, 0, -1, -1], [False] * 6, [0, 0, 0, 0, 0.6, 0.6], np.zeros(6))
+    assert score_rank(found, truth, SPECIES)["calibration_error"] == pytest.approx(0.6 / 5)
+
+
+def test_a_name_ends_above_the_first_rank_that_fails(truth):
+    found = of_species([1, 2, 3, 4, 7, 7], [True] * 6, [0.9] * 6, np.zeros(6))
+    found.confidence[:, :SPECIES] = 0.9
+    found.confidence[:2, 0] = 0.4  # the phylum of two queries is in doubt
+    assert score_thresholds(found, truth, (0.5,))["species_accuracy_at_0.5"] == 40.0
+
+
+def test_a_confidence_that_reaches_the_threshold_gives_the_name(truth):
+    found = of_species([1, 2, 3, 4, 7, 7], [True] * 6, [0.9] * 6, np.zeros(6))
+    found.confidence[:, :SPECIES] = 0.9
+    assert score_thresholds(found, truth, (0.9,))["species_accuracy_at_0.9"] == 80.0
+
+
+def test_each_novelty_is_scored_by_its_own_column(truth):
+    truth.names[5, SPECIES - 1] = -1
+    found = of_species([0] * 6, [False] * 6, [0.0] * 6, np.arange(6.0))
+    found.novelty[:, 1] *= -1
+    assert score_novelty(found, truth, "genus") == 0.0
+    assert score_novelty(found, truth, "species") == 100.0

@@ -89,3 +89,13 @@ def test_shapes_that_cannot_be_compared_are_refused():
         nearest_neighbors(np.zeros((0, 3)), np.ones((1, 3)))
     with pytest.raises(SettingsError, match="3 dimensions, queries 4"):
         nearest_neighbors(np.ones((1, 3)), np.ones((1, 4)))
+
+
+def test_sums_that_differ_in_the_last_bit_are_a_tie():
+    """The same numbers in another order: equal cosines with a query of ones, but for rounding."""
+    numbers = random_vectors(1, 64, 3)[0]
+    generator = np.random.default_rng(4)
+    references = np.stack([generator.permutation(numbers) for _ in range(200)])
+    exact = nearest.unit_rows(references, slice(None)) @ np.ones(64)
+    assert len(set(exact.tolist())) > 1
+    assert nearest_neighbors(references, np.ones((1, 64), np.float32)).rows.tolist() == [0]

@@ -78,7 +78,9 @@ def test_search_equals_brute_force_with_and_without_ties(precision, seed, limit,
 
 
 def test_neighbours_are_those_of_exact_products_where_factors_are_rounded(monkeypatch):
-    references, queries = random_units(1500, 0), random_units(20, 1)
+    noise = np.random.default_rng(0).normal(size=(1500, 32)).astype(np.float32)
+    references = unit_length(random_units(1, 1, width=32) + 0.003 * noise)
+    queries = references[:20]
     monkeypatch.setattr(number_format, "onednn_takes_bfloat16", lambda: True)
 
     def rounded(vectors):
@@ -173,3 +175,26 @@ def test_without_onednn_or_torch_the_same_neighbours_are_found(monkeypatch, lack
     found = ExactSearch(references).search(queries, 5)
     np.testing.assert_array_equal(found.rows, usual.rows)
     np.testing.assert_array_equal(found.similarity, usual.similarity)
+
+
+def test_sums_that_differ_in_the_last_bit_are_a_tie(precision):
+    """The same numbers in another order: equal cosines with a query of ones, but for rounding."""
+    generator = np.random.default_rng(4)
+    numbers = generator.normal(size=64).astype(np.float32)
+    references = unit_length(np.stack([generator.permutation(numbers) for _ in range(200)]))
+    found = ExactSearch(references).search(np.ones((1, 64), np.float32), 5)
+    np.testing.assert_array_equal(found.rows, [range(5)])
+
+
+def test_an_index_is_asked_for_more_candidates_than_neighbours():
+    references, queries = random_units(100, 0), random_units(1, 1)
+    order = ExactSearch(references).search(queries, 20).rows
+
+    class Coarse:
+        """Takes the nearest reference for the sixth."""
+
+        def search(self, queries, count):
+            return None, np.roll(order[:, :6], -1, axis=1)[:, :count]
+
+    found = FaissSearch(references, Coarse()).search(queries, 5)
+    np.testing.assert_array_equal(found.rows, order[:, :5])

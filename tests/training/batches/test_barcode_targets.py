@@ -8,6 +8,7 @@ from barcodemae.training.batches import barcode_targets as subject
 from barcodemae.training.batches.barcode_targets import (
     MAX_RELATIVE_DISTANCE,
     MIN_RELATIVE_DISTANCE,
+    UNKNOWN_BASE,
     TargetSettings,
     barcode_targets,
     base_points,
@@ -217,3 +218,17 @@ def test_training_with_the_barcode_loss_brings_the_mean_closer_to_its_target(set
 def test_impossible_settings_are_refused(settings, change, message):
     with pytest.raises(SettingsError, match=message):
         settings(**change)
+
+
+def test_relatives_have_most_of_the_sites_in_common():
+    """Halves of barcodes that hardly overlap differ as relatives do where they do overlap."""
+    generator = np.random.default_rng(8)
+    whole = generator.integers(4, size=WIDTH)
+    codes = mutate(np.repeat(whole[None], 4, axis=0), 0.1, generator).astype(np.uint8)
+    codes[0, 80:], codes[1, :40] = UNKNOWN_BASE, UNKNOWN_BASE  # 40 of 120 sites in common
+    shares = (codes[0, 40:80] != codes[1, 40:80]).mean()
+    assert MIN_RELATIVE_DISTANCE < shares < MAX_RELATIVE_DISTANCE
+    pairs = set(zip(*(rows.tolist() for rows in find_relatives(codes)), strict=True))
+    assert (2, 3) in pairs
+    assert (0, 2) in pairs  # 80 of 120
+    assert not pairs & {(0, 1), (1, 0)}

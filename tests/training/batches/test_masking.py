@@ -18,7 +18,9 @@ from barcodemae.training.batches.masking import (
     MaskingNoise,
     find_tokens,
     mask_kmers,
+    outside_windows,
     positions_table,
+    span_order,
 )
 
 
@@ -421,3 +423,19 @@ def test_spans_draw_their_numbers_after_all_others():
 def test_impossible_spans_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         Masking(**values)
+
+
+@pytest.mark.parametrize(("place", "first"), [(0.0, 0), (0.499, 4), (0.5, 5), (0.999, 9)])
+def test_a_window_may_begin_and_end_wherever_it_fits(place, first):
+    """Of ten tokens, windows of one: each place is as likely as any other."""
+    is_token = np.ones((1, 10), bool)
+    noise = MaskingNoise(np.zeros((1, 10)), windows=np.array([[0.0, -0.1, place]]))
+    is_outside, _ = outside_windows(is_token, WINDOWS, noise)
+    assert np.flatnonzero(~is_outside[0]).tolist() == [first]
+
+
+@pytest.mark.parametrize(("begins", "runs"), [(0.0, [0, 0, 0, 1, 1]), (0.99, [0, 1, 1, 1, 2])])
+def test_runs_begin_anywhere(begins, runs):
+    ranks = np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])
+    noise = MaskingNoise(np.zeros((1, 5)), spans=np.concatenate([[[begins]], ranks], axis=1))
+    assert span_order(Masking(span_length=3), noise).tolist() == [runs]

@@ -11,6 +11,7 @@ from barcodemae.training.batches.kmers import base_codes
 from barcodemae.training.batches.masking import Masking
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.batches.step_batches import (
+    ORDER,
     Share,
     StepBatches,
     StreamSettings,
@@ -182,3 +183,23 @@ def test_iterating_ends():
     share = Share(batch_size=6, micro_batch_size=3)
     assert len(list(make_batches(make_reader(20), share, num_steps=7))) == 7
     assert len(list(validation(make_reader(14), 4))) == 4
+
+
+def test_micro_batches_are_dealt_to_the_processes_in_turn():
+    shares = [Share(batch_size=12, micro_batch_size=2, rank=r, world_size=2) for r in (0, 1)]
+    rows = [share.rows(micro) for micro in range(3) for share in shares]
+    assert rows == [slice(first, first + 2) for first in range(0, 12, 2)]
+
+
+def test_every_step_draws_anew_and_apart_from_the_order():
+    batches = make_batches(make_reader(20), Share(batch_size=6, micro_batch_size=6))
+    drawn = [batches.draw(step)[2].random() for step in range(4)]
+    assert len(set(drawn)) == 4
+    of_order = [np.random.default_rng([0, ORDER, step]) for step in range(4)]
+    skipped = [batches.draw(step)[1].tolist() for step in range(4)]
+    assert [generator.integers(3, size=6).tolist() for generator in of_order] != skipped
+
+
+def test_reading_starts_at_any_of_the_first_k_bases():
+    batches = make_batches(make_reader(20), Share(batch_size=20, micro_batch_size=20))
+    assert {skipped for step in range(5) for skipped in batches.draw(step)[1].tolist()} == {0, 1, 2}

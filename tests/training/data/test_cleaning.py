@@ -89,3 +89,10 @@ def test_a_barcode_without_any_known_base_is_always_refused():
 def test_impossible_limits_are_refused(limits):
     with pytest.raises(SettingsError):
         CleaningRules(**limits)
+
+
+def test_a_part_of_an_array_is_cleaned_as_if_it_were_all():
+    whole = pa.array(["ACGTACGT", "acgun", None, "NN-A"])
+    for start in range(4):
+        found = clean_barcodes(whole.slice(start)).to_arrow().to_pylist()
+        assert found == ["ACGTACGT", "ACGT", "", "NNA"][start:]

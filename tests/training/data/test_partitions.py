@@ -1,5 +1,7 @@
 """Partitions drawn for a source without any have the properties of BIOSCAN-5M's."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,12 @@ from hypothesis import strategies as st
 
 from barcodemae.dataset import SPLITS
 from barcodemae.errors import SettingsError
-from barcodemae.training.data.partitions import LabelledRows, PartitionPlan, make_partitions
+from barcodemae.training.data.partitions import (
+    LabelledRows,
+    PartitionPlan,
+    _would_empty_genus,
+    make_partitions,
+)
 
 
 PLAN = PartitionPlan(unseen_species=0.3, heldout_genera=0.2)
@@ -131,3 +138,40 @@ def test_rows_without_any_label_all_go_to_pretraining():
 def test_impossible_fractions_are_refused(shares):
     with pytest.raises(SettingsError):
         PartitionPlan(**shares)
+
+
+def test_a_species_name_in_several_genera_is_never_unseen():
+    rows = rows_of([10] * 40)
+    plan = PartitionPlan(unseen_species=0.5, heldout_genera=0)
+    split = rows.genus.copy()
+    split[:400:2] = (split[:400:2] + 1) % 10  # half of each species
+    both = dataclasses.replace(rows, genus=split)
+    assert members(rows, make_partitions(rows, plan), UNSEEN)
+    assert not members(both, make_partitions(both, plan), UNSEEN)
+
+
+def test_of_every_seen_species_one_barcode_is_trained_on_whatever_the_shares():
+    rows = rows_of([10] * 12, num_unlabelled=0)
+    plan = PartitionPlan(unseen_species=0, heldout_genera=0, pretrain=1.0)
+    trained_on = rows.species[make_partitions(rows, plan) == SPLITS.index("train")]
+    assert sorted(trained_on.tolist()) == list(range(12))
+
+
+def test_a_species_takes_part_in_test_from_the_fewest_barcodes_on():
+    rows = rows_of([8, 7] * 20)
+    plan = PartitionPlan(unseen_species=0, heldout_genera=0, min_evaluated=8)
+    assert members(rows, make_partitions(rows, plan), ["test"]) == set(range(0, 40, 2))
+
+
+def test_of_a_genus_that_was_drawn_whole_the_least_likely_species_is_given_back():
+    is_unseen, genus = np.array([True, True, True, False, True]), np.array([0, 0, 0, 1, 1])
+    luck = np.array([0.1, 0.3, 0.2, 0.9, 0.05])
+    given_back = _would_empty_genus(is_unseen, genus, np.arange(5, dtype=np.int32), luck)
+    assert given_back.tolist() == [False, True, False, False, False]
+
+
+def test_the_seed_deals_the_barcodes_of_a_species_anew():
+    rows = rows_of([100] * 4)
+    seen = {"unseen_species": 0, "heldout_genera": 0}
+    first, other = (make_partitions(rows, PartitionPlan(seed=seed, **seen)) for seed in (1, 2))
+    assert (first[:400] != other[:400]).mean() > 0.1

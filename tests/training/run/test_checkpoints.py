@@ -118,3 +118,10 @@ def test_nothing_in_a_checkpoint_needs_unpickling(prepared, tmp_path):
     assert json.loads((folder / "state.json").read_text()) == {"step": 1}
     assert not list(folder.glob("custom_checkpoint*"))  # accelerate would unpickle those
     torch.load(folder / "optimizer.bin", weights_only=True)
+
+
+def test_a_step_that_is_saved_again_replaces_its_checkpoint(prepared, tmp_path):
+    save_checkpoint(prepared[0], tmp_path, 3, {"seconds": 1.0}, keep=2)
+    save_checkpoint(prepared[0], tmp_path, 3, {"seconds": 2.0}, keep=2)
+    assert names(tmp_path) == ["step-00000003"]
+    assert load_latest(prepared[0], tmp_path)["seconds"] == 2.0
