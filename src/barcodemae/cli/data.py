@@ -44,7 +44,7 @@ def prepare(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Tables, FASTA, FASTQ or Parquet files (gz, bz2, xz, zip; "
+            help="Tables, FASTA, FASTQ or Parquet files (gz, bz2, xz, zst, zip, tar; "
             "archive.zip::table.csv; hf://datasets/OWNER/NAME/PATH; - for FASTA on stdin), "
             "or the word `simulate`.",
         ),
