@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from barcodemae.cli import main
 from barcodemae.dataset import RANKS
-from barcodemae.demonstration.names import DEMONSTRATION, resolve_reference
+from barcodemae.demonstration import DEMONSTRATION
+from barcodemae.demonstration.names import resolve_reference
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder

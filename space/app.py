@@ -24,8 +24,8 @@ from picture import Projection, draw_map
 from reading import MAX_BYTES, MAX_RECORDS, NothingGivenError, TooLargeError, read_input
 from tables import answers_table, gaps_table, state, tsv_lines
 
+from barcodemae.demonstration import DEMONSTRATION
 from barcodemae.demonstration.barcodes import TRUTHS, read_queries
-from barcodemae.demonstration.names import DEMONSTRATION
 from barcodemae.errors import BarcodeMAEError, CheckpointError
 
 

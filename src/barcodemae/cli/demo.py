@@ -1,6 +1,6 @@
 """`barcodemae demo`: everything once, without data or network.
 
-Guarded by tests/barcodemae/test_demo.py.
+Guarded by tests/barcodemae/demonstration/test_tour.py.
 """
 
 from pathlib import Path
@@ -29,8 +29,8 @@ def demo(
     """Name real barcodes with the bundled model; then simulate, pre-train, probe and load back."""
     from rich.console import Console
 
-    from barcodemae import demo as steps
     from barcodemae.demonstration import first_look
+    from barcodemae.demonstration import tour as steps
 
     talk, result = Console(stderr=True), Console()
     settings = steps.DemoSettings(seed=seed, max_steps=max_steps, num_species=num_species)

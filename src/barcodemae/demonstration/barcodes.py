@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from barcodemae.demonstration.names import QUERIES
+from barcodemae.demonstration import QUERIES
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord, read_records
 from barcodemae.training.data.sources.sequences import read_annotations

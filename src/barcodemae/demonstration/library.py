@@ -18,7 +18,7 @@ from pathlib import Path
 
 from barcodemae import __version__
 from barcodemae.dataset import SPLITS
-from barcodemae.demonstration.names import DEMONSTRATION, REFERENCES
+from barcodemae.demonstration import DEMONSTRATION, REFERENCES
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder

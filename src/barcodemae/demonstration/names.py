@@ -10,13 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from barcodemae.demonstration import DEMONSTRATION, QUERIES
+
 
 if TYPE_CHECKING:
     from barcodemae.eval.embed.embedder import Embedder
-
-DEMONSTRATION = "demo"
-REFERENCES = Path(__file__).with_name("references.fasta.gz")
-QUERIES = Path(__file__).with_name("queries.fasta")
 
 
 def resolve_queries(queries: str) -> str:

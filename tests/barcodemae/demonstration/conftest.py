@@ -4,8 +4,7 @@ import gzip
 
 import pytest
 
-from barcodemae.demonstration import library
-from barcodemae.demonstration.names import REFERENCES
+from barcodemae.demonstration import REFERENCES, library
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 
 

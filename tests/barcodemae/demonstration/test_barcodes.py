@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from barcodemae.demonstration import QUERIES, REFERENCES
 from barcodemae.demonstration.barcodes import (
     KNOWN_SPECIES,
     NEW_GENUS,
@@ -12,7 +13,6 @@ from barcodemae.demonstration.barcodes import (
     read_queries,
 )
 from barcodemae.demonstration.making.candidates import ACCESSION, MAX_UNKNOWN, MIN_LENGTH
-from barcodemae.demonstration.names import QUERIES, REFERENCES
 from barcodemae.errors import DataError
 from barcodemae.fasta import read_records
 from barcodemae.training.data.sources.sequences import read_annotations

@@ -2,11 +2,11 @@
 
 import pytest
 
+from barcodemae.demonstration import QUERIES, REFERENCES
 from barcodemae.demonstration.barcodes import KNOWN_SPECIES, NOT_COI, read_queries
 from barcodemae.demonstration.making import files
 from barcodemae.demonstration.making.candidates import Barcode
 from barcodemae.demonstration.making.decoys import make_decoys
-from barcodemae.demonstration.names import QUERIES, REFERENCES
 from barcodemae.fasta import read_records
 
 

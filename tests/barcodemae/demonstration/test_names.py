@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from barcodemae.demonstration import QUERIES
 from barcodemae.demonstration import library as module
-from barcodemae.demonstration.names import QUERIES, resolve_queries, resolve_reference
+from barcodemae.demonstration.names import resolve_queries, resolve_reference
 
 
 @pytest.fixture

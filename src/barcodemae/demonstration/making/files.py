@@ -8,12 +8,12 @@ import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from barcodemae.demonstration import QUERIES, REFERENCES
 from barcodemae.demonstration.barcodes import KNOWN_SPECIES, NOT_COI
 from barcodemae.demonstration.making.candidates import NAMED_RANKS, Barcode, read_candidates
 from barcodemae.demonstration.making.decoys import make_decoys
 from barcodemae.demonstration.making.queries import choose_queries
 from barcodemae.demonstration.making.references import choose_references
-from barcodemae.demonstration.names import QUERIES, REFERENCES
 from barcodemae.eval.identify.judge.orientation import reverse_complement
 
 

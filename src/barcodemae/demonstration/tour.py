@@ -3,7 +3,7 @@
 It names real barcodes with the bundled model, then makes a model from nothing. It needs no data and
 no network, and every step is one call that a user can make too. In: an output folder. Out, in it:
 `names.tsv`, `data/`, `model/` (the full folder, with the plain encoder in `model/encoder/`),
-`untrained/` and `results.json`. Guarded by tests/barcodemae/test_demo.py.
+`untrained/` and `results.json`. Guarded by tests/barcodemae/demonstration/test_tour.py.
 """
 
 import json

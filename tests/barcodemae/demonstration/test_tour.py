@@ -9,9 +9,9 @@ import typer.main
 from rich.console import Console
 from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
 
-from barcodemae import demo
 from barcodemae.cli import app, main
 from barcodemae.dataset import SPLITS, read_splits
+from barcodemae.demonstration import tour as demo
 from barcodemae.errors import CheckpointError, SettingsError
 from barcodemae.eval.report.records import ResultRecord, read_records
 
