@@ -92,7 +92,7 @@ def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
     assert "2 seed(s) of positions, 2 training seed(s)" in filled
     records[0]["protocol"] |= {"queries": "others"}
     (tmp_path / "m.json").write_text(json.dumps(records))
-    with pytest.raises(SettingsError, match="of 2 protocols"):
+    with pytest.raises(SettingsError, match="follow 2 protocols"):
         fill("<!-- masks: m.json -->\n<!-- end -->\n", tmp_path)
 
 

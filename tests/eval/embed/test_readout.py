@@ -80,5 +80,5 @@ def test_a_layer_is_stored_if_it_reads_what_the_model_gives_whatever_it_writes(t
     save_readout(tmp_path, Dense(weight, np.ones(2, np.float32)))
     found = load_readout(tmp_path)(np.ones((1, 4), np.float32))
     np.testing.assert_allclose(found, [[7, 23]])
-    with pytest.raises(CheckpointError, match="is 4 wide, the readout is for 2"):
+    with pytest.raises(CheckpointError, match="is 4 wide, but the readout is for 2"):
         save_readout(tmp_path, Dense(weight.T, np.ones(4, np.float32)))

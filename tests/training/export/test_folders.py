@@ -254,7 +254,7 @@ def test_the_command_exports_in_bfloat16(
 
 def test_the_command_names_a_folder_that_is_not_a_model(tmp_path, capsys):
     assert main(["export", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]) == 2
-    assert "absent: is not a BarcodeMAE model folder" in capsys.readouterr().err
+    assert "absent: no such folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
