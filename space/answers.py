@@ -191,16 +191,16 @@ class Library:
 
 
 def open_library(model: str = MODEL, references: str | Path = REFERENCES) -> Library:
-    """Open a library, or index references first.
+    """Open a library; references that are not indexed yet are indexed first.
 
     Args:
-        model: A model folder, or `default`.
+        model: Model folder, or `default`.
         references: `demo` for the real barcodes that come with the package, a folder made by
-            `barcodemae index`, or anything it reads, such as FASTA with
+            `barcodemae index`, or anything that command reads, such as FASTA with
             `;tax=p:Arthropoda,...,s:Genus_species;` in the headers.
 
     Raises:
-        DataError: They cannot be indexed; the reason was said on stderr.
+        DataError: The references cannot be indexed; the reason was written to stderr.
     """
     place = resolve_reference(references, lambda: load_embedder(model, dtype="auto"), print)
     if (place / DESCRIPTION).is_file():

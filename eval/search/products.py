@@ -2,8 +2,8 @@
 
 In: query vectors (Q, D) and reference vectors (R, D). Out: the products of all pairs, (Q, R).
 oneDNN computes them where this process has torch, NumPy where it does not. torch takes seconds to
-import, the products with a small library milliseconds, so whoever needs no network (k-mer counts)
-does without torch too. Guarded by tests/eval/search/test_products.py.
+import, the products with a small library milliseconds, so identification without a network (k-mer
+counts) does not import it. Guarded by tests/eval/search/test_products.py.
 
 Shapes: R = references, Q = queries, D = vector width.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 # Arguments of torch.ops.mkldnn._linear_pointwise: activation, its parameters, its variant.
 NO_ACTIVATION: tuple[Any, ...] = ("none", [], "")
-WORTH_TORCH = 2**26  # numbers in the references; with as many, importing torch pays
+WORTH_TORCH = 2**26  # numbers in the references from which on importing torch saves time
 # Relative error of rounding one factor of a product, by torch's name of the precision.
 FACTOR_ROUNDING = {"bf16": 2.0**-8, "tf32": 2.0**-11}
 
@@ -31,9 +31,9 @@ def loaded_torch() -> Any | None:
 
 
 def import_torch_for(num_numbers: int) -> None:
-    """Import torch if the references hold so many numbers that it pays.
+    """Import torch if the references hold so many numbers that the import saves time.
 
-    To be called before threads or worker processes start, which would each import it.
+    Call this before threads or worker processes start: each of them would import it.
     """
     if num_numbers >= WORTH_TORCH:
         import_module("torch")

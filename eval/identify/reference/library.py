@@ -222,7 +222,7 @@ class ReferenceLibrary:
 
 
 def not_a_library(path: Path) -> DataError:
-    """Say what was given in place of a library, and how one is made."""
+    """Return the error for a path that is not a library: what it is, and how to make a library."""
     kind, name = kind_of(path), shlex.quote(str(path))
     if kind in (*RAW_DATA, Kind.DATASET):
         how = f"make one with `barcodemae index {name} -o LIB`"
