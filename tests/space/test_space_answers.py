@@ -7,7 +7,6 @@ from pathlib import Path
 import answers as answers_module
 import numpy as np
 import pytest
-from answers import REFERENCES as DEFAULT_REFERENCES
 from answers import open_library
 from picture import Projection, draw_map
 from reading import MAX_BYTES, MAX_RECORDS, NothingGivenError, TooLargeError, read_input
@@ -16,6 +15,7 @@ from tables import tsv_lines
 
 from barcodemae.cli import main
 from barcodemae.errors import DataError
+from barcodemae.eval.identify.reference.library import DESCRIPTION
 from barcodemae.fasta import read_records
 
 
@@ -83,12 +83,11 @@ def test_nothing_readable_is_still_answered(library):
 
 
 def test_the_references_are_the_demonstration_set_unless_others_are_named(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(answers_module, "resolve_reference", lambda *given: asked.append(given[0]))
-    assert DEFAULT_REFERENCES == "demo"
-    with pytest.raises(TypeError):
-        open_library(str(tmp_path))
-    assert asked == ["demo"]
+    (tmp_path / DESCRIPTION).touch()
+    library = {"demo": tmp_path}
+    monkeypatch.setattr(answers_module, "resolve_reference", lambda name, *_: library[name])
+    monkeypatch.setattr(answers_module, "Library", lambda *opened: opened)
+    assert open_library("a model") == (tmp_path, "a model")
 
 
 def test_an_indexed_library_is_opened_as_it_is(library, tiny_folder):

@@ -38,7 +38,7 @@ from barcodemae.files import write_text
 RIGHT, WRONG, OPEN = VERDICTS = ("right", "wrong", "left open")
 COLORS = {RIGHT: "green", WRONG: "red", OPEN: "yellow"}
 # Truth -> what it means, and the flag that should be there.
-TRUTHS = {
+WORDS_AND_FLAGS = {
     KNOWN_SPECIES: ("known species", ""),
     NEW_SPECIES: ("new species", "novel_species"),
     NEW_GENUS: ("new genus", "novel_genus"),
@@ -77,7 +77,7 @@ class Named:
     @property
     def is_noticed(self) -> bool:
         """Whether what is new about the query has its flag."""
-        flag = TRUTHS[self.query.truth][1]
+        flag = WORDS_AND_FLAGS[self.query.truth][1]
         return isinstance(self.found, Identification) and bool(flag) and flag in self.found.flags
 
 
@@ -111,7 +111,7 @@ def make_table(named: Sequence[Named]) -> Table:
     table = Table(title="Real barcodes, named by the bundled model", box=SIMPLE, pad_edge=False)
     for name in ("query", "deepest name given", "p", "identity", "flags", ""):
         table.add_column(name, justify="right" if name in ("p", "identity") else "left")
-    for truth, (words, _) in TRUTHS.items():
+    for truth, (words, _) in WORDS_AND_FLAGS.items():
         group = [one for one in named if one.query.truth == truth]
         if group:
             table.add_section()
@@ -135,7 +135,7 @@ def cells_of(found: Identification | Rejection) -> tuple[str, str, str, str]:
 
 def summarise(named: Sequence[Named]) -> Iterator[str]:
     """Say for each kind of query how many were named correctly, left open, or named wrongly."""
-    for truth, (words, flag) in TRUTHS.items():
+    for truth, (words, flag) in WORDS_AND_FLAGS.items():
         group = [one for one in named if one.query.truth == truth]
         counts = Counter(one.verdict for one in group)
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])

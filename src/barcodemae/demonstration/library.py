@@ -44,28 +44,27 @@ def demonstration_library(embedder: Embedder, say: Say) -> Path:
     Raises:
         DataError: The disk refuses (full, no permission).
     """
-    folder = cache_folder() / library_name(embedder)
-    if is_library(folder):
-        return folder
-    kept = can_be_written(folder.parent)
-    if not kept:
-        folder = temporary_folder() / folder.name
-    say(
-        "Building the demonstration library, once for this model: half a minute on two cores"
-        if kept
-        else f"Building the demonstration library; {cache_folder()} cannot be written, so it is "
-        "not kept: half a minute on two cores"
-    )
+    cache, name = cache_folder(), library_name(embedder)
+    if cache is not None and is_library(cache / name):
+        return cache / name
+    if cache is not None and can_be_written(cache):
+        folder, kept = cache / name, "once for this model and kept"
+    else:
+        folder, kept = temporary_folder() / name, "not kept, as no cache folder can be written"
+    say(f"Building the demonstration library, {kept}: this takes a minute or so")
     start = time.monotonic()
     build(folder, embedder)
-    say(f"Built in {time.monotonic() - start:.0f} s" + (f": {folder}" if kept else ""))
+    say(f"Built in {time.monotonic() - start:.0f} s: {folder}")
     return folder
 
 
-def cache_folder() -> Path:
-    """Return the folder for libraries, which need not exist."""
+def cache_folder() -> Path | None:
+    """Return the folder for libraries, which need not exist; None without a home folder."""
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (given if given.is_absolute() else Path("~/.cache").expanduser()) / "barcodemae"
+    try:
+        return (given if given.is_absolute() else Path.home() / ".cache") / "barcodemae"
+    except RuntimeError:  # a user whom the system does not know, as in some containers
+        return None
 
 
 def library_name(embedder: Embedder) -> str:

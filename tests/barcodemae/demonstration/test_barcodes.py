@@ -1,7 +1,5 @@
 """The bundled barcodes are what their README says, and the queries are not among the references."""
 
-import gzip
-
 import pytest
 
 from barcodemae.demonstration import QUERIES, REFERENCES
@@ -38,7 +36,7 @@ def test_the_set_is_small_enough_to_come_with_the_package(references, queries):
 
 
 def test_the_packed_references_do_not_depend_on_when_they_were_made():
-    assert gzip.compress(gzip.decompress(REFERENCES.read_bytes()), mtime=0)[4:8] == bytes(4)
+    assert REFERENCES.read_bytes()[4:8] == bytes(4)  # where gzip writes the time
 
 
 def test_references_are_real_records_with_a_whole_lineage(references):

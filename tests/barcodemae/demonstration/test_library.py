@@ -1,7 +1,5 @@
 """The demonstration library is built once for a model, and appears whole or not at all."""
 
-import os
-
 import pytest
 
 from barcodemae.demonstration import library
@@ -43,7 +41,7 @@ def test_a_file_in_place_of_the_cache_folder_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     assert not library.can_be_written(tmp_path / "file" / "below")
     assert library.can_be_written(tmp_path / "new")
-    assert os.listdir(tmp_path / "new") == []  # noqa: PTH208
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 @pytest.mark.parametrize("given", ["", "relative/folder"])
@@ -51,6 +49,16 @@ def test_a_cache_folder_that_is_no_absolute_path_is_not_used(given, monkeypatch,
     monkeypatch.setenv("XDG_CACHE_HOME", given)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "barcodemae"
+
+
+def test_a_user_without_a_home_gets_a_library_that_is_not_kept(monkeypatch, counts):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(library.Path, "home", no_home)
+    monkeypatch.setattr(library, "build", lambda folder, _: folder.mkdir())
+    assert demonstration_library(counts, str).is_dir()
 
 
 def test_a_build_that_fails_leaves_nothing(cache, counts, monkeypatch):
