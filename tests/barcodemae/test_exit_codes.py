@@ -45,7 +45,12 @@ def test_wrong_usage_gives_2(capsys):
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("x.fasta", "holds no sequences"), OSError(28, "No space left on device")]
+    "error",
+    [
+        DataError("x.fasta", "holds no sequences", line=3),
+        FileNotFoundError(2, "No such file or directory", "library"),
+        OSError(28, "No space left on device"),
+    ],
 )
 def test_bad_input_and_a_machine_that_cannot_give_2_and_one_line(error, capsys):
     assert run_app(app_that(fail(error)), []) == 2
