@@ -8,13 +8,10 @@ numbers of each barcode kept, not its letters. Guarded by tests/training/data/te
 measured by benchmarks/prepare.py.
 """
 
-import hashlib
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from barcodemae.dataset import RANKS, SPLITS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.files import staged_folder
 from barcodemae.training.data.cleaning import CleaningRules
+from barcodemae.training.data.dataset_record import checksums, record_rows, record_source
 from barcodemae.training.data.dataset_writer import (
     DESCRIPTION_FILE,
     PartitionWriter,
@@ -42,7 +40,6 @@ from barcodemae.training.data.sources.source_batches import BATCH_SCHEMA
 from barcodemae.unpacking import split_member
 
 
-SCHEMA_VERSION = 1
 PARTITION_ORIGINS = ("auto", "source", "make")
 _SPOOL_FILE = ".rows.arrow"
 _GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
@@ -126,11 +123,11 @@ def prepare(
             out, overwrite=overwrite, marker=DESCRIPTION_FILE, what="data set"
         ) as staging,
     ):
-        checksums = [pool.submit(_checksums, source.source) for source in opened]
+        sums = [pool.submit(checksums, source.source) for source in opened]
         description = _write(opened, staging, options, is_made=is_made, report=report)
         description["sources"] = [
-            _describe_source(given, source, known)
-            for given, source, known in zip(sources, opened, checksums, strict=True)
+            record_source(given, source, known.result())
+            for given, source, known in zip(sources, opened, sums, strict=True)
         ]
         if options.leakage:
             total = description["rows"]["kept"]
@@ -188,7 +185,9 @@ def _write(
         raise DataError(names, f"no usable barcode in {row_filter.num_read:,} rows ({most})")
     if num_kept + row_filter.dropped.total() != row_filter.num_read:
         raise AssertionError("rows kept and dropped do not add up to the rows read")
-    return _describe(row_filter, writer, options, is_made=is_made)
+    settings = asdict(options)
+    settings["source"]["taxonomy"] = str(options.source.taxonomy or "") or None
+    return record_rows(row_filter, writer.num_rows, settings, is_made=is_made)
 
 
 def _kept_rows(
@@ -262,69 +261,3 @@ def _without_heldout(table: pa.Table, row_filter: RowFilter) -> pa.Table:
     kept = table.filter(pa.compute.not_equal(table["split"].cast(pa.string()), "other_heldout"))
     row_filter.dropped["other_heldout"] += table.num_rows - kept.num_rows
     return kept
-
-
-def _describe(
-    row_filter: RowFilter, writer: PartitionWriter, options: PrepareOptions, *, is_made: bool
-) -> dict[str, Any]:
-    duplicates = row_filter.duplicates
-    labels = duplicates.label_numbers()
-    partitions = {}
-    for split in (name for name in SPLITS if name in writer.num_rows):
-        rows = labels[labels[:, -1] == duplicates.splits.names.index(split)]
-        partitions[split] = {
-            "barcodes": writer.num_rows[split],
-            **{
-                rank: _num_distinct(rows[:, at])
-                for rank, at in (("genera", _GENUS), ("species", _SPECIES), ("bins", _BIN))
-            },
-        }
-    settings = asdict(options)
-    settings["source"]["taxonomy"] = str(options.source.taxonomy or "") or None
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "written_by": f"barcodemae {version('barcodemae')}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "pyarrow", "dnaio")},
-        },
-        "sources": [],
-        "options": settings,
-        "rows": {"read": row_filter.num_read, "kept": sum(writer.num_rows.values())},
-        "filters": dict(sorted(row_filter.dropped.items())),
-        "duplicates_across_partitions": duplicates.num_dropped_across,
-        "conflicting_duplicates": dict(duplicates.conflicts),
-        "repeated_processids": row_filter.num_repeated_names(),
-        "partitions_from": "draw" if is_made else "source",
-        "partitions": partitions,
-    }
-
-
-def _num_distinct(numbers: NDArray[np.int32]) -> int:
-    return len(np.unique(numbers[numbers >= 0]))
-
-
-def _checksums(source: str) -> dict[str, Any]:
-    """Compute size and checksums of a file; published archives are identified by their MD5."""
-    path, _ = split_member(source)
-    if not path.is_file():
-        return {}
-    digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
-    num_bytes = 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 22):
-            num_bytes += len(chunk)
-            for digest in digests.values():
-                digest.update(chunk)
-    return {"bytes": num_bytes} | {name: digest.hexdigest() for name, digest in digests.items()}
-
-
-def _describe_source(
-    given: str, source: Source, checksums: Future[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "path": given,  # for a file of the Hub its name there, not the path of its cached copy
-        "format": source.format,
-        "recognised_by": source.why,
-        **checksums.result(),
-    }
