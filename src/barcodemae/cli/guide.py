@@ -106,7 +106,7 @@ GUIDES = {
             ("Species-like units at 97 %", "barcodemae cluster barcodes.fasta -o units.tsv"),
             (
                 "Stricter ones, and a map to look at",
-                "barcodemae cluster barcodes.fasta --identity 98 -o units.tsv --map units.html",
+                "barcodemae cluster barcodes.fasta --identity 98 -o units.tsv --map map.html",
             ),
         ),
     ),
@@ -259,11 +259,11 @@ GUIDES = {
         (
             (
                 "Genera, from the bundled model",
-                "barcodemae finetune --model default --rank genus --data data --output out",
+                "barcodemae finetune --model default --rank genus --data D --output out",
             ),
             (
                 "Species, from a model of your own, the last layer only",
-                "barcodemae finetune --model out/mine --freeze-encoder --data data --output out",
+                "barcodemae finetune --model out/mine --freeze-encoder --data D --output out",
             ),
         ),
     ),

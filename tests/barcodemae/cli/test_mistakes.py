@@ -7,6 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from barcodemae.cli import main
+from barcodemae.dataset import SPLITS, read_splits
 from barcodemae.training.data.simulate import write_simulated
 
 
@@ -53,7 +54,7 @@ def complaint(capsys, *arguments):
         ),
         ("empty", "no library.json in it", "`barcodemae index` makes one"),
         ("nowhere", "no such folder", "`barcodemae index` makes one"),
-        ("lib", "is a library of another version", "index again"),
+        ("lib", "is a library of another version", "make it again with"),
     ],
 )
 def test_what_is_no_library_is_named_with_the_way_to_one(given, capsys, name, what, help_text):
@@ -126,7 +127,7 @@ def test_a_misspelled_command_or_option_gets_a_suggestion(capsys, arguments, sug
 
 def test_a_raw_table_is_indexed_as_it_is(tmp_path, capsys):
     generated = write_simulated(tmp_path / "data", num_species=60, barcodes_per_species=4)
-    table = pyarrow.parquet.read_table(generated / "train.parquet")
+    table = read_splits(generated, SPLITS)
     names = table.column_names
     rows = [[str(row[name] or "") for name in names] for row in table.to_pylist()]
     (tmp_path / "refs.csv").write_text("".join(",".join(row) + "\n" for row in [names, *rows]))
