@@ -19,7 +19,9 @@ from barcodemae.files import (
 
 # Writes half of what it wants and waits to be killed.
 HALF_A_FILE = """
+import signal
 from barcodemae.files import whole_file
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin by ignoring it
 with whole_file(sys.argv[2]) as file, file.open("w") as stream:
     print("half", file=stream, flush=True)
     print("ready", flush=True)
