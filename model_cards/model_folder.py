@@ -18,7 +18,12 @@ from barcodemae.model_files import hash_weights, readout_modules
 ENCODER_FOLDER = "encoder"
 CARD_FILE = "README.md"
 WEIGHTS = "*.safetensors"
-TOKENIZER_CODE = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py")
+TOKENIZER_CODE = (
+    "tokenization_barcodemae.py",
+    "barcode_frame.py",
+    "barcode_indels.py",
+    "barcode_placement.py",
+)
 CODE_FILES = (
     "configuration_barcodemae.py",
     "modeling_barcodemae.py",

@@ -38,6 +38,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .barcode_frame import BASES, LETTER_CODES, NO_BASE, BarcodeFrame
 from .barcode_indels import find_segments, letters_in_frame
+from .barcode_placement import BarcodePlacer, Placement
 
 
 MASK_TOKEN = "[MASK]"
@@ -128,6 +129,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     Attributes:
         frame: The rows as given, which is how the frame is stored; None without one.
         barcode_frame: The frame itself; None without one.
+        placer: What places sequences in the frame; None without one.
 
     Raises:
         ValueError: k is out of range, `max_length_bp` is less than k, or `frame` is not a frame.
@@ -158,6 +160,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         self.max_length_bp = max_length_bp
         self.frame = None if frame is None else list(frame)
         self.barcode_frame = None if frame is None else BarcodeFrame(frame)
+        self.placer = None if self.barcode_frame is None else BarcodePlacer(self.barcode_frame)
 
     def __call__(
         self,
@@ -206,6 +209,20 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         if tensor_type is not None:
             encoding.convert_to_tensors(tensor_type, prepend_batch_axis=isinstance(text, str))
         return encoding
+
+    def place(self, sequences: Sequence[str], *, both_strands: bool = True) -> list[Placement]:
+        """Find whether, where in the frame and on which strand each sequence is a barcode.
+
+        Args:
+            sequences: DNA; `-` and `.` inside a sequence are unknown bases.
+            both_strands: Whether to try the reverse complement of what does not clearly fit.
+
+        Raises:
+            ValueError: The tokenizer has no frame.
+        """
+        if self.placer is None:
+            raise ValueError("this tokenizer has no frame in which sequences could be placed")
+        return self.placer.place(sequences, both_strands=both_strands)
 
     def kmer_ids(self, sequences: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Tokenize by arithmetic: the same ids as a call without padding, but much faster.
@@ -377,6 +394,11 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         return tuple(files)
 
 
-HUB_FILES = ("tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py")
+HUB_FILES = (
+    "tokenization_barcodemae.py",
+    "barcode_frame.py",
+    "barcode_indels.py",
+    "barcode_placement.py",
+)
 
 __all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]

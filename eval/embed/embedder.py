@@ -1,6 +1,7 @@
 """The interface of embedders, and how they prepare their batches.
 
-In: sequences. Out: one vector each, or row -> reason for those that cannot be embedded. Models,
+In: sequences. Out: one vector each, or row -> reason for those that cannot be embedded; and, of a
+model with a frame, whether and where a sequence is a barcode. Models,
 k-mer counts and published systems all have this interface, and so have the decorators around them,
 a cache and an average over reading offsets: no caller needs to look inside.
 Guarded by tests/eval/embed/test_embedder.py.
@@ -39,6 +40,45 @@ class UnusableSequencesError(BarcodeMAEError):
         super().__init__(f"{len(reasons)} sequence(s) cannot be embedded: {shown}")
 
 
+class PlacedSequence(Protocol):
+    """What a `Placer` says about one sequence.
+
+    Attributes:
+        letters: Letters in the frame, site by site from `site` on, N for each unknown base.
+        site: Site of the first letter.
+        is_reverse: Whether the sequence had to be reverse-complemented.
+        evidence: Log-odds of a barcode against background per known letter, nats.
+        is_barcode: Whether the evidence suffices.
+        num_before: Number of letters that were cut off before the barcode.
+        num_after: Number of letters that were cut off after it.
+        num_gained: Number of inserted bases that were left out.
+        num_lost: Number of deleted bases that no unknown letter marked.
+    """
+
+    letters: str
+    site: int
+    is_reverse: bool
+    evidence: float
+    is_barcode: bool
+    num_before: int
+    num_after: int
+    num_gained: int
+    num_lost: int
+
+
+class Placer(Protocol):
+    """Anything that places sequences in a frame of barcodes, in which every base has a site."""
+
+    @property
+    def width(self) -> int:
+        """Number of sites of the frame."""
+
+    def place(
+        self, sequences: Sequence[str], *, both_strands: bool = True
+    ) -> Sequence[PlacedSequence]:
+        """Find whether, where and on which strand each sequence is a barcode."""
+
+
 @runtime_checkable
 class Embedder(Protocol):
     """Anything that turns sequences into vectors."""
@@ -70,6 +110,10 @@ class Embedder(Protocol):
     @property
     def network(self) -> "NetworkEmbedder | None":
         """Network that can be fine-tuned or read with hidden tokens; None if there is none."""
+
+    @property
+    def placer(self) -> Placer | None:
+        """What places sequences in the frame of the model; None if it has no frame."""
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
@@ -121,6 +165,7 @@ class EmbedderDecorator:
         self.device = embedder.device
         self.shareable = embedder.shareable
         self.network = embedder.network
+        self.placer = embedder.placer
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""

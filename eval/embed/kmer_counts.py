@@ -38,6 +38,7 @@ class KmerCounts:
     device = "cpu"
     shareable = True
     network = None
+    placer = None
 
     def __init__(self, k: int) -> None:
         if not 1 <= k <= MAX_COUNTED_K:

@@ -31,6 +31,7 @@ from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
+    Placer,
     UnusableSequencesError,
     equal_length_batches,
     positions_after,
@@ -119,6 +120,12 @@ class AutoModelEmbedder:
     def network(self) -> Self:
         """This embedder, which has a network."""
         return self
+
+    @property
+    def placer(self) -> Placer | None:
+        """What places sequences in the frame of the tokenizer; None if it has no frame."""
+        placer: Placer | None = getattr(self.tokenizer, "placer", None)
+        return placer
 
     def without_readout(self) -> "AutoModelEmbedder":
         """Return the same model without readout: its embedding is the masked mean."""

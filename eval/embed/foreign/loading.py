@@ -95,6 +95,7 @@ class ForeignEmbedder:
     architecture: str
     readout: Readout = field(default_factory=Readout)
     shareable = False
+    placer = None
 
     @property
     def dtype(self) -> str:
