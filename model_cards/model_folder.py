@@ -20,6 +20,7 @@ CARD_FILE = "README.md"
 WEIGHTS = "*.safetensors"
 TOKENIZER_CODE = (
     "tokenization_barcodemae.py",
+    "barcode_anchors.py",
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",

@@ -112,6 +112,19 @@ class BarcodeFrame:
         Returns:
             Site of each sequence's first letter, (N,): 0 for a sequence that fits nowhere.
         """
+        starts, scores = self.search(codes)
+        return np.where(scores >= MIN_SCORE, starts, 0)
+
+    def search(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find where each sequence fits best without indels, however badly it fits there.
+
+        Args:
+            codes: Letter codes, `NO_BASE` beyond the end of a sequence, (N, L).
+
+        Returns:
+            starts: Site of each sequence's first letter, (N,).
+            scores: Log-odds score of each sequence, in sixteenths of a nat, (N,).
+        """
         lengths = (codes != NO_BASE).sum(axis=1)  # (N,)
         lowest = np.minimum(MIN_OVERLAP_BP - lengths, 0)  # (N,)
         highest = max(self.width - MIN_OVERLAP_BP, 0)
@@ -125,7 +138,7 @@ class BarcodeFrame:
             best[needs_search], scores[needs_search] = self.best_start(
                 codes[needs_search], lowest[needs_search], all_starts
             )
-        return np.where(scores >= MIN_SCORE, best, 0)
+        return best, scores
 
     def best_start(
         self, codes: NDArray[np.uint8], lowest: NDArray[np.int64], candidates: range

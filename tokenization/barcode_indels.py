@@ -10,10 +10,12 @@
 
 An inserted or deleted base (an indel) shifts every letter after it. The best ungapped placement
 (`barcode_frame.py`) then fits only before the indel or only after it. Such a sequence is placed
-again, starting from its best-scoring window, and dynamic programming cuts it into segments without
-indels: the scores of the segments add up, and each indel costs `INDEL_COST`. Scores are whole
-numbers and each row is computed independently, so the segments of a sequence do not depend on its
-batch. This file goes to the Hub verbatim: it imports only numpy and `barcode_frame.py`.
+again: dynamic programming chooses for each letter one of the shifts at which windows of the
+sequence fit (`barcode_anchors.py`). The scores of the letters add up, an indel costs `INDEL_COST`,
+a change of shift at a long run of unknown letters less, and an end that fits the frame worse than
+that is no part of the barcode (an adapter, a primer). Scores are whole numbers and each row is
+computed independently, so the segments of a sequence do not depend on its batch. This file goes to
+the Hub verbatim: it imports only numpy and its neighbours.
 
 In: a frame and sequences without gaps. Out: the segments of each sequence, or its letters in the
 frame. Guarded by tests/tokenization/test_barcode_indels.py, measured by benchmarks/fragments.py.
@@ -29,9 +31,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .barcode_anchors import candidate_shifts, unknown_runs
 from .barcode_frame import (
     BLOCK_SIZE,
-    MIN_OVERLAP_BP,
     MIN_SCORE,
     NO_BASE,
     STEPS_PER_NAT,
@@ -41,8 +43,12 @@ from .barcode_frame import (
 
 
 INDEL_COST = 10 * STEPS_PER_NAT  # about what ten letters at their own sites score
-MAX_SHIFT_BP = 12  # largest distance from the best window's shift: four codons
-WINDOW_BP, STRIDE_BP = 64, 32  # windows that are placed one by one
+UNKNOWN_COST = 5 * STEPS_PER_NAT  # of another shift after a long run of unknown letters
+END_COST = INDEL_COST  # an end that loses more than this is cut off
+OUTSIDE = -(2**24)  # shift of a letter that was cut off
+CUT = -1  # in place of the shift of the letter before: the path starts here
+MOST_UNEQUAL = 1.25  # rows whose numbers of shifts differ by more are computed apart
+MAX_CELLS = 2**24  # letters times shifts that are computed together, which bounds the memory
 UNKNOWN_LETTER = "N"
 
 
@@ -60,6 +66,21 @@ class Segment(NamedTuple):
     site: int
 
 
+class Fit(NamedTuple):
+    """How a sequence fits the frame.
+
+    Attributes:
+        segments: Its segments in order, which share no letter and no site; one from site 0 if it
+            fits nowhere.
+        score: Log-odds of its letters less the cost of its indels, in sixteenths of a nat.
+        fits: Whether it has a place in the frame.
+    """
+
+    segments: list[Segment]
+    score: float
+    fits: bool
+
+
 def find_segments(frame: BarcodeFrame, sequences: Sequence[str]) -> list[list[Segment]]:
     """Cut sequences at their indels and find the site of each segment.
 
@@ -68,26 +89,56 @@ def find_segments(frame: BarcodeFrame, sequences: Sequence[str]) -> list[list[Se
         sequences: DNA without gaps.
 
     Returns:
-        For each sequence its segments in order; they share no letter and no site, and the first
-        begins at letter 0. A sequence that fits nowhere is one segment from site 0.
+        For each sequence its segments in order; they share no letter and no site. Ends that are no
+        part of the barcode belong to no segment. A sequence that fits nowhere is one segment from
+        site 0.
     """
-    found: list[list[Segment]] = [[] for _ in sequences]
+    return [fit.segments for fit in find_fits(frame, sequences)]
+
+
+def find_fits(frame: BarcodeFrame, sequences: Sequence[str]) -> list[Fit]:
+    """Find how sequences fit the frame.
+
+    Args:
+        frame: The frame of the barcodes.
+        sequences: DNA without gaps.
+    """
+    found: list[Fit] = [Fit([], 0.0, False)] * len(sequences)
     order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
     for first in range(0, len(order), BLOCK_SIZE):
         rows = order[first : first + BLOCK_SIZE]
-        codes = letter_codes([sequences[row] for row in rows])  # (N, L)
-        # Most sequences have no indel: the ungapped placement is the answer.
-        starts = frame.starts_of_codes(codes)  # (N,)
-        for row, start in zip(rows, starts.tolist(), strict=True):
-            found[row] = [Segment(0, len(sequences[row]), start)]
-        # A stretch that loses more than an indel costs may fit better at another shift.
-        is_doubtful = largest_drop(letter_scores(frame, codes, starts)) > INDEL_COST  # (N,)
-        doubtful = [row for row, is_one in zip(rows, is_doubtful, strict=True) if is_one]
-        shifts = find_shifts(frame, codes[is_doubtful])
-        for row, by_letter in zip(doubtful, shifts, strict=True):
-            if by_letter is not None:
-                found[row] = segments_of_shifts(by_letter[: len(sequences[row])])
+        texts = [sequences[row] for row in rows]
+        for row, fit in zip(rows, fits_of_block(frame, texts), strict=True):
+            found[row] = fit
     return found
+
+
+def fits_of_block(frame: BarcodeFrame, texts: Sequence[str]) -> list[Fit]:
+    """Find how the sequences of one block fit the frame."""
+    codes = letter_codes(texts)  # (N, L)
+    # Most sequences have no indel: the ungapped placement is the answer.
+    starts, scores = frame.search(codes)  # (N,), (N,)
+    is_placed = scores >= MIN_SCORE
+    starts = np.where(is_placed, starts, 0)
+    fits = [
+        Fit([Segment(0, len(text), start)], score, is_one)
+        for text, start, score, is_one in zip(
+            texts, starts.tolist(), scores.tolist(), is_placed.tolist(), strict=True
+        )
+    ]
+    # A stretch that loses more than an indel costs may fit better at another shift.
+    drops = largest_drop(letter_scores(frame, codes, starts))  # (N,)
+    doubtful = np.flatnonzero((drops > INDEL_COST) | reaches_out(frame, codes, starts))
+    candidates = candidate_shifts(frame, codes[doubtful], starts[doubtful], scores[doubtful])
+    for chosen in groups_of_equal_size([len(shifts) for shifts in candidates], codes.shape[1]):
+        table = table_of([candidates[row] for row in chosen])  # (N, S)
+        shifts = best_shifts(frame, codes[doubtful[chosen]], table)  # (N, L)
+        for row, by_letter in zip(doubtful[chosen].tolist(), shifts, strict=True):
+            num_letters = min(len(texts[row]), codes.shape[1])
+            fit = fit_of_shifts(frame, codes[row, :num_letters], by_letter[:num_letters])
+            if fit.fits:
+                fits[row] = fit
+    return fits
 
 
 def letters_in_frame(sequence: str, segments: Sequence[Segment]) -> str:
@@ -114,12 +165,11 @@ def letter_scores(
     Returns:
         Log-odds in sixteenths of a nat, (N, L).
     """
-    sites = starts[:, None] + np.arange(codes.shape[1])  # (N, L)
-    is_known = (sites >= 0) & (sites < frame.width) & (codes != NO_BASE)
-    scores: NDArray[np.float32] = frame.scores[
-        np.clip(sites, 0, frame.width - 1), np.minimum(codes, NO_BASE - 1)
-    ]
-    return np.where(is_known, scores, np.float32(0))
+    sites = starts.astype(np.int32)[:, None] + np.arange(codes.shape[1], dtype=np.int32)  # (N, L)
+    # Negative sites are huge as unsigned numbers, so one comparison finds both sides.
+    rows = np.minimum(sites.view(np.uint32), np.uint32(frame.width)).astype(np.int32)
+    table: NDArray[np.float32] = np.pad(frame.scores, ((0, 1), (0, 1))).ravel()
+    return table[rows * np.int32(NO_BASE + 1) + codes]
 
 
 def largest_drop(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -136,107 +186,175 @@ def largest_drop(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return drop
 
 
-def find_shifts(frame: BarcodeFrame, codes: NDArray[np.uint8]) -> list[NDArray[np.int64] | None]:
-    """Find the shift of every letter; None for a sequence that fits nowhere.
+def reaches_out(
+    frame: BarcodeFrame, codes: NDArray[np.uint8], starts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Find sequences of several pieces that stand partly outside the frame, (N,).
+
+    Letters outside score nothing, so a piece at a wrong place is not noticed there.
+    """
+    sites = starts[:, None] + np.arange(codes.shape[1])  # (N, L)
+    is_outside = ((sites < 0) | (sites >= frame.width)) & (codes != NO_BASE)
+    return is_outside.any(axis=1) & follows_unknown_run(codes).any(axis=1)
+
+
+def groups_of_equal_size(sizes: Sequence[int], num_letters: int) -> list[list[int]]:
+    """Group rows by their number of candidate shifts, as many as the memory allows.
 
     Args:
-        frame: The frame of the barcodes.
-        codes: Letter codes, (N, L).
+        sizes: Number of candidate shifts of each row, N numbers; rows with none are left out.
+        num_letters: Number of letters of a row.
 
     Returns:
-        For each sequence its shifts, (L,), or None.
+        Rows of each group.
     """
-    if not len(codes):
-        return []
-    shifts, scores = best_shifts(frame, codes, best_window_starts(frame, codes))  # (N, L), (N,)
-    return [
-        row if is_enough else None
-        for row, is_enough in zip(shifts, scores >= MIN_SCORE, strict=True)
-    ]
+    order = sorted((row for row, size in enumerate(sizes) if size), key=lambda row: sizes[row])
+    groups: list[list[int]] = []
+    for row in order:
+        if (
+            not groups
+            or sizes[row] > MOST_UNEQUAL * sizes[groups[-1][0]]
+            or (len(groups[-1]) + 1) * sizes[row] * num_letters > MAX_CELLS
+        ):
+            groups.append([])
+        groups[-1].append(row)
+    return groups
 
 
-def best_window_starts(frame: BarcodeFrame, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Place windows of each sequence on their own and trust the best-scoring one.
+def table_of(shifts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Write candidate shifts as a table, `OUTSIDE` where a row has fewer than others, (N, S)."""
+    table = np.full((len(shifts), max(map(len, shifts))), OUTSIDE)
+    for row, values in enumerate(shifts):
+        table[row, : len(values)] = values
+    return table
 
-    Args:
-        frame: The frame of the barcodes.
-        codes: Letter codes, (N, L).
 
-    Returns:
-        Site of each sequence's first letter according to its best window, (N,).
-    """
-    best = np.zeros(len(codes), np.int64)
-    best_score = np.full(len(codes), -np.inf, np.float32)
-    lowest = np.full(len(codes), MIN_OVERLAP_BP - WINDOW_BP)
-    candidates = range(MIN_OVERLAP_BP - WINDOW_BP, max(frame.width - MIN_OVERLAP_BP, 0) + 1)
-    for first in range(0, codes.shape[1], STRIDE_BP):
-        window = codes[:, first : first + WINDOW_BP]
-        starts, scores = frame.best_start(window, lowest, candidates)  # (N,), (N,)
-        has_enough_bases = (window != NO_BASE).sum(axis=1) >= MIN_OVERLAP_BP
-        is_better = has_enough_bases & (scores > best_score)
-        best = np.where(is_better, starts - first, best)
-        best_score = np.where(is_better, scores, best_score)
-    return best
+def follows_unknown_run(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the first letter after each long run of unknown letters, (N, L)."""
+    is_run = unknown_runs(codes)  # (N, L)
+    return np.pad(is_run, ((0, 0), (1, 0)))[:, :-1] & ~is_run
+
+
+def shift_costs(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what it costs that a letter has another shift than the letter before, (N, L)."""
+    return np.where(follows_unknown_run(codes), np.float32(UNKNOWN_COST), np.float32(INDEL_COST))
 
 
 def best_shifts(
-    frame: BarcodeFrame, codes: NDArray[np.uint8], starts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Find the shifts with the best total score, less the cost of indels (Viterbi algorithm).
+    frame: BarcodeFrame, codes: NDArray[np.uint8], candidates: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Find the shifts with the best total score, less the costs of indels and of cut-off ends.
+
+    This is the Viterbi algorithm with free ends.
 
     Args:
         frame: The frame of the barcodes.
         codes: Letter codes, (N, L).
-        starts: Centre of each sequence's candidate shifts, (N,).
+        candidates: Shifts that the letters of each row may have, `OUTSIDE` for none, (N, S).
 
     Returns:
-        shifts: Shift of every letter, (N, L).
-        scores: Total score of each sequence, (N,).
+        Shift of every letter, `OUTSIDE` for one of a cut-off end, (N, L).
     """
-    deviations = np.arange(-MAX_SHIFT_BP, MAX_SHIFT_BP + 1)  # (S,)
-    scores = np.stack([letter_scores(frame, codes, starts + by) for by in deviations])  # (S, N, L)
-    num_letters, rows = codes.shape[1], np.arange(len(codes))
+    num_rows, num_letters = codes.shape
+    rows = np.arange(num_rows)
+    scores = np.empty((num_letters, *candidates.shape), np.float32)  # (L, N, S)
+    for column, shifts in enumerate(candidates.T):
+        scores[:, :, column] = letter_scores(frame, codes, shifts).T
+    costs = shift_costs(codes)  # (N, L)
 
     # Forwards: the best total of a path that ends at each shift, and where that path came from.
-    came_from = np.zeros(scores.shape, np.int8)  # (S, N, L): shift of the letter before
-    total = scores[:, :, 0].copy()  # (S, N)
-    stay = np.arange(len(deviations), dtype=np.int8)[:, None]  # (S, 1)
+    came_from = np.full((num_letters, *candidates.shape), CUT, np.int16)  # (L, N, S)
+    stay = np.arange(candidates.shape[1], dtype=np.int16)  # (S,)
+    unusable = np.where(candidates == OUTSIDE, np.float32(-np.inf), np.float32(0))  # (N, S)
+    total = scores[0] + unusable  # (N, S)
+    end_total = np.full(num_rows, -np.inf, np.float32)  # of the best path that ends before
+    end_letter = np.zeros(num_rows, np.int64)
+    end_state = np.zeros(num_rows, np.int64)
     for letter in range(1, num_letters):
-        best = total.argmax(axis=0)  # (N,)
-        after_indel = total[best, rows] - INDEL_COST  # (N,)
-        came_from[:, :, letter] = np.where(after_indel > total, best, stay)
-        total = np.maximum(total, after_indel) + scores[:, :, letter]
+        best = total.argmax(axis=1)  # (N,)
+        highest = total[rows, best]  # (N,)
+        is_end = highest > end_total
+        end_total = np.where(is_end, highest, end_total)
+        end_letter = np.where(is_end, letter - 1, end_letter)
+        end_state = np.where(is_end, best, end_state)
+        after_indel = np.maximum(highest - costs[:, letter], -END_COST)[:, None]  # (N, 1)
+        source = np.where(highest - costs[:, letter] > -END_COST, best, CUT)[:, None]
+        came_from[letter] = np.where(after_indel > total, source, stay)
+        total = np.maximum(total, after_indel) + scores[letter] + unusable
+    best = total.argmax(axis=1)
+    is_whole = total[rows, best] >= end_total - END_COST
+    last = np.where(is_whole, num_letters - 1, end_letter)  # (N,)
+    state = np.where(is_whole, best, end_state)  # (N,)
 
     # Backwards: follow the best path from its last letter.
-    path = np.empty(codes.shape, np.int64)  # (N, L)
-    path[:, -1] = total.argmax(axis=0)
-    for letter in range(num_letters - 1, 0, -1):
-        path[:, letter - 1] = came_from[path[:, letter], rows, letter]
-    return starts[:, None] + deviations[path], total.max(axis=0)
+    shifts = np.full(codes.shape, OUTSIDE)  # (N, L)
+    for letter in range(num_letters - 1, -1, -1):
+        is_inside = (letter <= last) & (state != CUT)  # (N,)
+        shifts[:, letter] = np.where(is_inside, candidates[rows, state], OUTSIDE)
+        state = np.where(is_inside, came_from[letter, rows, state], state)
+    return shifts
 
 
-def segments_of_shifts(shifts: NDArray[np.int64]) -> list[Segment]:
+def fit_of_shifts(frame: BarcodeFrame, codes: NDArray[np.uint8], shifts: NDArray[np.int64]) -> Fit:
     """Cut a sequence where the shift of its letters changes.
 
-    Where a lower shift would put letters at sites that are already taken, those letters are
-    insertions and left out.
-
     Args:
-        shifts: Shift of every letter, (L,).
-
-    Returns:
-        The segments, in order.
+        frame: The frame of the barcodes.
+        codes: Letter codes, (L,).
+        shifts: Shift of every letter, `OUTSIDE` for one that was cut off, (L,).
     """
     bounds = [0, *(np.flatnonzero(np.diff(shifts)) + 1).tolist(), len(shifts)]
     segments: list[Segment] = []
-    next_site = int(shifts[0])  # the first site that is still free
     for start, stop in pairwise(bounds):
-        shift = int(shifts[start])
-        num_inserted = max(next_site - (shift + start), 0)
-        if start + num_inserted < stop:
-            segments.append(Segment(start + num_inserted, stop, shift + start + num_inserted))
-            next_site = shift + stop
-    return segments
+        if shifts[start] != OUTSIDE:
+            add_segment(frame, codes, segments, Segment(start, stop, int(shifts[start]) + start))
+    score = sum(float(segment_scores(frame, codes, part).sum()) for part in segments)
+    costs = shift_costs(codes[None])[0]
+    score -= sum(float(costs[part.start]) for part in segments[1:])
+    return Fit(segments, score, score >= MIN_SCORE)
 
 
-__all__ = ["Segment", "find_segments", "letters_in_frame"]
+def segment_scores(
+    frame: BarcodeFrame, codes: NDArray[np.uint8], segment: Segment
+) -> NDArray[np.float32]:
+    """Score the letters of a segment, in sixteenths of a nat."""
+    start, stop, site = segment
+    return letter_scores(frame, codes[None, start:stop], np.array([site]))[0]
+
+
+def add_segment(
+    frame: BarcodeFrame, codes: NDArray[np.uint8], segments: list[Segment], added: Segment
+) -> None:
+    """Append a segment; where it would take sites that are taken, the better letters stay.
+
+    Args:
+        frame: The frame of the barcodes.
+        codes: Letter codes, (L,).
+        segments: Segments so far, in order; changed in place.
+        added: Segment to append.
+    """
+    while segments and added.start < added.stop:
+        before = segments[-1]
+        size = before.stop - before.start
+        overlap = before.site + size - added.site
+        if overlap <= 0:
+            break
+        # Leave out the last t letters of the one and the first `overlap - t` of the other.
+        lost_before = np.pad(segment_scores(frame, codes, before)[::-1].cumsum(), (1, 0))
+        lost_added = np.pad(segment_scores(frame, codes, added).cumsum(), (1, 0))
+        fewest = max(overlap - len(lost_added) + 1, 0)
+        cuts = np.arange(min(fewest, size), min(overlap, size) + 1)  # values of t
+        losses = lost_before[cuts] + lost_added[np.where(cuts == size, 0, overlap - cuts)]
+        if fewest and losses.min() >= lost_added[-1]:
+            return
+        cut = int(cuts[losses.argmin()])
+        segments.pop()
+        if cut < size:
+            segments.append(before._replace(stop=before.stop - cut))
+            skipped = overlap - cut
+            added = Segment(added.start + skipped, added.stop, added.site + skipped)
+    if added.start < added.stop:
+        segments.append(added)
+
+
+__all__ = ["Fit", "Segment", "find_fits", "find_segments", "letters_in_frame"]

@@ -1,22 +1,57 @@
 """Whether a sequence is a barcode, where in the frame its letters stand, and on which strand.
 
-In: a frame and sequences. Out: a `Placement` of each.
+    read       adapter ACCTTATACT...TTGGAACT NNNNNNNNNN GATCCAGCAG...CAACATTT primer
+    letters            ACCTTATACT...TTGGAACTNNN ... NNNNGATCCAGCAG...CAACATTT
+                       site 1                           site 402
+
+The log-odds of the frame against equal frequencies of A, C, G and T are about 0.9 nats per letter
+for a barcode of an insect, 0.4 for the most unusual animals, and below zero for anything else. But
+the search picks the best of many places, and cuts off what does not fit there, so that a few
+letters always fit somewhere: the evidence must exceed `MIN_NATS`, and `MIN_NATS_PER_LETTER` for
+every known letter of the sequence that the frame spans. This file goes to the Hub verbatim: it
+imports only numpy and its neighbours.
+
+In: a frame and sequences as they stand in a file. Out: a `Placement` of each.
+Guarded by tests/tokenization/test_barcode_placement.py.
 """
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
-from .barcode_frame import STEPS_PER_NAT, BarcodeFrame, letter_codes
-from .barcode_indels import find_segments, letter_scores, letters_in_frame
+from .barcode_frame import BASES, STEPS_PER_NAT, BarcodeFrame
+from .barcode_indels import UNKNOWN_LETTER, Fit, Segment, find_fits, letters_in_frame
 
 
-COMPLEMENTS = str.maketrans("ACGTURYKMBVDHacgturykmbvdh", "TGCAAYRMKVBHDtgcaayrmkvbhd")
+MIN_NATS = 20.0
+MIN_NATS_PER_LETTER = 0.1
+MARK_BP = 3  # an unknown letter this close to an indel marks it, for its place is not quite certain
+IUPAC = "ACGTRYSWKMBDHVN"
+COMPLEMENTS = str.maketrans(IUPAC, "TGCAYRSWMKVHDBN")
+WHITE_SPACE = re.compile(r"\s+")
+GAP_LETTERS = "-."
+GAP = re.compile(r"[-.]")
+FOREIGN_LETTER = re.compile(f"[^{IUPAC}]")
 
 
 class Placement(NamedTuple):
-    """Where a sequence stands in the frame."""
+    """Where the letters of a sequence stand in the frame.
+
+    Attributes:
+        letters: Letters in the frame, site by site from `site` to the last one inside the barcode;
+            N for each lost or unknown base. Inserted bases and what stands outside the barcode are
+            left out. Of a sequence that fits nowhere, its letters as they are.
+        site: Site of the first letter, from 0.
+        is_reverse: Whether the sequence had to be reverse-complemented.
+        evidence: Log-odds of the frame against background, less the cost of indels, per known
+            letter inside the barcode, nats.
+        is_barcode: Whether the evidence and the number of letters suffice.
+        num_before: Number of known letters before the barcode, which were cut off.
+        num_after: Number of known letters after it.
+        num_gained: Number of inserted bases that were left out.
+        num_lost: Number of deleted bases. A change of place at an unknown letter counts as neither.
+    """
 
     letters: str
     site: int
@@ -30,7 +65,11 @@ class Placement(NamedTuple):
 
 
 class BarcodePlacer:
-    """Places sequences in a frame."""
+    """Places sequences in a frame.
+
+    Args:
+        frame: The frame of the barcodes.
+    """
 
     def __init__(self, frame: BarcodeFrame) -> None:
         self.frame = frame
@@ -41,25 +80,94 @@ class BarcodePlacer:
         return self.frame.width
 
     def place(self, sequences: Sequence[str], *, both_strands: bool = True) -> list[Placement]:
-        """Find whether, where and on which strand each sequence is a barcode."""
-        return [self.place_one(text, both_strands) for text in sequences]
+        """Find whether, where and on which strand each sequence is a barcode.
 
-    def place_one(self, text: str, both_strands: bool) -> Placement:
-        text = text.strip("-. \n").replace("-", "N").replace(".", "N").upper()
-        turned = text.translate(COMPLEMENTS)[::-1]
-        found = [self.place_strand(text, False)]
+        Args:
+            sequences: DNA; `-` and `.` inside a sequence are unknown bases.
+            both_strands: Whether to try the reverse complement of what is no barcode as it is.
+        """
+        texts = [read_letters(text) for text in sequences]
+        fits = find_fits(self.frame, texts)
+        placements = [
+            self.describe(text, fit, is_reverse=False)
+            for text, fit in zip(texts, fits, strict=True)
+        ]
         if both_strands:
-            found.append(self.place_strand(turned, True))
-        return max(found, key=lambda placed: placed.evidence * len(placed.letters))
+            rows = [row for row, placed in enumerate(placements) if not placed.is_barcode]
+            turned = [reverse_complement(texts[row]) for row in rows]
+            others = find_fits(self.frame, turned)
+            for row, text, fit in zip(rows, turned, others, strict=True):
+                if (fit.fits, fit.score) > (fits[row].fits, fits[row].score):
+                    placements[row] = self.describe(text, fit, is_reverse=True)
+        return placements
 
-    def place_strand(self, text: str, is_reverse: bool) -> Placement:
-        (segments,) = find_segments(self.frame, [text])
-        letters, site = letters_in_frame(text, segments), segments[0].site
-        inside = letters[max(-site, 0) : max(self.width - site, 0)]
-        before, after = max(-site, 0), max(len(letters) + site - self.width, 0)
-        site = max(site, 0)
-        codes = letter_codes([inside])
-        score = float(letter_scores(self.frame, codes, np.array([site])).sum()) / STEPS_PER_NAT
-        known = max(int((codes < 4).sum()), 1)
-        is_barcode = score > 20 + 0.2 * known
-        return Placement(inside, site, is_reverse, score / known, is_barcode, before, after, 0, 0)
+    def describe(self, text: str, fit: Fit, *, is_reverse: bool) -> Placement:
+        """Describe how a sequence fits.
+
+        Args:
+            text: Oriented letters of the sequence.
+            fit: How it fits the frame.
+            is_reverse: Whether it was reverse-complemented.
+        """
+        first, last = fit.segments[0], fit.segments[-1]
+        whole = letters_in_frame(text, fit.segments)
+        inside = whole[max(-first.site, 0) : max(self.width - first.site, 0)]
+        letters = inside.lstrip(UNKNOWN_LETTER)
+        site = max(first.site, 0) + len(inside) - len(letters) if letters else 0
+        too_far = max(last.site + last.stop - last.start - self.width, 0)
+        num_known = count_known(letters)
+        score = fit.score / STEPS_PER_NAT
+        num_gained, num_lost = count_indels(text, fit.segments)
+        return Placement(
+            letters=letters.rstrip(UNKNOWN_LETTER),
+            site=site,
+            is_reverse=is_reverse,
+            evidence=score / max(num_known, 1),
+            is_barcode=fit.fits and score >= MIN_NATS + MIN_NATS_PER_LETTER * num_known,
+            num_before=count_known(text[: first.start + max(-first.site, 0)]),
+            num_after=count_known(text[last.stop - too_far :]),
+            num_gained=num_gained,
+            num_lost=num_lost,
+        )
+
+
+def read_letters(text: str) -> str:
+    """Read a sequence as it stands in a file: upper-case IUPAC letters, N for any other.
+
+    White space and gaps at the ends are removed; gaps inside are unknown bases.
+    """
+    letters = unknown_for_gaps(text).upper().replace("U", "T")
+    return FOREIGN_LETTER.sub(UNKNOWN_LETTER, letters)
+
+
+def unknown_for_gaps(text: str) -> str:
+    """Remove white space and gaps at the ends; write N for each gap inside."""
+    return GAP.sub(UNKNOWN_LETTER, WHITE_SPACE.sub("", text).strip(GAP_LETTERS))
+
+
+def reverse_complement(letters: str) -> str:
+    """Return the other strand of upper-case IUPAC letters."""
+    return letters.translate(COMPLEMENTS)[::-1]
+
+
+def count_known(letters: str) -> int:
+    """Count A, C, G and T."""
+    return sum(map(letters.count, BASES))
+
+
+def count_indels(text: str, segments: Sequence[Segment]) -> tuple[int, int]:
+    """Count inserted and deleted bases between segments, except where letters are unknown.
+
+    Returns:
+        Number of inserted bases, number of deleted bases.
+    """
+    num_gained = num_lost = 0
+    for before, after in pairwise(segments):
+        around = text[before.stop - MARK_BP : after.start + MARK_BP]
+        if count_known(around) == len(around):
+            num_gained += after.start - before.stop
+            num_lost += after.site - (before.site + before.stop - before.start)
+    return num_gained, num_lost
+
+
+__all__ = ["BarcodePlacer", "Placement", "unknown_for_gaps"]

@@ -38,7 +38,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .barcode_frame import BASES, LETTER_CODES, NO_BASE, BarcodeFrame
 from .barcode_indels import find_segments, letters_in_frame
-from .barcode_placement import BarcodePlacer, Placement
+from .barcode_placement import BarcodePlacer, Placement, unknown_for_gaps
 
 
 MASK_TOKEN = "[MASK]"
@@ -298,19 +298,23 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         if self.barcode_frame is None:
             return sequences
         cleaned = [
-            GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
+            unknown_for_gaps(text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
         ]
         placed = []
-        for sequence, segments in zip(
-            cleaned, find_segments(self.barcode_frame, cleaned), strict=True
-        ):
+        found = find_segments(self.barcode_frame, cleaned)
+        for original, sequence, segments in zip(sequences, cleaned, found, strict=True):
             first_site = segments[0].site
             lead = max(-(-first_site // self.k), 0)  # k-mers that are missing or incomplete
             letters = letters_in_frame(sequence, segments)[lead * self.k - first_site :]
             if not self.has_kmer(letters, self.model_max_length - lead):
-                lead, letters = 0, sequence  # readable from its first base, so not refused
+                # Readable from its first base as without a frame, so not refused.
+                lead, letters = 0, self.without_gaps(original)
             placed.append(UNK_TOKEN * lead + self.restore_masks(letters))
         return placed
+
+    def without_gaps(self, text: str) -> str:
+        """Remove gaps and white space from a sequence and mark its masked bases."""
+        return GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k)
 
     def restore_masks(self, letters: str) -> str:
         """Write [MASK] for every k-mer with a masked base."""
@@ -396,6 +400,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
 
 HUB_FILES = (
     "tokenization_barcodemae.py",
+    "barcode_anchors.py",
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",

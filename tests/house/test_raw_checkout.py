@@ -15,8 +15,14 @@ HUB_FILES = {
     "modeling_barcodemae/configuration_barcodemae.py": set(),
     "modeling_barcodemae/modeling_barcodemae.py": {"configuration_barcodemae"},
     "tokenization/barcode_frame.py": set(),
-    "tokenization/barcode_indels.py": {"barcode_frame"},
-    "tokenization/tokenization_barcodemae.py": {"barcode_frame", "barcode_indels"},
+    "tokenization/barcode_anchors.py": {"barcode_frame"},
+    "tokenization/barcode_indels.py": {"barcode_anchors", "barcode_frame"},
+    "tokenization/barcode_placement.py": {"barcode_frame", "barcode_indels"},
+    "tokenization/tokenization_barcodemae.py": {
+        "barcode_frame",
+        "barcode_indels",
+        "barcode_placement",
+    },
 }
 ALLOWED = {"numpy", "torch", "transformers", "tokenizers", "huggingface_hub"} | set(
     sys.stdlib_module_names
