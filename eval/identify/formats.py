@@ -8,9 +8,11 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.identification import Identification
+from barcodemae.eval.identify.findings import Identification
+from barcodemae.eval.identify.judge.ladder import LADDER
 
 
 UNASSIGNED = "unassigned"
@@ -18,8 +20,7 @@ LETTERS = {"phylum": "p", "class": "c", "order": "o", "family": "f", "genus": "g
 TSV_COLUMNS = (
     "id",
     *(column for rank in RANKS for column in (rank, f"{rank}_probability")),
-    "new_species_probability",
-    "new_genus_probability",
+    *(f"new_{rank}_probability" for rank in reversed(LADDER)),
     "nearest_reference",
     "similarity",
     "agreement",
@@ -29,6 +30,15 @@ TSV_COLUMNS = (
     "length",
     "unknown_fraction",
     "flags",
+    "bin",
+    "bin_agreement",
+    "candidates",
+    "excluded",
+    "evidence",
+    "cut_before",
+    "cut_after",
+    "bases_gained",
+    "bases_lost",
 )
 
 
@@ -43,35 +53,54 @@ def to_tsv(found: Identification) -> str:
     for rank, (name, probability) in enumerate(zip(found.names, found.probabilities, strict=True)):
         shown = "" if name is None else name
         cells += [UNASSIGNED if rank >= found.depth else shown, format_number(probability)]
-    cells += [format_number(found.new_species), format_number(found.new_genus), found.nearest]
-    cells += [format_number(found.similarity), format_number(found.agreement)]
+    cells += [format_number(found.novelty[rank]) for rank in reversed(LADDER)]
+    cells += [found.nearest, format_number(found.similarity), format_number(found.agreement)]
     cells += [format_number(found.identity), format_number(found.coverage)]
-    cells += [found.strand, str(found.length), format_number(found.unknown)]
-    cells += [",".join(found.flags)]
+    placed = found.placed
+    cells += [placed.strand, str(placed.length), format_number(placed.unknown)]
+    cells += [",".join(found.flags), found.bin or "", format_number(found.bin_agreement)]
+    cells += ["|".join(found.candidates), found.excluded or "", format_number(placed.evidence)]
+    cells += [str(placed.num_before), str(placed.num_after)]
+    cells += [str(placed.num_gained), str(placed.num_lost)]
     return "\t".join(cells) + "\n"
 
 
 def to_jsonl(found: Identification) -> str:
     """Format one JSON object; `lineage` holds only the ranks that are assigned a name."""
-    content = {
+    placed = found.placed
+    content: dict[str, Any] = {
         "id": found.id,
         "lineage": {
             rank: {"name": name, "probability": round(probability, 4)}
             for rank, name, probability in found.assigned()
         },
-        "new_species": round(found.new_species, 4),
-        "new_genus": round(found.new_genus, 4),
+        "novelty": {rank: round(found.novelty[rank], 4) for rank in LADDER},
+        "new_species": round(found.novelty["species"], 4),
+        "new_genus": round(found.novelty["genus"], 4),
         "nearest_reference": found.nearest,
-        "similarity": round(found.similarity, 4),
         "agreement": round(found.agreement, 4),
-        "strand": found.strand,
-        "length": found.length,
-        "unknown_fraction": round(found.unknown, 4),
+        "strand": placed.strand,
+        "length": placed.length,
+        "unknown_fraction": round(placed.unknown, 4),
         "flags": found.flags,
+        "candidates": found.candidates,
+        "evidence": round(placed.evidence, 4),
+        "cut_before": placed.num_before,
+        "cut_after": placed.num_after,
+        "bases_gained": placed.num_gained,
+        "bases_lost": placed.num_lost,
     }
-    if found.identity is not None and found.coverage is not None:
-        content["identity"] = round(found.identity, 4)
-        content["coverage"] = round(found.coverage, 4)
+    optional = {
+        "similarity": found.similarity,
+        "identity": found.identity,
+        "coverage": found.coverage,
+        "bin": found.bin,
+        "bin_agreement": found.bin_agreement,
+        "excluded": found.excluded,
+    }
+    for name, value in optional.items():
+        if value is not None:
+            content[name] = round(value, 4) if isinstance(value, float) else value
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
@@ -86,7 +115,9 @@ def to_sintax(found: Identification) -> str:
         if rank in LETTERS and name is not None
     ]
     assigned = [f"{LETTERS[rank]}:{name}" for rank, name, _ in found.assigned() if rank in LETTERS]
-    return "\t".join([found.id, ",".join(all_names), found.strand, ",".join(assigned)]) + "\n"
+    return (
+        "\t".join([found.id, ",".join(all_names), found.placed.strand, ",".join(assigned)]) + "\n"
+    )
 
 
 def to_qiime2(found: Identification) -> str:

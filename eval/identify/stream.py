@@ -1,17 +1,22 @@
 """Identification of a file of any size: batches of records in parallel, in constant memory.
 
 In: records, an `Identifier`, a sink. Out: for every record one line of results or one line in the
-list of rejected records, in input order. Each batch is processed by one thread, or one forked
-worker, in which the numerical libraries are single-threaded too; so the number of threads changes
-no result. Guarded by tests/eval/identify/test_stream.py.
+list of rejected records, in input order. The records are read twice: a random part first, from
+which the mixture of the sample is estimated; then all of them. Each batch is processed by one
+thread, or one forked worker, in which the numerical libraries are single-threaded too; so the
+number of threads changes no result. Guarded by tests/eval/identify/test_stream.py.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import blake2b
+from heapq import nsmallest
 from itertools import islice
+from operator import itemgetter
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -19,14 +24,18 @@ from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.threads import one_thread_each
+from barcodemae.eval.identify.findings import Finding
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
-from barcodemae.eval.identify.identification import Identification, Identifier, Rejection
+from barcodemae.eval.identify.identification import Identifier, Rejection
+from barcodemae.eval.identify.judge.ladder import Mixture
 from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
+from barcodemae.eval.identify.summary import Summary
 from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import SequenceRecord
 
 
+MAX_SAMPLED = 1000  # records that the mixture is estimated from
 RECORDS_PER_BATCH = 256  # fixed, so that no setting decides which records are computed together
 BATCHES_PER_TRIM = 32  # between two returns of freed memory to the system; more often costs time
 BATCHES_PER_THREAD = 3  # pending or finished ones; a limit, so that memory stays constant
@@ -54,12 +63,14 @@ class FinishedBatch:
         rejected: Lines of the list of rejected records.
         num_records: Number of records in the batch.
         digest: Hash of all records of the input up to the last of the batch.
+        summary: Counts of the batch.
     """
 
     lines: list[str]
     rejected: list[str]
     num_records: int
     digest: str
+    summary: Summary
 
 
 def can_copy(embedder: Embedder) -> bool:
@@ -91,31 +102,78 @@ def skip_finished_records(
         )
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Part of the records, examined before the others, and the mixture estimated from it.
+
+    Attributes:
+        mixture: Mixture of the sample.
+        findings: Hash of an examined record's id and letters -> what was found.
+    """
+
+    mixture: Mixture
+    findings: dict[int, Finding | Rejection]
+
+
+def hash_record(record: SequenceRecord) -> int:
+    """Hash the letters and the id of a record to 64 bits, whatever its place in the file."""
+    content = f"{record.sequence}\n{record.id}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
+
+
+def choose_sample(records: Iterator[SequenceRecord]) -> list[SequenceRecord]:
+    """Choose the records with the lowest hashes: a random part that does not depend on their order.
+
+    Args:
+        records: All records.
+
+    Returns:
+        At most `MAX_SAMPLED` records, in the order of their hashes.
+    """
+    hashed = ((hash_record(record), record) for record in records)
+    lowest = nsmallest(MAX_SAMPLED, hashed, key=itemgetter(0))
+    return [record for _, record in lowest]
+
+
 class Worker:
     """Identifies batches and formats the results as text.
 
     Args:
         identifier: Identifier with its library, model and options.
         form: Text format of the output.
+        sample: Records that are examined already, and the mixture.
     """
 
-    def __init__(self, identifier: Identifier, form: Format) -> None:
+    def __init__(self, identifier: Identifier, form: Format, sample: Sample) -> None:
         self.identifier = identifier
         self.form = form
+        self.sample = sample
         self.num_done = 0
 
     def __call__(self, batch: Batch) -> FinishedBatch:
         """Identify one batch."""
         lines, rejected = [], []
-        for found in self.identifier.identify(batch.records):
-            if isinstance(found, Rejection):
-                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
-            elif isinstance(found, Identification):
-                lines.append(self.form.line(found))
+        summary = Summary()
+        found = self.examine(batch.records)
+        for record, part in zip(batch.records, found, strict=True):
+            named = self.identifier.conclude(part, self.sample.mixture)
+            summary.add(record, named)
+            if isinstance(named, Rejection):
+                rejected.append(f"{record.number}\t{named.id}\t{named.reason}\n")
+            else:
+                lines.append(self.form.line(named))
         self.num_done += 1
         if self.num_done % BATCHES_PER_TRIM == 0:
             return_freed_memory()
-        return FinishedBatch(lines, rejected, len(batch.records), batch.digest)
+        return FinishedBatch(lines, rejected, len(batch.records), batch.digest, summary)
+
+    def examine(self, records: list[SequenceRecord]) -> list[Finding | Rejection]:
+        """Examine records, but for those that were examined for the sample."""
+        known = [self.sample.findings.get(hash_record(record)) for record in records]
+        new = [row for row, found in enumerate(known) if found is None]
+        for row, found in zip(new, self.identifier.examine([records[r] for r in new]), strict=True):
+            known[row] = found
+        return [found for found in known if found is not None]
 
 
 @contextmanager
@@ -132,25 +190,28 @@ def single_threaded(embedder: Embedder) -> Iterator[None]:
 
 def identify_stream(
     identifier: Identifier,
-    records: Iterator[SequenceRecord],
+    read: Callable[[], Iterator[SequenceRecord]],
     form: Format,
     sink: ResultSink,
     *,
     threads: int = 1,
     forks: bool = False,
     on_progress: Callable[[int], None] | None = None,
-) -> None:
+) -> Summary:
     """Identify all records and finish the sink.
 
     Args:
         identifier: Identifier with its library, model and options.
-        records: Query records.
+        read: Function that begins to read the query records; called twice.
         form: Text format of the output.
         sink: Destination of the results; it knows how many records are done already.
         threads: Number of batches that are processed at the same time.
         forks: Whether each of several threads may fork a worker process, which is faster. Not
             safe if the caller has threads that hold locks.
         on_progress: Function called with the number of finished records.
+
+    Returns:
+        Counts of what the records of this run were named.
 
     Raises:
         SettingsError: Fewer than one thread, or the sink resumes a run on other records.
@@ -161,22 +222,64 @@ def identify_stream(
     try:
         if threads < 1:
             raise SettingsError(f"at least one thread is needed, got {threads}")
-        skip_finished_records(records, digest, sink.progress.records, sink.progress.digest)
-        work = Worker(identifier, form)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
-        with (
-            single_threaded(identifier.embedder),
-            ForkPool(work, threads) if forks else nullcontext(work) as work_on,
-            ThreadPoolExecutor(threads) as pool,
-        ):
-            batches = (pool.submit(work_on, batch) for batch in into_batches(records, digest))
-            for batch in in_order(batches, BATCHES_PER_THREAD * threads):
+        with single_threaded(identifier.embedder):
+            sample = take_sample(identifier, read, threads, forks=forks)
+            summary = Summary(mixture=sample.mixture)
+            records = read()
+            skip_finished_records(records, digest, sink.progress.records, sink.progress.digest)
+            work = Worker(identifier, form, sample)
+            batches = into_batches(records, digest)
+            for batch in work_on(work, batches, threads, forks=forks):
                 sink.append(batch.lines, batch.rejected, batch.num_records, batch.digest)
+                summary.merge(batch.summary)
                 if on_progress is not None:
                     on_progress(sink.progress.records)
         sink.finish()
+        return summary
     finally:
         sink.close()
+
+
+def take_sample(
+    identifier: Identifier,
+    read: Callable[[], Iterator[SequenceRecord]],
+    threads: int,
+    *,
+    forks: bool,
+) -> Sample:
+    """Examine a random part of the records and estimate the mixture; nothing if it is given."""
+    given = identifier.options.mixture
+    if given is not None:
+        return Sample(given, {})
+    records = choose_sample(read())
+    batches = (
+        records[start : start + RECORDS_PER_BATCH]
+        for start in range(0, len(records), RECORDS_PER_BATCH)
+    )
+    found = [f for part in work_on(identifier.examine, batches, threads, forks=forks) for f in part]
+    mixture = identifier.mixture_of([part for part in found if isinstance(part, Finding)])
+    keys = [hash_record(record) for record in records]
+    return Sample(mixture, dict(zip(keys, found, strict=True)))
+
+
+def work_on(
+    work: Callable[[Any], Any], items: Iterable[Any], threads: int, *, forks: bool
+) -> Iterator[Any]:
+    """Process items in parallel and yield the results in the order of the items.
+
+    Args:
+        work: Function applied to each item.
+        items: Items.
+        threads: Number of items that are processed at the same time.
+        forks: Whether each thread forks a worker process.
+    """
+    with (
+        ForkPool(work, threads) if forks else nullcontext(work) as process,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        futures = (pool.submit(process, item) for item in items)
+        yield from in_order(futures, BATCHES_PER_THREAD * threads)
 
 
 def into_batches(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Batch]:
@@ -187,9 +290,9 @@ def into_batches(records: Iterator[SequenceRecord], digest: RecordDigest) -> Ite
         yield Batch(batch, digest.value())
 
 
-def in_order(batches: Iterator[Future[FinishedBatch]], limit: int) -> Iterator[FinishedBatch]:
+def in_order(batches: Iterator[Future[Any]], limit: int) -> Iterator[Any]:
     """Yield finished batches in input order, while at most `limit` are submitted ahead."""
-    pending: deque[Future[FinishedBatch]] = deque()
+    pending: deque[Future[Any]] = deque()
     for batch in batches:
         pending.append(batch)
         if len(pending) >= limit:

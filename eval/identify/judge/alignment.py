@@ -9,7 +9,7 @@ Shapes: R = references, Q = queries, K = neighbours, A = aligned candidates.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.ungapped import find_overlap
-from barcodemae.eval.search.reference_search import NO_ROW, Neighborhood
+from barcodemae.eval.search.reference_search import NO_ROW
 
 
 WITHOUT_OPERATIONS = str.maketrans("=XID", "    ")  # leaves the lengths of a CIGAR: 12=1X3=2I
 WITHOUT_LENGTHS = str.maketrans("", "", "0123456789")  # leaves its operations
 ANY_BASE = [("N", base) for base in "ACGT"]
 NUM_CANDIDATES = 8  # aligned per query, each of another species
-FULL_COVERAGE = 0.5  # share of the query; over a shorter overlap, identity counts less
-COSINE_WEIGHT = 0.05  # of the cosine beside identity: 1 % of identity weighs as much as 0.2 cosine
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,14 @@ class Alignment:
     Attributes:
         identity: Share of matches among the alignment columns of the overlap, 0 to 1.
         coverage: Share of the query's letters that lie in the overlap, 0 to 1.
+        transversions: Share of columns that pair a purine with a pyrimidine, 0 to 1.
+        num_gaps: Number of inserted and deleted bases within the overlap.
     """
 
     identity: float
     coverage: float
+    transversions: float = 0.0
+    num_gaps: int = 0
 
 
 def count_overhang(lengths: Sequence[str], operations: str, num_errors: int) -> int:
@@ -146,24 +148,6 @@ def align(query: str, reference: str) -> Alignment:
     return measure_alignment(result, query, is_swapped)
 
 
-@dataclass(frozen=True)
-class AlignedCandidates:
-    """Aligned candidates of each query, best score first.
-
-    Attributes:
-        rows: Rows among the references, (Q, A); -1 is padding.
-        score: Identity, reduced where less than half of the query is covered, and a little by the
-            cosine distance, (Q, A); minus infinity for padding.
-        identity: Identity of the alignment, (Q, A), 0 to 1; -1 for padding.
-        coverage: Share of the query that the alignment covers, (Q, A), 0 to 1; -1 for padding.
-    """
-
-    rows: NDArray[np.int64]
-    score: NDArray[np.float64]
-    identity: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-
-
 def nearest_of_each_species(
     rows: NDArray[np.int64], species: NDArray[np.int32], limit: int = NUM_CANDIDATES
 ) -> NDArray[np.int64]:
@@ -195,37 +179,34 @@ def nearest_of_each_species(
     return chosen
 
 
-def align_neighbors(
-    queries: Sequence[str],
-    neighborhood: Neighborhood,
-    species: NDArray[np.int32],
-    barcode_of: Callable[[int], str],
-) -> AlignedCandidates:
-    """Align queries with their nearest neighbour of each species; ties keep the order of cosines.
+def align_substitutions(query: str, reference: str) -> Alignment:
+    """Align a read that lost or gained bases; identity counts substitutions only.
 
-    Cosines have a small weight in the score: of two references with equal identity to the query,
-    the one with the nearer embedding belongs to the right species more often.
+    Sequencing loses and gains bases, mostly of homopolymers; evolution of a coding marker hardly
+    ever does. So the columns of gaps say nothing of the species.
 
     Args:
-        queries: Cleaned sequences, Q.
-        neighborhood: Nearest references of each query, (Q, K).
-        species: Codes of all references' species, (R,).
-        barcode_of: Function that returns the barcode of a reference by its row.
+        query: Cleaned sequence of at least one letter.
+        reference: Cleaned sequence of at least one letter.
     """
-    # Choose the candidates.
-    places = nearest_of_each_species(neighborhood.rows, species[neighborhood.rows])  # (Q, A)
-    is_candidate = places >= 0
-    rows = np.where(is_candidate, np.take_along_axis(neighborhood.rows, places, axis=1), NO_ROW)
-    cosine = np.take_along_axis(neighborhood.similarity, places, axis=1)
-    # Align them.
-    identity, coverage = np.full(rows.shape, -1.0), np.full(rows.shape, -1.0)
-    for query, place in np.argwhere(is_candidate).tolist():
-        found = align(queries[query], barcode_of(int(rows[query, place])))
-        identity[query, place], coverage[query, place] = found.identity, found.coverage
-    # Order them by score; rounding makes equal scores equal on every machine.
-    score = identity * np.minimum(coverage / FULL_COVERAGE, 1.0) + COSINE_WEIGHT * (cosine - 1)
-    score = np.where(is_candidate, score, -np.inf).round(12)
-    order = np.argsort(-score, axis=1, kind="stable")
-    return AlignedCandidates(
-        *(np.take_along_axis(part, order, axis=1) for part in (rows, score, identity, coverage))
+    is_swapped = len(query) > len(reference)
+    inner, outer = (reference, query) if is_swapped else (query, reference)
+    result = align_with_edlib(inner, outer, None)
+    cigar = result["cigar"]
+    lengths = [int(length) for length in cigar.translate(WITHOUT_OPERATIONS).split()]
+    operations = cigar.translate(WITHOUT_LENGTHS)
+    start, num_overhang = 0, result["editDistance"]
+    texts = [str(length) for length in lengths]
+    start = count_overhang(texts, operations, num_overhang)
+    end = len(operations) - count_overhang(
+        texts[start:][::-1], operations[start:][::-1], num_overhang
+    )
+    counts = dict.fromkeys("=XID", 0)
+    for length, operation in zip(lengths[start:end], operations[start:end], strict=True):
+        counts[operation] += length
+    num_paired = counts["="] + counts["X"]
+    return Alignment(
+        counts["="] / max(num_paired, 1),
+        (num_paired + counts["D" if is_swapped else "I"]) / len(query),
+        num_gaps=counts["I"] + counts["D"],
     )

@@ -1,10 +1,10 @@
-"""Calibration of probabilities: a logistic regression of the evidence, then isotonic regression.
+"""Logistic calibration: from features to log-odds, fitted by scikit-learn, kept as plain numbers.
 
-In: features of held-out queries, and whether the prediction for each was right. Out: a
-`Calibrator`, and how reliable its probabilities are. Both regressions are scikit-learn's.
+In: features of examples with known outcomes. Out: `Logistic` functions that share one `Scale`; how
+reliable probabilities are. Nothing is pickled, and using what was fitted needs numpy only.
 Guarded by tests/eval/identify/judge/test_calibration.py.
 
-Shapes: Q = queries, F = features, B = knots of the isotonic function.
+Shapes: Q = queries, E = examples, F = features.
 """
 
 from collections.abc import Sequence
@@ -12,77 +12,90 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-
-from barcodemae.eval.identify.judge.calibrator import Calibrator, constant
 
 
-MIN_EXAMPLES = 20  # right and wrong ones each; with fewer, all queries get the same probability
-SLOPE = 0.05  # rise within a step, as a share of the distance to the next step
+MIN_EXAMPLES = 20  # of either outcome; with fewer, all queries get the same probability
+INVERSE_PENALTY = 0.1  # of the logistic regression
+FARTHEST = 6.0  # standard deviations; what lies beyond counts as no farther
+MAX_ITERATIONS = 300
 NUM_BINS = 10  # of equal width, in reliability tables
+DECIMALS = 7  # of stored numbers
 
 
-def fit_calibrator(
-    features: NDArray[np.float64], is_true: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> Calibrator:
-    """Fit a calibrator; with too few examples it is a constant.
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of every feature.
+
+    Attributes:
+        mean: Means, (F,).
+        deviation: Standard deviations, 1 where a feature does not vary, (F,).
+    """
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float64]) -> "Scale":
+        """Measure the features of examples, (E, F); NaN is left out."""
+        known = ~np.isnan(features)
+        count = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, features, 0.0)
+        mean = filled.sum(axis=0) / count
+        variance = (np.where(known, features - mean, 0.0) ** 2).sum(axis=0) / count
+        deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
+        return cls(mean.round(DECIMALS), np.maximum(deviation.round(DECIMALS), 10**-DECIMALS))
+
+    def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standardise features, (Q, F): what could not be measured is taken for average."""
+        standard = np.clip((features - self.mean) / self.deviation, -FARTHEST, FARTHEST)
+        return np.where(np.isnan(standard), 0.0, standard)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Function from standardised features to a probability.
+
+    Attributes:
+        weights: Weight of each feature, (F,); empty for a function that is constant.
+        bias: Log-odds of an average query.
+    """
+
+    weights: NDArray[np.float64]
+    bias: float
+
+    def __call__(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute probabilities from standardised features, (Q, F) to (Q,)."""
+        if not len(self.weights):
+            return np.full(len(standard), 1 / (1 + np.exp(-self.bias)))
+        # Not a matrix product: the sums of einsum do not depend on the number of rows.
+        score = np.einsum("qf,f->q", standard, self.weights) + self.bias
+        probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(score, -50.0, 50.0)))
+        return probability
+
+
+def fit_logistic(
+    standard: NDArray[np.float64], is_true: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> Logistic:
+    """Fit a logistic function; with too few examples of either outcome it is a constant.
 
     Args:
-        features: Features of the queries, (Q, F).
-        is_true: Outcome to predict, (Q,).
-        weights: Weights of the queries, (Q,); only their ratios matter.
+        standard: Standardised features of the examples, (E, F).
+        is_true: Outcome to predict, (E,).
+        weights: Weights of the examples, (E,); only their ratios matter.
     """
-    num_features = features.shape[1]
-    if len(is_true) == 0:
-        return constant(num_features, 0.0)
-    weights = weights * (len(weights) / weights.sum())
-    least = 1.0 / (len(is_true) + 2)  # Laplace's rule: no probability is quite 0 or 1
     num_true = int(is_true.sum())
     if min(num_true, len(is_true) - num_true) < MIN_EXAMPLES:
-        share = float((weights * is_true).sum() / len(is_true))
-        return constant(num_features, float(np.clip(share, least, 1 - least)))
-    # A logistic regression turns the features into one score.
-    mean = features.mean(axis=0)  # (F,)
-    scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
-    standardised = (features - mean) / scale
-    logistic = LogisticRegression(C=1.0, max_iter=1000).fit(standardised, is_true, weights)
-    score = logistic.decision_function(standardised)  # (Q,)
-    # An isotonic regression turns the score into a probability.
-    isotonic = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
-    isotonic.fit(score, is_true, sample_weight=weights)
-    knots, probabilities = make_strictly_increasing(isotonic.X_thresholds_, isotonic.y_thresholds_)
-    return Calibrator(
-        mean.tolist(),
-        scale.tolist(),
-        logistic.coef_[0].tolist(),
-        float(logistic.intercept_[0]),
-        knots.tolist(),
-        probabilities.tolist(),
-    )
+        # Laplace's rule: no probability is quite 0 or 1.
+        total = weights.sum()
+        share = float((weights * is_true).sum() / total) if total > 0 else 1.0
+        least = 1.0 / (len(is_true) + 2)
+        share = float(np.clip(share, least, 1 - least))
+        return Logistic(np.zeros(0), round(float(np.log(share / (1 - share))), DECIMALS))
+    from sklearn.linear_model import LogisticRegression
 
-
-def make_strictly_increasing(
-    scores: NDArray[np.float64], probabilities: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the flat steps of an isotonic function a small slope.
-
-    Without it, all queries on a step have the same probability, whatever their evidence.
-
-    Args:
-        scores: Scores at the start and the end of each step, ascending, (B,).
-        probabilities: Probabilities there, equal at both ends of a step, (B,).
-
-    Returns:
-        The scores, and probabilities that rise within each step, (B,) each.
-    """
-    levels, step = np.unique(probabilities, return_inverse=True)  # (steps,), (B,)
-    gaps = np.diff(levels, prepend=levels[0], append=levels[-1])  # below and above each level
-    is_start = np.diff(step, prepend=-1) > 0
-    is_end = np.diff(step, append=len(levels)) > 0
-    increasing = probabilities + SLOPE * (is_end * gaps[step + 1] - is_start * gaps[step])
-    increasing[is_start & is_end] = probabilities[is_start & is_end]
-    return scores, increasing
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=MAX_ITERATIONS)
+    model.fit(standard, is_true, sample_weight=weights * (len(weights) / weights.sum()))
+    return Logistic(model.coef_[0].round(DECIMALS), round(float(model.intercept_[0]), DECIMALS))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""Calibrated judgement of queries: a lineage with a probability at every rank, and novelty.
+"""Calibrated judgement of queries: which lineage of the library, or from which rank on it is new.
 
-In: the neighbours of each query, with or without alignments, and a calibration. Out: taxa with
-probabilities that never increase from one rank to the next lower one, and the probabilities that
-the library lacks the species or the genus. Guarded by tests/eval/identify/judge/test_judgement.py.
+In: the evidence. Out: for every query likelihoods of the steps of the ladder, and the probability
+that each winning taxon is right if the library holds its lineage that far; then, under a mixture,
+probabilities of names and of novelties. Both are parts of one distribution:
 
-Shapes: R = references, Q = queries, K = neighbours, A = aligned candidates, T = ranks,
-F = features.
+    P(name at a rank) + P(new at this rank) + P(another name of the library) = 1
+
+so a name and the novelty of its rank can never both be likely.
+Guarded by tests/eval/identify/judge/test_judgement.py.
+
+Shapes: Q = queries, T = ranks, S = steps, F = features.
 """
 
 from collections.abc import Sequence
@@ -16,212 +20,191 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.judge.alignment import AlignedCandidates
-from barcodemae.eval.identify.judge.calibrator import Calibrator
-from barcodemae.eval.identify.judge.evidence import UNKNOWN, RankEvidence, choose_lineage, weigh
-from barcodemae.eval.search.reference_search import Neighborhood
+from barcodemae.eval.identify.judge.calibration import Logistic, Scale
+from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, Mixture, steps_of
 
 
-FAMILY, GENUS, SPECIES = (RANKS.index(rank) for rank in ("family", "genus", "species"))
-NOVELTIES = ("new_species", "new_genus")
-IDENTITY_TEMPERATURE = 0.01  # a candidate with one percent less identity weighs 1/e as much
-MODES = ("similarity", "verified")  # kinds of evidence: without and with alignments
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Winning lineages of queries and the evidence for them.
-
-    Attributes:
-        winners: Codes of the winning taxa, (Q, T).
-        similarity: Evidence from cosines of embeddings.
-        identity: Evidence from alignments; None without alignments.
-        nearest: Row of the best aligned reference, without alignments of the nearest one, (Q,).
-    """
-
-    winners: NDArray[np.int64]
-    similarity: RankEvidence
-    identity: RankEvidence | None
-    nearest: NDArray[np.int64]
-
-    @property
-    def mode(self) -> str:
-        """Name of the calibration that fits this evidence, one of `MODES`."""
-        return "similarity" if self.identity is None else "verified"
-
-    def features(self, rank: int) -> NDArray[np.float64]:
-        """Return the features that predict whether the taxon of one rank is right, (Q, F)."""
-        features = self.similarity.features(rank)
-        if self.identity is None:
-            return features
-        return np.concatenate([features, self.identity.features(rank)], axis=1)
-
-    def novelty_features(self) -> NDArray[np.float64]:
-        """Return the features that predict novelty: of species, genus and family, (Q, 3 F)."""
-        return np.concatenate([self.features(rank) for rank in (SPECIES, GENUS, FAMILY)], axis=1)
-
-
-def gather_evidence(
-    codes: NDArray[np.int32],
-    neighborhood: Neighborhood,
-    aligned: AlignedCandidates | None,
-    temperature: float,
-) -> Evidence:
-    """Choose the winning lineages and weigh the neighbours for and against them.
-
-    Args:
-        codes: Codes of all references' taxa, (R, T).
-        neighborhood: Nearest references of each query, (Q, K).
-        aligned: Aligned candidates of each query, (Q, A), which then choose the lineage; or None.
-        temperature: Temperature of cosines, see `weigh`.
-    """
-    near = codes[neighborhood.rows]  # (Q, K, T)
-    if aligned is None:
-        winners = choose_lineage(near, neighborhood.rows >= 0)
-        return Evidence(
-            winners,
-            weigh(neighborhood.similarity, near, winners, temperature),
-            None,
-            neighborhood.rows[:, 0],
-        )
-    candidates = codes[aligned.rows]  # (Q, A, T)
-    winners = choose_lineage(candidates, aligned.rows >= 0)
-    return Evidence(
-        winners,
-        weigh(neighborhood.similarity, near, winners, temperature),
-        weigh(aligned.score, candidates, winners, IDENTITY_TEMPERATURE),
-        aligned.rows[:, 0],
-    )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Lineages of queries with calibrated probabilities.
-
-    Attributes:
-        winners: Codes of the winning taxa, (Q, T).
-        probabilities: Probability that each is right, (Q, T); NaN where no taxon is known.
-        novelty: Probabilities that species and genus are not in the library, (Q, 2).
-        agreement: Weighted share of the winning taxon among the neighbours, (Q, T), 0 to 1.
-        nearest: Row of the nearest reference, (Q,).
-    """
-
-    winners: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    novelty: NDArray[np.float64]
-    agreement: NDArray[np.float64]
-    nearest: NDArray[np.int64]
-
-    def depth(self, threshold: float) -> NDArray[np.int64]:
-        """Count the ranks, from the top, that reach a threshold, (Q,); unknown taxa pass."""
-        fails = self.probabilities < threshold  # (Q, T); a comparison with NaN is false
-        return np.where(fails.any(axis=1), fails.argmax(axis=1), len(RANKS)).astype(np.int64)
+GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")
+# Step that a query has to be above for the taxon of each rank to be in the library, T.
+STEP_BELOW = [LADDER.index("family" if rank == "subfamily" else rank) for rank in RANKS]
 
 
 @dataclass(frozen=True)
 class LengthClass:
-    """Calibrators for queries in one range of lengths.
+    """Calibration of queries in one range of lengths, or of reads that lost or gained bases.
 
     Attributes:
-        min_length: Length of the shortest query of the class, bp.
+        min_length: Number of known letters of the shortest query of the class.
         length: Length of the queries that the class was calibrated on, bp.
-        calibrators: Mode -> rank or kind of novelty -> calibrator.
+        scale: Scale of the features.
+        in_library: For each rank of the ladder, probability that the library holds the query's
+            taxon there if it does so one rank above, S - 1 functions.
+        is_right: For each rank, probability that the winning taxon is right if the library holds
+            the query's taxon, T functions.
     """
 
     min_length: int
     length: int
-    calibrators: dict[str, dict[str, Calibrator]]
+    scale: Scale
+    in_library: tuple[Logistic, ...]
+    is_right: tuple[Logistic, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the class as plain numbers."""
+        return {
+            "min_length": self.min_length,
+            "length": self.length,
+            "mean": self.scale.mean.tolist(),
+            "deviation": self.scale.deviation.tolist(),
+            "in_library": [[part.bias, *part.weights.tolist()] for part in self.in_library],
+            "is_right": [[part.bias, *part.weights.tolist()] for part in self.is_right],
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> "LengthClass":
+        """Read what `to_json` wrote."""
+        in_library, is_right = (
+            tuple(Logistic(np.array(part[1:], np.float64), float(part[0])) for part in parts)
+            for parts in (content["in_library"], content["is_right"])
+        )
+        scale = Scale(np.array(content["mean"]), np.array(content["deviation"]))
+        return cls(content["min_length"], content["length"], scale, in_library, is_right)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the evidence says of queries, before anything is assumed about the sample.
+
+    Attributes:
+        likelihoods: Likelihood of every step, up to a factor per query, (Q, S).
+        is_right: Probability that each winning taxon is right if the library holds the query's
+            taxon of that rank, (Q, T).
+    """
+
+    likelihoods: NDArray[np.float64]
+    is_right: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a library: from evidence to probability, for every rank, length and mode.
+    """Calibration of a library: from evidence to likelihoods, for every length.
 
     Attributes:
-        temperature: Temperature of cosines, see `weigh`.
-        classes: Calibrators by query length, shortest first.
-        details: How the calibration was fitted: mixture, queries, reliability.
+        classes: Classes by query length, shortest first.
+        broken: Class of reads that lost or gained bases, whatever their length; None without.
+        assumed: Mixture of the examples that the classes were fitted on.
+        details: How the calibration was fitted.
     """
 
-    temperature: float
     classes: tuple[LengthClass, ...]
+    broken: LengthClass | None
+    assumed: Mixture
     details: dict[str, Any]
 
     @property
     def min_length(self) -> int:
-        """Length of the shortest query that can be judged, bp."""
+        """Number of known letters of the shortest query that can be judged."""
         return self.classes[0].min_length
 
     @property
     def full_length(self) -> int:
-        """Length of the shortest query that counts as a whole barcode, bp."""
+        """Number of known letters of the shortest query that counts as a whole barcode."""
         return self.classes[-1].min_length
 
     def to_json(self) -> dict[str, Any]:
         """Return the calibration as plain numbers."""
         return {
-            "temperature": self.temperature,
-            "classes": [
-                {
-                    "min_length": part.min_length,
-                    "length": part.length,
-                    "calibrators": {
-                        mode: {name: found.to_json() for name, found in by_name.items()}
-                        for mode, by_name in part.calibrators.items()
-                    },
-                }
-                for part in self.classes
-            ],
+            "classes": [part.to_json() for part in self.classes],
+            "broken": None if self.broken is None else self.broken.to_json(),
+            "assumed": list(self.assumed.shares),
             "details": self.details,
         }
 
     @classmethod
     def from_json(cls, content: Any) -> "Calibration":
         """Read what `to_json` wrote."""
-        classes = [
-            LengthClass(
-                part["min_length"],
-                part["length"],
-                {
-                    mode: {name: Calibrator(**numbers) for name, numbers in by_name.items()}
-                    for mode, by_name in part["calibrators"].items()
-                },
-            )
-            for part in content["classes"]
-        ]
-        return cls(content["temperature"], tuple(classes), content["details"])
+        broken = content["broken"]
+        return cls(
+            tuple(LengthClass.from_json(part) for part in content["classes"]),
+            None if broken is None else LengthClass.from_json(broken),
+            Mixture(tuple(content["assumed"])),
+            content["details"],
+        )
 
-    def judge(self, evidence: Evidence, lengths: Sequence[int]) -> Judgement:
-        """Compute the probability of every winning taxon and of novelty.
+    def judge(
+        self,
+        features: NDArray[np.float64],
+        lengths: Sequence[int],
+        is_broken: NDArray[np.bool_] | None = None,
+    ) -> Judgement:
+        """Compute the likelihood of every step, and how sure the winning taxa are.
 
         Args:
-            evidence: Winning lineages and the evidence for them, see `gather_evidence`.
-            lengths: Lengths of the queries, Q, bp.
+            features: Features of the queries, see `gather_evidence`, (Q, F).
+            lengths: Numbers of known letters of the queries, Q.
+            is_broken: Reads that lost or gained bases, (Q,); None if none did.
         """
-        shape = evidence.winners.shape
-        probabilities, novelty = np.full(shape, np.nan), np.zeros((shape[0], len(NOVELTIES)))
-        # Find the length class of each query.
+        judged = Judgement(
+            np.ones((len(features), NUM_STEPS)), np.ones((len(features), len(RANKS)))
+        )
         minima = [part.min_length for part in self.classes]
         class_of = np.maximum(np.searchsorted(minima, lengths, side="right") - 1, 0)  # (Q,)
-        rank_features = [evidence.features(rank) for rank in range(len(RANKS))]  # T of (Q, F)
-        novelty_features = evidence.novelty_features()  # (Q, 3 F)
-        # Apply the calibrators of each class to its queries.
+        if is_broken is not None and self.broken is not None:
+            class_of = np.where(is_broken, len(self.classes), class_of)
+        every = [*self.classes, *([] if self.broken is None else [self.broken])]
         for number in np.unique(class_of):
             rows = class_of == number  # (Q,)
-            calibrators = self.classes[number].calibrators[evidence.mode]
-            for rank, name in enumerate(RANKS):
-                probabilities[rows, rank] = calibrators[name](rank_features[rank][rows])
-            for column, name in enumerate(NOVELTIES):
-                novelty[rows, column] = calibrators[name](novelty_features[rows])
-        novelty[:, 0] = novelty.max(axis=1)  # a species of a new genus is new too
-        probabilities[evidence.winners == UNKNOWN] = np.nan
-        return Judgement(
-            evidence.winners,
-            make_monotone(probabilities),
-            novelty,
-            evidence.similarity.agreement,
-            evidence.nearest,
-        )
+            part = every[number]
+            standard = part.scale(features[rows])
+            steps = climb(np.stack([found(standard) for found in part.in_library], axis=1))
+            judged.likelihoods[rows] = steps / np.array(self.assumed.shares)
+            judged.is_right[rows] = np.stack([found(standard) for found in part.is_right], axis=1)
+        return judged
+
+
+def climb(in_library: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn probabilities of one more rank into those of the steps, (Q, S - 1) to (Q, S)."""
+    reached = np.cumprod(in_library, axis=1)  # (Q, S - 1), at least this step and one more
+    above = np.concatenate([np.ones((len(reached), 1)), reached], axis=1)
+    below = np.concatenate([reached, np.zeros((len(reached), 1))], axis=1)
+    steps: NDArray[np.float64] = above - below
+    return steps
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Probabilities of names and novelties under a mixture.
+
+    Attributes:
+        names: Probability that each winning taxon is right, (Q, T); NaN where none is known.
+        novelty: Probability that the library lacks the query's taxon of each rank of the ladder,
+            (Q, S - 1), from the phylum down.
+    """
+
+    names: NDArray[np.float64]
+    novelty: NDArray[np.float64]
+
+
+def decide(
+    likelihoods: NDArray[np.float64],
+    is_right: NDArray[np.float64],
+    winners: NDArray[np.int64],
+    mixture: Mixture,
+) -> Verdict:
+    """Compute the probabilities of names and novelties.
+
+    Args:
+        likelihoods: Likelihood of every step, (Q, S).
+        is_right: See `Judgement`, (Q, T).
+        winners: Codes of the winning taxa, (Q, T).
+        mixture: Mixture of the sample.
+    """
+    novelty = np.cumsum(steps_of(likelihoods, mixture), axis=1)[:, :-1]  # (Q, S - 1)
+    novelty = np.clip(novelty, 0.0, 1.0)
+    names = (1 - novelty[:, STEP_BELOW]) * is_right
+    names = np.where(winners == UNKNOWN, np.nan, names)
+    return Verdict(make_monotone(names), novelty)
 
 
 def make_monotone(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -48,6 +48,7 @@ class StrandProfile:
 
     Attributes:
         log_odds: Log-odds in nats that a k-mer is read on the library's strand, (C,).
+        background_odds: Log-odds in nats of a k-mer against letters in random order, (C,).
     """
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
@@ -55,6 +56,10 @@ class StrandProfile:
         self.kmers = KmerCounts(STRAND_K)
         forward = counts + 1.0
         self.log_odds = np.log(forward) - np.log(forward[reverse_complement_codes(STRAND_K)])
+        digits = np.arange(4**STRAND_K)[:, None] // 4 ** np.arange(STRAND_K) % 4  # (C, K)
+        shares = np.array([(forward[:, None] * (digits == base)).sum() for base in range(4)])
+        expected = np.log(shares / shares.sum())[digits].sum(axis=1)  # (C,)
+        self.background_odds = np.log(forward / forward.sum()) - expected
 
     @staticmethod
     def count(sequences: Iterable[str]) -> NDArray[np.int64]:
@@ -71,6 +76,15 @@ class StrandProfile:
         Overlapping k-mers share K - 1 bases, so the sum over all of them is divided by K.
         """
         return float(self.log_odds[self.kmers.kmer_codes(sequence)].sum()) / STRAND_K
+
+    def presence(self, sequence: str) -> float:
+        """Return the evidence that a sequence is of the library's marker, nats per k-mer.
+
+        It is the mean log-odds of its distinct k-mers in the library against letters of the same
+        shares in random order. Each k-mer counts once, so that repeats gather no evidence.
+        """
+        codes = np.unique(self.kmers.kmer_codes(sequence))
+        return float(self.background_odds[codes].mean()) if len(codes) else -np.inf
 
     def choose(self, sequence: str) -> str:
         """Return `plus`, `minus`, or `unclear` where the evidence is weak."""

@@ -6,15 +6,16 @@ Guarded by tests/eval/identify/reference/test_library.py.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
-from barcodemae.eval.identify.reference.heldout import Mixture
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
-from barcodemae.eval.identify.reference.writer import OnProgress, write_library
+from barcodemae.eval.identify.reference.survey import OnProgress
+from barcodemae.eval.identify.reference.writer import write_library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +24,16 @@ class LibraryPlan:
 
     Attributes:
         splits: Partitions whose rows are the references.
-        held_out: Partitions to calibrate with; if the data set has none of them, references are
-            left out of the library one by one instead.
-        mixture: Expected shares of known species, new species and new genera among the queries.
+        held_out: Partitions to calibrate with, beside references that are left out.
+        mixture: Shares of known species, new species, new genera, ... assumed among the queries
+            until a sample tells more.
         engine: `exact`, or `faiss` to add an index for millions of references.
         max_fragments: Held-out barcodes that are cut to each shorter length.
     """
 
     splits: tuple[str, ...] = ("train",)
     held_out: tuple[str, ...] = ("val", "val_unseen")
-    mixture: Mixture = field(default_factory=Mixture)
+    mixture: Mixture = DEFAULT_MIXTURE
     engine: str = "exact"
     max_fragments: int = MAX_FRAGMENTS
 

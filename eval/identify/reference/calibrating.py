@@ -1,125 +1,173 @@
-"""Calibration of a library on held-out queries with known lineages.
+"""Calibration of a library on held-out queries with known lineages, and on decoys.
 
-In: a library, its data set, its model. Out: a `Calibration`. It is fitted on the examples of
-`heldout.py`, and once more for every shorter length on fragments of the same barcodes, because a
-short query is less certain. Guarded by tests/eval/identify/reference/test_calibrating.py.
+In: a library, its data set, its model. Out: a `Calibration`. It is fitted on whole barcodes, on
+fragments of every shorter length, because a short query is less certain, and on reads with
+simulated sequencing errors. Guarded by tests/eval/identify/reference/test_calibrating.py.
 
-Shapes: N = held-out barcodes, T = ranks, E = examples (each a held-out barcode in a situation).
+Shapes: N = held-out barcodes, T = ranks, E = examples, F = features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.identify.judge.alignment import align_neighbors
 from barcodemae.eval.identify.judge.calibration import (
+    MIN_EXAMPLES,
+    Logistic,
+    Scale,
     calibration_error,
-    fit_calibrator,
+    fit_logistic,
     reliability,
 )
-from barcodemae.eval.identify.judge.calibrator import Calibrator
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
-from barcodemae.eval.identify.judge.judgement import (
-    MODES,
-    NOVELTIES,
-    SPECIES,
-    Calibration,
-    Evidence,
-    LengthClass,
-    gather_evidence,
-)
+from barcodemae.eval.identify.judge.judgement import STEP_BELOW, Calibration, LengthClass, decide
+from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, Mixture
+from barcodemae.eval.identify.judge.placing import is_changed
+from barcodemae.eval.identify.reference.altered import cut_fragment, simulate_read
+from barcodemae.eval.identify.reference.decoys import BANDS, make_decoys
+from barcodemae.eval.identify.reference.examine import examine
 from barcodemae.eval.identify.reference.heldout import (
+    LADDER_RANKS,
     MIN_HELD_OUT,
     NUM_NEIGHBORS,
-    SITUATIONS,
     Examples,
     HeldOut,
     LeaveOutSearch,
-    Mixture,
     choose_held_out,
 )
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.identify.reference.writer import OnProgress
-from barcodemae.eval.search.reference_search import Neighborhood
+from barcodemae.eval.identify.reference.survey import OnProgress
 
 
-MAX_FRAGMENTS = 1000  # of each length
+MAX_FRAGMENTS = 1000  # of each length, and as many simulated reads
+MAX_DECOY_FRAGMENTS = 400
 FRAGMENT_LENGTHS = (100, 150, 225, 313, 450)  # bp; 313 is the usual mini-barcode
 TOLERANCE = 0.9  # queries from this share of a length class's length on belong to the class
+EXAMPLES_PER_BLOCK = 512  # which bounds the memory
 
 
-def choose_temperature(neighborhood: Neighborhood) -> float:
-    """Return a quarter of the median span between the nearest and the farthest neighbour."""
-    exists = neighborhood.rows >= 0
-    lowest = np.where(exists, neighborhood.similarity, np.inf).min(axis=1)
-    span = float(np.median(neighborhood.similarity[:, 0] - lowest))
-    return max(span / 4, 1e-4)
+@dataclass(frozen=True)
+class Lesson:
+    """Examples as the calibration learns from them.
 
-
-def fit_mode(
-    evidence: Evidence, held_out: HeldOut, examples: Examples, mixture: Mixture
-) -> dict[str, Calibrator]:
-    """Fit the calibrators of all ranks and both kinds of novelty on one kind of evidence.
-
-    Args:
-        evidence: Winning lineages of the examples and the evidence for them, (E, T).
-        held_out: Held-out barcodes with their true lineages.
-        examples: Examples, E.
-        mixture: Expected shares of the situations.
-
-    Returns:
-        Name of a rank or of a kind of novelty -> its calibrator.
+    Attributes:
+        features: Features, (E, F).
+        winners: Codes of the winning taxa, (E, T).
+        truth: Codes of the true taxa, (E, T).
+        is_named: Whether the true taxon is known at all, (E, T).
+        step: Step of the ladder, (E,).
+        identity: Identity with the best reference, (E,).
     """
-    weights = examples.weights(mixture)  # (E,)
-    truth = held_out.truth[examples.barcode_rows]  # (E, T)
-    is_named = held_out.is_named[examples.barcode_rows]
-    fitted = {}
-    for rank, name in enumerate(RANKS):
-        used = (evidence.winners[:, rank] != UNKNOWN) & is_named[:, rank]
-        is_right = evidence.winners[:, rank] == truth[:, rank]
-        fitted[name] = fit_calibrator(evidence.features(rank)[used], is_right[used], weights[used])
-    for situation, name in enumerate(NOVELTIES, start=1):
-        is_new = examples.situation >= situation
-        fitted[name] = fit_calibrator(evidence.novelty_features(), is_new, weights)
-    return fitted
+
+    features: NDArray[np.float64]
+    winners: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    is_named: NDArray[np.bool_]
+    step: NDArray[np.int64]
+    identity: NDArray[np.float64]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Lesson"]) -> "Lesson":
+        """Join lessons."""
+        names = cls.__dataclass_fields__
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def select(self, rows: NDArray[Any]) -> "Lesson":
+        """Return some examples."""
+        return Lesson(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def weights(self, mixture: Mixture) -> NDArray[np.float64]:
+        """Return weights that give every step its share of the mixture, (E,)."""
+        counts = np.bincount(self.step, minlength=NUM_STEPS)
+        weights: NDArray[np.float64] = (np.array(mixture.shares) / np.maximum(counts, 1))[self.step]
+        return weights
 
 
-def describe_reliability(
-    calibration: Calibration,
-    evidence: Evidence,
-    held_out: HeldOut,
-    examples: Examples,
-    mixture: Mixture,
-) -> dict[str, Any]:
-    """Compare predicted with observed probabilities on the examples of the fit.
+def learn_from(library: ReferenceLibrary, examples: Examples) -> Lesson:
+    """Examine examples like queries, block by block."""
+    parts = []
+    for start in range(0, len(examples.step), EXAMPLES_PER_BLOCK):
+        rows = np.arange(start, min(start + EXAMPLES_PER_BLOCK, len(examples.step)))
+        block = examples.held_out.select(rows)
+        found = examine(library, block.placed, examples.neighborhood.select(rows))
+        parts.append(
+            Lesson(
+                found.evidence.features,
+                found.evidence.winners,
+                block.truth,
+                block.is_named,
+                examples.step[rows],
+                found.compared.identity[:, 0],
+            )
+        )
+    return Lesson.concatenate(parts)
+
+
+def add_decoys(lesson: Lesson, decoys: Lesson) -> Lesson:
+    """Add decoys for what no left-out reference shows, by how near their best reference is.
+
+    A decoy always stands for a new phylum if it is far enough; for a new taxon of a lower rank only
+    if the library has too few examples of its own.
+    """
+    parts = [lesson]
+    for place, rank in enumerate(LADDER):
+        low, high = BANDS[rank]
+        if place > 0 and (lesson.step == place).sum() >= MIN_EXAMPLES:
+            continue
+        stands = decoys.select((decoys.identity >= low) & (decoys.identity < high))
+        stands.step[:] = place
+        parts.append(stands)
+    return Lesson.concatenate(parts)
+
+
+def fit_class(lesson: Lesson, mixture: Mixture, min_length: int, length: int) -> LengthClass:
+    """Fit the functions of one class.
 
     Args:
-        calibration: Fitted calibration.
-        evidence: Winning lineages of the examples and the evidence for them, (E, T).
-        held_out: Held-out barcodes with their true lineages.
-        examples: Examples, E.
-        mixture: Expected shares of the situations.
+        lesson: Examples.
+        mixture: Shares of the steps that the examples are weighted to.
+        min_length: Number of known letters of the shortest query of the class.
+        length: Length of its examples, bp.
+    """
+    scale = Scale.of(lesson.features)
+    standard = scale(lesson.features)
+    weights = lesson.weights(mixture)
+    in_library: list[Logistic] = []
+    for place, rank in enumerate(LADDER_RANKS):
+        used = (lesson.step >= place) & lesson.is_named[:, rank]
+        in_library.append(fit_logistic(standard[used], (lesson.step > place)[used], weights[used]))
+    is_right: list[Logistic] = []
+    for rank, above in enumerate(STEP_BELOW):
+        used = (lesson.step > above) & lesson.is_named[:, rank]
+        used &= (lesson.winners[:, rank] != UNKNOWN) & (lesson.truth[:, rank] != UNKNOWN)
+        hit = (lesson.winners[:, rank] == lesson.truth[:, rank])[used]
+        is_right.append(fit_logistic(standard[used], hit, weights[used]))
+    return LengthClass(min_length, length, scale, tuple(in_library), tuple(is_right))
+
+
+def describe_reliability(calibration: Calibration, lesson: Lesson) -> dict[str, Any]:
+    """Compare predicted with observed probabilities on the examples of the fit.
 
     Returns:
         Rank -> calibration error and reliability bins, each (probability, accuracy, share).
     """
-    sequences = held_out.sequences
-    lengths = [len(sequences[row]) for row in examples.barcode_rows]
-    judged = calibration.judge(evidence, lengths)
-    weights = examples.weights(mixture)  # (E,)
-    truth = held_out.truth[examples.barcode_rows]  # (E, T)
-    is_named = held_out.is_named[examples.barcode_rows]
+    lengths = np.full(len(lesson.step), calibration.classes[-1].length)
+    judged = calibration.judge(lesson.features, lengths.tolist())
+    verdict = decide(judged.likelihoods, judged.is_right, lesson.winners, calibration.assumed)
+    weights = lesson.weights(calibration.assumed)
     found = {}
     for rank, name in enumerate(RANKS):
-        used = ~np.isnan(judged.probabilities[:, rank]) & is_named[:, rank]
+        used = ~np.isnan(verdict.names[:, rank]) & lesson.is_named[:, rank]
         if used.any():
-            is_right = (judged.winners[:, rank] == truth[:, rank])[used]
-            bins = reliability(judged.probabilities[used, rank], is_right, weights[used])
+            in_library = lesson.step > STEP_BELOW[rank]
+            is_right = (in_library & (lesson.winners[:, rank] == lesson.truth[:, rank]))[used]
+            bins = reliability(verdict.names[used, rank], is_right, weights[used])
             found[name] = {
                 "error": calibration_error(bins),
                 "bins": [[part.probability, part.accuracy, part.share] for part in bins],
@@ -127,95 +175,60 @@ def describe_reliability(
     return found
 
 
-def random_fragments(
-    sequences: Sequence[str], length: int, generator: np.random.Generator
-) -> list[str]:
-    """Return a fragment of each sequence from a random position; short sequences stay whole.
-
-    Args:
-        sequences: Sequences, N.
-        length: Length of the fragments, bp.
-        generator: Source of the positions.
-    """
-    starts = [int(generator.integers(max(len(text) - length, 0) + 1)) for text in sequences]
-    return [text[start : start + length] for text, start in zip(sequences, starts, strict=True)]
-
-
 @dataclass(frozen=True)
 class CalibrationFitter:
-    """Fits the length classes of a calibration.
+    """Fits the classes of a calibration.
 
     Attributes:
         library: Library to calibrate.
         embedder: Model that the library was made with.
-        mixture: Expected shares of the situations.
+        mixture: Expected shares of the steps.
+        max_fragments: Held-out barcodes that are cut to each shorter length.
     """
 
     library: ReferenceLibrary
     embedder: Embedder
     mixture: Mixture
     max_fragments: int
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
 
-    def evidence_of(
-        self, held_out: HeldOut, examples: Examples, temperature: float
-    ) -> dict[str, Evidence]:
-        """Gather the evidence of the examples, without and with alignments, by mode."""
-        codes, barcodes = self.library.codes, self.library.barcodes
-        queries = [held_out.sequences[row] for row in examples.barcode_rows]
-        aligned = align_neighbors(
-            queries, examples.neighborhood, codes[:, SPECIES], barcodes.__getitem__
-        )
-        return {
-            mode: gather_evidence(codes, examples.neighborhood, found, temperature)
-            for mode, found in zip(MODES, (None, aligned), strict=True)
-        }
+    def learn(self, held_out: HeldOut) -> Lesson:
+        """Search for held-out barcodes with every rank left out, and examine what is found."""
+        found = LeaveOutSearch(self.library).examples(held_out)
+        return Lesson.concatenate([learn_from(self.library, examples) for examples in found])
 
-    def examples_of(self, held_out: HeldOut) -> Examples:
-        """Embed held-out barcodes and search for their neighbours in every situation."""
-        vectors = self.embedder.embed(held_out.sequences)  # (N, D)
-        return LeaveOutSearch(self.library, held_out).examples(vectors)
+    def learn_decoys(self, decoys: HeldOut) -> Lesson:
+        """Search for decoys, which have no lineage, and examine what is found."""
+        return learn_from(self.library, LeaveOutSearch(self.library).search(decoys, None))
 
-    def examples_of_whole(self, held_out: HeldOut) -> Examples:
-        """Search for whole barcodes in every situation; references are not embedded again."""
-        if (held_out.own_rows < 0).any():
-            return self.examples_of(held_out)
-        vectors = self.library.vectors[held_out.own_rows]  # (N, D)
-        return LeaveOutSearch(self.library, held_out).examples(vectors)
+    def fit(self, held_out: HeldOut, decoys: HeldOut, length: int) -> tuple[LengthClass, Lesson]:
+        """Fit the class of one length; return its examples too."""
+        lesson = self.learn(held_out)
+        if len(decoys):
+            lesson = add_decoys(lesson, self.learn_decoys(decoys))
+        return fit_class(lesson, self.mixture, int(TOLERANCE * length), length), lesson
 
-    def fit_length(
-        self, held_out: HeldOut, length: int, temperature: float, generator: np.random.Generator
-    ) -> LengthClass | None:
-        """Fit the class of one length on fragments of the held-out barcodes.
+    def fragments(self, held_out: HeldOut, length: int, limit: int) -> HeldOut:
+        """Cut fragments of those held-out barcodes that are longer."""
+        longer = [n for n, placed in enumerate(held_out.placed) if len(placed.letters) > length]
+        rows = np.sort(self.generator.permutation(np.array(longer, np.int64))[:limit])
+        cut = [cut_fragment(held_out.placed[row], length, self.generator) for row in rows]
+        return held_out.changed_to(rows, list(cut), self.embedder)
 
-        Args:
-            held_out: Held-out barcodes.
-            length: Length of the fragments, bp.
-            temperature: Temperature of cosines.
-            generator: Source of the fragments.
+    def reads(self, held_out: HeldOut) -> HeldOut:
+        """Simulate reads of held-out barcodes that lose or gain bases."""
+        rows = np.sort(self.generator.permutation(len(held_out))[: self.max_fragments])
+        texts = [simulate_read(held_out.placed[row].letters, self.generator) for row in rows]
+        placed = list(self.library.placer(self.embedder).place(texts))
+        broken = [number for number, read in enumerate(placed) if is_changed(read)]
+        return held_out.changed_to(rows[broken], [placed[n] for n in broken], self.embedder)
 
-        Returns:
-            The length class, None if the model can read too few fragments.
-        """
-        long_enough = [row for row, text in enumerate(held_out.sequences) if len(text) > length]
-        rows = generator.permutation(np.array(long_enough, np.int64))[: self.max_fragments]
-        fragments = held_out.select(np.sort(rows))
-        fragments.sequences[:] = random_fragments(fragments.sequences, length, generator)
-        invalid = self.embedder.find_invalid(fragments.sequences)
-        readable = [row for row in range(len(fragments.sequences)) if row not in invalid]
-        if len(readable) < MIN_HELD_OUT:
+    def fit_broken(self, held_out: HeldOut, decoys: HeldOut, length: int) -> LengthClass | None:
+        """Fit the class of reads that lost or gained bases; None without a frame to tell."""
+        if self.library.letters is None:
             return None
-        fragments = fragments.select(np.array(readable))
-        return self.fit(fragments, self.examples_of(fragments), length, temperature)[0]
-
-    def fit(
-        self, held_out: HeldOut, examples: Examples, length: int, temperature: float
-    ) -> tuple[LengthClass, dict[str, Evidence]]:
-        """Fit one length class on examples, in both modes; return their evidence by mode too."""
-        evidence = self.evidence_of(held_out, examples, temperature)
-        fitted = {
-            mode: fit_mode(evidence[mode], held_out, examples, self.mixture) for mode in MODES
-        }
-        return LengthClass(int(TOLERANCE * length), length, fitted), evidence
+        reads = self.reads(held_out)
+        return None if len(reads) < MIN_HELD_OUT else self.fit(reads, decoys, length)[0]
 
 
 def calibrate(
@@ -224,7 +237,7 @@ def calibrate(
     embedder: Embedder,
     *,
     splits: Sequence[str] = ("val", "val_unseen"),
-    mixture: Mixture | None = None,
+    mixture: Mixture,
     max_fragments: int = MAX_FRAGMENTS,
     on_progress: OnProgress | None = None,
 ) -> Calibration:
@@ -234,9 +247,8 @@ def calibrate(
         library: Library to calibrate.
         dataset: Folder of the data set that the library was made of.
         embedder: Model that the library was made with.
-        splits: Held-out partitions; if the data set has none of them, references are left out of
-            the library instead.
-        mixture: Expected shares of the situations, None for the default.
+        splits: Held-out partitions, used beside references that are left out.
+        mixture: Expected shares of the steps.
         max_fragments: Number of held-out barcodes that are cut to each shorter length.
         on_progress: Function called with a stage, the number of steps done, and their total.
 
@@ -244,35 +256,35 @@ def calibrate(
         DataError: Too few held-out barcodes have a species and a genus.
     """
     report = on_progress or (lambda stage, done, total: None)
-    mixture = mixture or Mixture()
-    held_out = choose_held_out(library, dataset, splits, embedder)
-    whole_length = int(np.median([len(text) for text in held_out.sequences]))
+    held_out, origin = choose_held_out(library, dataset, splits, embedder)
+    decoys = make_decoys(library, embedder)
+    whole_length = int(np.median([len(placed.letters) for placed in held_out.placed]))
     fitter = CalibrationFitter(library, embedder, mixture, max_fragments)
     lengths = [length for length in FRAGMENT_LENGTHS if length < TOLERANCE * whole_length]
+    num_classes = len(lengths) + 2
     # Fit the class of whole barcodes.
-    report("calibrate", 0, len(lengths) + 1)
-    examples = fitter.examples_of_whole(held_out)
-    temperature = choose_temperature(examples.neighborhood)
-    whole, evidence = fitter.fit(held_out, examples, whole_length, temperature)
-    # Fit the classes of shorter queries.
-    generator = np.random.default_rng(1)
+    report("calibrate", 0, num_classes)
+    whole, lesson = fitter.fit(held_out, decoys, whole_length)
+    # Fit the classes of shorter queries, and of reads with errors.
     shorter = []
     for number, length in enumerate(lengths, start=1):
-        report("calibrate", number, len(lengths) + 1)
-        shorter.append(fitter.fit_length(held_out, length, temperature, generator))
-    report("calibrate", len(lengths) + 1, len(lengths) + 1)
-    classes = (*(part for part in shorter if part is not None), whole)
+        report("calibrate", number, num_classes)
+        fragments = fitter.fragments(held_out, length, max_fragments)
+        if len(fragments) >= MIN_HELD_OUT:
+            cut_decoys = fitter.fragments(decoys, length, MAX_DECOY_FRAGMENTS)
+            shorter.append(fitter.fit(fragments, cut_decoys, length)[0])
+    report("calibrate", num_classes - 1, num_classes)
+    broken = fitter.fit_broken(held_out, decoys, whole_length)
+    report("calibrate", num_classes, num_classes)
     # Record how the calibration was fitted, and how well it fits.
-    counts = np.bincount(examples.situation, minlength=len(SITUATIONS)).tolist()
-    calibration = Calibration(temperature, classes, {})
+    calibration = Calibration((*shorter, whole), broken, mixture, {})
+    counts = np.bincount(lesson.step, minlength=NUM_STEPS).tolist()
     calibration.details.update(
-        held_out=held_out.origin,
-        examples=dict(zip(SITUATIONS, counts, strict=True)),
-        mixture=dict(zip(SITUATIONS, mixture.shares(), strict=True)),
+        held_out=origin,
+        examples=dict(zip(mixture.by_name(), counts[::-1], strict=True)),
+        decoys=len(decoys),
+        mixture=mixture.by_name(),
         neighbors=NUM_NEIGHBORS,
-        reliability={
-            mode: describe_reliability(calibration, found, held_out, examples, mixture)
-            for mode, found in evidence.items()
-        },
+        reliability=describe_reliability(calibration, lesson),
     )
     return calibration

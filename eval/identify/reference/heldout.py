@@ -1,81 +1,39 @@
-"""Held-out queries with known lineages, in the three situations that a library will meet.
+"""Held-out queries with known lineages, on every step of the ladder that a library can show.
 
-Held-out queries come from the partitions `val` and `val_unseen` if the data set has them, else they
-are references, each left out of the library in its own search. The three situations: the library
-has the species; it has only the genus (a species of `val_unseen`, or leave-species-out); it has not
-even the genus (leave-genus-out). They are weighted by a stated mixture, so that probabilities do
-not depend on the sizes of the partitions.
-Guarded by tests/eval/identify/reference/test_heldout.py.
+Held-out queries come from the partitions `val` and `val_unseen` if the data set has them, and from
+the references, each left out of the library in its own search. Each is searched for as it is, and
+again with its species, its genus, ... left out of the library with all their references. So the
+calibration learns what a species, a genus, a family, an order looks like that the library lacks. Guarded by tests/eval/identify/reference/test_heldout.py.
 
-Shapes: N = held-out barcodes, T = ranks, D = embedding width,
-E = examples (each a held-out barcode in a situation).
+Shapes: N = held-out barcodes, T = ranks, D = embedding width, K = neighbours,
+E = examples (each a held-out barcode with a rank left out).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, open_dataset, read_splits
-from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.screening import clean
+from barcodemae.errors import DataError
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
+from barcodemae.eval.identify.judge.ladder import LADDER
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.search.reference_search import ExactSearch, Neighborhood
+from barcodemae.eval.search.reference_search import ExactSearch, Neighborhood, unit_length
 
 
 NUM_NEIGHBORS = 32
-MAX_QUERIES = 3000  # whole barcodes
-MIN_NATURAL = 200  # held-out queries of new species; with fewer, leave-species-out adds some
+MAX_QUERIES = 3000  # whole barcodes of partitions, and as many references
+MAX_HIGHER = 1500  # examples with an order or more left out
 MIN_HELD_OUT = 20
-SITUATIONS = ("known", "new_species", "new_genus")
-UNUSED = -2  # code that no reference has
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Expected shares of the situations among the queries; only their ratios matter.
-
-    Attributes:
-        known: Share of queries whose species is in the library.
-        new_species: Share of queries whose genus is in the library, but not their species.
-        new_genus: Share of queries whose genus is not in the library.
-
-    Raises:
-        SettingsError: A share is not above zero.
-    """
-
-    known: float = 65.0
-    new_species: float = 30.0
-    new_genus: float = 5.0
-
-    def __post_init__(self) -> None:
-        if min(self.shares()) <= 0:
-            raise SettingsError(f"a mixture needs three shares above zero, got {self.shares()}")
-
-    def shares(self) -> list[float]:
-        """Return the shares in the order of `SITUATIONS`."""
-        return [self.known, self.new_species, self.new_genus]
-
-    @classmethod
-    def parse(cls, text: str) -> "Mixture":
-        """Parse a mixture such as `65,30,5`.
-
-        Raises:
-            SettingsError: The text is not three numbers above zero.
-        """
-        try:
-            known, new_species, new_genus = (float(part) for part in text.split(","))
-        except ValueError as error:
-            raise SettingsError(
-                f"a mixture is three numbers such as 65,30,5; got {text}"
-            ) from error
-        return cls(known, new_species, new_genus)
+NUM_UPPER = LADDER.index("family")  # ranks above the family
+LADDER_RANKS = [RANKS.index(name) for name in LADDER]
 
 
 @dataclass(frozen=True)
@@ -83,54 +41,60 @@ class HeldOut:
     """Held-out barcodes with their true lineages.
 
     Attributes:
-        sequences: Cleaned sequences, N.
+        placed: Their letters, placed like queries, N.
+        vectors: Their embeddings, of unit length, (N, D).
         truth: Codes of the true taxa, (N, T); -1 for a taxon that the library lacks.
         is_named: Whether the true taxon is known at all, (N, T).
         own_rows: Row of each barcode among the references, (N,); -1 if it is not a reference.
-        origin: Partitions that the barcodes come from, for the record.
     """
 
-    sequences: list[str]
+    placed: list[PlacedSequence]
+    vectors: NDArray[np.float32]
     truth: NDArray[np.int64]
     is_named: NDArray[np.bool_]
     own_rows: NDArray[np.int64]
-    origin: str
+
+    def __len__(self) -> int:
+        """Number of barcodes."""
+        return len(self.placed)
 
     def select(self, rows: NDArray[np.int64]) -> "HeldOut":
         """Return the barcodes of some rows."""
         return HeldOut(
-            [self.sequences[row] for row in rows],
+            [self.placed[row] for row in rows],
+            self.vectors[rows],
             self.truth[rows],
             self.is_named[rows],
             self.own_rows[rows],
-            self.origin,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["HeldOut"]) -> "HeldOut":
+        """Join held-out barcodes of several origins."""
+        placed = [sequence for part in parts for sequence in part.placed]
+        names = [field.name for field in fields(cls)][1:]
+        return cls(placed, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+    def changed_to(
+        self, rows: NDArray[np.int64], placed: list[PlacedSequence], embedder: Embedder
+    ) -> "HeldOut":
+        """Return the barcodes of some rows with other letters, those that the model can read."""
+        letters = [sequence.letters for sequence in placed]
+        invalid = embedder.find_invalid(letters) if letters else {}
+        kept = [n for n in range(len(placed)) if n not in invalid and placed[n].is_barcode]
+        vectors = unit_length(embedder.embed([letters[n] for n in kept])) if kept else None
+        chosen = self.select(rows[kept])
+        return HeldOut(
+            [placed[n] for n in kept],
+            chosen.vectors if vectors is None else vectors,
+            chosen.truth,
+            chosen.is_named,
+            chosen.own_rows,
         )
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Held-out barcodes, each in a situation, with the neighbours found for them.
-
-    Attributes:
-        barcode_rows: Row of each example's barcode among the held-out ones, (E,).
-        situation: Index of each example's situation in `SITUATIONS`, (E,).
-        neighborhood: Nearest references that the situation allows, (E, K).
-    """
-
-    barcode_rows: NDArray[np.int64]
-    situation: NDArray[np.int64]
-    neighborhood: Neighborhood
-
-    def weights(self, mixture: Mixture) -> NDArray[np.float64]:
-        """Return weights that give every situation its share of the mixture, (E,)."""
-        counts = np.bincount(self.situation, minlength=len(SITUATIONS))  # (3,)
-        per_example = np.array(mixture.shares()) / np.maximum(counts, 1)
-        weights: NDArray[np.float64] = per_example[self.situation]
-        return weights
-
-
 def held_out_from_splits(
-    library: ReferenceLibrary, dataset: Path, splits: Sequence[str]
+    library: ReferenceLibrary, dataset: Path, splits: Sequence[str], embedder: Embedder
 ) -> HeldOut | None:
     """Read the barcodes of held-out partitions that have a species and a genus.
 
@@ -138,9 +102,10 @@ def held_out_from_splits(
         library: Library to calibrate, which gives the codes of taxa.
         dataset: Folder of the data set.
         splits: Held-out partitions.
+        embedder: Model.
 
     Returns:
-        The barcodes, None if the data set has no row of these partitions.
+        The barcodes, at most `MAX_QUERIES`; None if the data set has no row of these partitions.
     """
     present = open_dataset(dataset).to_table(columns=["split"])["split"].unique().to_pylist()
     splits = [name for name in splits if name in present]
@@ -148,149 +113,153 @@ def held_out_from_splits(
         return None
     table = read_splits(dataset, splits, ("processid", "dna_barcode", *RANKS))
     table = table.filter(pa.compute.and_(table["species"].is_valid(), table["genus"].is_valid()))
+    chosen = np.random.default_rng(0).permutation(table.num_rows)[:MAX_QUERIES]
+    table = table.take(pa.array(np.sort(chosen)))
     names = [table[rank].to_pylist() for rank in RANKS]
-    return HeldOut(
-        [clean(text or "") for text in table["dna_barcode"].to_pylist()],
+    placer = library.placer(embedder)
+    placed = list(placer.place([text or "" for text in table["dna_barcode"].to_pylist()]))
+    raw = HeldOut(
+        placed,
+        np.zeros((len(placed), 1), np.float32),
         np.stack([library.codes_of(r, n) for r, n in zip(RANKS, names, strict=True)], axis=1),
-        np.array([[name is not None for name in column] for column in names]).T,
-        np.full(table.num_rows, -1),
-        "+".join(splits),
+        np.array([[name is not None for name in column] for column in names], bool).T,
+        np.full(len(placed), -1),
     )
+    return raw.changed_to(np.arange(len(placed)), placed, embedder)
 
 
-def held_out_from_references(library: ReferenceLibrary, generator: np.random.Generator) -> HeldOut:
+def held_out_from_references(library: ReferenceLibrary) -> HeldOut:
     """Draw references that have a species and a genus, to be left out in their own searches."""
     named = np.flatnonzero((library.codes[:, [GENUS, SPECIES]] != UNKNOWN).all(axis=1))
-    rows = np.sort(generator.permutation(named)[:MAX_QUERIES])
+    rows = np.sort(np.random.default_rng(0).permutation(named)[:MAX_QUERIES])
     truth = library.codes[rows].astype(np.int64)
     return HeldOut(
-        [library.barcodes[int(row)] for row in rows],
+        [library.placed_reference(int(row)) for row in rows],
+        np.asarray(library.vectors[rows]),
         truth,
         truth != UNKNOWN,
         rows,
-        "references, left out",
     )
 
 
 def choose_held_out(
     library: ReferenceLibrary, dataset: Path, splits: Sequence[str], embedder: Embedder
-) -> HeldOut:
-    """Choose the held-out barcodes: from partitions, else from the references.
+) -> tuple[HeldOut, str]:
+    """Choose the held-out barcodes: those of partitions, and references.
 
     Args:
         library: Library to calibrate.
         dataset: Folder of the data set that the library was made of.
         splits: Held-out partitions.
-        embedder: Model, which must be able to read the barcodes.
+        embedder: Model.
+
+    Returns:
+        The barcodes, and in words where they come from.
 
     Raises:
         DataError: Too few barcodes have a species and a genus.
     """
-    generator = np.random.default_rng(0)
-    found = held_out_from_splits(library, dataset, splits)
-    if found is None or len(found.sequences) < MIN_HELD_OUT:
-        found = held_out_from_references(library, generator)
-    invalid = embedder.find_invalid(found.sequences)
-    rows = np.array([row for row in range(len(found.sequences)) if row not in invalid], np.int64)
-    if len(rows) < MIN_HELD_OUT:
+    parts = [held_out_from_references(library)]
+    origin = "references, left out"
+    from_splits = held_out_from_splits(library, dataset, splits, embedder)
+    if from_splits is not None and len(from_splits):
+        parts.insert(0, from_splits)
+        origin = f"{'+'.join(splits)} and {origin}"
+    found = HeldOut.concatenate(parts)
+    if len(found) < MIN_HELD_OUT:
         raise DataError(
             dataset,
-            f"only {len(rows)} barcodes with species and genus to calibrate with; "
+            f"only {len(found)} barcodes with species and genus to calibrate with; "
             f"{MIN_HELD_OUT} are needed",
         )
-    return found.select(np.sort(generator.permutation(rows)[:MAX_QUERIES]))
+    return found, origin
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Held-out barcodes, each with a rank left out, and the neighbours found for them.
+
+    Attributes:
+        held_out: The barcodes, E.
+        step: Step of the ladder on which each stands in what is left of the library, (E,).
+        neighborhood: Nearest references that are left, (E, K).
+    """
+
+    held_out: HeldOut
+    step: NDArray[np.int64]
+    neighborhood: Neighborhood
 
 
 class LeaveOutSearch:
-    """Searches a library as if it lacked the species or the genus of the query.
+    """Searches a library as if it lacked a taxon of the query.
 
     Args:
         library: Library to search.
-        held_out: Held-out barcodes to search for.
     """
 
-    def __init__(self, library: ReferenceLibrary, held_out: HeldOut) -> None:
+    def __init__(self, library: ReferenceLibrary) -> None:
         self.library = library
-        self.held_out = held_out
-        self.counts = [np.bincount(library.codes[:, r] + 1) for r in range(len(RANKS))]
+        self.sizes = [np.bincount(library.codes[:, rank] + 1) for rank in range(len(RANKS))]
+        self.num_taxa = [int((size[1:] > 0).sum()) for size in self.sizes]
 
-    def search(
-        self, vectors: NDArray[np.float32], barcode_rows: NDArray[np.int64], left_out: int | None
-    ) -> Examples:
-        """Search for held-out barcodes; no barcode finds itself or what is left out for it.
+    def examples(self, held_out: HeldOut) -> list[Examples]:
+        """Search for held-out barcodes as they are, and with each rank left out."""
+        found = [self.search(held_out, None)]
+        for place, rank in reversed(list(enumerate(LADDER_RANKS))):
+            if self.num_taxa[rank] < 2:
+                continue  # nothing would be left; decoys stand for what is new here
+            rows = np.flatnonzero(held_out.truth[:, rank] != UNKNOWN)
+            if place < NUM_UPPER:
+                rows = np.random.default_rng(place).permutation(rows)[:MAX_HIGHER]
+            if len(rows):
+                found.append(self.search(held_out.select(np.sort(rows)), rank))
+        return found
+
+    def search(self, held_out: HeldOut, left_out: int | None) -> Examples:
+        """Search for barcodes; none finds itself or what is left out for it.
 
         Args:
-            vectors: Embeddings of the barcodes, (E, D).
-            barcode_rows: Rows of the barcodes among the held-out ones, (E,).
-            left_out: Rank whose true taxon is left out: `SPECIES`, `GENUS`, or None for neither.
+            held_out: Barcodes, E.
+            left_out: Index of the rank whose true taxon is left out; None for none.
         """
-        truth = self.held_out.truth[barcode_rows]  # (E, T)
-        own = self.held_out.own_rows[barcode_rows]  # (E,)
-        codes = self.library.codes
-        # Find the code of the taxon that each query must not find.
-        taxon_out = np.full(len(barcode_rows), UNUSED) if left_out is None else truth[:, left_out]
-        taxon_out = np.where(taxon_out == UNKNOWN, UNUSED, taxon_out)  # (E,)
+        codes, own = self.library.codes, held_out.own_rows
         rank = SPECIES if left_out is None else left_out
+        taxon = np.full(len(held_out), UNUSED) if left_out is None else held_out.truth[:, rank]
 
         def excluded(queries: NDArray[np.int64], block: slice) -> NDArray[np.bool_]:
             rows = np.arange(block.start, block.stop)
-            is_of_taxon = codes[block, rank][None] == taxon_out[queries, None]
+            is_of_taxon = codes[block, rank][None] == taxon[queries, None]
             excluded: NDArray[np.bool_] = is_of_taxon | (rows[None] == own[queries, None])
             return excluded  # (queries, references of the block)
 
-        found = ExactSearch(self.library.vectors, excluded).search(vectors, NUM_NEIGHBORS)
-        return Examples(barcode_rows, self.situation(truth, own, left_out), found)
+        found = ExactSearch(self.library.vectors, excluded).search(held_out.vectors, NUM_NEIGHBORS)
+        return Examples(held_out, self.step(held_out, left_out), found)
 
-    def situation(
-        self, truth: NDArray[np.int64], own: NDArray[np.int64], left_out: int | None
-    ) -> NDArray[np.int64]:
-        """Find the situation of each example by what remains of its lineage in the library.
+    def step(self, held_out: HeldOut, left_out: int | None) -> NDArray[np.int64]:
+        """Count down to which rank of the ladder the rest of the library has each lineage, (E,).
 
-        Args:
-            truth: Codes of the true taxa, (E, T).
-            own: Row of each barcode among the references, (E,); -1 if it is not a reference.
-            left_out: Rank whose true taxon is left out, None for neither.
-
-        Returns:
-            Index of each example's situation in `SITUATIONS`, (E,).
+        A rank at which the true taxon is not known counts like the rank above.
         """
-        species_left = self._count(SPECIES, truth) - (own >= 0)  # (E,), other references of it
-        genus_left = self._count(GENUS, truth) - (own >= 0)
-        if left_out == SPECIES:
-            genus_left = self._count(GENUS, truth) - self._count(SPECIES, truth)
+        is_own = held_out.own_rows >= 0
+        lost = is_own.astype(np.int64)  # references of the taxon that are left out
         if left_out is not None:
-            species_left = np.zeros_like(species_left)
-        if left_out == GENUS:
-            genus_left = np.zeros_like(genus_left)
-        return np.where(species_left > 0, 0, np.where(genus_left > 0, 1, 2))
+            lost = self._count(left_out, held_out.truth)
+        reached = np.ones(len(held_out), bool)
+        step = np.zeros(len(held_out), np.int64)
+        for rank in LADDER_RANKS:
+            if left_out is not None and rank >= left_out:
+                remains = np.zeros(len(held_out), bool)
+            else:
+                remains = self._count(rank, held_out.truth) > lost
+            reached &= remains | ~held_out.is_named[:, rank]
+            step += reached
+        return step
 
     def _count(self, rank: int, truth: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Count the references of each example's true taxon at a rank, (E,)."""
+        """Count the references of each barcode's true taxon at a rank, (E,)."""
         taxa = truth[:, rank]
-        counted: NDArray[np.int64] = np.where(taxa == UNKNOWN, 0, self.counts[rank][taxa + 1])
+        counted: NDArray[np.int64] = np.where(taxa == UNKNOWN, 0, self.sizes[rank][taxa + 1])
         return counted
 
-    def examples(self, vectors: NDArray[np.float32]) -> Examples:
-        """Search for all held-out barcodes in every situation that the calibration needs.
 
-        Args:
-            vectors: Embeddings of the held-out barcodes, (N, D).
-        """
-        # As they are: known species, and new species if the partitions have some.
-        every = np.arange(len(vectors))
-        natural = self.search(vectors, every, None)
-        parts = [natural]
-        new_species = every[natural.situation == SITUATIONS.index("new_species")]
-        if len(new_species) < MIN_NATURAL:
-            parts.append(self.search(vectors, every, SPECIES))
-            new_species = every
-        # Barcodes of species that the model never saw represent new genera, if there are enough.
-        parts.append(self.search(vectors[new_species], new_species, GENUS))
-        return Examples(
-            np.concatenate([part.barcode_rows for part in parts]),
-            np.concatenate([part.situation for part in parts]),
-            Neighborhood(
-                np.concatenate([part.neighborhood.rows for part in parts]),
-                np.concatenate([part.neighborhood.similarity for part in parts]),
-            ),
-        )
+UNUSED = -2  # code that no reference has

@@ -1,9 +1,11 @@
 """Reference library on disk: embeddings, lineages and calibration, opened by memory mapping.
 
     LIB/vectors.npy       embeddings of unit length, float32 (R, D)
-    LIB/lineage.arrow     id, ranks and barcode of each reference, an Arrow file
+    LIB/letters.npy       letters of the barcodes in the frame, uint8 (R, W); not without a frame
+    LIB/lineage.arrow     id, ranks, BIN and barcode of each reference, an Arrow file
     LIB/hashes.npy        hashes of the barcodes, to recognise identical ones, uint64 (R,)
-    LIB/strand.npy        counts of the library's 6-mers, to tell the strand of a query
+    LIB/strand.npy        counts of the library's 6-mers, which place queries without a frame
+    LIB/report.tsv        what was left out, and which references contradict each other
     LIB/calibration.json  calibration from evidence to probability, see `calibrating.py`
     LIB/candidates.faiss  index of candidates, only with the engine faiss
     LIB/library.json      provenance: model, weights, reference, counts, versions
@@ -11,7 +13,7 @@
 In: such a folder, which `writer.py` and `build.py` write. Out: a `ReferenceLibrary`.
 Guarded by tests/eval/identify/reference/test_library.py.
 
-Shapes: R = references, D = embedding width, T = ranks.
+Shapes: R = references, D = embedding width, T = ranks, W = sites of the frame.
 """
 
 import hashlib
@@ -30,11 +32,15 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
+from barcodemae.eval.identify.judge.comparison import conserved_sites
+from barcodemae.eval.identify.judge.evidence import UNKNOWN, TaxonSizes
 from barcodemae.eval.identify.judge.orientation import StrandProfile
+from barcodemae.eval.identify.judge.placing import KmerPlacer, PlacedLetters
+from barcodemae.eval.identify.reference.bins import Bins
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
+    Exclusion,
     FaissSearch,
     SearchEngine,
     import_faiss,
@@ -43,10 +49,11 @@ from barcodemae.eval.search.reference_search import (
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "library.json"
 VECTORS, LINEAGE = "vectors.npy", "lineage.arrow"
 HASHES, STRAND = "hashes.npy", "strand.npy"
+LETTERS, REPORT = "letters.npy", "report.tsv"
 CALIBRATION, FAISS_FILE = "calibration.json", "candidates.faiss"
 ENGINES = ("exact", "faiss")
 SAME_VECTOR = 1e-3  # cosine distance; two number formats differ by less, two models by more
@@ -88,11 +95,15 @@ class ReferenceLibrary:
         folder: Folder of the library.
         description: Content of `library.json`.
         vectors: Embeddings of unit length, memory-mapped, (R, D).
+        letters: Letter codes of the barcodes in the frame, memory-mapped, (R, W); None without.
+        is_conserved: Sites at the first two positions of codons, (W,); empty without a frame.
         hashes: Hashes of the barcodes, (R,).
         codes: Codes of the references' taxa, (R, T); -1 where not known.
         taxa: Names of the taxa of each rank, by code, T lists.
+        sizes: Numbers of references and of parts of every taxon.
         ids: Ids of the references, R.
-        barcodes: Barcodes of the references, R.
+        barcodes: Placed letters of the references, R.
+        bins: BINs of the references.
         strand: K-mer statistics that tell the strand of a query.
 
     Args:
@@ -117,6 +128,7 @@ class ReferenceLibrary:
             self.vectors = np.load(self.folder / VECTORS, mmap_mode="c", allow_pickle=False)
             self.hashes = np.load(self.folder / HASHES, allow_pickle=False)
             self.strand = StrandProfile(np.load(self.folder / STRAND, allow_pickle=False))
+            self.letters = self._open_letters()
             table = pa.ipc.open_file(pa.memory_map(str(self.folder / LINEAGE))).read_all()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(self.folder, f"is a damaged library: {error}") from error
@@ -130,11 +142,38 @@ class ReferenceLibrary:
         self.taxa = [table[rank].chunk(0).dictionary.to_pylist() for rank in RANKS]
         self.ids = TextColumn.of(table["id"])
         self.barcodes = TextColumn.of(table["barcode"])
+        self.bins = Bins.of_library(table["dna_bin"], self.codes[:, -1])
+        self.sites = table["site"].combine_chunks()
+        self.sizes = TaxonSizes.of(self.codes)
+        self.is_conserved = (
+            np.zeros(0, bool) if self.letters is None else conserved_sites(self.letters)
+        )
         self._by_hash = np.argsort(self.hashes, kind="stable")
+
+    def _open_letters(self) -> NDArray[np.uint8] | None:
+        if not self.description.get("frame"):
+            return None
+        letters: NDArray[np.uint8] = np.load(
+            self.folder / LETTERS, mmap_mode="c", allow_pickle=False
+        )
+        if len(letters) != len(self.vectors):
+            raise ValueError(f"{LETTERS} has {len(letters)} rows")
+        return letters
 
     def __len__(self) -> int:
         """Number of references."""
         return len(self.vectors)
+
+    def placer(self, embedder: Embedder) -> Placer:
+        """Return what places queries: the model's frame, or the k-mers of the library."""
+        if self.letters is not None and embedder.placer is not None:
+            return embedder.placer
+        return KmerPlacer(self.strand, float(self.description["min_evidence"]))
+
+    def placed_reference(self, row: int) -> PlacedSequence:
+        """Return a reference as it was placed."""
+        site = int(self.sites[row].as_py())
+        return PlacedLetters(self.barcodes[row], site=site)
 
     @property
     def dtype(self) -> str:
@@ -164,11 +203,12 @@ class ReferenceLibrary:
                 "again with barcodemae index"
             )
 
-    def engine(self, name: str) -> SearchEngine:
+    def engine(self, name: str, allowed: NDArray[np.bool_] | None = None) -> SearchEngine:
         """Open a search engine over the references.
 
         Args:
             name: `exact` or `faiss`.
+            allowed: References that may be found, (R,); None for all. Searched exactly.
 
         Raises:
             SettingsError: The engine is unknown, faiss is not installed, or the library has no
@@ -176,6 +216,8 @@ class ReferenceLibrary:
         """
         if name not in ENGINES:
             raise SettingsError(f"engine {name!r} is not one of {', '.join(ENGINES)}")
+        if allowed is not None:
+            return ExactSearch(self.vectors, exclude_all_but(allowed))
         if name == "exact":
             return ExactSearch(self.vectors)
         faiss = import_faiss()
@@ -183,26 +225,30 @@ class ReferenceLibrary:
             raise SettingsError(f"{self.folder} has no faiss index: index with --engine faiss")
         return FaissSearch(self.vectors, faiss.read_index(str(self.folder / FAISS_FILE)))
 
-    def find_identical(self, sequences: Sequence[str]) -> list[int | None]:
-        """Find the first reference with exactly the same barcode as each query.
+    def find_identical(self, sequences: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Find all references with exactly the same letters as each query.
 
         Args:
-            sequences: Cleaned sequences, Q.
+            sequences: Placed letters, Q.
 
         Returns:
-            Row of the reference, None where there is none, Q.
+            Their rows, in order, Q arrays.
         """
         wanted = np.array([hash_barcode(text) for text in sequences], np.uint64)  # (Q,)
-        places = np.searchsorted(self.hashes, wanted, sorter=self._by_hash)
-        rows = self._by_hash[np.minimum(places, len(self) - 1)]
-        is_present = (self.hashes[rows] == wanted).tolist()
-        return [
-            row if found else None for row, found in zip(rows.tolist(), is_present, strict=True)
-        ]
+        first, last = (
+            np.searchsorted(self.hashes, wanted, side=side, sorter=self._by_hash)
+            for side in ("left", "right")
+        )
+        return [np.sort(self._by_hash[start:stop]) for start, stop in zip(first, last, strict=True)]
 
     def taxon(self, rank: int, code: int) -> str | None:
         """Return the name of a taxon by its rank in `RANKS` and its code; None if unknown."""
         return None if code == UNKNOWN else self.taxa[rank][code]
+
+    def deepest_name(self, row: int) -> str:
+        """Return the deepest taxon of a reference."""
+        names = [self.taxon(rank, int(code)) for rank, code in enumerate(self.codes[row])]
+        return next(name for name in reversed(names) if name is not None)
 
     def codes_of(self, rank: str, names: Sequence[str | None]) -> NDArray[np.int64]:
         """Return the codes of taxa by their names, (N,); -1 for those that the library lacks."""
@@ -219,6 +265,15 @@ class ReferenceLibrary:
     def read_calibration(self) -> Any:
         """Return the content of `calibration.json`."""
         return read_json(self.folder / CALIBRATION)
+
+
+def exclude_all_but(allowed: NDArray[np.bool_]) -> Exclusion:
+    """Return the exclusion of all references that are not allowed, (R,)."""
+
+    def excluded(queries: NDArray[np.int64], block: slice) -> NDArray[np.bool_]:
+        return np.broadcast_to(~allowed[block], (len(queries), len(allowed[block])))
+
+    return excluded
 
 
 def not_a_library(path: Path) -> DataError:
