@@ -1,16 +1,17 @@
 """Text formats for identifications: TSV, JSON Lines, the SINTAX table, a QIIME 2 taxonomy.
 
-In: `Identification`s. Out: one line of text for each; record ids are written unchanged.
+In: `Identification`s. Out: one line of text for each. Record ids and names are written unchanged,
+but for control characters, see `barcodemae.output.cells`.
 Guarded by tests/eval/identify/test_formats.py.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.identification import Identification
+from barcodemae.output.cells import json_line, row_of
 
 
 UNASSIGNED = "unassigned"
@@ -48,7 +49,7 @@ def to_tsv(found: Identification) -> str:
     cells += [format_number(found.identity), format_number(found.coverage)]
     cells += [found.strand, str(found.length), format_number(found.unknown)]
     cells += [",".join(found.flags)]
-    return "\t".join(cells) + "\n"
+    return row_of(cells)
 
 
 def to_jsonl(found: Identification) -> str:
@@ -72,7 +73,7 @@ def to_jsonl(found: Identification) -> str:
     if found.identity is not None and found.coverage is not None:
         content["identity"] = round(found.identity, 4)
         content["coverage"] = round(found.coverage, 4)
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    return json_line(content)
 
 
 def to_sintax(found: Identification) -> str:
@@ -86,7 +87,7 @@ def to_sintax(found: Identification) -> str:
         if rank in LETTERS and name is not None
     ]
     assigned = [f"{LETTERS[rank]}:{name}" for rank, name, _ in found.assigned() if rank in LETTERS]
-    return "\t".join([found.id, ",".join(all_names), found.strand, ",".join(assigned)]) + "\n"
+    return row_of([found.id, ",".join(all_names), found.strand, ",".join(assigned)])
 
 
 def to_qiime2(found: Identification) -> str:
@@ -94,7 +95,7 @@ def to_qiime2(found: Identification) -> str:
     assigned = [entry for entry in found.assigned() if entry[0] in LETTERS]
     taxon = "; ".join(f"{LETTERS[rank]}__{name}" for rank, name, _ in assigned) or "Unassigned"
     confidence = assigned[-1][2] if assigned else 1 - max(found.probabilities[:1], default=0.0)
-    return f"{found.id}\t{taxon}\t{format_number(confidence)}\n"
+    return row_of([found.id, taxon, format_number(confidence)])
 
 
 @dataclass(frozen=True)

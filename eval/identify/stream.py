@@ -22,9 +22,11 @@ from barcodemae.eval.embed.threads import one_thread_each
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identification, Identifier, Rejection
-from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
+from barcodemae.eval.identify.progress import RecordDigest
+from barcodemae.eval.identify.resumable import ResultSink
 from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import SequenceRecord
+from barcodemae.output.cells import row_of
 
 
 RECORDS_PER_BATCH = 256  # fixed, so that no setting decides which records are computed together
@@ -109,7 +111,7 @@ class Worker:
         lines, rejected = [], []
         for found in self.identifier.identify(batch.records):
             if isinstance(found, Rejection):
-                rejected.append(f"{found.number}\t{found.id}\t{found.reason}\n")
+                rejected.append(row_of([str(found.number), found.id, found.reason]))
             elif isinstance(found, Identification):
                 lines.append(self.form.line(found))
         self.num_done += 1
@@ -159,15 +161,14 @@ def identify_stream(
         threads = 1
     digest = RecordDigest()
     try:
-        if threads < 1:
-            raise SettingsError(f"at least one thread is needed, got {threads}")
+        check_threads(threads)
         skip_finished_records(records, digest, sink.progress.records, sink.progress.digest)
         work = Worker(identifier, form)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with (
             single_threaded(identifier.embedder),
             ForkPool(work, threads) if forks else nullcontext(work) as work_on,
-            ThreadPoolExecutor(threads) as pool,
+            thread_pool(threads) as pool,
         ):
             batches = (pool.submit(work_on, batch) for batch in into_batches(records, digest))
             for batch in in_order(batches, BATCHES_PER_THREAD * threads):
@@ -175,8 +176,33 @@ def identify_stream(
                 if on_progress is not None:
                     on_progress(sink.progress.records)
         sink.finish()
+    except BaseException as error:
+        sink.stop(error)
+        raise
     finally:
         sink.close()
+
+
+def check_threads(threads: int) -> None:
+    """Refuse less than one thread.
+
+    Raises:
+        SettingsError: There is less than one.
+    """
+    if threads < 1:
+        raise SettingsError(f"at least one thread is needed, got {threads}")
+
+
+@contextmanager
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool that an error or an interrupt ends at once, without what is still to be done."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def into_batches(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Batch]:

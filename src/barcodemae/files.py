@@ -12,7 +12,8 @@ next process that writes the same folder, which also brings back an older folder
     scratch_folder, replace_folder        the two halves of it, for other ways to move in
 
 A link is followed and stays a link, but for one into the Hub's cache, whose files others share: it
-is replaced. A pipe, a terminal or another device is written through. by tests/barcodemae/test_files.py and tests/barcodemae/test_staged_folders.py.
+is replaced. A pipe, a terminal or another device is written through. Guarded by
+tests/barcodemae/test_files.py and tests/barcodemae/test_staged_folders.py.
 """
 
 import errno

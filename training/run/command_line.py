@@ -103,8 +103,8 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
 
 def run_as_script(command: Callable[..., None]) -> None:
     """Run a command as a program, with the exit codes of `barcodemae`."""
-    from barcodemae.exit_codes import run_app
+    from barcodemae.exit_codes import run_program
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    raise SystemExit(run_app(app))
+    run_program(app)

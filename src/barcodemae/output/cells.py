@@ -1,8 +1,8 @@
-"""Cells of a row: text that cannot break the line or the column it stands in.
+r"""Cells of a row: text that cannot break the line or the column it stands in.
 
 In: ids, names and reasons as they came in. Out: the same text, in which every character that ends a
 line or a cell for some reader (tab, line feed, return, NUL, U+0085, U+2028, ...) is written as a
-backslash and its name or code: `\\t`, `\\n`, `\\x0b`, `\\u2028`. All else stays verbatim, a backslash
+backslash and its name or code: `\t`, `\n`, `\x0b`, `\u2028`. All else stays verbatim, backslashes
 and bytes that were not UTF-8 among it. Guarded by tests/barcodemae/output/test_cells.py.
 """
 

@@ -40,7 +40,9 @@ class Lock:
             self.descriptor = self._take(output)
         except OSError as error:
             self._remove_parents()
-            raise DataError(output, f"cannot be written: {os.strerror(error.errno or 0)}") from error
+            raise DataError(
+                output, f"cannot be written: {os.strerror(error.errno or 0)}"
+            ) from error
 
     def _take(self, output: Path) -> int:
         """Open and lock the file; again where a run that ended removed it meanwhile."""

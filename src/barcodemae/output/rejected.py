@@ -1,33 +1,35 @@
 """NAME.rejected.tsv: the records that gave no result, each with its number, id and reason.
 
-The first line is a comment by which the list is known as ours. A file of that name without it is
-somebody else's: it is neither replaced nor removed, and a run that would need its name is refused
-before it starts. Guarded by tests/barcodemae/output/test_rejected.py.
+The list is known as ours by its header, whose first column is named `barcodemae_record`. A file of
+that name without it is somebody else's: it is neither replaced nor removed, and a run that would
+need its name is refused before it starts. Guarded by tests/barcodemae/output/test_rejected.py.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from barcodemae.errors import SettingsError
-from barcodemae.files import write_text
+from barcodemae.files import behind_links, write_text
 from barcodemae.output.cells import row_of
 
 
-MARK = "# barcodemae: records that were left out, and why\n"
-COLUMNS = ("record", "id", "reason")
-HEADER = MARK + row_of(COLUMNS)
+HEADER = row_of(("barcodemae_record", "id", "reason"))
 
 
 def rejected_path_of(output: Path) -> Path:
-    """Return the path of the list of rejected records: out.rejected.tsv for out.tsv[.gz]."""
+    """Return the path of the list of rejected records: out.rejected.tsv for out.tsv[.gz].
+
+    It lies beside the file itself where the output is a link.
+    """
+    output = behind_links(output)
     name = Path(output.name.removesuffix(".gz"))
     return output.with_name(f"{name.stem}.rejected.tsv")
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file begins with our mark; an empty one holds nothing that could be lost."""
+    """Whether a file begins with our header; an empty one holds nothing that could be lost."""
     with path.open("rb") as stream:
-        return stream.read(len(MARK)) in (MARK.encode(), b"")
+        return stream.read(len(HEADER)) in (HEADER.encode(), b"")
 
 
 def check_list(path: Path) -> None:

@@ -26,7 +26,7 @@ def test_control_characters_are_written_by_name_or_code():
 
 
 @pytest.mark.parametrize(
-    "text", ["", r"a\tb", "Müller's × 'x' \"y\", z", "AB12;size=3|x", "\udcff", "=1+1", " a  b "]
+    "text", ["", r"a\tb", "Müller's 'x' \"y\", z", "AB12;size=3|x", "\udcff", "=1+1", " a  b "]
 )
 def test_all_else_stays_verbatim(text):
     assert escape(text) == text
