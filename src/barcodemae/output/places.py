@@ -40,7 +40,11 @@ def check_file(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
         raise SettingsError(f"{path}: the folder {folder} does not exist")
     if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise SettingsError(f"{path} cannot be written: permission denied")
-    _refuse_inputs(path, inputs)
+    for source in _present(inputs):
+        is_same = path.exists() and path.samefile(source)
+        if is_same or (source.is_dir() and folder.is_relative_to(os.path.realpath(source))):
+            where = "is the input itself" if is_same else f"lies in the input {source}"
+            raise SettingsError(f"{path} {where}; choose another output")
 
 
 def check_folder(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
@@ -51,8 +55,8 @@ def check_folder(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
         inputs: Files and folders that are read; what is no path here is ignored.
 
     Raises:
-        SettingsError: It is a file, it or the folder that is to hold it may not be written to, or
-            it is, holds or lies in one of the inputs.
+        SettingsError: It is a file, the folder that is to hold it may not be written to, or it is
+            one of the inputs or holds one.
     """
     path = Path(os.path.realpath(output))
     if path.exists() and not path.is_dir():
@@ -63,19 +67,11 @@ def check_folder(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
     above = path.parent if present == path else present
     if not os.access(above, os.W_OK | os.X_OK):
         raise SettingsError(f"{output} cannot be written: permission denied in {above}")
-    _refuse_inputs(path, inputs)
     for source in _present(inputs):
-        if Path(os.path.realpath(source)).is_relative_to(path):
-            raise SettingsError(f"{output} holds the input {source}; choose another output")
-
-
-def _refuse_inputs(output: Path, inputs: Iterable[Path | str]) -> None:
-    real = Path(os.path.realpath(output))
-    for source in _present(inputs):
-        is_same = output.exists() and output.samefile(source)
-        if is_same or (source.is_dir() and real.is_relative_to(os.path.realpath(source))):
-            where = "is the input itself" if is_same else f"lies in the input {source}"
-            raise SettingsError(f"{output} {where}; choose another output")
+        real = Path(os.path.realpath(source))
+        if real.is_relative_to(path):
+            how = "is the input itself" if real == path else f"holds the input {source}"
+            raise SettingsError(f"{output} {how}; choose another output")
 
 
 def _present(inputs: Iterable[Path | str]) -> Iterator[Path]:
