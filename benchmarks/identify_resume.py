@@ -30,8 +30,8 @@ from measure import memory_of
 
 from barcodemae import __version__
 from barcodemae.dataset import COLUMNS, dataset_hash, read_splits
-from barcodemae.eval.identify.resumable import rejected_path_of
 from barcodemae.files import write_json
+from barcodemae.output.rejected import rejected_path_of
 
 
 CHANGED = 0.03  # share of the bases

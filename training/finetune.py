@@ -21,6 +21,7 @@ from barcodemae.modeling_barcodemae import BarcodeMAEForSequenceClassification
 from barcodemae.training.batches.labelled import LabelledBarcodes, LabelledInOrder, LabelledSteps
 from barcodemae.training.batches.step_batches import StreamSettings
 from barcodemae.training.export.folders import load_model_folder
+from barcodemae.training.run.claim import Resume, run_folder
 from barcodemae.training.run.classifier import build_classifier
 from barcodemae.training.run.command_line import command_from_settings, run_as_script
 from barcodemae.training.run.finetune_settings import FinetuneConfig
@@ -37,32 +38,35 @@ from barcodemae.training.run.training_run import (
 TEST_FILE = "test.json"
 
 
-def finetune(config: FinetuneConfig, resume: bool = False) -> TrainingResult:
+def finetune(config: FinetuneConfig, resume: Resume = False) -> TrainingResult:
     """Fine-tune a pre-trained model to name taxa at one rank.
 
     Args:
         config: The settings.
-        resume: Continue from the newest checkpoint in `config.output`, if there is one.
+        resume: True to continue from the newest checkpoint in `config.output`, if there is one;
+            or the checkpoint to continue from.
 
     Returns:
         The classifier's folder and the history, with the test accuracy (%) in its last record.
 
     Raises:
-        SettingsError: `config.output` holds a run, and `resume` is False or its settings differ.
+        SettingsError: `config.output` holds a run, and `resume` is False or its settings differ;
+            or another run is writing there.
         CheckpointError: `config.model` cannot be opened, or a checkpoint cannot be written or read.
         DataError: A partition has no labelled barcodes, or there is only one class.
         TrainingError: The loss is no longer a finite number.
     """
-    run = prepare_finetuning(config, resume=resume)
-    train(run)
-    model = take_best(run) if config.val_split else None
-    if config.test_split:
-        report_test(run, config)
-    return finish(run, model)
+    with run_folder(config):
+        run = prepare_finetuning(config, resume=resume)
+        train(run)
+        model = take_best(run) if config.val_split else None
+        if config.test_split:
+            report_test(run, config)
+        return finish(run, model)
 
 
-def prepare_finetuning(config: FinetuneConfig, *, resume: bool = False) -> TrainingRun:
-    """Build classifier, optimiser and batches; restore the newest checkpoint if `resume`."""
+def prepare_finetuning(config: FinetuneConfig, *, resume: Resume = False) -> TrainingRun:
+    """Build classifier, optimiser and batches; restore a checkpoint if `resume`."""
     accelerator = start_accelerator(config, resume=resume)
     if accelerator.distributed_type == DistributedType.FSDP:
         raise SettingsError("fine-tuning does not support FSDP: use DDP")

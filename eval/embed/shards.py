@@ -32,7 +32,9 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder, precision_of
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.vector_files import VectorWriter, open_vectors
-from barcodemae.files import write_json, write_text
+from barcodemae.files import write_json
+from barcodemae.output.cells import row_of
+from barcodemae.output.rejected import check_list, rejected_path_of, write_list
 
 
 ROWS_PER_BATCH = 8192  # rows in memory at once: 8,192 x 768 float32 is 25 MB
@@ -133,18 +135,22 @@ def embed_shard(shard: Path, output: Path, embedder: Embedder) -> int:
         Number of rows that could not be embedded; they are listed beside the output.
     """
     rejected: list[str] = []
+    done = 0
+    report = rejected_path_of(output)
+    check_list(report)
     with open_vectors(str(output)) as writer:
         # So that a file without a single vector has its columns too.
         writer.write([], embedder.embed([]))
         for ids, sequences in stream_rows(shard):
             reasons = embedder.find_invalid(sequences)
-            rejected += [f"{ids[row]}\t{reason}\n" for row, reason in sorted(reasons.items())]
+            rejected += [
+                row_of([str(done + row + 1), ids[row], reason])
+                for row, reason in sorted(reasons.items())
+            ]
+            done += len(ids)
             kept = [row for row in range(len(ids)) if row not in reasons]
             write_rows(writer, embedder, [ids[row] for row in kept], [sequences[r] for r in kept])
-        report = output.with_suffix(".rejected.tsv")
-        report.unlink(missing_ok=True)
-        if rejected:
-            write_text(report, "id\treason\n" + "".join(rejected))
+        write_list(report, rejected)
     return len(rejected)
 
 

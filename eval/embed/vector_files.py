@@ -4,7 +4,9 @@ In: ids and vectors, chunk by chunk. Out: a file that gets its name only when it
 
     .parquet   columns id (text) and embedding (fixed_size_list<float>)
     .npy       float32 matrix (N, D); the ids, one a line, beside it in NAME.ids.txt
-    .tsv, -    id and D numbers, tab-separated
+    .tsv, -    id and D numbers, tab-separated; so on pipes and devices without such a name
+
+Control characters in ids are written as text but for Parquet, see `barcodemae.output.cells`.
 
 Guarded by tests/eval/embed/test_vector_files.py.
 
@@ -23,7 +25,11 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
-from barcodemae.files import whole_file
+from barcodemae.files import is_written_through, whole_file
+from barcodemae.output.cells import escape, row_of
+
+
+SUFFIXES = (".parquet", ".npy", ".tsv")
 
 
 class VectorWriter(Protocol):
@@ -88,7 +94,8 @@ class NumpyVectors:
             return
         with self.path.open("wb") as stream:
             np.save(stream, np.concatenate(self.chunks), allow_pickle=False)
-        self.ids_path.write_text("".join(f"{name}\n" for name in self.ids))
+        lines = "".join(f"{escape(name)}\n" for name in self.ids)
+        self.ids_path.write_text(lines, encoding="utf-8", errors="surrogateescape")
 
 
 class TextVectors:
@@ -106,7 +113,7 @@ class TextVectors:
     def write(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Append vectors (N, D) and their ids."""
         for name, vector in zip(ids, vectors, strict=True):
-            self.stream.write("\t".join([name, *(f"{value:.9g}" for value in vector)]) + "\n")
+            self.stream.write(row_of([name, *(f"{value:.9g}" for value in vector)]))
 
     def close(self, *, complete: bool) -> None:
         """Flush the stream, and close it if it is owned."""
@@ -123,11 +130,16 @@ def make_writer(path: Path, files: ExitStack) -> VectorWriter:
         files: Stack for the opened files; they get their names when it ends without an error.
     """
     file = files.enter_context(whole_file(path))
+    if is_written_through(path) and path.suffix not in SUFFIXES:
+        return TextVectors(
+            file.open("a", encoding="utf-8", errors="surrogateescape"), owns_stream=True
+        )
     if path.suffix == ".parquet":
         return ParquetVectors(file)
     if path.suffix == ".npy":
         return NumpyVectors(file, files.enter_context(whole_file(path.with_suffix(".ids.txt"))))
-    return TextVectors(file.open("w"), owns_stream=True)
+    stream = file.open("w", encoding="utf-8", errors="surrogateescape")
+    return TextVectors(stream, owns_stream=True)
 
 
 def check_output(output: str) -> None:
@@ -137,9 +149,9 @@ def check_output(output: str) -> None:
         SettingsError: The suffix is unknown or the folder is missing.
     """
     path = Path(output)
-    if output == "-":
+    if output == "-" or is_written_through(path):
         return
-    if path.suffix not in (".parquet", ".npy", ".tsv"):
+    if path.suffix not in SUFFIXES:
         raise SettingsError(f"{output}: the suffix must be .parquet, .npy or .tsv (or `-`)")
     if not path.parent.is_dir():
         raise SettingsError(f"{output}: the folder {path.parent} does not exist")

@@ -65,11 +65,12 @@ class ForkPool(Generic[Item, Result]):
             self._idle.put(parent_end)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for connection in self._connections:
             connection.close()
         for process in self._processes:
-            process.join(SECONDS_TO_EXIT)
+            if kind is None:
+                process.join(SECONDS_TO_EXIT)
             process.kill()
             process.join()
 

@@ -4,7 +4,6 @@ In: `Identification`s. Out: one line of text for each; record ids are written un
 Guarded by tests/eval/identify/test_formats.py.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.findings import Identification
 from barcodemae.eval.identify.judge.ladder import LADDER
+from barcodemae.output.cells import json_line, row_of
 
 
 UNASSIGNED = "unassigned"
@@ -62,7 +62,7 @@ def to_tsv(found: Identification) -> str:
     cells += ["|".join(found.candidates), found.excluded or "", format_number(placed.evidence)]
     cells += [str(placed.num_before), str(placed.num_after)]
     cells += [str(placed.num_gained), str(placed.num_lost)]
-    return "\t".join(cells) + "\n"
+    return row_of(cells)
 
 
 def to_jsonl(found: Identification) -> str:
@@ -101,7 +101,7 @@ def to_jsonl(found: Identification) -> str:
     for name, value in optional.items():
         if value is not None:
             content[name] = round(value, 4) if isinstance(value, float) else value
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    return json_line(content)
 
 
 def to_sintax(found: Identification) -> str:
@@ -115,9 +115,7 @@ def to_sintax(found: Identification) -> str:
         if rank in LETTERS and name is not None
     ]
     assigned = [f"{LETTERS[rank]}:{name}" for rank, name, _ in found.assigned() if rank in LETTERS]
-    return (
-        "\t".join([found.id, ",".join(all_names), found.placed.strand, ",".join(assigned)]) + "\n"
-    )
+    return row_of([found.id, ",".join(all_names), found.placed.strand, ",".join(assigned)])
 
 
 def to_qiime2(found: Identification) -> str:
@@ -125,7 +123,7 @@ def to_qiime2(found: Identification) -> str:
     assigned = [entry for entry in found.assigned() if entry[0] in LETTERS]
     taxon = "; ".join(f"{LETTERS[rank]}__{name}" for rank, name, _ in assigned) or "Unassigned"
     confidence = assigned[-1][2] if assigned else 1 - max(found.probabilities[:1], default=0.0)
-    return f"{found.id}\t{taxon}\t{format_number(confidence)}\n"
+    return row_of([found.id, taxon, format_number(confidence)])
 
 
 @dataclass(frozen=True)

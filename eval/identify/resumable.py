@@ -4,63 +4,30 @@ In: result lines in the order of the records, and the number of records they cam
 OUT.rejected.tsv, which get these names only when they are complete. Until then the run writes
 OUT.partial, OUT.rejected.partial and OUT.progress.json, which says up to which byte both are valid.
 A resumed run truncates both there, and insists on the same settings and the same records so far.
-Guarded by tests/eval/identify/test_resumable.py.
+Files of these names that no run of ours left are never written to. A lock is held from the first
+byte to the last. Devices, pipes and stdout are written through. Guarded by
+tests/eval/identify/test_resumable.py.
 """
 
 import gzip
-import hashlib
-import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from barcodemae.errors import DataError, SettingsError
-from barcodemae.fasta import SequenceRecord
-from barcodemae.files import write_json
+from barcodemae.errors import BarcodeMAEError, DataError, SettingsError, WorkerError
+from barcodemae.eval.identify.progress import Progress
+from barcodemae.files import behind_links, write_json
+from barcodemae.output.lock import Lock
+from barcodemae.output.places import check_file
+from barcodemae.output.rejected import HEADER, check_list, clear_list, rejected_path_of
 
 
 SECONDS_BETWEEN_SAVES = 2.0  # of the progress file
-REJECTED_HEADER = "record\tid\treason\n"
-
-
-class RecordDigest:
-    """Running hash of the records read so far; a resumed run compares it with the saved one."""
-
-    def __init__(self) -> None:
-        self.state = hashlib.blake2b(digest_size=16)
-
-    def add(self, record: SequenceRecord) -> None:
-        """Add one record to the hash."""
-        text = f"{record.header}\n{record.sequence}\n"
-        self.state.update(text.encode("utf-8", "surrogateescape"))
-
-    def value(self) -> str:
-        """Return the hash as hex digits."""
-        return self.state.hexdigest()
-
-
-@dataclass
-class Progress:
-    """How far a run has got.
-
-    Attributes:
-        settings: Settings that determine the output's content.
-        records: Number of finished records.
-        digest: Hash of these records, see `RecordDigest`.
-        rejected: Number of rejected records among them.
-        output_bytes: Size of the output after these records.
-        rejected_bytes: Size of the list of rejected records after these records.
-    """
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    records: int = 0
-    digest: str = ""
-    rejected: int = 0
-    output_bytes: int = 0
-    rejected_bytes: int = 0
+GO_ON = "the same command with --resume goes on after record {records}"
 
 
 class ResultSink(Protocol):
@@ -87,64 +54,88 @@ class ResultSink(Protocol):
     def finish(self) -> None:
         """Complete the output: all records are done."""
 
+    def stop(self, error: BaseException) -> None:
+        """Leave the output unfinished; what stays on disk is noted in the error."""
+
     def close(self) -> None:
         """Close what is open, whether all records are done or not."""
-
-
-def rejected_path_of(output: Path) -> Path:
-    """Return the path of the list of rejected records: out.rejected.tsv for out.tsv[.gz]."""
-    name = Path(output.name.removesuffix(".gz"))
-    return output.with_name(f"{name.stem}.rejected.tsv")
 
 
 class FileSink:
     """Writes results to files that get their names only when they are complete.
 
     Args:
-        output: File to write; the ending `.gz` compresses it.
+        output: File to write; the ending `.gz` compresses it. What a link leads to is written.
         header: First line of the output, line end included.
         settings: Settings that determine the output's content.
         resume: Whether to continue what an interrupted run left.
 
     Raises:
-        SettingsError: The folder does not exist, or the interrupted run had other settings.
-        DataError: A file is shorter than the interrupted run had saved it.
+        SettingsError: The file cannot be written there, another run is writing it, its list of
+            rejected records is not ours, or the interrupted run had other settings.
+        DataError: A file of the interrupted run is damaged, or is none of ours.
     """
 
     def __init__(
         self, output: Path, header: str, settings: dict[str, Any], *, resume: bool
     ) -> None:
-        if not output.parent.is_dir():
-            raise SettingsError(f"{output}: the folder {output.parent} does not exist")
-        self.output = output
-        self.rejected_path: Path | None = rejected_path_of(output)
+        check_file(output)
+        self.output = behind_links(output)
+        self.rejected_path: Path | None = rejected_path_of(self.output)
         endings = (".partial", ".rejected.partial", ".progress.json")
-        *partial, self.progress_path = (output.with_name(output.name + end) for end in endings)
+        *partial, self.progress_path = (
+            self.output.with_name(self.output.name + end) for end in endings
+        )
         self.partial_paths = tuple(partial)
         self.saved_at = time.monotonic()
-        self.progress = self._read_progress(settings) if resume else Progress(settings)
-        is_fresh = self.progress.records == 0
-        sizes = (self.progress.output_bytes, self.progress.rejected_bytes)
-        self.streams = [
-            open_at(path, 0 if is_fresh else size)
-            for path, size in zip(self.partial_paths, sizes, strict=True)
-        ]
-        if is_fresh:
-            self.progress = Progress(settings)
-            self._write(header, REJECTED_HEADER)
+        self.is_resumed = False
+        self.streams: list[BinaryIO] = []
+        check_list(self.rejected_path)
+        self.locks = [Lock(self.output)]
+        try:
+            self.locks.append(Lock(self.rejected_path))
+            self._open(header, settings, resume=resume)
+        except BaseException:
+            self.close()
+            raise
 
-    def _read_progress(self, settings: dict[str, Any]) -> Progress:
-        """Read the progress of an interrupted run; start afresh if there is none."""
-        if not self.progress_path.is_file():
-            return Progress(settings)
-        progress = Progress(**json.loads(self.progress_path.read_text()))
-        changed = [name for name in settings if progress.settings.get(name) != settings[name]]
+    def _open(self, header: str, settings: dict[str, Any], *, resume: bool) -> None:
+        """Open the files where an interrupted run left them, or afresh."""
+        self.progress = self._earlier_progress()
+        self.is_resumed = resume and self.progress.records > 0
+        if self.is_resumed:
+            self._check_settings(settings)
+            sizes = (self.progress.output_bytes, self.progress.rejected_bytes)
+            for path, size in zip(self.partial_paths, sizes, strict=True):
+                self.streams.append(open_at(path, size))
+            return
+        self.progress = Progress(settings=settings)
+        write_json(self.progress_path, asdict(self.progress))  # what follows is ours from now on
+        self.streams += [open_at(path, 0) for path in self.partial_paths]
+        self._write(header, HEADER)
+
+    def _earlier_progress(self) -> Progress:
+        """Read what an interrupted run left, if there is anything.
+
+        Raises:
+            DataError: It is damaged, or there are such files that no run of ours left.
+        """
+        if self.progress_path.exists():
+            return Progress.read(self.progress_path)
+        for path in self.partial_paths:
+            if path.exists():
+                raise DataError(path, "is in the way and was not left by a run of ours; move it")
+        return Progress()
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        """Refuse settings that are not those of the interrupted run."""
+        before = self.progress.settings
+        changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             raise SettingsError(
                 f"{self.output}: the interrupted run was started with another "
                 f"{', '.join(changed)}; run without --resume to start afresh"
             )
-        return progress
 
     def _write(self, lines: str, rejected: str) -> None:
         """Append text to the output and to the list of rejected records."""
@@ -178,22 +169,46 @@ class FileSink:
             stream.flush()
             os.fsync(stream.fileno())
 
+    def stop(self, error: BaseException) -> None:
+        """Keep what can be continued, or remove it, and note in the error which of both.
+
+        A fault of the input or of the settings would come again, so a run that such a fault ends
+        leaves nothing behind. An interrupted one, or one that the machine ended, can go on.
+        """
+        is_fault = isinstance(error, BarcodeMAEError) and not isinstance(error, WorkerError)
+        if self.is_resumed and is_fault:
+            return
+        if self.progress.records == 0 or is_fault:
+            self._remove_parts()
+            return
+        with suppress(OSError):  # the disk is full: the progress saved before still holds
+            self.save_progress()
+        error.add_note(GO_ON.format(records=self.progress.records))
+
+    def _remove_parts(self) -> None:
+        for path in (*self.partial_paths, self.progress_path):
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Close the files; those of an unfinished run stay, so that it can be resumed."""
+        """Close the files and give the output free; a second call does nothing."""
         for stream in self.streams:
-            stream.close()
+            with suppress(OSError):  # what a full disk did not take is written here once more
+                stream.close()
+        while self.locks:
+            self.locks.pop().release()
 
     def finish(self) -> None:
         """Give the files their final names; an empty list of rejected records is deleted."""
         self._flush()
-        self.close()
+        for stream in self.streams:
+            stream.close()
         rejected_path = rejected_path_of(self.output)
-        rejected_path.unlink(missing_ok=True)
+        clear_list(rejected_path)
         if self.progress.rejected:
             self.partial_paths[1].replace(rejected_path)
-        self.partial_paths[1].unlink(missing_ok=True)
         self.partial_paths[0].replace(self.output)
-        self.progress_path.unlink(missing_ok=True)
+        self._remove_parts()
+        self.close()
 
 
 def open_at(path: Path, size: int) -> BinaryIO:
@@ -215,34 +230,52 @@ def open_at(path: Path, size: int) -> BinaryIO:
     return stream
 
 
-class StandardSink:
-    """Writes results to stdout and rejected records to stderr.
+class StreamSink:
+    """Writes results to stdout, a pipe or a device, and rejected records to stderr.
 
     Args:
         header: First line of the output, line end included.
+        path: Pipe or device; None for stdout.
     """
 
-    def __init__(self, header: str) -> None:
+    def __init__(self, header: str, path: Path | None = None) -> None:
         self.progress = Progress()
         self.rejected_path: Path | None = None
-        self._write(sys.stdout, header)
+        # Appended, because /dev/stdout may be a file that other programs have written to.
+        self.stream = None if path is None else path.open("ab", buffering=0)
+        self._write(header)
 
-    def _write(self, stream: Any, text: str) -> None:
+    def _write(self, text: str) -> None:
         """Write text whose undecodable bytes came in as surrogate escapes."""
-        stream.flush()
-        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
-        stream.flush()
+        content = text.encode("utf-8", "surrogateescape")
+        if self.stream is not None:
+            self.stream.write(content)
+        else:
+            write_bytes(sys.stdout, content)
 
     def append(self, lines: list[str], rejected: list[str], records: int, digest: str) -> None:
         """Add the results of some records."""
-        self._write(sys.stdout, "".join(lines))
+        self._write("".join(lines))
         for line in rejected:
-            self._write(sys.stderr, f"barcodemae: not identified: record {line}")
+            text = f"barcodemae: not identified: record {line}"
+            write_bytes(sys.stderr, text.encode("utf-8", "surrogateescape"))
         self.progress.records += records
         self.progress.rejected += len(rejected)
 
     def finish(self) -> None:
         """Do nothing: every line is already out."""
 
+    def stop(self, error: BaseException) -> None:
+        """Do nothing: what is out is out."""
+
     def close(self) -> None:
-        """Do nothing: the standard streams stay open."""
+        """Close a pipe or a device; the standard streams stay open."""
+        if self.stream is not None:
+            self.stream.close()
+
+
+def write_bytes(stream: Any, content: bytes) -> None:
+    """Write bytes to a standard stream, after the text that was written before."""
+    stream.flush()
+    stream.buffer.write(content)
+    stream.flush()

@@ -29,10 +29,12 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identifier, Rejection
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.eval.identify.resumable import RecordDigest, ResultSink
+from barcodemae.eval.identify.progress import RecordDigest
+from barcodemae.eval.identify.resumable import ResultSink
 from barcodemae.eval.identify.summary import Summary
 from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import SequenceRecord
+from barcodemae.output.cells import row_of
 
 
 MAX_SAMPLED = 1000  # records that the mixture is estimated from
@@ -159,7 +161,7 @@ class Worker:
             named = self.identifier.conclude(part, self.sample.mixture)
             summary.add(record, named)
             if isinstance(named, Rejection):
-                rejected.append(f"{record.number}\t{named.id}\t{named.reason}\n")
+                rejected.append(row_of([str(record.number), named.id, named.reason]))
             else:
                 lines.append(self.form.line(named))
         self.num_done += 1
@@ -220,8 +222,7 @@ def identify_stream(
         threads = 1
     digest = RecordDigest()
     try:
-        if threads < 1:
-            raise SettingsError(f"at least one thread is needed, got {threads}")
+        check_threads(threads)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with single_threaded(identifier.embedder):
             sample = take_sample(identifier, read, threads, forks=forks)
@@ -237,8 +238,21 @@ def identify_stream(
                     on_progress(sink.progress.records)
         sink.finish()
         return summary
+    except BaseException as error:
+        sink.stop(error)
+        raise
     finally:
         sink.close()
+
+
+def check_threads(threads: int) -> None:
+    """Refuse less than one thread.
+
+    Raises:
+        SettingsError: There is less than one.
+    """
+    if threads < 1:
+        raise SettingsError(f"at least one thread is needed, got {threads}")
 
 
 def take_sample(
@@ -276,10 +290,22 @@ def work_on(
     """
     with (
         ForkPool(work, threads) if forks else nullcontext(work) as process,
-        ThreadPoolExecutor(threads) as pool,
+        thread_pool(threads) as pool,
     ):
         futures = (pool.submit(process, item) for item in items)
         yield from in_order(futures, BATCHES_PER_THREAD * threads)
+
+
+@contextmanager
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool that an error or an interrupt ends at once, without what is still to be done."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def into_batches(records: Iterator[SequenceRecord], digest: RecordDigest) -> Iterator[Batch]:

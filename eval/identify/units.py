@@ -8,6 +8,7 @@ Guarded by tests/eval/identify/test_units.py.
 Shapes: N = barcodes, D = embedding width, U = units.
 """
 
+import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from barcodemae.eval.probe.map_plot import MIN_POINTS, MapPoints, MapSettings, g
 from barcodemae.eval.search.nearest import blocks_of, check_finite
 from barcodemae.eval.search.reference_search import ExactSearch, unit_length
 from barcodemae.files import write_text
+from barcodemae.output.cells import escape, row_of
 
 
 METHODS = ("threshold", "ward", "hdbscan")
@@ -231,7 +233,7 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
         units: Units of the barcodes.
     """
     header = ("id", "unit", "size", "representative", "similarity_to_representative")
-    lines = ["\t".join([*header, "similarity_within_unit"])]
+    rows = [row_of([*header, "similarity_within_unit"])]
     for row, barcode_id in enumerate(ids):
         unit = int(units.of[row])
         cells = [
@@ -241,8 +243,8 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
             ids[units.representatives[unit]],
         ]
         cells += [f"{units.to_representative[row]:.4f}", f"{units.similarity[unit]:.4f}"]
-        lines.append("\t".join(cells))
-    write_text(output, "\n".join(lines) + "\n")
+        rows.append(row_of(cells))
+    write_text(output, "".join(rows))
 
 
 def draw_units(
@@ -265,7 +267,7 @@ def draw_units(
     points = reduce_dimensions(vectors[chosen], num_neighbors=NUM_NEIGHBORS, dimensions=2, seed=0)
     names: list[str | None] = [f"U{units.of[row] + 1}" for row in chosen]
     hover = [
-        f"{ids[row]}<br>unit: {name} ({units.sizes[units.of[row]]} barcodes)"
+        f"{html.escape(escape(ids[row]))}<br>unit: {name} ({units.sizes[units.of[row]]} barcodes)"
         for row, name in zip(chosen, names, strict=True)
     ]
     settings = MapSettings(dataset=output, splits=(), color="unit", title=output.stem)

@@ -2,12 +2,18 @@
 
 In: a typer application. Out: 0 if the command succeeded; 2 for wrong usage, bad input or a problem
 of the machine (disk full, file missing), reported in one line. Any other error is a bug, which
-keeps its traceback (exit code 1). Guarded by tests/barcodemae/cli/test_embed_command.py.
+keeps its traceback (exit code 1). A reader that leaves (`| head`) is no error: exit code 0. An
+interrupt (Ctrl-C) is said in one line with how to go on, exit code 130 as the shell expects.
+Guarded by tests/barcodemae/test_exit_codes.py.
 """
 
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -19,6 +25,8 @@ BARS = {
     "huggingface_hub.utils": "disable_progress_bars",
     "transformers.utils.logging": "disable_progress_bar",
 }
+INTERRUPTED = 130  # 128 and the number of SIGINT
+SECONDS_TO_STOP = 1.5  # after an interrupt, for a command that computes without a break
 
 
 def hide_foreign_bars() -> None:
@@ -46,9 +54,81 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage
-        # Where the reader of our output left (`| head`), typer has closed it and says 1.
-        return 0 if isinstance(stop.__context__, BrokenPipeError) else int(stop.code or 0)
+        if isinstance(stop.__context__, BrokenPipeError):
+            return 0  # the reader of our output left (`| head`): typer has closed it and says 1
+        if interrupt := interrupt_behind(stop):
+            typer.echo(f"barcodemae: {with_notes('interrupted', interrupt)}", err=True)
+            return INTERRUPTED
+        return int(stop.code or 0)
     except (BarcodeMAEError, OSError) as error:
-        typer.echo(f"barcodemae: error: {error}", err=True)
+        typer.echo(f"barcodemae: error: {with_notes(str(error), error)}", err=True)
         return 2
     return 0
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Find the interrupt that made typer stop, if it was one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def with_notes(text: str, error: BaseException) -> str:
+    """Add to a message what was noted in its error on the way, such as how to go on."""
+    return "; ".join([text, *getattr(error, "__notes__", ())])
+
+
+def run_program(app: typer.Typer) -> None:
+    """Run one command as a program of its own, and end the process with its exit code.
+
+    An interrupt ends it within two seconds, whatever its threads compute: files appear whole or
+    not at all, so nothing is lost by it.
+    """
+    open_closed_streams()
+    end_soon_when_interrupted()
+    code = run_app(app)
+    if code == INTERRUPTED:
+        end_now(code)
+    sys.exit(code)
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that the caller has closed (`>&-`), so that no file takes their place.
+
+    What is written to them goes nowhere.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def end_soon_when_interrupted() -> None:
+    """Start a thread that ends the process some time after an interrupt that it does not heed."""
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while signal.SIGINT not in os.read(reader, 64):
+            pass
+        time.sleep(SECONDS_TO_STOP)
+        with suppress(OSError, ValueError):
+            os.write(2, b"barcodemae: interrupted\n")
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_now(code: int) -> None:
+    """End the process without waiting for its threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -11,8 +11,9 @@ next process that writes the same folder, which also brings back an older folder
     staged_folder                         one folder, replacing an older one only where it may
     scratch_folder, replace_folder        the two halves of it, for other ways to move in
 
-A link is replaced, not followed: models in the Hub's cache are links to files that others share.
-Guarded by tests/barcodemae/test_files.py and tests/barcodemae/test_staged_folders.py.
+A link is followed and stays a link, but for one into the Hub's cache, whose files others share: it
+is replaced. A pipe, a terminal or another device is written through. Guarded by
+tests/barcodemae/test_files.py and tests/barcodemae/test_staged_folders.py.
 """
 
 import errno
@@ -32,7 +33,9 @@ from barcodemae.errors import DataError, SettingsError
 if sys.platform != "win32":
     import fcntl
 
-DEVICES = Path("/dev")
+DEVICES = (Path("/dev"), Path("/dev/fd"))  # but /dev/shm holds files
+PROCESSES = Path("/proc")
+SHARED_FILES = "blobs"  # folder of the Hub's cache
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 # Some network drives cannot flush, folders above all; Windows flushes only what it may write to.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
@@ -56,17 +59,40 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise DataError(path, "is a folder, so no file can be written under this name")
-    if path.exists() and (path.parent == DEVICES or not path.is_file()):
+    if is_written_through(path):
         yield path
         return
-    hidden = path.with_name(f".{path.stem}.{_unique()}{path.suffix}")
+    target = behind_links(path)
+    hidden = target.with_name(f".{target.stem}.{_unique()}{path.suffix}")
     try:
         with _reporting(path, hidden):
             yield hidden
             flush(hidden)
-            hidden.replace(path)
+            hidden.replace(target)
     finally:
         _remove(hidden)
+
+
+def is_written_through(path: Path) -> bool:
+    """Whether a path leads to a pipe, a terminal or a device, by whatever links."""
+    if not path.exists() or path.is_dir():
+        return False
+    place = _absolute(path)
+    while not _is_device(place) and place.is_symlink():
+        place = _absolute(place.parent / place.readlink())
+    return _is_device(place) or not place.is_file()
+
+
+def _is_device(place: Path) -> bool:
+    return place.parent in DEVICES or place.is_relative_to(PROCESSES)
+
+
+def behind_links(path: Path) -> Path:
+    """Return what a link leads to, where that is not shared with others; else the path itself."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    return path if target.parent.name == SHARED_FILES else target
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -108,7 +134,7 @@ def staged_folder(
         SettingsError: `target` exists and may not be replaced.
         DataError: The disk refuses (full, read-only, no permission).
     """
-    target = _absolute(target)
+    target = _absolute(behind_links(Path(target)))
     with _reporting(target, target, _aside(target)):
         _recover(target)
     _refuse_to_replace(target, overwrite, marker, what)

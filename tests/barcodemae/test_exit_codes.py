@@ -1,6 +1,8 @@
 """What happens in a command becomes an exit code; foreign progress bars stay out of sight."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -55,6 +57,69 @@ def test_wrong_usage_gives_2(capsys):
 def test_bad_input_and_a_machine_that_cannot_give_2_and_one_line(error, capsys):
     assert run_app(app_that(fail(error)), []) == 2
     assert capsys.readouterr().err == f"barcodemae: error: {error}\n"
+
+
+def test_an_interrupt_is_one_line_that_says_how_to_go_on(capsys):
+    error = KeyboardInterrupt()
+    error.add_note("run it again")
+    assert run_app(app_that(fail(error)), []) == 130
+    assert capsys.readouterr().err == "barcodemae: interrupted; run it again\n"
+
+
+def test_what_was_noted_in_an_error_is_said_with_it(capsys):
+    error = OSError(28, "No space left on device")
+    error.add_note("run it again")
+    assert run_app(app_that(fail(error)), []) == 2
+    assert capsys.readouterr().err.endswith("No space left on device; run it again\n")
+
+
+PROGRAM = """
+import threading, time, typer
+from barcodemae.exit_codes import run_program
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+def compute():
+    while True:
+        sum(range(1000))
+@app.command()
+def command(how: str) -> None:
+    if how == "print":
+        typer.echo("x" * 100_000)
+        return
+    if how == "thread":
+        threading.Thread(target=compute).start()
+    print("ready", flush=True)
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            if how != "deaf":
+                raise
+run_program(app)
+"""
+
+
+@pytest.mark.parametrize("how", ["idle", "thread", "deaf"])
+def test_an_interrupt_ends_a_program_whatever_its_threads_do(how):
+    def heed():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # of a job in the background
+
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed,
+    )
+    assert program.stdout.readline() == b"ready\n"
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate()
+    assert (program.returncode, said) == (130, b"barcodemae: interrupted\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_standard_stream_is_no_error(closed):
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(PROGRAM)} print {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_bug_keeps_its_traceback():

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from barcodemae import files
 from barcodemae.errors import DataError
 from barcodemae.files import (
     flush,
+    is_written_through,
     whole_file,
     write_json,
     write_text,
@@ -133,12 +135,30 @@ def test_a_folder_is_no_file(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_link_is_replaced_and_what_it_leads_to_stays(file):
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(file):
     link = file.with_name("link.tsv")
-    link.symlink_to(file)
+    link.symlink_to(file.name)
     write_text(link, "new")
-    assert not link.is_symlink()
-    assert (link.read_text(), file.read_text()) == ("new", "old")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+    assert names(file.parent) == ["link.tsv", "out.tsv"]
+
+
+def test_a_link_to_nothing_makes_what_it_leads_to(tmp_path):
+    (tmp_path / "link.tsv").symlink_to("out.tsv")
+    write_text(tmp_path / "link.tsv", "new")
+    assert (tmp_path / "link.tsv").is_symlink()
+    assert (tmp_path / "out.tsv").read_text() == "new"
+
+
+def test_a_link_into_the_cache_of_the_hub_is_replaced_as_others_share_the_file(tmp_path):
+    (tmp_path / "blobs").mkdir()
+    shared = tmp_path / "blobs" / "0123"
+    shared.write_text("old")
+    (tmp_path / "README.md").symlink_to(shared)
+    write_text(tmp_path / "README.md", "new")
+    assert not (tmp_path / "README.md").is_symlink()
+    assert shared.read_text() == "old"
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
@@ -152,9 +172,21 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
 
 
 def test_a_device_is_not_replaced_even_where_it_leads_to_a_file(file, monkeypatch):
-    monkeypatch.setattr(files, "DEVICES", file.parent)
-    with whole_file(file) as path:
-        assert path == file
+    link = file.with_name("link")
+    link.symlink_to(file)
+    monkeypatch.setattr(files, "DEVICES", (file.parent,))
+    for name in (file, link):
+        with whole_file(name) as path:
+            assert path == name
+
+
+def test_the_standard_output_is_a_device_even_where_it_is_a_file(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("/dev/stdout")
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", link):
+        assert is_written_through(Path(name))
+    for name in (tmp_path, tmp_path / "missing", "/dev"):
+        assert not is_written_through(Path(name))
 
 
 def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, flushed):

@@ -289,6 +289,16 @@ def test_a_link_or_a_file_in_the_place_of_a_folder_is_replaced_alone(tmp_path, k
     assert names(tmp_path / "elsewhere") == ["kept"]
 
 
+def test_a_link_to_a_folder_stays_one_and_the_folder_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to("elsewhere")
+    with staged_folder(tmp_path / "data", overwrite=True) as staging:
+        (staging / "new").touch()
+    assert (tmp_path / "data").is_symlink()
+    assert names(tmp_path / "elsewhere") == ["new"]
+    assert names(tmp_path) == ["data", "elsewhere"]
+
+
 def test_all_of_a_folder_is_on_the_disk_before_it_takes_its_name(tmp_path, flushed):
     flushed.watched = tmp_path / "data"
     with staged_folder(tmp_path / "data") as staging:

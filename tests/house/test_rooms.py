@@ -33,9 +33,11 @@ BASICS = {
     "files",
     "kmer_facts",
     "model_files",
+    "output",
     "path_kinds",
     "plain_text",
     "raw_fasta",
+    "stored",
     "unpacking",
 }
 # What a room may import beside itself and the basics; "" stands for the public names, which are

@@ -68,7 +68,8 @@ def cut_off(monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(loop, "load_batches", few)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt) as caught:
                 pretrain(config)
+        return caught.value
 
     return run_few

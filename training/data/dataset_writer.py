@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from barcodemae.dataset import COLUMNS, SPLITS
+from barcodemae.output.cells import row_of
 
 
 ROWS_PER_GROUP = 32_768
@@ -121,7 +122,7 @@ class RowList:
     """
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
-        self._stream: TextIO = path.open("w", encoding="utf-8")
+        self._stream: TextIO = path.open("w", encoding="utf-8", errors="surrogateescape")
         self.add([tuple(columns)])
 
     def __enter__(self) -> Self:
@@ -131,9 +132,9 @@ class RowList:
         self._stream.close()
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Append rows; tabs and line breaks inside a value become spaces."""
+        """Append rows; runs of white space inside a value become one space."""
         self._stream.writelines(
-            "\t".join(" ".join(str(value).split()) for value in row) + "\n" for row in rows
+            row_of(" ".join(str(value).split()) for value in row) for row in rows
         )
 
 

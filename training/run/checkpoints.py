@@ -1,6 +1,6 @@
 """Checkpoints of a run that stay intact when it is killed or the disk is full.
 
-    OUT/checkpoints/step-00000400/   accelerate's state and `state.json`
+    OUT/checkpoints/step-00000400/   accelerate's state, `state.json`, and hashes of all files
 
 A checkpoint is written under a temporary name and renamed when it is complete, so a folder named
 `step-*` is never partial; older ones are removed only after that. It is not made with
@@ -9,8 +9,8 @@ checkpoint: its temporary name follows from the step, so that each of them knows
 run left is removed with the next checkpoint.
 
 In: an accelerator with its prepared objects, and a state as JSON. Out: checkpoint folders, and the
-state restored from the newest. Guarded by tests/training/run/test_checkpoints.py and
-tests/training/run/test_pretrain_resume.py.
+state restored from the newest, or from another one. No byte of it may have changed since.
+Guarded by tests/training/run/test_checkpoints.py and tests/training/run/test_pretrain_resume.py.
 """
 
 import json
@@ -21,8 +21,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from barcodemae.errors import CheckpointError
+from barcodemae.errors import CheckpointError, DataError, first_line
 from barcodemae.files import replace_folder
+from barcodemae.stored.json_objects import read_object
+from barcodemae.stored.manifest import check_manifest, write_manifest
 
 
 FOLDER = "checkpoints"
@@ -72,6 +74,7 @@ def save_checkpoint(
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (temporary / STATE_FILE).write_text(json.dumps({"step": step, **state}) + "\n")
+            write_manifest(temporary)
             replace_folder(temporary, folder)
             remove_old(output, keep)
     except Exception as error:  # safetensors and torch wrap OSError in types of their own
@@ -90,25 +93,61 @@ def remove_old(output: Path, keep: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def load_latest(accelerator: Accelerator, output: Path) -> dict[str, Any] | None:
-    """Restore the newest checkpoint of a run into the prepared objects.
+def load_checkpoint(
+    accelerator: Accelerator, output: Path, chosen: bool | Path = True
+) -> dict[str, Any] | None:
+    """Restore a checkpoint of a run into the prepared objects.
 
     Args:
         accelerator: Accelerator that has prepared the model and the optimiser.
         output: Folder of the run.
+        chosen: The checkpoint, or True for the newest. Once it is restored, newer ones are
+            removed: the run goes on from here.
 
     Returns:
         The state that was saved, with `step`; None if the run has no checkpoint yet.
 
     Raises:
-        CheckpointError: The checkpoint is damaged or does not fit the model.
+        CheckpointError: The checkpoint is no checkpoint of this run, is damaged, or does not fit
+            the model; the message names the next older one.
     """
     folders = checkpoint_folders(output)
-    if not folders:
+    if not folders and chosen is True:
         return None
+    place = folders[-1] if isinstance(chosen, bool) else find_checkpoint(output, chosen)
     try:
-        state: dict[str, Any] = json.loads((folders[-1] / STATE_FILE).read_text())
-        accelerator.load_state(str(folders[-1]))
+        check_manifest(place, everything=True)
+        state: dict[str, Any] = read_object(place / STATE_FILE)
+        accelerator.load_state(str(place))
     except Exception as error:  # torch, safetensors and json raise many types
-        raise CheckpointError(f"cannot resume from {folders[-1]}: {error}") from error
+        reason = error.problem if isinstance(error, DataError) else first_line(error)
+        raise CheckpointError(
+            f"cannot resume from {place}: {reason}; {older_than(place, folders)}"
+        ) from error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        for newer in folders[folders.index(place) + 1 :]:
+            shutil.rmtree(newer, ignore_errors=True)
     return state
+
+
+def find_checkpoint(output: Path, chosen: Path) -> Path:
+    """Find a checkpoint of a run by its name, or by its path.
+
+    Raises:
+        CheckpointError: The run has no such checkpoint.
+    """
+    folders = checkpoint_folders(output)
+    for folder in folders:
+        if chosen.name == folder.name and (chosen.parent == Path() or chosen.samefile(folder)):
+            return folder
+    names = ", ".join(folder.name for folder in folders) or "none"
+    raise CheckpointError(f"{output} has no checkpoint {chosen}; it has {names}")
+
+
+def older_than(place: Path, folders: list[Path]) -> str:
+    """Say which checkpoint is the next older one, and how to go on from there."""
+    older = folders[: folders.index(place)]
+    if not older:
+        return "there is no older one; start again with another --output"
+    return f"the next older one is {older[-1].name}: go on with --resume-from {older[-1].name}"

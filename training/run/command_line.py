@@ -28,7 +28,7 @@ from barcodemae.training.run.run_settings import (
 
 def command_from_settings(
     settings: type[RunSettings],
-    run: Callable[[Any, bool], Any],
+    run: Callable[[Any, bool | Path], Any],
     *,
     has_presets: bool = True,
 ) -> Callable[..., None]:
@@ -36,7 +36,8 @@ def command_from_settings(
 
     Args:
         settings: The settings class.
-        run: Function that is called with the resolved settings and whether to resume.
+        run: Function that is called with the resolved settings, and whether to resume or the
+            checkpoint to resume from.
         has_presets: Whether the package has recipes for this command.
 
     Returns:
@@ -44,7 +45,8 @@ def command_from_settings(
     """
 
     def command(**options: Any) -> None:
-        resume = bool(options.pop("resume"))
+        chosen = options.pop("resume_from")
+        resume = bool(options.pop("resume")) if chosen is None else chosen
         preset, config = options.pop("preset", None), options.pop("config")
         if preset and config:
             raise SettingsError("--preset and --config exclude each other")
@@ -66,6 +68,7 @@ def command_from_settings(
         inspect.Parameter(
             "resume", inspect.Parameter.KEYWORD_ONLY, default=resume, annotation=bool
         ),
+        _option("resume_from", Path, "Continue from this checkpoint; newer ones are removed."),
         *fields,
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -103,8 +106,8 @@ def _parameter(field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
 
 def run_as_script(command: Callable[..., None]) -> None:
     """Run a command as a program, with the exit codes of `barcodemae`."""
-    from barcodemae.exit_codes import run_app
+    from barcodemae.exit_codes import run_program
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    raise SystemExit(run_app(app))
+    run_program(app)

@@ -37,6 +37,7 @@ from barcodemae.training.batches.step_batches import (
     padded_ids,
 )
 from barcodemae.training.export.folders import load_model_folder
+from barcodemae.training.run.claim import Resume
 from barcodemae.training.run.pretrain_settings import PretrainConfig
 from barcodemae.training.run.training_run import (
     Task,
@@ -50,8 +51,8 @@ from barcodemae.training.run.training_run import (
 CACHE_FOLDER = "cache"
 
 
-def prepare_pretraining(config: PretrainConfig, *, resume: bool = False) -> TrainingRun:
-    """Build model, optimiser and batches; restore the newest checkpoint if `resume`."""
+def prepare_pretraining(config: PretrainConfig, *, resume: Resume = False) -> TrainingRun:
+    """Build model, optimiser and batches; restore a checkpoint if `resume`."""
     accelerator = start_accelerator(config, resume=resume)
     share = share_of(config, accelerator)
     # Read the barcodes, and their taxa if there is a taxon loss.

@@ -7,7 +7,6 @@ Guarded by tests/training/run/test_pretrain_loop.py, tests/training/run/test_pre
 tests/training/run/test_pretrain_processes.py and tests/training/run/test_finetune.py.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,20 +28,15 @@ from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.batches.step_batches import Share
 from barcodemae.training.cpu.compile import compile_on_cpu, has_compiler
 from barcodemae.training.cpu.kernels import use_cpu_kernels
-from barcodemae.training.run.checkpoints import checkpoint_folders, load_latest
+from barcodemae.training.run.checkpoints import load_checkpoint
+from barcodemae.training.run.claim import Resume, claim_output
 from barcodemae.training.run.history import History
 from barcodemae.training.run.master_weights import MasterWeightAdamW
 from barcodemae.training.run.optimisation import build_optimizer, build_schedule, trainable
 from barcodemae.training.run.run_settings import RunSettings
 
 
-SETTINGS_FILE = "settings.json"
 WITHOUT_AUTOCAST = {"fp32", "bf16-weights"}  # precisions
-# Settings that may change when a run is resumed, because they do not affect the weights.
-FREE_ON_RESUME = {
-    "data", "output", "recipe", "checkpoint_every", "keep_checkpoints", "validate_every",
-    "log_every", "max_val_barcodes", "memory_map", "num_workers", "track", "gradient_checkpointing",
-}  # fmt: skip
 
 
 class Batch(Protocol):
@@ -171,14 +165,17 @@ class TrainingRun:
             "history": self.history.records,
         }
 
-    def restore(self) -> None:
-        """Restore the newest checkpoint, if there is one.
+    def restore(self, resume: Resume) -> None:
+        """Restore a checkpoint, by default the newest, if there is one.
+
+        Args:
+            resume: True, or the checkpoint to restore; those newer than it are removed.
 
         Raises:
             SettingsError: The data set is not the one the run was started with.
             CheckpointError: The checkpoint is damaged or does not fit the model.
         """
-        state = load_latest(self.accelerator, self.config.output)
+        state = load_checkpoint(self.accelerator, self.config.output, resume)
         if state is None:
             return
         if state["data_hash"] != self.data_hash:
@@ -194,12 +191,12 @@ class TrainingRun:
         self.history = History(state["history"])
 
 
-def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
+def start_accelerator(config: RunSettings, *, resume: Resume) -> Accelerator:
     """Set up devices, precision and trackers, and claim the output folder.
 
     Args:
         config: The settings.
-        resume: Whether the run in the output folder is to be continued.
+        resume: Whether, or from which checkpoint, the run in the output folder is to be continued.
 
     Raises:
         SettingsError: The machine does not support the settings, or the folder holds another run.
@@ -238,34 +235,6 @@ def start_accelerator(config: RunSettings, *, resume: bool) -> Accelerator:
     return accelerator
 
 
-def claim_output(config: RunSettings, accelerator: Accelerator, *, resume: bool) -> None:
-    """Refuse an output folder that holds another run; otherwise write the settings to it.
-
-    Raises:
-        SettingsError: The folder holds a run, and `resume` is False or its settings differ.
-    """
-    path = config.output / SETTINGS_FILE
-    if checkpoint_folders(config.output) and not resume:
-        raise SettingsError(
-            f"{config.output} already holds a run: continue it with --resume or choose another "
-            "--output"
-        )
-    if resume and path.is_file():
-        # A setting that was added after the run was started had its default then.
-        before = config.defaults() | json.loads(path.read_text())
-        changed = [
-            f"{name} was {before.get(name)!r}, is now {value!r}"
-            for name, value in config.as_json().items()
-            if name not in FREE_ON_RESUME and before.get(name) != value
-        ]
-        if changed:
-            raise SettingsError(f"cannot resume {config.output}: {'; '.join(changed)}")
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        config.output.mkdir(parents=True, exist_ok=True)
-        config.save(path)
-
-
 def share_of(config: RunSettings, accelerator: Accelerator) -> Share:
     """Compute this process's part of every step.
 
@@ -287,16 +256,16 @@ def assemble(
     model: BarcodeMAEPreTrainedModel,
     task: Task,
     *,
-    resume: bool,
+    resume: Resume,
 ) -> TrainingRun:
-    """Add optimiser and schedule to a model and its task; restore the newest checkpoint.
+    """Add optimiser and schedule to a model and its task; restore a checkpoint.
 
     Args:
         config: The settings.
         accelerator: From `start_accelerator`.
         model: The model before its first step.
         task: Batches, and what counts as correct.
-        resume: Whether to restore the newest checkpoint.
+        resume: Whether to restore the newest checkpoint, or which one.
     """
     make_ready(model, config, accelerator.device)
     optimizer = build_optimizer(config, model)
@@ -316,7 +285,7 @@ def assemble(
         data_hash=dataset_hash(config.data),
     )
     if resume:
-        run.restore()
+        run.restore(resume)
     return run
 
 

@@ -3,7 +3,8 @@
 Held-out queries come from the partitions `val` and `val_unseen` if the data set has them, and from
 the references, each left out of the library in its own search. Each is searched for as it is, and
 again with its species, its genus, ... left out of the library with all their references. So the
-calibration learns what a species, a genus, a family, an order looks like that the library lacks. Guarded by tests/eval/identify/reference/test_heldout.py.
+calibration learns what a species, a genus, a family, an order looks like that the library lacks.
+Guarded by tests/eval/identify/reference/test_heldout.py.
 
 Shapes: N = held-out barcodes, T = ranks, D = embedding width, K = neighbours,
 E = examples (each a held-out barcode with a rank left out).

@@ -4,10 +4,10 @@ One file per group of commands, each with a `register(app)`; options that severa
 in `options.py`, and what help says beside options is in `guide.py`. A command imports what it needs
 when it runs, so that `--help` and mistakes cost no seconds. Data goes to stdout or to `-o`, talk to
 stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a machine that
-cannot (disk full, file missing), said in one line. Guarded by tests/barcodemae/cli/.
+cannot (disk full, file missing), said in one line, 130 interrupted.
+Guarded by tests/barcodemae/cli/.
 """
 
-import sys
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -25,7 +25,7 @@ from barcodemae.cli import (
     publishing,
     training,
 )
-from barcodemae.exit_codes import run_app
+from barcodemae.exit_codes import run_app, run_program
 
 
 app = typer.Typer(
@@ -74,4 +74,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
-    sys.exit(main())
+    run_program(app)

@@ -43,31 +43,34 @@ def cluster(
     from barcodemae.eval.embed.screening import clean
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
     from barcodemae.eval.probe.map_plot import check_map_file
+    from barcodemae.output.places import claimed
     from barcodemae.raw_fasta import read_any_records
 
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
         check_map_file(map_page)
-    embedder = load_embedder(
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype,
-        revision=revision or None,
-    )
-    records = list(read_any_records(queries))
     report = RejectedRecords(str(output), queries, strict=False)
-    reasons = embedder.find_invalid([record.sequence for record in records])
-    reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
-    report.add(records, reasons)
-    kept = [record for row, record in enumerate(records) if row not in reasons]
-    report.num_embedded = len(kept)
-    if kept:
-        sequences = [clean(record.sequence) for record in kept]
-        vectors = embedder.embed(sequences, progress=True)
-        units = find_units(vectors, sequences, settings)
-        write_units(output, [record.id for record in kept], units)
-        typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
-    report.close()
-    if map_page is not None:
-        draw_units(vectors, [record.id for record in kept], units, map_page)
+    pages = [] if map_page is None else [map_page]
+    with claimed(*report.outputs(), *pages, inputs=[queries]):
+        embedder = load_embedder(
+            model,
+            device=device or None,
+            batch_size=batch_size,
+            dtype=dtype,
+            revision=revision or None,
+        )
+        records = list(read_any_records(queries))
+        reasons = embedder.find_invalid([record.sequence for record in records])
+        reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
+        report.add(records, reasons)
+        kept = [record for row, record in enumerate(records) if row not in reasons]
+        report.num_embedded = len(kept)
+        if kept:
+            sequences = [clean(record.sequence) for record in kept]
+            vectors = embedder.embed(sequences, progress=True)
+            units = find_units(vectors, sequences, settings)
+            write_units(output, [record.id for record in kept], units)
+            typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
+        report.close()
+        if map_page is not None:
+            draw_units(vectors, [record.id for record in kept], units, map_page)

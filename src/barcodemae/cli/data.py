@@ -76,6 +76,7 @@ def prepare(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Turn metadata dumps and FASTA files into one clean, partitioned data set."""
+    from barcodemae.output.places import claimed
     from barcodemae.training.data.cleaning import CleaningRules
     from barcodemae.training.data.partitions import PartitionPlan
     from barcodemae.training.data.prepare import PrepareOptions
@@ -98,7 +99,8 @@ def prepare(
         heldout=heldout,
         leakage=leakage,
     )
-    with progress_bars() as on_progress:
+    inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
+    with claimed(output, inputs=inputs, folder=True), progress_bars() as on_progress:
         description = prepare_dataset(
             sources,
             output,

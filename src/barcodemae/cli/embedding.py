@@ -49,20 +49,22 @@ def embed(
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
     from barcodemae.fasta import read_records
+    from barcodemae.output.places import claimed
 
     check_output(output)
-    embedder = load_embedder(
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype,
-        revision=revision or None,
-        trust_remote_code=trust_remote_code,
-    )
     report = RejectedRecords(output, fasta, strict=strict)
-    with open_vectors(output) as writer:
-        embed_records(embedder, read_records(fasta), writer, report)
-    report.close()
+    with claimed(*report.outputs(), inputs=[fasta]):
+        embedder = load_embedder(
+            model,
+            device=device or None,
+            batch_size=batch_size,
+            dtype=dtype,
+            revision=revision or None,
+            trust_remote_code=trust_remote_code,
+        )
+        with open_vectors(output) as writer:
+            embed_records(embedder, read_records(fasta), writer, report)
+        report.close()
 
 
 class RejectedRecords:
@@ -72,42 +74,57 @@ class RejectedRecords:
         output: Where the vectors go; the report lies beside as NAME.rejected.tsv.
         source: The input, for messages.
         strict: Whether one rejected record is an error.
+
+    Raises:
+        SettingsError: There is a file of that name that we did not write.
     """
 
     def __init__(self, output: str, source: str, *, strict: bool) -> None:
-        self.path = None if output == "-" else Path(output).with_suffix(".rejected.tsv")
+        from barcodemae.files import is_written_through
+        from barcodemae.output.rejected import check_list, rejected_path_of
+
+        self.output = output
+        is_stream = output == "-" or is_written_through(Path(output))
+        self.path = None if is_stream else rejected_path_of(Path(output))
+        if self.path is not None:
+            check_list(self.path)
         self.source = source
         self.strict = strict
         self.lines: list[str] = []
         self.num_embedded = 0
 
+    def outputs(self) -> list[Path | str]:
+        """List the files of the run that no other run may write meanwhile."""
+        beside = [self.path] if self.path is not None else []
+        ids = [Path(self.output).with_suffix(".ids.txt")] if self.output.endswith(".npy") else []
+        return [self.output, *beside, *ids]
+
     def add(self, records: Sequence[SequenceRecord], reasons: dict[int, str]) -> None:
         """Take note of one chunk: row -> reason."""
         from barcodemae.errors import DataError
+        from barcodemae.output.cells import row_of
 
         for row, reason in sorted(reasons.items()):
             record = records[row]
             if self.strict:
                 raise DataError(self.source, f"record {record.number} ({record.id}): {reason}")
-            self.lines.append(f"{record.number}\t{record.id}\t{reason}\n")
+            self.lines.append(row_of([str(record.number), record.id, reason]))
 
     def close(self) -> None:
         """Write the report and say how many records it holds; clear an older one."""
         from barcodemae.errors import DataError
-        from barcodemae.files import write_text
+        from barcodemae.output.rejected import write_list
 
         if self.num_embedded == 0:
             first = self.lines[0].strip().replace("\t", " ")
             raise DataError(self.source, f"no record can be embedded; record {first}")
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-        if not self.lines:
-            return
         if self.path is None:
             for line in self.lines:
                 typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
             return
-        write_text(self.path, "record\tid\treason\n" + "".join(self.lines))
+        write_list(self.path, self.lines)
+        if not self.lines:
+            return
         total = self.num_embedded + len(self.lines)
         typer.echo(
             f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",

@@ -88,9 +88,13 @@ def index(
     from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
     from barcodemae.files import staged_folder
+    from barcodemae.output.places import check_folder, claimed
     from barcodemae.training.data.sources.recognition import SourceOptions
 
     expected = Mixture.parse(mixture)
+    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
+    inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
+    check_folder(output, inputs)
     embedder = load_embedder(
         model,
         device=device or None,
@@ -98,8 +102,8 @@ def index(
         dtype=dtype,
         revision=revision or None,
     )
-    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     with (
+        claimed(output, inputs=inputs, folder=True),
         staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
         prepared(sources, source) as (dataset, is_prepared),
         progress_bars() as on_progress,
@@ -195,8 +199,13 @@ def identify(
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.stream import identify_stream
+    from barcodemae.output.places import check_file
+    from barcodemae.output.rejected import check_list, rejected_path_of
     from barcodemae.raw_fasta import read_any_records
 
+    check_file(output, [queries, reference])
+    if output != "-":
+        check_list(rejected_path_of(Path(output)))
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
     how = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
@@ -224,6 +233,7 @@ def identify(
         "engine": engine,
         "verify": verify,
         "format": output_format,
+        "dtype": embedder.dtype,
     }
     sink = open_sink(output, form.header, settings, resume=resume)
     reuse_freed_memory()
@@ -258,13 +268,15 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
         SettingsError: Standard output cannot be resumed.
     """
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.identify.resumable import FileSink, StandardSink
+    from barcodemae.eval.identify.resumable import FileSink, StreamSink
+    from barcodemae.files import is_written_through
 
-    if output != "-":
-        return FileSink(Path(output), header, settings, resume=resume)
+    path = None if output == "-" else Path(output)
+    if path is not None and not is_written_through(path):
+        return FileSink(path, header, settings, resume=resume)
     if resume:
         raise SettingsError("--resume needs a file to go on with: name one with -o")
-    return StandardSink(header)
+    return StreamSink(header, path)
 
 
 @contextmanager

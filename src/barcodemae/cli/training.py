@@ -4,6 +4,8 @@ For several devices start the programs themselves: `accelerate launch training/p
 Guarded by tests/barcodemae/cli/test_training_commands.py.
 """
 
+from pathlib import Path
+
 import typer
 
 from barcodemae.cli.command_help import add_command
@@ -13,7 +15,7 @@ from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
-def pretrain(config: PretrainConfig, resume: bool) -> None:
+def pretrain(config: PretrainConfig, resume: bool | Path) -> None:
     """Pre-train a model on DNA barcodes: half of the k-mers hidden, the other half read."""
     parquet_files(config.data)  # complains before a folder is made for the run
     from barcodemae.training.pretrain import pretrain
@@ -22,7 +24,7 @@ def pretrain(config: PretrainConfig, resume: bool) -> None:
     typer.echo(f"wrote {result.output} after {result.steps} steps", err=True)
 
 
-def finetune(config: FinetuneConfig, resume: bool) -> None:
+def finetune(config: FinetuneConfig, resume: bool | Path) -> None:
     """Fine-tune a pre-trained model to name taxa at one rank."""
     parquet_files(config.data)
     from barcodemae.training.finetune import finetune

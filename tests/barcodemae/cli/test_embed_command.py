@@ -9,6 +9,8 @@ import pytest
 from barcodemae import cli
 from barcodemae.cli import embedding
 from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.output.lock import held
+from barcodemae.output.rejected import HEADER
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_a_file_with_nothing_to_embed_is_an_error(model_folder, tmp_path, capsys
 
 def test_a_clean_run_clears_the_report_of_an_earlier_one(model_folder, fasta, tmp_path):
     output = tmp_path / "out.tsv"
-    (tmp_path / "out.rejected.tsv").write_text("old")
+    (tmp_path / "out.rejected.tsv").write_text(HEADER + "old")
     clean = tmp_path / "clean.fasta"
     clean.write_text(">a\nACGTACGT\n")
     assert cli.main(["embed", str(clean), "-m", str(model_folder), "-o", str(output)]) == 0
@@ -114,3 +116,29 @@ def test_wrong_usage_is_one_line_and_exit_code_2(fasta, arguments, words, capsys
     said = capsys.readouterr().err.strip()
     assert words in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["out.tsv", "out.rejected.tsv"])
+def test_an_output_that_another_run_is_writing_is_refused(fasta, tmp_path, name, capsys):
+    with held(tmp_path / name):
+        command = ["embed", str(fasta), "-m", "kmer:3", "-o", str(tmp_path / "out.tsv")]
+        assert cli.main(command) == 2
+    assert "is being written by another run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.fasta"]
+
+
+def test_a_list_of_somebody_else_stops_the_run_before_it_begins(fasta, tmp_path, capsys):
+    (tmp_path / "out.rejected.tsv").write_text("mine")
+    command = ["embed", str(fasta), "-m", "kmer:3", "-o", str(tmp_path / "out.tsv")]
+    assert cli.main(command) == 2
+    assert "no list that barcodemae wrote" in capsys.readouterr().err
+    assert (tmp_path / "out.rejected.tsv").read_text() == "mine"
+    assert not (tmp_path / "out.tsv").exists()
+
+
+def test_an_input_is_never_overwritten(tmp_path, capsys):
+    path = tmp_path / "in.tsv"
+    path.write_text(">a\nACGTACGT\n")
+    assert cli.main(["embed", str(path), "-m", "kmer:3", "-o", str(path)]) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    assert path.read_text() == ">a\nACGTACGT\n"

@@ -6,6 +6,7 @@ import pytest
 
 from barcodemae import cli
 from barcodemae.eval.identify import units
+from barcodemae.output.lock import held
 
 
 def mutate(sequence, rate, generator):
@@ -198,3 +199,41 @@ def test_what_a_truncated_archive_holds_is_identified_and_the_cut_is_told(
     assert rejected.startswith("22\t")
     assert "cut off" in rejected
     assert len(lines) - 1 + 1 == 22
+
+
+@pytest.mark.parametrize("place", ["queries", "library", "folder"])
+def test_names_never_take_the_place_of_what_they_come_from(queries, lib, tmp_path, place, capsys):
+    output = {"queries": queries, "library": lib / "library.json", "folder": tmp_path}[place]
+    before = queries.read_bytes(), (lib / "library.json").read_bytes()
+    assert identify(queries, lib, output) == 2
+    assert "\n" not in capsys.readouterr().err.strip()
+    assert (queries.read_bytes(), (lib / "library.json").read_bytes()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["queries.fasta"]
+
+
+def test_a_second_index_of_one_library_is_refused(reference, tmp_path, capsys):
+    command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
+    with held(tmp_path / "lib"):
+        assert cli.main([*command, "-o", str(tmp_path / "lib")]) == 2
+    assert "is being written by another run" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_references_are_never_replaced_by_the_library(reference, capsys):
+    command = ["index", str(reference[0]), "--taxonomy", str(reference[1]), "-m", "kmer:4"]
+    assert cli.main([*command, "-o", str(reference[0].parent), "--overwrite"]) == 2
+    assert "holds the input" in capsys.readouterr().err
+    assert reference[0].exists()
+
+
+@pytest.mark.parametrize("output_format", ["tsv", "jsonl", "sintax", "qiime2"])
+def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_path, output_format):
+    path, output = tmp_path / "q.fasta", tmp_path / "out.txt"
+    ids = ["a\x0bb", "c\x85d", "e\u2028f", "g\x1ch"]
+    letters = lineages[0][1]
+    path.write_text("".join(f">{name}\n{letters}\n" for name in ids), encoding="utf-8")
+    assert identify(path, lib, output, "--format", output_format) == 0
+    text = output.read_text(encoding="utf-8")
+    rows = text.splitlines()[-len(ids) :]
+    assert len(text.splitlines()) == len(ids) + (output_format in ("tsv", "qiime2"))
+    assert all(row.count("\t") == rows[0].count("\t") for row in rows)

@@ -90,7 +90,7 @@ def test_every_shard_gets_a_file_with_its_rows_in_order(dataset, embedder, tmp_p
         expected = embedder.embed([row["dna_barcode"] for row in usable])
         np.testing.assert_allclose(np.stack(result["embedding"].to_numpy()), expected, atol=1e-5)
     report = (tmp_path / "out" / "part-1.rejected.tsv").read_text().splitlines()
-    assert report == ["id\treason", "P1-2\tnothing but N", "P1-4\tempty"]
+    assert report == ["barcodemae_record\tid\treason", "3\tP1-2\tnothing but N", "5\tP1-4\tempty"]
     manifest = json.loads((tmp_path / "out" / "embedding.json").read_text())
     assert manifest["weights"] == embedder.fingerprint
 

@@ -56,7 +56,7 @@ def test_a_disk_full_at_the_ids_leaves_the_old_matrix_with_its_old_ids(tmp_path,
     write(tmp_path / "v.npy")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fill_disk(path, text):
+    def fill_disk(path, text, **options):
         path.open("w").close()
         raise OSError(28, "No space left on device")
 
