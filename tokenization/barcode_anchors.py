@@ -21,11 +21,12 @@ A shift is the site of a letter minus its index in the sequence.
 import numpy as np
 from numpy.typing import NDArray
 
-from .barcode_frame import MIN_OVERLAP_BP, MIN_SCORE, NO_BASE, BarcodeFrame
+from .barcode_frame import MIN_OVERLAP_BP, MIN_SCORE, NO_BASE, STEPS_PER_NAT, BarcodeFrame
 
 
 MIN_UNKNOWN_BP = 5  # a run of this many unknown letters or more may stand for any number of bases
 WINDOW_BP, STRIDE_BP = 64, 32  # windows that are placed one by one
+MIN_ANCHOR_SCORE = 15 * STEPS_PER_NAT  # a window that scores this fits
 MAX_SHIFT_BP = 12  # largest distance from an anchor's shift: four codons
 BLOCK_WINDOWS = 2048  # windows that are placed together, which bounds the memory
 
@@ -71,7 +72,7 @@ def find_anchors(
         codes: Letter codes, (N, L).
 
     Returns:
-        rows: Row of each window that fits, (M,).
+        rows: Row of each window that fits, and of the best one of each sequence, (M,).
         shifts: Its shift, (M,).
     """
     windows = [
@@ -83,18 +84,18 @@ def find_anchors(
     letters = table[:, 1:2] + np.arange(WINDOW_BP)  # (M, 64)
     texts = codes[table[:, :1], np.minimum(letters, codes.shape[1] - 1)]
     texts[letters >= table[:, 2:]] = NO_BASE
-    fits = [np.zeros(0, bool)]
-    shifts = [np.zeros(0, np.int64)]
+    shifts = np.zeros(len(table), np.int64)
+    scores = np.zeros(len(table), np.float32)
     candidates = range(MIN_OVERLAP_BP - WINDOW_BP, max(frame.width - MIN_OVERLAP_BP, 0) + 1)
     for first in range(0, len(texts), BLOCK_WINDOWS):
         block = texts[first : first + BLOCK_WINDOWS]
         lowest = np.full(len(block), candidates[0])
-        starts, scores = frame.best_start(block, lowest, candidates)  # (M,), (M,)
-        num_known = (block != NO_BASE).sum(axis=1)
-        fits.append((scores >= MIN_SCORE) & (num_known >= MIN_OVERLAP_BP))
-        shifts.append(starts - table[first : first + BLOCK_WINDOWS, 1])
-    is_anchor = np.concatenate(fits)
-    return table[is_anchor, 0], np.concatenate(shifts)[is_anchor]
+        starts, scores[first : first + BLOCK_WINDOWS] = frame.best_start(block, lowest, candidates)
+        shifts[first : first + BLOCK_WINDOWS] = starts - table[first : first + BLOCK_WINDOWS, 1]
+    best = np.full(len(codes), -np.inf, np.float32)  # (N,)
+    np.maximum.at(best, table[:, 0], scores)
+    is_anchor = (scores >= MIN_ANCHOR_SCORE) | (scores == best[table[:, 0]])  # (M,)
+    return table[is_anchor, 0], shifts[is_anchor]
 
 
 def candidate_shifts(

@@ -24,7 +24,7 @@ Shapes: N = sequences, L = letters, W = sites of the frame, S = candidate shifts
 A shift is the site of a letter minus its index in the sequence (a diagonal of an alignment).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from .barcode_anchors import candidate_shifts, unknown_runs
 from .barcode_frame import (
     BLOCK_SIZE,
+    MAX_LETTERS,
     MIN_SCORE,
     NO_BASE,
     STEPS_PER_NAT,
@@ -46,6 +47,7 @@ INDEL_COST = 10 * STEPS_PER_NAT  # about what ten letters at their own sites sco
 UNKNOWN_COST = 5 * STEPS_PER_NAT  # of another shift after a long run of unknown letters
 END_COST = INDEL_COST  # an end that loses more than this is cut off
 OUTSIDE = -(2**24)  # shift of a letter that was cut off
+NEVER = -1e6  # score of a shift that a row does not have
 CUT = -1  # in place of the shift of the letter before: the path starts here
 MOST_UNEQUAL = 1.25  # rows whose numbers of shifts differ by more are computed apart
 MAX_CELLS = 2**24  # letters times shifts that are computed together, which bounds the memory
@@ -103,42 +105,51 @@ def find_fits(frame: BarcodeFrame, sequences: Sequence[str]) -> list[Fit]:
         frame: The frame of the barcodes.
         sequences: DNA without gaps.
     """
-    found: list[Fit] = [Fit([], 0.0, False)] * len(sequences)
+    fits: list[Fit] = [Fit([], 0.0, fits=False)] * len(sequences)
+    doubtful: list[int] = []
+    candidates: list[NDArray[np.int64]] = []
     order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
     for first in range(0, len(order), BLOCK_SIZE):
         rows = order[first : first + BLOCK_SIZE]
-        texts = [sequences[row] for row in rows]
-        for row, fit in zip(rows, fits_of_block(frame, texts), strict=True):
-            found[row] = fit
-    return found
-
-
-def fits_of_block(frame: BarcodeFrame, texts: Sequence[str]) -> list[Fit]:
-    """Find how the sequences of one block fit the frame."""
-    codes = letter_codes(texts)  # (N, L)
-    # Most sequences have no indel: the ungapped placement is the answer.
-    starts, scores = frame.search(codes)  # (N,), (N,)
-    is_placed = scores >= MIN_SCORE
-    starts = np.where(is_placed, starts, 0)
-    fits = [
-        Fit([Segment(0, len(text), start)], score, is_one)
-        for text, start, score, is_one in zip(
-            texts, starts.tolist(), scores.tolist(), is_placed.tolist(), strict=True
-        )
-    ]
-    # A stretch that loses more than an indel costs may fit better at another shift.
-    drops = largest_drop(letter_scores(frame, codes, starts))  # (N,)
-    doubtful = np.flatnonzero((drops > INDEL_COST) | reaches_out(frame, codes, starts))
-    candidates = candidate_shifts(frame, codes[doubtful], starts[doubtful], scores[doubtful])
-    for chosen in groups_of_equal_size([len(shifts) for shifts in candidates], codes.shape[1]):
-        table = table_of([candidates[row] for row in chosen])  # (N, S)
-        shifts = best_shifts(frame, codes[doubtful[chosen]], table)  # (N, L)
-        for row, by_letter in zip(doubtful[chosen].tolist(), shifts, strict=True):
-            num_letters = min(len(texts[row]), codes.shape[1])
-            fit = fit_of_shifts(frame, codes[row, :num_letters], by_letter[:num_letters])
-            if fit.fits:
-                fits[row] = fit
+        codes = letter_codes([sequences[row] for row in rows])  # (N, L)
+        # Most sequences have no indel: the ungapped placement is the answer.
+        starts, scores = frame.search(codes)  # (N,), (N,)
+        is_placed = scores >= MIN_SCORE
+        starts[~is_placed] = 0
+        for row, start, score, is_one in zip(
+            rows, starts.tolist(), scores.tolist(), is_placed.tolist(), strict=True
+        ):
+            fits[row] = Fit([Segment(0, len(sequences[row]), start)], score, is_one)
+        # A stretch that loses more than an indel costs may fit better at another shift.
+        drops = largest_drop(letter_scores(frame, codes, starts))  # (N,)
+        chosen = np.flatnonzero((drops > INDEL_COST) | reaches_out(frame, codes, starts))
+        doubtful += [rows[place] for place in chosen.tolist()]
+        candidates += candidate_shifts(frame, codes[chosen], starts[chosen], scores[chosen])
+    for row, fit in refit(frame, sequences, dict(zip(doubtful, candidates, strict=True))):
+        if fit.fits:
+            fits[row] = fit
     return fits
+
+
+def refit(
+    frame: BarcodeFrame, sequences: Sequence[str], candidates: dict[int, NDArray[np.int64]]
+) -> Iterator[tuple[int, Fit]]:
+    """Fit sequences that may have indels.
+
+    Args:
+        frame: The frame of the barcodes.
+        sequences: DNA without gaps.
+        candidates: Row of such a sequence -> shifts that its letters may have, (S,).
+
+    Yields:
+        Row of a sequence that has any candidate shifts, and its fit.
+    """
+    for rows in groups_of_equal_size(candidates, sequences):
+        codes = letter_codes([sequences[row] for row in rows])  # (N, L)
+        shifts = best_shifts(frame, codes, table_of([candidates[row] for row in rows]))  # (N, L)
+        for row, codes_of_row, by_letter in zip(rows, codes, shifts, strict=True):
+            num_letters = len(sequences[row])
+            yield row, fit_of_shifts(frame, codes_of_row[:num_letters], by_letter[:num_letters])
 
 
 def letters_in_frame(sequence: str, segments: Sequence[Segment]) -> str:
@@ -193,30 +204,36 @@ def reaches_out(
 
     Letters outside score nothing, so a piece at a wrong place is not noticed there.
     """
-    sites = starts[:, None] + np.arange(codes.shape[1])  # (N, L)
-    is_outside = ((sites < 0) | (sites >= frame.width)) & (codes != NO_BASE)
-    return is_outside.any(axis=1) & follows_unknown_run(codes).any(axis=1)
+    lengths = codes.shape[1] - (codes != NO_BASE)[:, ::-1].argmax(axis=1)  # to the last base, (N,)
+    is_outside = (starts < 0) | (starts + lengths > frame.width)  # (N,)
+    is_outside[is_outside] = follows_unknown_run(codes[is_outside]).any(axis=1)
+    return is_outside
 
 
-def groups_of_equal_size(sizes: Sequence[int], num_letters: int) -> list[list[int]]:
+def groups_of_equal_size(
+    candidates: dict[int, NDArray[np.int64]], sequences: Sequence[str]
+) -> list[list[int]]:
     """Group rows by their number of candidate shifts, as many as the memory allows.
 
     Args:
-        sizes: Number of candidate shifts of each row, N numbers; rows with none are left out.
-        num_letters: Number of letters of a row.
+        candidates: Row -> candidate shifts, (S,); rows with none are left out.
+        sequences: All sequences.
 
     Returns:
         Rows of each group.
     """
-    order = sorted((row for row, size in enumerate(sizes) if size), key=lambda row: sizes[row])
+    sizes = {row: len(shifts) for row, shifts in candidates.items() if len(shifts)}
     groups: list[list[int]] = []
-    for row in order:
+    longest = 0
+    for row in sorted(sizes, key=lambda row: (sizes[row], len(sequences[row]))):
+        longest = max(longest, min(len(sequences[row]), MAX_LETTERS))
         if (
             not groups
             or sizes[row] > MOST_UNEQUAL * sizes[groups[-1][0]]
-            or (len(groups[-1]) + 1) * sizes[row] * num_letters > MAX_CELLS
+            or (len(groups[-1]) + 1) * sizes[row] * longest > MAX_CELLS
         ):
             groups.append([])
+            longest = min(len(sequences[row]), MAX_LETTERS)
         groups[-1].append(row)
     return groups
 
@@ -262,29 +279,27 @@ def best_shifts(
         scores[:, :, column] = letter_scores(frame, codes, shifts).T
     costs = shift_costs(codes)  # (N, L)
 
+    scores += np.where(candidates == OUTSIDE, np.float32(NEVER), np.float32(0))
+
     # Forwards: the best total of a path that ends at each shift, and where that path came from.
-    came_from = np.full((num_letters, *candidates.shape), CUT, np.int16)  # (L, N, S)
+    came_from = np.full(scores.shape, CUT, np.int16)  # (L, N, S)
     stay = np.arange(candidates.shape[1], dtype=np.int16)  # (S,)
-    unusable = np.where(candidates == OUTSIDE, np.float32(-np.inf), np.float32(0))  # (N, S)
-    total = scores[0] + unusable  # (N, S)
-    end_total = np.full(num_rows, -np.inf, np.float32)  # of the best path that ends before
-    end_letter = np.zeros(num_rows, np.int64)
-    end_state = np.zeros(num_rows, np.int64)
-    for letter in range(1, num_letters):
-        best = total.argmax(axis=1)  # (N,)
-        highest = total[rows, best]  # (N,)
-        is_end = highest > end_total
-        end_total = np.where(is_end, highest, end_total)
-        end_letter = np.where(is_end, letter - 1, end_letter)
-        end_state = np.where(is_end, best, end_state)
-        after_indel = np.maximum(highest - costs[:, letter], -END_COST)[:, None]  # (N, 1)
-        source = np.where(highest - costs[:, letter] > -END_COST, best, CUT)[:, None]
-        came_from[letter] = np.where(after_indel > total, source, stay)
-        total = np.maximum(total, after_indel) + scores[letter] + unusable
-    best = total.argmax(axis=1)
-    is_whole = total[rows, best] >= end_total - END_COST
-    last = np.where(is_whole, num_letters - 1, end_letter)  # (N,)
-    state = np.where(is_whole, best, end_state)  # (N,)
+    best = np.empty((num_letters, num_rows), np.int64)  # (L, N): best shift after each letter
+    highest = np.empty((num_letters, num_rows), np.float32)  # (L, N): its total
+    total = scores[0]  # (N, S)
+    for letter in range(num_letters):
+        if letter:
+            after_indel = highest[letter - 1] - costs[:, letter]  # (N,)
+            source = np.where(after_indel > -END_COST, best[letter - 1], CUT)[:, None]
+            entered = np.maximum(after_indel, np.float32(-END_COST))[:, None]  # (N, 1)
+            np.copyto(came_from[letter], np.where(entered > total, source, stay))
+            total = np.maximum(total, entered) + scores[letter]
+        best[letter] = total.argmax(axis=1)
+        highest[letter] = total[rows, best[letter]]
+    end = highest.argmax(axis=0)  # (N,)
+    is_whole = highest[-1] >= highest[end, rows] - END_COST
+    last = np.where(is_whole, num_letters - 1, end)  # (N,)
+    state = best[last, rows]  # (N,)
 
     # Backwards: follow the best path from its last letter.
     shifts = np.full(codes.shape, OUTSIDE)  # (N, L)
