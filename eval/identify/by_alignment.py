@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.formats import LETTERS
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.scores import Predictions
 from barcodemae.eval.search.programs import Blastn, Vsearch, run_program, write_fasta
 

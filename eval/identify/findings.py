@@ -8,13 +8,14 @@ Guarded by tests/eval/identify/test_findings.py.
 Shapes: T = ranks, S = steps of the ladder.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
+from barcodemae.eval.identify.candidates import Candidate
 from barcodemae.eval.identify.judge.judgement import decide
 from barcodemae.eval.identify.judge.ladder import LADDER, Mixture
 from barcodemae.eval.identify.judge.ties import names_of
@@ -122,6 +123,7 @@ class Match:
         identity: Share of equal letters, 0 to 1.
         coverage: Share of the query's letters that were compared, 0 to 1.
         excluded: Row of an excluded reference that is nearer; None if there is none.
+        candidates: Best references, if they are asked for.
     """
 
     winners: NDArray[np.int64]
@@ -136,6 +138,7 @@ class Match:
     identity: float
     coverage: float
     excluded: int | None = None
+    candidates: list[Candidate] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
 from barcodemae.eval.embed.screening import clean, reason_unusable
+from barcodemae.eval.identify.candidates import Candidate
 from barcodemae.eval.identify.findings import (
     DEFAULT_THRESHOLDS,
     Finding,
@@ -61,6 +62,8 @@ class IdentifyOptions:
     """Mixture of the sample; None to estimate it from the sample."""
     restriction: Restriction = field(default_factory=Restriction)
     """Which references may give a name."""
+    num_candidates: int = 0
+    """Number of best references to list for each query."""
 
     def __post_init__(self) -> None:
         if self.strand not in STRANDS:
@@ -244,9 +247,31 @@ class Identifier:
                     identity=float(found.compared.identity[query, 0]),
                     coverage=float(found.compared.coverage[query, 0]),
                     excluded=excluded[query],
+                    candidates=self._candidates(found, query),
                 )
             )
         return matches
+
+    def _candidates(self, found: Examination, query: int) -> list[Candidate]:
+        """List the best references of a query, as many as are asked for."""
+        compared = found.compared
+        listed = []
+        for place in range(min(self.options.num_candidates, compared.rows.shape[1])):
+            if not compared.is_compared[query, place]:
+                break
+            identity, coverage = compared.identity[query, place], compared.coverage[query, place]
+            num_compared = coverage * found.lengths[query]
+            listed.append(
+                Candidate(
+                    row=int(compared.rows[query, place]),
+                    identity=float(identity),
+                    coverage=float(coverage),
+                    substitutions=round(float((1 - identity) * num_compared)),
+                    indels=int(compared.gaps[query, place]),
+                    similarity=float(compared.cosine[query, place]),
+                )
+            )
+        return listed
 
     def _is_allowed(self, row: int) -> bool:
         return self.allowed is None or bool(self.allowed[row])

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.calibration import calibration_error, reliability
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import nsmallest
-from itertools import islice
+from itertools import count, islice
 from operator import itemgetter
 from typing import Any
 
@@ -24,6 +24,7 @@ from barcodemae.cpu_memory import return_freed_memory
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.threads import one_thread_each
+from barcodemae.eval.identify.candidates import candidate_lines
 from barcodemae.eval.identify.findings import Finding
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
@@ -66,6 +67,7 @@ class FinishedBatch:
         num_records: Number of records in the batch.
         digest: Hash of all records of the input up to the last of the batch.
         summary: Counts of the batch.
+        candidates: Lines of the table of candidates.
     """
 
     lines: list[str]
@@ -73,6 +75,7 @@ class FinishedBatch:
     num_records: int
     digest: str
     summary: Summary
+    candidates: list[str]
 
 
 def can_copy(embedder: Embedder) -> bool:
@@ -111,10 +114,12 @@ class Sample:
     Attributes:
         mixture: Mixture of the sample.
         findings: Hash of an examined record's id and letters -> what was found.
+        total: Number of all records; None if they were not counted.
     """
 
     mixture: Mixture
     findings: dict[int, Finding | Rejection]
+    total: int | None = None
 
 
 def hash_record(record: SequenceRecord) -> int:
@@ -123,18 +128,19 @@ def hash_record(record: SequenceRecord) -> int:
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
 
 
-def choose_sample(records: Iterator[SequenceRecord]) -> list[SequenceRecord]:
+def choose_sample(records: Iterator[SequenceRecord]) -> tuple[list[SequenceRecord], int]:
     """Choose the records with the lowest hashes: a random part that does not depend on their order.
 
     Args:
         records: All records.
 
     Returns:
-        At most `MAX_SAMPLED` records, in the order of their hashes.
+        At most `MAX_SAMPLED` records, in the order of their hashes, and the number of all.
     """
-    hashed = ((hash_record(record), record) for record in records)
+    counter = count()
+    hashed = ((hash_record(record), record) for record, _ in zip(records, counter, strict=False))
     lowest = nsmallest(MAX_SAMPLED, hashed, key=itemgetter(0))
-    return [record for _, record in lowest]
+    return [record for _, record in lowest], next(counter)
 
 
 class Worker:
@@ -154,7 +160,7 @@ class Worker:
 
     def __call__(self, batch: Batch) -> FinishedBatch:
         """Identify one batch."""
-        lines, rejected = [], []
+        lines, rejected, candidates = [], [], []
         summary = Summary()
         found = self.examine(batch.records)
         for record, part in zip(batch.records, found, strict=True):
@@ -164,10 +170,13 @@ class Worker:
                 rejected.append(row_of([str(record.number), named.id, named.reason]))
             else:
                 lines.append(self.form.line(named))
+            if isinstance(part, Finding) and part.match is not None:
+                library = self.identifier.library
+                candidates += candidate_lines(part.id, part.match.candidates, library)
         self.num_done += 1
         if self.num_done % BATCHES_PER_TRIM == 0:
             return_freed_memory()
-        return FinishedBatch(lines, rejected, len(batch.records), batch.digest, summary)
+        return FinishedBatch(lines, rejected, len(batch.records), batch.digest, summary, candidates)
 
     def examine(self, records: list[SequenceRecord]) -> list[Finding | Rejection]:
         """Examine records, but for those that were examined for the sample."""
@@ -198,7 +207,8 @@ def identify_stream(
     *,
     threads: int = 1,
     forks: bool = False,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    on_candidates: Callable[[list[str]], None] | None = None,
 ) -> Summary:
     """Identify all records and finish the sink.
 
@@ -210,7 +220,8 @@ def identify_stream(
         threads: Number of batches that are processed at the same time.
         forks: Whether each of several threads may fork a worker process, which is faster. Not
             safe if the caller has threads that hold locks.
-        on_progress: Function called with the number of finished records.
+        on_progress: Function called with the number of finished records, and of all if known.
+        on_candidates: Function called with lines of the table of candidates.
 
     Returns:
         Counts of what the records of this run were named.
@@ -234,15 +245,17 @@ def identify_stream(
             for batch in work_on(work, batches, threads, forks=forks):
                 sink.append(batch.lines, batch.rejected, batch.num_records, batch.digest)
                 summary.merge(batch.summary)
+                if on_candidates is not None:
+                    on_candidates(batch.candidates)
                 if on_progress is not None:
-                    on_progress(sink.progress.records)
+                    on_progress(sink.progress.records, sample.total)
         sink.finish()
-        return summary
     except BaseException as error:
         sink.stop(error)
         raise
     finally:
         sink.close()
+    return summary
 
 
 def check_threads(threads: int) -> None:
@@ -266,7 +279,7 @@ def take_sample(
     given = identifier.options.mixture
     if given is not None:
         return Sample(given, {})
-    records = choose_sample(read())
+    records, total = choose_sample(read())
     batches = (
         records[start : start + RECORDS_PER_BATCH]
         for start in range(0, len(records), RECORDS_PER_BATCH)
@@ -274,7 +287,7 @@ def take_sample(
     found = [f for part in work_on(identifier.examine, batches, threads, forks=forks) for f in part]
     mixture = identifier.mixture_of([part for part in found if isinstance(part, Finding)])
     keys = [hash_record(record) for record in records]
-    return Sample(mixture, dict(zip(keys, found, strict=True)))
+    return Sample(mixture, dict(zip(keys, found, strict=True)), total)
 
 
 def work_on(

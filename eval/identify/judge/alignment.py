@@ -5,7 +5,6 @@ Overhanging ends are not counted as errors of either sequence; N matches every b
 overlap is tried first; edlib then shows that gaps would not help, or finds the gapped alignment.
 Guarded by tests/eval/identify/judge/test_alignment.py.
 
-Shapes: R = references, Q = queries, K = neighbours, A = aligned candidates.
 """
 
 import re
@@ -14,18 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import edlib
-import numpy as np
-from numpy.typing import NDArray
 
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.ungapped import find_overlap
-from barcodemae.eval.search.reference_search import NO_ROW
 
 
 WITHOUT_OPERATIONS = str.maketrans("=XID", "    ")  # leaves the lengths of a CIGAR: 12=1X3=2I
 WITHOUT_LENGTHS = str.maketrans("", "", "0123456789")  # leaves its operations
 ANY_BASE = [("N", base) for base in "ACGT"]
-NUM_CANDIDATES = 8  # aligned per query, each of another species
 
 
 @dataclass(frozen=True)
@@ -146,37 +140,6 @@ def align(query: str, reference: str) -> Alignment:
     if result is None and overlap is not None:
         return Alignment(overlap.num_equal / overlap.num_columns, overlap.num_columns / len(query))
     return measure_alignment(result, query, is_swapped)
-
-
-def nearest_of_each_species(
-    rows: NDArray[np.int64], species: NDArray[np.int32], limit: int = NUM_CANDIDATES
-) -> NDArray[np.int64]:
-    """Choose the nearest neighbour of each species.
-
-    Args:
-        rows: Rows of the neighbours among the references, nearest first, (Q, K); -1 is padding.
-        species: Codes of their species, (Q, K); each neighbour without a species counts as one.
-        limit: Highest number of neighbours per query, A.
-
-    Returns:
-        Positions of the chosen neighbours in 0 to K - 1, nearest first, (Q, A); -1 is padding.
-    """
-    # A neighbour without a species gets a code of its own, made from its row.
-    is_named = (species != UNKNOWN) & (rows != NO_ROW)
-    names = np.where(is_named, species, UNKNOWN - 1 - rows)  # (Q, K)
-    # After a stable sort by species, the first of each run of equal codes is its nearest.
-    order = np.argsort(names, axis=1, kind="stable")
-    ordered = np.take_along_axis(names, order, axis=1)
-    is_new = np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0
-    is_first = np.zeros(rows.shape, bool)
-    np.put_along_axis(is_first, order, is_new, axis=1)  # back in the order of nearness
-    is_first &= rows != NO_ROW
-    # Keep the first `limit` of each query.
-    number = is_first.cumsum(axis=1) - 1  # (Q, K), index among the chosen of its query
-    query, place = np.nonzero(is_first & (number < limit))
-    chosen = np.full((len(rows), limit), -1, np.int64)  # (Q, A)
-    chosen[query, number[query, place]] = place
-    return chosen
 
 
 def align_substitutions(query: str, reference: str) -> Alignment:

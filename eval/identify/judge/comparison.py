@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.eval.embed.embedder import PlacedSequence
-from barcodemae.eval.identify.judge.alignment import Alignment, nearest_of_each_species
+from barcodemae.eval.identify.judge.alignment import Alignment
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.search.reference_search import NO_ROW, Neighborhood
 
 
@@ -27,6 +28,7 @@ FULL_COVERAGE = 0.5  # share of the query; over a shorter overlap, identity coun
 COSINE_WEIGHT = 0.05  # of the cosine beside identity: 1 % of identity weighs as much as 0.2 cosine
 QUERIES_PER_BLOCK = 64  # which bounds the memory
 CODON = 3
+NUM_CANDIDATES = 8  # aligned per query, each of another species
 MAX_SURVEYED = 1000  # references that tell which position of codons varies most
 
 
@@ -165,6 +167,37 @@ def compare_by_alignment(
         gaps=gaps,
         is_compared=is_compared,
     )
+
+
+def nearest_of_each_species(
+    rows: NDArray[np.int64], species: NDArray[np.int32], limit: int = NUM_CANDIDATES
+) -> NDArray[np.int64]:
+    """Choose the nearest neighbour of each species.
+
+    Args:
+        rows: Rows of the neighbours among the references, nearest first, (Q, K); -1 is padding.
+        species: Codes of their species, (Q, K); each neighbour without a species counts as one.
+        limit: Highest number of neighbours per query, A.
+
+    Returns:
+        Positions of the chosen neighbours in 0 to K - 1, nearest first, (Q, A); -1 is padding.
+    """
+    # A neighbour without a species gets a code of its own, made from its row.
+    is_named = (species != UNKNOWN) & (rows != NO_ROW)
+    names = np.where(is_named, species, UNKNOWN - 1 - rows)  # (Q, K)
+    # After a stable sort by species, the first of each run of equal codes is its nearest.
+    order = np.argsort(names, axis=1, kind="stable")
+    ordered = np.take_along_axis(names, order, axis=1)
+    is_new = np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0
+    is_first = np.zeros(rows.shape, bool)
+    np.put_along_axis(is_first, order, is_new, axis=1)  # back in the order of nearness
+    is_first &= rows != NO_ROW
+    # Keep the first `limit` of each query.
+    number = is_first.cumsum(axis=1) - 1  # (Q, K), index among the chosen of its query
+    query, place = np.nonzero(is_first & (number < limit))
+    chosen = np.full((len(rows), limit), -1, np.int64)  # (Q, A)
+    chosen[query, number[query, place]] = place
+    return chosen
 
 
 def ranked(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.comparison import Comparison
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.search.reference_search import NO_ROW
 
 
-UNKNOWN = -1  # code of an unknown taxon
 EPSILON = 1e-3  # added to distances before logarithms; about one base in a thousand
 COSINE_TEMPERATURE = 0.02  # a reference whose cosine is lower by this weighs 1/e as much
 IDENTITY_TEMPERATURE = 0.01  # a reference with one percent less identity weighs 1/e as much

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.calibration import Logistic, Scale
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
-from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, Mixture, steps_of
+from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, UNKNOWN, Mixture, steps_of
 
 
 GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")

@@ -27,6 +27,7 @@ from barcodemae.errors import SettingsError
 LADDER = tuple(rank for rank in RANKS if rank != "subfamily")  # few lineages give a subfamily
 NOVELTIES = tuple(f"new_{rank}" for rank in reversed(LADDER))  # as users write mixtures
 NUM_STEPS = len(LADDER) + 1
+UNKNOWN = -1  # code of a taxon that is not known, or that the library lacks
 PSEUDO_QUERIES = 50.0  # the assumed mixture weighs as much as so many queries of the sample
 NUM_ROUNDS = 200
 MIXTURE_DECIMALS = 6

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 
 
 MAJORITY = 0.9  # share of the tied references that has to carry a name

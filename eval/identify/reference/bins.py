@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-
-UNKNOWN = -1
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 
 
 @dataclass(frozen=True)

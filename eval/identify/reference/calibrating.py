@@ -25,9 +25,8 @@ from barcodemae.eval.identify.judge.calibration import (
     fit_logistic,
     reliability,
 )
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import STEP_BELOW, Calibration, LengthClass, decide
-from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, Mixture
+from barcodemae.eval.identify.judge.ladder import LADDER, NUM_STEPS, UNKNOWN, Mixture
 from barcodemae.eval.identify.judge.placing import is_changed
 from barcodemae.eval.identify.reference.altered import cut_fragment, simulate_read
 from barcodemae.eval.identify.reference.decoys import BANDS, make_decoys

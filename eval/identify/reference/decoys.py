@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
 from barcodemae.eval.identify.judge.comparison import NO_BASE
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.judge.placing import PlacedLetters
 from barcodemae.eval.identify.reference.heldout import HeldOut
 from barcodemae.eval.identify.reference.library import ReferenceLibrary

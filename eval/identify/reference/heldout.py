@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS, open_dataset, read_splits
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
-from barcodemae.eval.identify.judge.ladder import LADDER
+from barcodemae.eval.identify.judge.ladder import LADDER, UNKNOWN
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.search.reference_search import ExactSearch, Neighborhood, unit_length
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from barcodemae.eval.identify.resumable import ResultSink
 
 PREPARED_SPLITS = "train"
+REPORT_NAME = "report.tsv in the library"
 
 
 def register(app: typer.Typer) -> None:
@@ -62,8 +63,11 @@ def index(
         str, typer.Option(help="Partitions to calibrate with; without, references are left out.")
     ] = "val,val_unseen",
     mixture: Annotated[
-        str, typer.Option(help="Expected queries in %: known species, new species, new genus.")
-    ] = "65,30,5",
+        str,
+        typer.Option(
+            help="Queries assumed until a sample tells: known species, new species, new genus, ..."
+        ),
+    ] = "",
     offsets: Annotated[
         int, typer.Option(min=1, help="Reading offsets that are averaged; costs as many passes.")
     ] = 1,
@@ -84,14 +88,14 @@ def index(
     from barcodemae.dataset import SPLITS
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
     from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
-    from barcodemae.eval.identify.reference.heldout import Mixture
     from barcodemae.eval.identify.reference.library import DESCRIPTION
     from barcodemae.files import staged_folder
     from barcodemae.output.places import check_folder, claimed
     from barcodemae.training.data.sources.recognition import SourceOptions
 
-    expected = Mixture.parse(mixture)
+    expected = Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
     check_folder(output, inputs)
@@ -139,16 +143,20 @@ def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
 
 
 def summary(found: dict[str, Any]) -> Iterator[str]:
-    """Say what the library holds and how well its probabilities were kept."""
-    lost = {
-        "without a name": found["references_unnamed"],
-        "that the model cannot read": found["references_unreadable"],
-    }
-    left_out = ", ".join(f"{count:,} {why}" for why, count in lost.items() if count)
+    """Say what the library holds, what was left out, and how it was calibrated."""
+    left_out = ", ".join(f"{count:,} {why}" for why, count in found["references_left_out"].items())
     yield f"{found['references']:,} references" + (f"; left out: {left_out}" if left_out else "")
+    if found["references_reversed"]:
+        yield f"turned to the other strand: {found['references_reversed']:,}"
+    if found["placeholder_names"]:
+        yield f"names that name no taxon: {found['placeholder_names']:,}, such as `sp.`"
+    for kind, count in found["conflicts"].items():
+        yield f"conflicts: {count:,} of {kind}, see {REPORT_NAME}"
     taxa = ", ".join(f"{count:,} {rank}" for rank, count in found["taxa"].items() if count)
     yield f"taxa: {taxa}"
-    examples = ", ".join(f"{count:,} {name}" for name, count in found["examples"].items())
+    examples = ", ".join(
+        f"{count:,} {name.replace('_', ' ')}" for name, count in found["examples"].items() if count
+    )
     yield f"calibrated on {found['held_out']}: {examples}"
 
 
@@ -169,17 +177,35 @@ def identify(
     output_format: Annotated[
         str, typer.Option("--format", help="tsv, jsonl, sintax or qiime2.")
     ] = "tsv",
-    threshold: Annotated[float, typer.Option(help="Probability from which a name is given.")] = 0.7,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Probability from which a name is given: of all ranks, or species=0.8,genus=0.9."
+        ),
+    ] = "",
+    mixture: Annotated[
+        str,
+        typer.Option(
+            help="Expected queries: known species, new species, new genus, ...; else estimated."
+        ),
+    ] = "",
+    within: Annotated[
+        str, typer.Option(metavar="TAXON[,TAXON]", help="Only names within these taxa.")
+    ] = "",
+    checklist: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only the names of this file, one per line."),
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(min=0, help="Write N best references per query to a second table.")
+    ] = 0,
+    summary_file: Annotated[
+        Path | None, typer.Option("--summary", metavar="JSON", help="Write the counts of the run.")
+    ] = None,
     strand: Annotated[
         str, typer.Option(help="both, or plus if all are on the library's strand.")
     ] = "both",
     engine: Annotated[str, typer.Option(help="exact or faiss.")] = "exact",
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify/--no-verify", help="Align the nearest references; the best decides."
-        ),
-    ] = True,
     threads: options.Threads = 0,
     batch_size: options.BatchSize = 64,
     device: options.Device = "",
@@ -195,20 +221,35 @@ def identify(
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.identify.findings import parse_thresholds
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+    from barcodemae.eval.identify.judge.ladder import Mixture
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
+    from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
+    from barcodemae.files import write_json
     from barcodemae.output.places import check_file
     from barcodemae.output.rejected import check_list, rejected_path_of
-    from barcodemae.raw_fasta import read_any_records
 
     check_file(output, [queries, reference])
     if output != "-":
         check_list(rejected_path_of(Path(output)))
+    elif candidates:
+        raise SettingsError("--candidates writes a second table beside the first: name one with -o")
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
-    how = IdentifyOptions(threshold=threshold, strand=strand, engine=engine, verify=verify)
+    restriction = Restriction(
+        names_of(within), () if checklist is None else read_checklist(checklist)
+    )
+    how = IdentifyOptions(
+        thresholds=parse_thresholds(threshold),
+        strand=strand,
+        engine=engine,
+        mixture=Mixture.parse(mixture) if mixture else None,
+        restriction=restriction,
+        num_candidates=candidates,
+    )
 
     def open_model(dtype: str) -> Embedder:
         return load_embedder(
@@ -228,32 +269,74 @@ def identify(
     form = FORMATS[output_format]
     settings = {
         "library": library.fingerprint(),
-        "threshold": threshold,
+        "thresholds": how.thresholds,
+        "mixture": mixture,
+        "within": list(restriction.within),
+        "checklist": list(restriction.checklist),
+        "candidates": candidates,
         "strand": strand,
         "engine": engine,
-        "verify": verify,
         "format": output_format,
         "dtype": embedder.dtype,
     }
     sink = open_sink(output, form.header, settings, resume=resume)
     reuse_freed_memory()
-    with counting("Identifying") as show:
-        identify_stream(
+    with (
+        readable_twice(resolve_queries(queries)) as read,
+        counting("Identifying") as show,
+        candidate_table(output, candidates) as on_candidates,
+    ):
+        summary = identify_stream(
             identifier,
-            read_any_records(resolve_queries(queries)),
+            read,
             form,
             sink,
             threads=threads or default_threads(),
             forks=True,
             on_progress=show,
+            on_candidates=on_candidates,
         )
     done = sink.progress
-    typer.echo(
-        f"barcodemae: {done.records} records: {done.records - done.rejected} identified, "
+    tell(
+        f"{done.records} records: {done.records - done.rejected} identified, "
         f"{done.rejected} rejected"
-        + (f", see {sink.rejected_path}" if done.rejected and sink.rejected_path else ""),
-        err=True,
+        + (f", see {sink.rejected_path}" if done.rejected and sink.rejected_path else "")
     )
+    for line in summary.lines():
+        tell(line)
+    if summary_file is not None:
+        write_json(summary_file, summary.to_json())
+
+
+@contextmanager
+def readable_twice(queries: str) -> Iterator[Any]:
+    """Give a function that begins to read the queries anew."""
+    from barcodemae.eval.identify.rereading import kept_for_rereading
+    from barcodemae.raw_fasta import read_any_records
+
+    if Path(queries).is_file():
+        yield lambda: read_any_records(queries)
+        return
+    with kept_for_rereading(read_any_records(queries)) as read:
+        yield read
+
+
+@contextmanager
+def candidate_table(output: str, candidates: int) -> Iterator[Any]:
+    """Open the table of candidates, `NAME.candidates.tsv`; None without one."""
+    from barcodemae.eval.identify.candidates import HEADER
+    from barcodemae.files import whole_file
+
+    if not candidates:
+        yield None
+        return
+    path = Path(output)
+    with (
+        whole_file(path.with_name(f"{path.name}.candidates.tsv")) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
+        stream.write(HEADER)
+        yield stream.writelines
 
 
 def tell(line: str) -> None:
@@ -281,12 +364,25 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
 
 @contextmanager
 def counting(what: str) -> Iterator[Any]:
-    """Show a count and the time on stderr."""
+    """Show on stderr how many records are done, of how many, and the time that is left."""
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
-    columns = (TextColumn(what), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
