@@ -24,6 +24,7 @@ TOKENIZER_CODE = (
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",
+    "barcode_shifts.py",
 )
 CODE_FILES = (
     "configuration_barcodemae.py",

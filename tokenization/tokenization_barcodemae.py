@@ -404,6 +404,7 @@ HUB_FILES = (
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",
+    "barcode_shifts.py",
 )
 
 __all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]

@@ -16,8 +16,9 @@ HUB_FILES = {
     "modeling_barcodemae/modeling_barcodemae.py": {"configuration_barcodemae"},
     "tokenization/barcode_frame.py": set(),
     "tokenization/barcode_anchors.py": {"barcode_frame"},
-    "tokenization/barcode_indels.py": {"barcode_anchors", "barcode_frame"},
-    "tokenization/barcode_placement.py": {"barcode_frame", "barcode_indels"},
+    "tokenization/barcode_shifts.py": {"barcode_anchors", "barcode_frame"},
+    "tokenization/barcode_indels.py": {"barcode_anchors", "barcode_frame", "barcode_shifts"},
+    "tokenization/barcode_placement.py": {"barcode_anchors", "barcode_frame", "barcode_indels"},
     "tokenization/tokenization_barcodemae.py": {
         "barcode_frame",
         "barcode_indels",

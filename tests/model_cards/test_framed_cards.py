@@ -7,7 +7,8 @@ import pytest
 
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError
-from barcodemae.model_cards.model_folder import ModelFolder
+from barcodemae.model_cards.model_folder import TOKENIZER_CODE, ModelFolder
+from barcodemae.tokenization.tokenization_barcodemae import HUB_FILES
 
 
 FULL, NATIVE = "lab/framed", "lab/framed-encoder"
@@ -33,7 +34,8 @@ def test_framed_folders_can_be_published_with_their_code_but_not_without(framed,
     assert folder.has_frame
     folder.check_publishable()
     sent = {file.name for file in folder.files()}
-    assert {"barcode_frame.py", "barcode_indels.py", "tokenization_barcodemae.py"} <= sent
+    assert set(TOKENIZER_CODE) == set(HUB_FILES)
+    assert set(HUB_FILES) <= sent
     (framed / part / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: does not belong"):
         folder.check_publishable()

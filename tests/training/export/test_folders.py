@@ -23,6 +23,7 @@ from barcodemae import (
 from barcodemae.cli import main
 from barcodemae.errors import CheckpointError, DataError
 from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.tokenization.tokenization_barcodemae import HUB_FILES
 from barcodemae.training.export.folders import export, export_native, load_model_folder
 from barcodemae.training.run.classifier import load_encoder
 
@@ -62,12 +63,10 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
-        "barcode_frame.py",
-        "barcode_indels.py",
+        *HUB_FILES,
         "configuration_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
-        "tokenization_barcodemae.py",
         "handler.py",
         "requirements.txt",
     }
@@ -286,7 +285,7 @@ def test_a_full_disk_is_reported_and_the_folder_stays(exported, tiny_model, toke
 
 
 def test_framed_folders_hold_the_tokenizers_code_in_place_of_its_data(framed_folder):
-    code = {"tokenization_barcodemae.py", "barcode_frame.py", "barcode_indels.py"}
+    code = set(HUB_FILES)
     for folder in (framed_folder, framed_folder / "encoder"):
         names = {path.name for path in folder.iterdir()}
         assert code <= names
