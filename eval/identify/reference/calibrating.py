@@ -8,7 +8,7 @@ Shapes: N = held-out barcodes, T = ranks, E = examples, F = features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +112,20 @@ def add_decoys(lesson: Lesson, decoys: Lesson) -> Lesson:
     """Add decoys for what no left-out reference shows, by how near their best reference is.
 
     A decoy always stands for a new phylum if it is far enough; for a new taxon of a lower rank only
-    if the library has too few examples of its own.
+    if the library has too few examples of its own. A library with one phylum cannot tell what is of
+    a new class from what is of a new phylum, so examples of the one stand for the other too.
     """
     parts = [lesson]
     for place, rank in enumerate(LADDER):
         low, high = BANDS[rank]
-        if place > 0 and (lesson.step == place).sum() >= MIN_EXAMPLES:
-            continue
-        stands = decoys.select((decoys.identity >= low) & (decoys.identity < high))
-        stands.step[:] = place
-        parts.append(stands)
+        is_lacking = (lesson.step == place).sum() < MIN_EXAMPLES
+        stand_ins = []
+        if place == 0 or is_lacking:
+            stand_ins.append(decoys.select((decoys.identity >= low) & (decoys.identity < high)))
+        if is_lacking:
+            stand_ins.append(lesson.select(lesson.step == place + 1))
+        for part in stand_ins:
+            parts.append(replace(part, step=np.full(len(part.step), place)))
     return Lesson.concatenate(parts)
 
 

@@ -138,7 +138,7 @@ def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     name = Path(sources[0].split("::")[0]).name.split(".")[0] or "reference"
     with TemporaryDirectory() as folder:
         dataset = Path(folder) / name
-        prepare(sources, dataset, PrepareOptions(source=source, leakage=False))
+        prepare(sources, dataset, PrepareOptions(source=source, dedup="none", leakage=False))
         yield dataset, False
 
 
