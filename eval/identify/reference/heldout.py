@@ -11,6 +11,7 @@ Shapes: N = held-out barcodes, T = ranks, D = embedding width,
 E = examples (each a held-out barcode in a situation).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Mixture:
     new_genus: float = 5.0
 
     def __post_init__(self) -> None:
-        if min(self.shares()) <= 0:
+        if not all(0 < share < math.inf for share in self.shares()):
             raise SettingsError(f"a mixture needs three shares above zero, got {self.shares()}")
 
     def shares(self) -> list[float]:
