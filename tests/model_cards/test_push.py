@@ -244,7 +244,10 @@ def test_offline_mode_is_named(carded, hub, monkeypatch, capsys):
 def test_an_answer_that_lacks_something_is_one_line(
     carded, hub, monkeypatch, capsys, method, answer, words
 ):
-    monkeypatch.setattr(hub.RequestHandlerClass, method, lambda self, *given, **named: (answer, 200))
+    def reply(self, *given, **named):
+        return answer, 200
+
+    monkeypatch.setattr(hub.RequestHandlerClass, method, reply)
     assert push_both(carded) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -65,7 +65,10 @@ def index(
         str, typer.Option(help="Expected queries in %: known species, new species, new genus.")
     ] = "65,30,5",
     offsets: Annotated[
-        int, typer.Option(min=1, help="Reading offsets that are averaged; costs as many passes.")
+        int,
+        typer.Option(
+            min=1, max=64, help="Reading offsets that are averaged; costs as many passes."
+        ),
     ] = 1,
     engine: Annotated[
         str, typer.Option(help="exact, or faiss to add an index for millions.")
