@@ -5,11 +5,12 @@
 Every command first runs to its end. Then one command after the other is started, killed (`kill -9`)
 after a random time, perhaps killed again when it goes on, and brought to its end: with `--resume`
 where there is such an option, else by starting again. Its files must be those of the first run,
-byte for byte. Training runs with dropout. The second part runs `embed`, `identify` and `cluster` in one
-process again and again, and watches its memory, open files and threads.
+byte for byte. Training runs with dropout. The second part runs `embed`, `identify` and `cluster` in
+one process again and again, and watches its memory, open files and threads.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -193,8 +194,9 @@ def kill_all(jobs: list[Job], folder: Path, count: int, seed: int) -> dict[str, 
         expected[job.name] = job.hashes(folder / job.name)
     kills: Counter[str] = Counter()
     different = []
-    while kills.total() < count:
-        job = jobs[kills.total() % len(jobs)]
+    for job in itertools.cycle(jobs):
+        if kills.total() >= count:
+            break
         place = folder / "killed"
         place.mkdir()
         kills[job.name] += kill_and_finish(job, place, seconds[job.name], generator)

@@ -96,7 +96,7 @@ def index(
 
     expected = Mixture.parse(mixture)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
-    inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
+    inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
     check_folder(output, inputs)
     embedder = load_embedder(
         model,
