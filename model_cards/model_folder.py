@@ -13,6 +13,7 @@ from typing import Any
 
 from barcodemae.errors import CheckpointError
 from barcodemae.model_files import hash_weights, readout_modules
+from barcodemae.stored.weights import read_header
 
 
 ENCODER_FOLDER = "encoder"
@@ -62,7 +63,6 @@ ALLOWED = (
 NOT_PUBLISHED = ("settings.json", "history.json", "loss.png")
 PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
-HEADER_LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class ModelFolder:
         self.weights()
         for file in files:
             if file.suffix == ".safetensors":
-                check_safetensors(file)
+                read_header(file)
 
     def check_safe(self, file: Path) -> None:
         """Check that a file is neither a link nor a pickle.
@@ -238,27 +238,6 @@ def is_allowed(name: Path) -> bool:
     )
 
 
-def check_safetensors(path: Path) -> None:
-    """Check that a file of weights is a complete safetensors file.
-
-    Raises:
-        CheckpointError: It is truncated, or is something else.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(HEADER_LENGTH_BYTES), "little")
-        try:
-            header = json.loads(stream.read(length)) if length < size else None
-        except ValueError:
-            header = None
-    if not isinstance(header, dict):
-        raise CheckpointError(f"{path}: is not a safetensors file, or is truncated")
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    expected = HEADER_LENGTH_BYTES + length + max(ends, default=0)
-    if size != expected:
-        raise CheckpointError(f"{path}: has {size} bytes, its header says {expected}")
-
-
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object of a model folder.
 
@@ -269,7 +248,7 @@ def read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{path.parent}: no {path.name} in it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: is not a JSON object")

@@ -18,6 +18,7 @@ from huggingface_hub import (
     CommitOperationCopy,
     CommitOperationDelete,
     HfApi,
+    constants,
 )
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
@@ -28,8 +29,10 @@ from barcodemae.model_cards.model_folder import CARD_FILE, ModelFolder
 
 
 HUB_OWN_FILES = {".gitattributes"}  # written by the Hub into every repository
-NUM_ATTEMPTS = 4
+NUM_ATTEMPTS = 4  # of one request
 FIRST_WAIT_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0  # from the first error of a push on; then no request is made again
+UPLOADING = "uploading"
 TRANSIENT = {429, 500, 502, 503, 504}
 ADVICE = {
     400: "the Hub refuses the request",
@@ -146,13 +149,15 @@ def push(plan: PushPlan, *, private: bool = False, api: HfApi | None = None) -> 
         PushError: The push failed; the message says what to do.
     """
     api = api or HfApi(library_name="barcodemae")
+    patience = Patience()
     retry(
         plan.repo_id,
         "creating it",
         lambda: api.create_repo(plan.repo_id, private=private, exist_ok=True),
+        patience,
     )
-    revision = retry(plan.repo_id, "uploading", lambda: commit(api, plan))
-    check_published(api, plan, revision)
+    revision = retry(plan.repo_id, UPLOADING, lambda: commit(api, plan), patience)
+    check_published(api, plan, revision, patience)
     return revision
 
 
@@ -175,8 +180,16 @@ def commit(api: HfApi, plan: PushPlan) -> str:
     return str(done.oid)
 
 
-def check_published(api: HfApi, plan: PushPlan, revision: str) -> None:
+def check_published(
+    api: HfApi, plan: PushPlan, revision: str, patience: "Patience | None" = None
+) -> None:
     """Compare the Hub's listing of a commit with the plan.
+
+    Args:
+        api: Client of the Hub.
+        plan: Files that were published.
+        revision: Id of the commit.
+        patience: Patience of the push; None for a new one.
 
     Raises:
         PushError: A file is missing, differs, or is not in the plan.
@@ -185,6 +198,7 @@ def check_published(api: HfApi, plan: PushPlan, revision: str) -> None:
         plan.repo_id,
         "checking what arrived",
         lambda: list(api.list_repo_tree(plan.repo_id, recursive=True, revision=revision)),
+        patience or Patience(),
     )
     held = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
     for file in plan.files:
@@ -202,13 +216,27 @@ def check_published(api: HfApi, plan: PushPlan, revision: str) -> None:
         raise PushError(f"{plan.repo_id}: commit {revision} also holds {extra[0]}; push again")
 
 
-def retry(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
+class Patience:
+    """The time that a push waits for the Hub to recover, over all its requests."""
+
+    def __init__(self) -> None:
+        self.end: float | None = None
+
+    def is_over(self, wait: float) -> bool:
+        """Whether nothing is left after another wait, in seconds; starts with the first call."""
+        if self.end is None:
+            self.end = time.monotonic() + PATIENCE_SECONDS
+        return time.monotonic() + wait > self.end
+
+
+def retry(repo_id: str, what: str, attempt: Callable[[], Result], patience: Patience) -> Result:
     """Repeat a request while its errors are temporary.
 
     Args:
         repo_id: Name of the repository, for messages.
         what: What the request does, for messages.
         attempt: Function that makes the request.
+        patience: What is left of it for the whole push.
 
     Returns:
         Result of the request.
@@ -224,13 +252,29 @@ def retry(repo_id: str, what: str, attempt: Callable[[], Result]) -> Result:
             raise PushError(
                 f"{repo_id}: offline mode is on; unset HF_HUB_OFFLINE and run again"
             ) from error
+        except (KeyError, TypeError, AttributeError) as error:  # as the client reads an answer
+            reason = f"the Hub's answer lacks what it should say ({first_line(error)})"
+            raise PushError(
+                f"{repo_id}: not published: {what} failed: {reason}{doubt(repo_id, what)}"
+            ) from error
         except (CONNECTION_ERROR, RuntimeError, ValueError, OSError) as error:
             status, is_temporary = diagnose(error)
-            if not is_temporary or not remaining:
+            if not is_temporary or not remaining or patience.is_over(wait):
                 raise PushError(explain(repo_id, what, status, error)) from error
         time.sleep(wait)
         wait *= 2
     raise AssertionError("unreachable")
+
+
+def doubt(repo_id: str, what: str) -> str:
+    """Say how to check whether the commit was made, where that is not known; else nothing."""
+    if what != UPLOADING:
+        return ""
+    return (
+        "; the commit may have been made all the same: look at "
+        f"{constants.ENDPOINT}/{repo_id}/commits/main, or run the same command again, which "
+        "changes nothing if it was"
+    )
 
 
 def diagnose(error: BaseException) -> tuple[int | None, bool]:
@@ -264,4 +308,7 @@ def explain(repo_id: str, what: str, status: int | None, error: BaseException) -
         reason = f"HTTP {status}: {advice}"
     elif diagnose(error)[1]:
         reason = f"no connection ({reason}); run the same command again"
-    return f"{repo_id}: not published: {what} failed: {reason}"
+    is_unsure = status is None or status >= 500
+    return f"{repo_id}: not published: {what} failed: {reason}" + (
+        doubt(repo_id, what) if is_unsure else ""
+    )

@@ -13,6 +13,7 @@ from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, check_dtype
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
 from barcodemae.eval.search.programs import SEARCHERS
+from barcodemae.stored.model_config import check_model_folder
 
 
 def check_device(device: str) -> None:
@@ -114,6 +115,7 @@ def load_embedder(
     if device is not None:
         check_device(device)
     model = resolve_model(model)
+    check_model_folder(Path(model))
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter

@@ -42,6 +42,8 @@ from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
 from barcodemae.eval.embed.threads import work_on_threads
 from barcodemae.model_files import hash_weights
+from barcodemae.stored.model_config import check_model_folder
+from barcodemae.stored.weights import check_finite
 
 
 # Parts that embeddings do not depend on, so a checkpoint may lack them.
@@ -273,7 +275,7 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # transformers raises a dozen types for a damaged folder
         raise CheckpointError(
             f"{folder}: cannot be opened as a model: {first_line(error)}"
         ) from error
@@ -285,6 +287,7 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
             f"{folder}: {len(missing)} weights are not in its files (first: {missing[0]}) "
             "and would be random"
         )
+    check_finite(network.named_parameters(), folder)
     return tokenizer, network
 
 
@@ -328,6 +331,7 @@ def load_auto_embedder(
         CheckpointError: The model cannot be opened, or its tokenizer does not fit its weights.
     """
     folder = model_folder(model, revision)
+    check_model_folder(folder)
     tokenizer, network = load_auto(folder, trust_remote_code=trust_remote_code)
     k = kmer_length(tokenizer)
     if k is not None and network.config.vocab_size != 4**k + 2:

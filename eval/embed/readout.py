@@ -30,6 +30,7 @@ from barcodemae.model_files import (
     POOLING_FOLDER,
     read_modules,
 )
+from barcodemae.stored.weights import read_header
 
 
 IDENTITY_ACTIVATION = "torch.nn.modules.linear.Identity"
@@ -108,10 +109,15 @@ def load_dense(folder: Path) -> Dense:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{folder}: no model.safetensors in it")
+    read_header(weights)
     tensors = load_file(weights)
-    weight = tensors["linear.weight"].astype(np.float32)
-    bias = tensors.get("linear.bias", np.zeros(len(weight))).astype(np.float32)
-    return Dense(weight, bias)
+    weight = tensors.get("linear.weight", np.zeros(())).astype(np.float32)
+    bias = tensors.get("linear.bias", np.zeros(len(weight) if weight.ndim else 0))
+    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        raise CheckpointError(f"{weights}: its weights are not those of a linear layer")
+    if not np.isfinite(weight).all() or not np.isfinite(bias).all():
+        raise CheckpointError(f"{weights}: its weights hold NaN or infinite values")
+    return Dense(weight, bias.astype(np.float32))
 
 
 def load_readout(folder: Path) -> Readout:

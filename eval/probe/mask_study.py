@@ -32,6 +32,9 @@ from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.search.nearest import nearest_neighbors
 
 
+MAX_RATES = 1000  # a thousandth of the k-mers is less than one
+
+
 @dataclass(frozen=True, kw_only=True)
 class MaskStudy:
     """Settings of a masking study.
@@ -69,14 +72,14 @@ def parse_rates(text: str) -> tuple[float, ...]:
         if ":" in text:
             start, stop, step = (float(part) for part in text.split(":"))
             count = int(np.floor((stop - start) / step + 1e-9)) + 1
-            rates = tuple(round(start + index * step, 6) for index in range(count))
+            rates = tuple(round(start + index * step, 6) for index in range(min(count, MAX_RATES)))
         else:
             rates = tuple(float(part) for part in text.split(","))
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise SettingsError(
             f"rates {text!r}: expected START:STOP:STEP or a comma-separated list"
         ) from error
-    if not rates or min(rates) < 0 or max(rates) >= 1:
+    if not rates or not all(0 <= rate < 1 for rate in rates):
         raise SettingsError(f"rates {text!r}: they must be at least 0 and below 1")
     return rates
 

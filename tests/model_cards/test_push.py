@@ -6,8 +6,18 @@ import pytest
 import torch
 
 from barcodemae.cli import main
+from barcodemae.model_cards import push as push_module
 from barcodemae.model_cards.model_folder import ModelFolder
-from barcodemae.model_cards.push import NUM_ATTEMPTS, PushError, check_published, plan_push, push
+from barcodemae.model_cards.push import (
+    CONNECTION_ERROR,
+    NUM_ATTEMPTS,
+    Patience,
+    PushError,
+    check_published,
+    plan_push,
+    push,
+    retry,
+)
 from barcodemae.training.export.folders import export
 
 
@@ -220,3 +230,54 @@ def test_offline_mode_is_named(carded, hub, monkeypatch, capsys):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert push_both(carded) == 2
     assert "offline mode is on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "words"),
+    [
+        ("create", {"name": "tiny"}, "creating it failed: the Hub's answer lacks"),
+        ("create", [], "creating it failed: the Hub's answer lacks"),
+        ("commit", {"commitUrl": 5}, "uploading failed: the Hub's answer lacks"),
+        ("commit", {}, "uploading failed: the Hub's answer lacks"),
+    ],
+)
+def test_an_answer_that_lacks_something_is_one_line(
+    carded, hub, monkeypatch, capsys, method, answer, words
+):
+    def reply(self, *given, **named):
+        return answer, 200
+
+    monkeypatch.setattr(hub.RequestHandlerClass, method, reply)
+    assert push_both(carded) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    last = err.strip().splitlines()[-1]
+    assert words in last
+    assert ("the commit may have been made all the same" in last) == (method == "commit")
+    assert f"/{FULL}/commits/main" in last or method == "create"
+
+
+def test_where_a_commit_may_have_been_made_it_is_said(carded, hub, monkeypatch, capsys):
+    monkeypatch.setattr(push_module, "NUM_ATTEMPTS", 1)
+    hub.fail(rf"{FULL}/commit/", cut_after=True)
+    assert push_both(carded) == 2
+    assert "the commit may have been made all the same" in capsys.readouterr().err
+    assert push_both(carded) == 0
+    assert len(hub.repos[FULL].commits) == 2
+
+
+def test_all_retries_of_a_push_end_after_half_a_minute(carded, hub, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(push_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(
+        push_module.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)
+    )
+
+    def fail():
+        raise RuntimeError from CONNECTION_ERROR("no answer")
+
+    patience = Patience()
+    for _ in range(100):
+        with pytest.raises(PushError, match="no connection"):
+            retry(FULL, "asking", fail, patience)
+    assert 0 < clock[0] <= 30

@@ -33,6 +33,8 @@ from barcodemae.modeling_barcodemae import (
     BarcodeMAEPreTrainedModel,
     handler,
 )
+from barcodemae.stored.model_config import check_model_folder
+from barcodemae.stored.weights import check_finite
 from barcodemae.tokenization import BarcodeKmerTokenizer
 from barcodemae.training.export.stored_readout import copy_readout, drop_readout
 
@@ -240,6 +242,7 @@ def load_model_folder(
     if model_type(directory) != BarcodeMAEConfig.model_type:
         found = "is not a BarcodeMAE model folder" if directory.is_dir() else "no such folder"
         raise CheckpointError(f"{directory}: {found}; {DEFAULT_HINT}")
+    check_model_folder(directory)
     try:
         config = BarcodeMAEConfig.from_pretrained(directory)
         model_class = MODEL_CLASSES[(config.architectures or [BarcodeMAEModel.__name__])[0]]
@@ -253,6 +256,7 @@ def load_model_folder(
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise CheckpointError(f"{directory}: the weights lack {names}")
+    check_finite(model.named_parameters(), directory)
     return model.eval(), tokenizer
 
 
@@ -260,7 +264,7 @@ def model_type(directory: Path) -> str | None:
     """Read `model_type` from a folder's `config.json`; None without one."""
     try:
         config = json.loads((directory / "config.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     kind = config.get("model_type") if isinstance(config, dict) else None
     return kind if isinstance(kind, str) else None
@@ -290,9 +294,21 @@ def staged_model(directory: Path | str, *, force: bool) -> Iterator[Path]:
     try:
         with scratch_folder(directory) as staging:
             yield staging
+            share_as_usual(staging)
             move_into_place(staging, directory)
     except SafetensorError as error:  # safetensors wraps every OSError in this type
         raise CheckpointError(f"{directory}: weights cannot be written: {error}") from error
+
+
+def share_as_usual(folder: Path) -> None:
+    """Let others read the files as far as the umask allows; safetensors makes them private."""
+    probe = folder / "probe"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def refuse_foreign(directory: Path, *, force: bool) -> None:

@@ -10,6 +10,7 @@ Guarded by tests/training/run/test_pretrain_settings.py.
 
 import dataclasses
 import json
+import math
 import types
 from dataclasses import dataclass
 from importlib.resources import files
@@ -217,10 +218,21 @@ def convert_value(name: str, value: Any, hint: Any) -> Any:
         try:
             # YAML 1.1 reads 1e-4 as text. A whole number may be a float, but 1.5 is not an int.
             if kind is not int or not isinstance(value, float) or value.is_integer():
-                return kind(value)
-        except (TypeError, ValueError):
+                return finite(kind(value))
+        except (TypeError, ValueError, OverflowError):
             pass
     raise SettingsError(f"{name} must be {kind.__name__}, got {value!r}")
+
+
+def finite(value: Any) -> Any:
+    """Return a value, unless it is a number that is NaN or infinite.
+
+    Raises:
+        ValueError: It is.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def recipe_names() -> list[str]:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from barcodemae.errors import CheckpointError, first_line
+from barcodemae.stored.weights import check_finite
 
 
 SAFETENSORS = "model*.safetensors"
@@ -168,7 +169,7 @@ def fill(
         First 16 hex digits of the SHA-256 over names, types, shapes and values of what was used.
 
     Raises:
-        CheckpointError: A weight is missing, unexpected or of another shape.
+        CheckpointError: A weight is missing, unexpected, of another shape, or no number.
     """
     used = {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}
     wanted = model.state_dict()
@@ -182,6 +183,7 @@ def fill(
         if used[name].shape != tensor.shape
     ]
     raise_for_names(source, "has weights of another shape than its config says", misfits)
+    check_finite(used.items(), source)
     model.load_state_dict(used)
     return hash_tensors(used)
 

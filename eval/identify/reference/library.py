@@ -31,13 +31,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
-from barcodemae.errors import DataError, SettingsError
+from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
 from barcodemae.eval.identify.judge.comparison import conserved_sites
 from barcodemae.eval.identify.judge.evidence import UNKNOWN, TaxonSizes
 from barcodemae.eval.identify.judge.orientation import StrandProfile
 from barcodemae.eval.identify.judge.placing import KmerPlacer, PlacedLetters
 from barcodemae.eval.identify.reference.bins import Bins
+from barcodemae.eval.identify.reference.description import check_arrays, check_description
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     Exclusion,
@@ -47,6 +48,7 @@ from barcodemae.eval.search.reference_search import (
     unit_length,
 )
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
+from barcodemae.stored.json_objects import read_object
 
 
 FORMAT_VERSION = 3
@@ -117,12 +119,13 @@ class ReferenceLibrary:
         self.folder = Path(folder)
         if not (self.folder / DESCRIPTION).is_file():
             raise not_a_library(self.folder)
-        self.description = read_json(self.folder / DESCRIPTION)
+        self.description = read_object(self.folder / DESCRIPTION)
         if self.description.get("format_version") != FORMAT_VERSION:
             raise DataError(
                 self.folder,
                 "is a library of another version; make it again with barcodemae index",
             )
+        check_description(self.folder / DESCRIPTION, self.description)
         try:
             # Mapped copy-on-write, because torch warns about read-only memory.
             self.vectors = np.load(self.folder / VECTORS, mmap_mode="c", allow_pickle=False)
@@ -130,8 +133,9 @@ class ReferenceLibrary:
             self.strand = StrandProfile(np.load(self.folder / STRAND, allow_pickle=False))
             self.letters = self._open_letters()
             table = pa.ipc.open_file(pa.memory_map(str(self.folder / LINEAGE))).read_all()
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise DataError(self.folder, f"is a damaged library: {error}") from error
+        except Exception as error:  # NumPy raises a dozen types for a damaged file
+            raise DataError(self.folder, f"is a damaged library: {first_line(error)}") from error
+        check_arrays(self.folder, self.description, self.vectors, self.hashes)
         if not len(self.vectors) == len(self.hashes) == table.num_rows:
             raise DataError(
                 self.folder,

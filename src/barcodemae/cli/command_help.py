@@ -5,7 +5,9 @@ its docstring, how to choose options, the options, and examples. Guarded by
 tests/barcodemae/cli/test_help.py.
 """
 
+import functools
 import inspect
+import math
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import typer
 
 from barcodemae.cli.guide import GUIDES
+from barcodemae.errors import SettingsError
 
 
 WIDTH = 76  # of a terminal's 80 columns; typer indents by two
@@ -25,7 +28,22 @@ def add_command(app: typer.Typer, name: str, command: Callable[..., Any]) -> Non
     blocks = [first, *(as_written(wrapped(text)) for text in [*others, guide.choosing])]
     lines = (line for what, example in guide.examples for line in (f"  # {what}", f"  {example}"))
     examples = as_written("\n".join(["Examples:", *lines]))
-    app.command(name, help="\n\n".join(blocks), short_help=guide.summary, epilog=examples)(command)
+    add = app.command(name, help="\n\n".join(blocks), short_help=guide.summary, epilog=examples)
+    add(with_finite_numbers(command))
+
+
+def with_finite_numbers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command refuse options that are NaN or infinite, which no option can mean."""
+
+    @functools.wraps(command)
+    def checked(**given: Any) -> Any:
+        for name, value in given.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                option = name.replace("_", "-")
+                raise SettingsError(f"--{option} must be a finite number, got {value}")
+        return command(**given)
+
+    return checked
 
 
 def wrapped(text: str) -> str:

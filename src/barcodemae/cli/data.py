@@ -99,7 +99,7 @@ def prepare(
         heldout=heldout,
         leakage=leakage,
     )
-    inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
+    inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
     with claimed(output, inputs=inputs, folder=True), progress_bars() as on_progress:
         description = prepare_dataset(
             sources,

@@ -69,7 +69,10 @@ def index(
         ),
     ] = "",
     offsets: Annotated[
-        int, typer.Option(min=1, help="Reading offsets that are averaged; costs as many passes.")
+        int,
+        typer.Option(
+            min=1, max=64, help="Reading offsets that are averaged; costs as many passes."
+        ),
     ] = 1,
     engine: Annotated[
         str, typer.Option(help="exact, or faiss to add an index for millions.")
@@ -97,7 +100,7 @@ def index(
 
     expected = Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
-    inputs = [*sources, *([] if taxonomy is None else [taxonomy])]
+    inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
     check_folder(output, inputs)
     embedder = load_embedder(
         model,

@@ -15,7 +15,6 @@ from typing import Any
 # The control characters of ASCII and Latin-1, and the separators of Unicode.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-FORMULA = re.compile(r"[=+\-@]")
 
 
 def escape(text: str) -> str:
@@ -36,8 +35,3 @@ def json_line(content: Any) -> str:
     """Write an object as one line of JSON Lines; control characters as JSON's own escapes."""
     text = json.dumps(content, ensure_ascii=False)
     return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
-
-
-def for_spreadsheet(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would compute as a formula."""
-    return f"'{text}" if FORMULA.match(text) else text

@@ -135,3 +135,30 @@ def test_a_raw_table_is_indexed_as_it_is(tmp_path, capsys):
     assert main(["index", str(tmp_path / "refs.csv"), "-o", str(output), "-m", "kmer:4"]) == 0
     assert capsys.readouterr().out == f"{output}\n"
     assert (output / "library.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "identify q.fasta -r lib --threshold",
+        "cluster q.fasta -o units.tsv --identity",
+        "prepare q.fasta -o d --max-unknown",
+        "whiten model --data d --power",
+        "index q.fasta -o lib --mixture",
+        "mask-study --data d --model m --json j --rates",
+        "pretrain --data d --output o --learning-rate",
+    ],
+)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_no_option_is_a_number_that_is_none(command, value, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    pyarrow.parquet.write_table(pa.table({"dna_barcode": ["A"]}), tmp_path / "d" / "a.parquet")
+    (tmp_path / "q.fasta").write_text(">a\nACGT\n")
+    more = ",1,1" if command.endswith("mixture") else ""
+    *words, option = command.split()
+    assert main([*words, f"{option}={value}{more}"]) == 2
+    said = capsys.readouterr().err
+    assert value.strip("-") in said
+    assert "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "q.fasta"]

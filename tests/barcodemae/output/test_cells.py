@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barcodemae.output.cells import escape, for_spreadsheet, json_line, row_of
+from barcodemae.output.cells import escape, json_line, row_of
 
 
 # Everything that str.splitlines ends a line at, the cells' tab, and what else controls a terminal.
@@ -46,9 +46,3 @@ def test_an_object_is_one_line_and_holds_the_text_verbatim(text):
     line = json_line({"id": text})
     assert line.splitlines() == [line[:-1]]
     assert json.loads(line) == {"id": text}
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
-def test_a_formula_is_made_text(text):
-    assert for_spreadsheet(text) == f"'{text}"
-    assert for_spreadsheet(f"a{text}") == f"a{text}"

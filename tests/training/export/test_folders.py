@@ -1,6 +1,7 @@
 """The content of the two exported folders, and what is refused."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -261,7 +262,7 @@ def test_a_folder_with_damaged_weights_is_refused(exported, capsys, tmp_path):
     weights = exported / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert main(["export", str(exported), "--out", str(tmp_path / "out")]) == 2
-    assert "cannot be loaded" in capsys.readouterr().err
+    assert "is not a safetensors file, or is truncated" in capsys.readouterr().err
 
 
 def test_a_folder_that_lacks_weights_is_refused(exported, tiny_model, tmp_path):
@@ -303,3 +304,18 @@ def test_an_export_with_a_frame_removes_a_tokenizer_without_one(
     export(tiny_model, framed_tokenizer, exported)
     assert not list(exported.rglob("tokenizer.json"))
     assert load_model_folder(exported)[1].frame == framed_tokenizer.frame
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_all_files_are_as_readable_as_the_umask_lets_them(
+    tiny_model, tokenizer, tmp_path, umask, mode
+):
+    before = os.umask(umask)
+    try:
+        export(tiny_model, tokenizer, tmp_path / "model")
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"model.safetensors", "config.json"}
+    assert "probe" not in {path.name for path in files}
+    assert {path.stat().st_mode & 0o777 for path in files} == {mode}

@@ -154,3 +154,10 @@ def test_an_unknown_recipe_is_refused_with_those_there_are(tmp_path):
         load_recipe("huge")
     with pytest.raises(SettingsError, match=r"no such recipe file: .*none\.yaml"):
         load_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan"), float("inf"), 10**400])
+@pytest.mark.parametrize("name", ["learning_rate", "epochs", "dropout", "max_grad_norm"])
+def test_a_setting_that_is_no_finite_number_is_refused(name, value):
+    with pytest.raises(SettingsError, match=f"{name} must be float"):
+        PretrainConfig(data="d", output="o", **{name: value})
