@@ -207,8 +207,7 @@ def identify_stream(
     *,
     threads: int = 1,
     forks: bool = False,
-    on_progress: Callable[[int, int | None], None] | None = None,
-    on_candidates: Callable[[list[str]], None] | None = None,
+    on_batch: Callable[["FinishedBatch", int | None], None] | None = None,
 ) -> Summary:
     """Identify all records and finish the sink.
 
@@ -220,8 +219,7 @@ def identify_stream(
         threads: Number of batches that are processed at the same time.
         forks: Whether each of several threads may fork a worker process, which is faster. Not
             safe if the caller has threads that hold locks.
-        on_progress: Function called with the number of finished records, and of all if known.
-        on_candidates: Function called with lines of the table of candidates.
+        on_batch: Function called with each finished batch, and the number of all records if known.
 
     Returns:
         Counts of what the records of this run were named.
@@ -245,10 +243,8 @@ def identify_stream(
             for batch in work_on(work, batches, threads, forks=forks):
                 sink.append(batch.lines, batch.rejected, batch.num_records, batch.digest)
                 summary.merge(batch.summary)
-                if on_candidates is not None:
-                    on_candidates(batch.candidates)
-                if on_progress is not None:
-                    on_progress(sink.progress.records, sample.total)
+                if on_batch is not None:
+                    on_batch(batch, sample.total)
         sink.finish()
     except BaseException as error:
         sink.stop(error)

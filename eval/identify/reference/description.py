@@ -26,7 +26,6 @@ COUNTS = {  # entry -> range
     "dimensions": (1, MAX_DIMENSIONS),
     "offsets": (1, MAX_OFFSETS),
     "frame": (0, MAX_SITES),
-    "min_evidence": (-MAX_EVIDENCE, MAX_EVIDENCE),
 }
 MODEL_TEXTS = ("name", "weights", "dtype")
 
@@ -43,6 +42,8 @@ def check_description(path: Path, description: dict[str, Any]) -> None:
     """
     for name, (least, most) in COUNTS.items():
         check_number(path, name, description.get(name), least, most)
+    evidence = description.get("min_evidence")
+    check_number(path, "min_evidence", evidence, -MAX_EVIDENCE, MAX_EVIDENCE, whole=False)
     model = entry(path, description, "model", dict)
     for name in MODEL_TEXTS:
         entry(path, model, name, str)

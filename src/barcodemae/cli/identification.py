@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.identify.identification import IdentifyOptions
+    from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.resumable import ResultSink
+    from barcodemae.eval.identify.stream import FinishedBatch
+    from barcodemae.eval.identify.summary import Summary
 
 PREPARED_SPLITS = "train"
 REPORT_NAME = "report.tsv in the library"
@@ -231,7 +235,6 @@ def identify(
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
-    from barcodemae.files import write_json
     from barcodemae.output.places import check_file
     from barcodemae.output.rejected import check_list, rejected_path_of
 
@@ -240,6 +243,8 @@ def identify(
         check_list(rejected_path_of(Path(output)))
     elif candidates:
         raise SettingsError("--candidates writes a second table beside the first: name one with -o")
+    if candidates and resume:
+        raise SettingsError("--candidates needs a run from the start; leave out --resume")
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
     restriction = Restriction(
@@ -266,39 +271,51 @@ def identify(
     library = ReferenceLibrary(
         resolve_reference(reference, lambda: open_model(dtype or "auto"), say=tell)
     )
-    embedder = open_model(dtype or library.dtype)
-    embedder = OffsetEmbedder(embedder, library.description["offsets"])
-    identifier = Identifier(library, embedder, how)
+    embedder = OffsetEmbedder(open_model(dtype or library.dtype), library.description["offsets"])
     form = FORMATS[output_format]
-    settings = {
-        "library": library.fingerprint(),
-        "thresholds": how.thresholds,
-        "mixture": mixture,
-        "within": list(restriction.within),
-        "checklist": list(restriction.checklist),
-        "candidates": candidates,
-        "strand": strand,
-        "engine": engine,
-        "format": output_format,
-        "dtype": embedder.dtype,
-    }
+    settings = settings_of(how, library) | {"format": output_format, "dtype": embedder.dtype}
     sink = open_sink(output, form.header, settings, resume=resume)
     reuse_freed_memory()
     with (
         readable_twice(resolve_queries(queries)) as read,
         counting("Identifying") as show,
-        candidate_table(output, candidates) as on_candidates,
+        candidate_table(output, candidates) as write_candidates,
     ):
+
+        def on_batch(batch: FinishedBatch, total: int | None) -> None:
+            show(sink.progress.records, total)
+            write_candidates(batch.candidates)
+
         summary = identify_stream(
-            identifier,
+            Identifier(library, embedder, how),
             read,
             form,
             sink,
             threads=threads or default_threads(),
             forks=True,
-            on_progress=show,
-            on_candidates=on_candidates,
+            on_batch=on_batch,
         )
+    report_run(sink, summary, summary_file)
+
+
+def settings_of(how: IdentifyOptions, library: ReferenceLibrary) -> dict[str, Any]:
+    """Return what determines the output, for a run that goes on later."""
+    return {
+        "library": library.fingerprint(),
+        "thresholds": how.thresholds,
+        "mixture": None if how.mixture is None else list(how.mixture.shares),
+        "within": list(how.restriction.within),
+        "checklist": list(how.restriction.checklist),
+        "candidates": how.num_candidates,
+        "strand": how.strand,
+        "engine": how.engine,
+    }
+
+
+def report_run(sink: ResultSink, summary: Summary, summary_file: Path | None) -> None:
+    """Say how many records were named, new, no barcodes or rejected; write it down if asked to."""
+    from barcodemae.files import write_json
+
     done = sink.progress
     tell(
         f"{done.records} records: {done.records - done.rejected} identified, "
@@ -326,12 +343,12 @@ def readable_twice(queries: str) -> Iterator[Any]:
 
 @contextmanager
 def candidate_table(output: str, candidates: int) -> Iterator[Any]:
-    """Open the table of candidates, `NAME.candidates.tsv`; None without one."""
+    """Open the table of candidates, `NAME.candidates.tsv`: a function that writes its lines."""
     from barcodemae.eval.identify.candidates import HEADER
     from barcodemae.files import whole_file
 
     if not candidates:
-        yield None
+        yield lambda lines: None
         return
     path = Path(output)
     with (
