@@ -16,6 +16,7 @@ from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibr
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.survey import OnProgress
 from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.stored.manifest import write_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def build_library(
         dataset, folder, embedder, splits=plan.splits, engine=plan.engine, on_progress=on_progress
     )
     calibration = calibrate(
-        ReferenceLibrary(folder),
+        ReferenceLibrary(folder, is_finished=False),
         dataset,
         embedder,
         splits=plan.held_out,
@@ -76,5 +77,6 @@ def build_library(
         on_progress=on_progress,
     )
     content = calibration.to_json()
-    (folder / CALIBRATION).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    (folder / CALIBRATION).write_text(json.dumps(content, allow_nan=False) + "\n")
+    write_manifest(folder)
     return description | calibration.details

@@ -9,6 +9,7 @@
     LIB/calibration.json  calibration from evidence to probability, see `calibrating.py`
     LIB/candidates.faiss  index of candidates, only with the engine faiss
     LIB/library.json      provenance: model, weights, reference, counts, versions
+    LIB/manifest.json     sizes and hashes of all these files, checked when they are opened
 
 In: such a folder, which `writer.py` and `build.py` write. Out: a `ReferenceLibrary`.
 Guarded by tests/eval/identify/reference/test_library.py.
@@ -49,6 +50,7 @@ from barcodemae.eval.search.reference_search import (
 )
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 from barcodemae.stored.json_objects import read_object
+from barcodemae.stored.manifest import check_manifest
 
 
 FORMAT_VERSION = 3
@@ -110,12 +112,14 @@ class ReferenceLibrary:
 
     Args:
         folder: Folder that `writer.py` wrote.
+        is_finished: Whether all its files are written and hashed; they are checked then, large ones
+            by sampled blocks.
 
     Raises:
         DataError: The folder is not a library, is damaged, or is of another version.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, is_finished: bool = True) -> None:
         self.folder = Path(folder)
         if not (self.folder / DESCRIPTION).is_file():
             raise not_a_library(self.folder)
@@ -126,6 +130,8 @@ class ReferenceLibrary:
                 "is a library of another version; make it again with barcodemae index",
             )
         check_description(self.folder / DESCRIPTION, self.description)
+        if is_finished:
+            check_manifest(self.folder, everything=False)
         try:
             # Mapped copy-on-write, because torch warns about read-only memory.
             self.vectors = np.load(self.folder / VECTORS, mmap_mode="c", allow_pickle=False)

@@ -20,6 +20,7 @@ from barcodemae.cli import (
     demo,
     embedding,
     identification,
+    indexing,
     models,
     probing,
     publishing,
@@ -39,6 +40,7 @@ app = typer.Typer(
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
+    indexing,
     identification,
     clustering,
     models,

@@ -92,3 +92,8 @@ Overwrite = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Write into a folder that holds files of others.")
 ]
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
