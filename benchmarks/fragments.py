@@ -123,7 +123,7 @@ def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
         axes.plot(lengths, values, color=COLORS[number], marker=MARKERS[number], label=way)
     axes.set_xlabel("length of the query, bp")
     axes.set_ylabel("genus of the best reference right, %")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
     save_figure(figure, path)
 
 

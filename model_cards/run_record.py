@@ -180,7 +180,7 @@ def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
         return False
     panel.set(xlabel="step", ylabel="masked cross-entropy (nats)")
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False)
+    panel.legend(frameon=False, loc="upper right")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the version that matplotlib would add, the same history gives the same file.
     with whole_file(path) as file:

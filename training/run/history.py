@@ -54,6 +54,6 @@ class History:
             panel.set(xlabel="step", title=title)
             panel.spines[["top", "right"]].set_visible(False)
             if panel.lines:
-                panel.legend(frameon=False)
+                panel.legend(frameon=False, loc="upper right")
         with whole_file(path) as file:
             figure.savefig(file, dpi=150)
