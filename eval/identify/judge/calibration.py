@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 MIN_EXAMPLES = 20  # of either outcome; with fewer, all queries get the same probability
 INVERSE_PENALTY = 0.1  # of the logistic regression
+LEAST_DEVIATION = 0.02  # of a feature; one that never varies has weight 0 anyway
 FARTHEST = 6.0  # standard deviations; what lies beyond counts as no farther
 MAX_ITERATIONS = 300
 NUM_BINS = 10  # of equal width, in reliability tables
@@ -28,7 +29,7 @@ class Scale:
 
     Attributes:
         mean: Means, (F,).
-        deviation: Standard deviations, 1 where a feature does not vary, (F,).
+        deviation: Standard deviations, at least `LEAST_DEVIATION`, (F,).
     """
 
     mean: NDArray[np.float64]
@@ -42,8 +43,9 @@ class Scale:
         filled = np.where(known, features, 0.0)
         mean = filled.sum(axis=0) / count
         variance = (np.where(known, features - mean, 0.0) ** 2).sum(axis=0) / count
-        deviation = np.where(variance > 0, np.sqrt(variance), 1.0)
-        return cls(mean.round(DECIMALS), np.maximum(deviation.round(DECIMALS), 10**-DECIMALS))
+        # What hardly varied among the examples must not decide when it does among queries.
+        deviation = np.maximum(np.sqrt(variance), LEAST_DEVIATION)
+        return cls(mean.round(DECIMALS), deviation.round(DECIMALS))
 
     def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standardise features, (Q, F): what could not be measured is taken for average."""

@@ -9,6 +9,7 @@ Shapes: N = held-out barcodes, T = ranks, E = examples, F = features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.reference.survey import OnProgress
 
 
-MAX_FRAGMENTS = 1000  # of each length, and as many simulated reads
+MAX_FRAGMENTS = 1000  # of each class, and as many simulated reads
 MAX_DECOY_FRAGMENTS = 400
 FRAGMENT_LENGTHS = (100, 150, 225, 313, 450)  # bp; 313 is the usual mini-barcode
 TOLERANCE = 0.9  # queries from this share of a length class's length on belong to the class
@@ -211,17 +212,28 @@ class CalibrationFitter:
             lesson = add_decoys(lesson, self.learn_decoys(decoys))
         return fit_class(lesson, self.mixture, int(TOLERANCE * length), length), lesson
 
-    def fragments(self, held_out: HeldOut, length: int, limit: int) -> HeldOut:
-        """Cut fragments of those held-out barcodes that are longer."""
-        longer = [n for n, placed in enumerate(held_out.placed) if len(placed.letters) > length]
+    def fragments(self, held_out: HeldOut, lengths: range, limit: int) -> HeldOut:
+        """Cut fragments of all lengths of a class from those held-out barcodes that are longer."""
+        longer = [n for n, p in enumerate(held_out.placed) if len(p.letters) >= lengths.stop]
         rows = np.sort(self.generator.permutation(np.array(longer, np.int64))[:limit])
-        cut = [cut_fragment(held_out.placed[row], length, self.generator) for row in rows]
+        drawn = self.generator.integers(lengths.start, lengths.stop, size=len(rows)).tolist()
+        cut = [
+            cut_fragment(held_out.placed[row], length, self.generator)
+            for row, length in zip(rows, drawn, strict=True)
+        ]
         return held_out.changed_to(rows, list(cut), self.embedder)
 
     def reads(self, held_out: HeldOut) -> HeldOut:
         """Simulate reads of held-out barcodes that lose or gain bases."""
         rows = np.sort(self.generator.permutation(len(held_out))[: self.max_fragments])
-        texts = [simulate_read(held_out.placed[row].letters, self.generator) for row in rows]
+        shortest, longest = FRAGMENT_LENGTHS[0], FRAGMENT_LENGTHS[-1]
+        texts = []
+        for number, row in enumerate(rows.tolist()):
+            letters = held_out.placed[row].letters
+            if number % 3 == 0:  # a third of the reads are fragments
+                length = int(self.generator.integers(shortest, longest))
+                letters = cut_fragment(held_out.placed[row], length, self.generator).letters
+            texts.append(simulate_read(letters, self.generator))
         placed = list(self.library.placer(self.embedder).place(texts))
         broken = [number for number, read in enumerate(placed) if is_changed(read)]
         return held_out.changed_to(rows[broken], [placed[n] for n in broken], self.embedder)
@@ -270,11 +282,12 @@ def calibrate(
     whole, lesson = fitter.fit(held_out, decoys, whole_length)
     # Fit the classes of shorter queries, and of reads with errors.
     shorter = []
-    for number, length in enumerate(lengths, start=1):
+    for number, (length, longer) in enumerate(pairwise([*lengths, whole_length]), start=1):
         report("calibrate", number, num_classes)
-        fragments = fitter.fragments(held_out, length, max_fragments)
+        within = range(int(TOLERANCE * length), int(TOLERANCE * longer))
+        fragments = fitter.fragments(held_out, within, max_fragments)
         if len(fragments) >= MIN_HELD_OUT:
-            cut_decoys = fitter.fragments(decoys, length, MAX_DECOY_FRAGMENTS)
+            cut_decoys = fitter.fragments(decoys, within, MAX_DECOY_FRAGMENTS)
             shorter.append(fitter.fit(fragments, cut_decoys, length)[0])
     report("calibrate", num_classes - 1, num_classes)
     broken = fitter.fit_broken(held_out, decoys, whole_length)
