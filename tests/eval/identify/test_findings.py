@@ -6,7 +6,7 @@ from barcodemae.eval.identify.findings import Finding, Placed, no_barcode, parse
 
 
 def test_what_is_no_barcode_has_no_name_at_any_rank():
-    found = no_barcode(Finding("q", Placed(False, -1, "+", 9, 0, 0, 0, 0, 0, False, False), None))
+    found = no_barcode(Finding("q", Placed(*[False, -1, "+", *[0] * 6, False, False]), None))
     assert found.flags == ["not_a_barcode"]
     assert (found.depth, found.assigned(), found.names) == (0, [], [None] * len(RANKS))
 
