@@ -80,11 +80,13 @@ class StrandProfile:
     def presence(self, sequence: str) -> float:
         """Return the evidence that a sequence is of the library's marker, nats per k-mer.
 
-        It is the mean log-odds of its distinct k-mers in the library against letters of the same
-        shares in random order. Each k-mer counts once, so that repeats gather no evidence.
+        It is the log-odds of its distinct k-mers in the library against letters of the same shares
+        in random order, over the number of all its k-mers: so repeats gather no evidence.
         """
-        codes = np.unique(self.kmers.kmer_codes(sequence))
-        return float(self.background_odds[codes].mean()) if len(codes) else -np.inf
+        codes = self.kmers.kmer_codes(sequence)
+        if not len(codes):
+            return -np.inf
+        return float(self.background_odds[np.unique(codes)].sum()) / len(codes)
 
     def choose(self, sequence: str) -> str:
         """Return `plus`, `minus`, or `unclear` where the evidence is weak."""

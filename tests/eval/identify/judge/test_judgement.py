@@ -2,66 +2,110 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.identify.judge.alignment import AlignedCandidates
-from barcodemae.eval.identify.judge.calibrator import constant
-from barcodemae.eval.identify.judge.evidence import RankEvidence
+from barcodemae.eval.identify.findings import DEFAULT_THRESHOLDS, find_depth
+from barcodemae.eval.identify.judge.calibration import Logistic, Scale
 from barcodemae.eval.identify.judge.judgement import (
-    IDENTITY_TEMPERATURE,
-    NOVELTIES,
     SPECIES,
+    STEP_BELOW,
     Calibration,
-    Evidence,
-    Judgement,
     LengthClass,
-    gather_evidence,
+    climb,
+    decide,
     make_monotone,
 )
-from barcodemae.eval.search.reference_search import Neighborhood
+from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, LADDER, NUM_STEPS, Mixture
 
 
-T = len(RANKS)
+NUM_FEATURES = 3
+EVEN = Mixture.of([1] * NUM_STEPS)
+SHARES = st.lists(st.floats(1e-5, 1), min_size=NUM_STEPS, max_size=NUM_STEPS)
+CHANCES = st.lists(st.floats(0, 1), min_size=len(RANKS), max_size=len(RANKS))
 
 
-def make_calibration(probabilities):
-    """Classes by minimum length whose every probability is a constant."""
-    classes = tuple(
-        LengthClass(
-            length,
-            length,
-            {
-                "similarity": {
-                    **{rank: constant(4, value) for rank in RANKS},
-                    **{name: constant(12, value) for name in NOVELTIES},
-                }
-            },
-        )
-        for length, value in probabilities.items()
+def constant(value):
+    return Logistic(np.zeros(0), float(np.log(value / (1 - value))))
+
+
+def make_class(length, value):
+    """A class whose every probability is the same."""
+    scale = Scale(np.zeros(NUM_FEATURES), np.ones(NUM_FEATURES))
+    return LengthClass(
+        length, length, scale, (constant(value),) * len(LADDER), (constant(value),) * len(RANKS)
     )
-    return Calibration(0.1, classes, {"held_out": "val"})
 
 
-def make_evidence(count):
-    ones = np.full((count, T), 0.9)
-    return Evidence(
-        np.zeros((count, T), np.int64), RankEvidence(ones, ones, ones), None, np.zeros(count, int)
-    )
+def make_calibration(values, broken=None):
+    classes = tuple(make_class(length, value) for length, value in values.items())
+    return Calibration(classes, broken, DEFAULT_MIXTURE, {"held_out": "val"})
+
+
+def features(count):
+    return np.random.default_rng(0).normal(size=(count, NUM_FEATURES))
 
 
 def test_each_query_is_judged_by_the_class_of_its_length():
-    calibration = make_calibration({90: 0.2, 300: 0.6})
-    judged = calibration.judge(make_evidence(4), [50, 90, 299, 300])
-    np.testing.assert_allclose(judged.probabilities[:, 0], [0.2, 0.2, 0.2, 0.6])
-    np.testing.assert_allclose(judged.novelty[:, 1], [0.2, 0.2, 0.2, 0.6])
+    judged = make_calibration({90: 0.2, 300: 0.6}).judge(features(4), [50, 90, 299, 300])
+    np.testing.assert_allclose(judged.is_right[:, 0], [0.2, 0.2, 0.2, 0.6])
 
 
-def test_a_rank_without_name_has_no_probability():
-    evidence = make_evidence(1)
-    evidence.winners[0, 4] = -1
-    judged = make_calibration({90: 0.7}).judge(evidence, [100])
-    assert np.isnan(judged.probabilities[0, 4])
-    assert not np.isnan(np.delete(judged.probabilities[0], 4)).any()
+def test_a_read_that_lost_bases_is_judged_by_a_class_of_its_own():
+    calibration = make_calibration({90: 0.2}, make_class(90, 0.9))
+    judged = calibration.judge(features(2), [100, 100], np.array([False, True]))
+    np.testing.assert_allclose(judged.is_right[:, 0], [0.2, 0.9])
+    without = make_calibration({90: 0.2})
+    judged = without.judge(features(2), [100, 100], np.array([False, True]))
+    np.testing.assert_allclose(judged.is_right[:, 0], 0.2)
+
+
+def test_under_the_assumed_mixture_the_steps_are_those_that_were_fitted():
+    judged = make_calibration({90: 0.7}).judge(features(1), [100])
+    steps = judged.likelihoods * np.array(DEFAULT_MIXTURE.shares)
+    np.testing.assert_allclose(steps[0], climb(np.full((1, len(LADDER)), 0.7))[0])
+
+
+def test_climbing_gives_one_distribution():
+    steps = climb(np.array([[0.9, 0.5, 1.0, 1.0, 1.0, 0.25]]))
+    np.testing.assert_allclose(steps, [[0.1, 0.45, 0, 0, 0, 0.3375, 0.1125]])
+
+
+@given(SHARES, CHANCES, SHARES, st.sets(st.integers(0, len(RANKS) - 1)))
+def test_a_name_and_its_novelty_never_exceed_one_together(shares, chances, mixture, unknown):
+    winners = np.zeros((1, len(RANKS)), np.int64)
+    winners[0, list(unknown)] = -1
+    verdict = decide(np.array([shares]), np.array([chances]), winners, Mixture.of(mixture))
+    names, novelty = verdict.names[0], verdict.novelty[0]
+    assert np.isnan(names).nonzero()[0].tolist() == sorted(unknown)
+    known = ~np.isnan(names)
+    total = names[known] + novelty[STEP_BELOW][known]
+    assert (total <= 1 + 1e-9).all()
+    assert (np.diff(names[known]) <= 1e-12).all()  # a right species has a right genus
+    assert (np.diff(novelty) >= -1e-12).all()  # a new genus has a new species
+    assert ((names[known] >= 0) & (names[known] <= 1)).all()
+
+
+@given(SHARES, CHANCES, st.floats(0, 1))
+def test_a_name_and_a_new_taxon_of_its_rank_never_stand_together(shares, chances, threshold):
+    winners = np.zeros((1, len(RANKS)), np.int64)
+    verdict = decide(np.array([shares]), np.array([chances]), winners, EVEN)
+    thresholds = dict.fromkeys(RANKS, threshold)
+    depth = find_depth(verdict.names[0], verdict.novelty[0], thresholds)
+    for rank in RANKS[:depth]:
+        if rank in LADDER:
+            assert verdict.novelty[0][LADDER.index(rank)] < 0.5
+
+
+def test_what_is_of_a_new_phylum_has_no_likely_name():
+    likelihoods = np.full((1, NUM_STEPS), 1e-6)
+    likelihoods[0, 0] = 1.0
+    winners = np.zeros((1, len(RANKS)), np.int64)
+    verdict = decide(likelihoods, np.ones((1, len(RANKS))), winners, EVEN)
+    assert verdict.names.max() < 1e-4
+    assert verdict.novelty.min() > 0.9999
+    assert find_depth(verdict.names[0], verdict.novelty[0], DEFAULT_THRESHOLDS) == 0
 
 
 def test_probabilities_never_rise_towards_the_species():
@@ -69,51 +113,29 @@ def test_probabilities_never_rise_towards_the_species():
     np.testing.assert_array_equal(found, [[0.9, np.nan, 0.9, 0.4]])
 
 
-@pytest.mark.parametrize(("threshold", "depth"), [(0.95, 0), (0.8, 3), (0.3, 6), (0.0, 7)])
-def test_names_end_at_the_first_rank_below_the_threshold(threshold, depth):
-    probabilities = np.array([[0.9, np.nan, 0.8, 0.5, 0.5, 0.5, 0.1]])
-    none = np.zeros((1, 2))
-    judged = Judgement(np.zeros((1, T), int), probabilities, none, none, np.zeros(1, int))
-    np.testing.assert_array_equal(judged.depth(threshold), [depth])
+def test_a_subfamily_is_new_only_with_its_family():
+    assert [RANKS[rank] for rank in range(len(RANKS)) if STEP_BELOW[rank] == 3] == [
+        "family",
+        "subfamily",
+    ]
+    assert STEP_BELOW[SPECIES] == NUM_STEPS - 2
 
 
-def test_a_species_is_at_least_as_likely_new_as_its_genus():
-    calibration = make_calibration({90: 0.2})
-    calibration.classes[0].calibrators["similarity"]["new_genus"] = constant(12, 0.7)
-    judged = calibration.judge(make_evidence(1), [100])
-    np.testing.assert_allclose(judged.novelty, [[0.7, 0.7]])
-
-
-def test_a_calibration_survives_json():
-    calibration = make_calibration({90: 0.2, 300: 0.6})
-    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
-    assert again == calibration
-    assert (again.min_length, again.full_length) == (90, 300)
-
-
-CODES = np.array([[0] * 6 + [number] for number in range(3)], np.int32)  # three species
-NEAR = Neighborhood(np.array([[0, 1, 2]]), np.array([[0.9, 0.8, 0.7]]))
-TEMPERATURE = 0.1
-
-
-def test_without_alignments_the_nearest_neighbour_is_believed():
-    found = gather_evidence(CODES, NEAR, None, TEMPERATURE)
-    assert (found.mode, found.identity) == ("similarity", None)
-    assert found.winners[0, SPECIES] == 0
-    assert found.nearest.tolist() == [0]
-    weights = np.exp([0, -1, -2])
-    np.testing.assert_allclose(found.similarity.agreement[0, SPECIES], weights[0] / weights.sum())
-
-
-def test_with_alignments_the_best_of_them_is_believed():
-    aligned = AlignedCandidates(
-        np.array([[2, 0, -1]]),
-        np.array([[0.99, 0.99 - IDENTITY_TEMPERATURE, -np.inf]]),
-        *np.zeros((2, 1, 3)),
+@pytest.mark.parametrize("broken", [None, make_class(90, 0.3)])
+def test_stored_and_reread_classes_give_the_same_numbers(broken):
+    generator = np.random.default_rng(1)
+    fitted = LengthClass(
+        90,
+        100,
+        Scale(generator.normal(size=NUM_FEATURES), generator.random(NUM_FEATURES) + 0.1),
+        tuple(Logistic(generator.normal(size=NUM_FEATURES), 0.3) for _ in LADDER),
+        tuple(Logistic(generator.normal(size=NUM_FEATURES), -0.2) for _ in RANKS),
     )
-    found = gather_evidence(CODES, NEAR, aligned, TEMPERATURE)
-    assert found.mode == "verified"
-    assert found.winners[0, SPECIES] == 2
-    assert found.nearest.tolist() == [2]
-    np.testing.assert_allclose(found.similarity.best[0, SPECIES], 0.7)
-    np.testing.assert_allclose(found.identity.agreement[0, SPECIES], 1 / (1 + np.exp(-1)))
+    calibration = Calibration((fitted,), broken, DEFAULT_MIXTURE, {"held_out": "val"})
+    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+    assert (again.min_length, again.full_length) == (90, 90)
+    for is_broken in (np.zeros(5, bool), np.ones(5, bool)):
+        one, other = (part.judge(features(5), [95] * 5, is_broken) for part in (calibration, again))
+        np.testing.assert_array_equal(one.likelihoods, other.likelihoods)
+        np.testing.assert_array_equal(one.is_right, other.is_right)
+    assert again.to_json() == calibration.to_json()
