@@ -3,7 +3,8 @@
 In: a table in the columns of a data set. Out: `References`. Programs that are trained on a tree
 (RDP, dada2) want one parent for every taxon and a name at every rank; lineages from many hands have
 neither. So a node of the `Tree` is a path from the top: a genus under two families is two nodes,
-and a missing name is a node of its own under its parent. Guarded by tests/benchmarks/test_rivals.py.
+and a missing name is a node of its own under its parent.
+Guarded by tests/benchmarks/test_rivals.py.
 
 Shapes: R = references, Q = queries, T = ranks, U = ranks at which any reference has a name.
 """
