@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from identify_page import Commands, Kinds, fill, format_number, table
 from results_page import ROOT
-from rivals.roster import RIVALS
+from rivals.roster import RIVALS, program_of
 from worlds.contest import OURS, Row
 from worlds.parts import LEFT_OUT
 from worlds.results_file import SPEED
@@ -26,6 +26,8 @@ from barcodemae.files import write_text
 
 PAGE = ROOT / "docs" / "trust.md"
 RESULTS = ROOT / "results" / "identify" / "open_world.json"
+COMMAND = "python benchmarks/open_world.py --data DATA"
+MOST_SHOWN = 50  # percent; beyond, no method is of use
 Content = dict[str, Any]
 Columns = dict[str, tuple[str, str, int]]  # label -> beginning of the set, score, digits
 SEEN = "seen and unseen species"
@@ -81,16 +83,11 @@ SPEEDS: Columns = {
 COLUMN_OF_AXIS = {"over": "over_classified", "under": "under_classified"}
 
 
-def family_of(method: str) -> str:
-    """Return the program of a method: `SINTAX` of `SINTAX 0.6`."""
-    return next((name for name in RIVALS if method.startswith(name)), method)
-
-
 def in_order(methods: Sequence[str]) -> list[str]:
     """Sort methods: this project first, rivals as in their list, others last."""
     programs = [OURS, *RIVALS]
-    known = [name for name in dict.fromkeys(methods) if family_of(name) in programs]
-    ordered = sorted(known, key=lambda name: (programs.index(family_of(name)), name))
+    known = [name for name in dict.fromkeys(methods) if program_of(name) in programs]
+    ordered = sorted(known, key=lambda name: (programs.index(program_of(name)), name))
     return [*ordered, *(name for name in dict.fromkeys(methods) if name not in known)]
 
 
@@ -135,19 +132,27 @@ def method_table(content: Content, part: str, columns: Columns) -> str:
     """Format a part, one line per method."""
     rows = rows_of(content, part)
     lines = [[name, asked(of), *cells(of, columns)] for name, of in by_method(rows).items()]
-    return f"{source(content, rows)}\n{table(['', 'queries', *columns], lines)}"
+    return section(content, rows, ["", "queries", *columns], lines)
 
 
 def source(content: Content, rows: Sequence[Row]) -> str:
     """Say which references and queries, and the commands that measured."""
     about = content["about"]
     commands = "; ".join(f"`{line}`" for line in dict.fromkeys(row["command"] for row in rows))
-    least = min((row["references"] for row in rows), default=0)
-    most = max((row["references"] for row in rows), default=0)
+    least, most = (chosen(row["references"] for row in rows) for chosen in (min, max))
     number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     splits = " and ".join(f"`{name}`" for name in about["splits"].split(","))
     missing = "".join(f" Left out: {name} ({why})." for name, why in content["missing"].items())
     return f"Queries of {splits}, {number} references: {commands}.{missing}\n"
+
+
+def section(
+    content: Content, rows: Sequence[Row], header: Sequence[str], lines: Sequence[Sequence[str]]
+) -> str:
+    """Format what was measured and how; or say that nothing was."""
+    if not rows:
+        return f"Not measured yet with these weights: `{COMMAND}`.\n"
+    return f"{source(content, rows)}\n{table(header, lines)}"
 
 
 def left_out(content: Content) -> str:
@@ -167,7 +172,7 @@ def left_out(content: Content) -> str:
             lines.append([part, name, asked(of), draws, *cells(of, columns)])
     header = ["left out", "", "queries", "draws", "new ones named", "known ones left unnamed"]
     header += ["known ones named wrongly", "AUROC of novelty"]
-    return f"{source(content, used)}\n{table(header, lines)}"
+    return section(content, used, header, lines)
 
 
 def changed(content: Content, part: str) -> str:
@@ -177,7 +182,7 @@ def changed(content: Content, part: str) -> str:
     for name in dict.fromkeys(row["set"] for row in rows):
         of_set = by_method([row for row in rows if row["set"] == name])
         lines += [[name, method, asked(of), *cells(of, CHANGED)] for method, of in of_set.items()]
-    return f"{source(content, rows)}\n{table(['query', '', 'queries', *CHANGED], lines)}"
+    return section(content, rows, ["query", "", "queries", *CHANGED], lines)
 
 
 def kinds_of_far(content: Content) -> str:
@@ -192,15 +197,15 @@ def kinds_of_far(content: Content) -> str:
         ]
         for name in sets
     ]
-    return table(["any name given (%)", *methods], lines)
+    return section(content, rows, ["any name given (%)", *methods], lines)
 
 
 def speeds(content: Content) -> str:
     """Format speed, one line per method, and the processor."""
     rows = rows_of(content, SPEED)
     lines = [[name, *cells(of, SPEEDS)] for name, of in by_method(rows).items()]
-    where = " ".join({f"{row['processor']}, {row['set']}." for row in rows})
-    return f"{where} {source(content, rows)}\n{table(['', *SPEEDS], lines)}"
+    where = "".join(sorted({f"{row['processor']}, {row['set']}. " for row in rows}))
+    return where + section(content, rows, ["", *SPEEDS], lines)
 
 
 KINDS: Kinds = {
@@ -215,7 +220,7 @@ KINDS: Kinds = {
     "world_lengths": lambda content: changed(content, "lengths"),
     "world_speed": speeds,
 }
-COMMANDS: Commands = dict.fromkeys(KINDS, "python benchmarks/open_world.py --data DATA")
+COMMANDS: Commands = dict.fromkeys(KINDS, COMMAND)
 
 
 def mean_curve(rows: Sequence[Row], rank: str) -> list[tuple[float, float]]:
@@ -236,10 +241,10 @@ def draw_curves(content: Content, part: str, rank: str, path: Path) -> None:
     """
     figure, axes = new_figure(6.0, 4.0)
     rows = by_method(rows_of(content, part))
-    programs = list(dict.fromkeys(family_of(method) for method in rows))
+    programs = list(dict.fromkeys(program_of(method) for method in rows))
     for number, program in enumerate(programs):
         style = {"color": COLORS[number % len(COLORS)]}
-        mine = {name: of for name, of in rows.items() if family_of(name) == program}
+        mine = {name: of for name, of in rows.items() if program_of(name) == program}
         for of in mine.values():
             if "curve" in of[0]:
                 over, under = zip(*mean_curve(of, rank), strict=True)
@@ -251,6 +256,8 @@ def draw_curves(content: Content, part: str, rank: str, path: Path) -> None:
             axes.plot(over, under, linestyle="", marker=MARKERS[number % len(MARKERS)], **style)
     axes.set_xlabel(f"new at the rank of {rank}, but given a name (%)")
     axes.set_ylabel("known, but left without (%)")
+    axes.set_xlim(-1, MOST_SHOWN)
+    axes.set_ylim(-1, MOST_SHOWN)
     axes.legend(fontsize=8)
     save_figure(figure, path)
 

@@ -40,3 +40,8 @@ RIVALS = {
     "RDP": Rival(bootstraps.rdp, "rdp-classifier", (0.5, 0.8), max_queries=1000),
     "dada2": Rival(bootstraps.dada2, "r-bioc-dada2", (0.5, 0.8), max_queries=500),
 }
+
+
+def program_of(method: str) -> str:
+    """Return the name in `RIVALS` of a method: `SINTAX` of `SINTAX 0.6`; else the method."""
+    return next((name for name in RIVALS if method.startswith(name)), method)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import typer
+from rivals.roster import program_of
 
 from barcodemae.errors import DataError
 from barcodemae.files import write_json
@@ -43,6 +44,7 @@ class Results:
         """Add rows, each in the place of an earlier one of the same key, and write the file."""
         for row in rows:
             self.rows[key_of(row)] = row
+            self.missing.pop(program_of(row["method"]), None)
         self.write()
 
     def leave_out(self, method: str, reason: str) -> None:
