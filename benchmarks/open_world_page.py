@@ -258,15 +258,17 @@ def draw_curves(content: Content, part: str, rank: str, path: Path) -> None:
     axes.set_ylabel("known, but left without (%)")
     axes.set_xlim(-1, MOST_SHOWN)
     axes.set_ylim(-1, MOST_SHOWN)
-    axes.legend(fontsize=8)
+    if programs:
+        axes.legend(fontsize=8)
+    else:
+        axes.text(MOST_SHOWN / 2, MOST_SHOWN / 2, "not measured yet", ha="center")
     save_figure(figure, path)
 
 
 def draw_all(content: Content, folder: Path) -> None:
-    """Draw the curves of every rank that was measured."""
+    """Draw the curves of every rank; one that was not measured is an empty frame that says so."""
     for part, rank in {"closed": "species", **LEFT_OUT}.items():
-        if rows_of(content, part):
-            draw_curves(content, part, rank, folder / f"trust_{rank}.svg")
+        draw_curves(content, part, rank, folder / f"trust_{rank}.svg")
 
 
 def main(

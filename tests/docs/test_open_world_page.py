@@ -103,7 +103,7 @@ def test_speed_names_the_processor(tmp_path):
     assert "| identify | 500.0 | - | - | 61 |" in text
 
 
-def test_curves_are_drawn_for_what_was_measured(tmp_path):
+def test_curves_are_drawn_and_what_was_not_measured_says_so(tmp_path):
     scores = {"genus_over_classified": 5.0, "genus_under_classified": 9.0}
     points = [
         {"threshold": 0.5, "over": 10.0, "under": 2.0, "wrong": 1.0},
@@ -114,5 +114,9 @@ def test_curves_are_drawn_for_what_was_measured(tmp_path):
         row("genera", "SINTAX 0.8", draw=0, **scores),
     ]
     draw_all({"rows": rows}, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["trust_genus.svg"]
-    assert "SINTAX" in (tmp_path / "trust_genus.svg").read_text()
+    drawn = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert set(drawn) == {f"trust_{rank}.svg" for rank in ("species", "genus", "family", "order")}
+    assert "SINTAX" in drawn["trust_genus.svg"]
+    assert {name for name, text in drawn.items() if "not measured yet" not in text} == {
+        "trust_genus.svg"
+    }
