@@ -15,8 +15,9 @@ results say so: apt-get install -y vsearch ncbi-blast+ rdp-classifier mmseqs2 r-
 
 What a method named is kept in --work, so a run that was killed goes on where it stopped, and only
 scores are made again; `--fresh identify` forgets what `identify` named, and its libraries. Rows of
-the results file that a run does not make stay. For choices give `--splits val,val_unseen`, for
-reporting, once, `--splits test,test_unseen`. Out: the results file, of which
+the results file that a run does not make stay. For choices give `--splits val,val_unseen
+--held-out ""`, which calibrates on references left out and not on the queries; for reporting, once,
+`--splits test,test_unseen`. Out: the results file, of which
 `open_world_page.py` makes docs/trust.md. Guarded by tests/benchmarks/test_open_world.py.
 """
 
@@ -82,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--data", type=Path, required=True, help="folder of a prepared data set")
     options.add_argument("--model", default="default", help="model folder, Hub name, kmer:K")
     options.add_argument("--splits", default="test,test_unseen", help="seen and unseen species")
+    options.add_argument(
+        "--held-out", default="val,val_unseen", help="partitions to calibrate with"
+    )
     options.add_argument("--parts", default=",".join((*PARTS, SPEED)), help="parts to run")
     options.add_argument("--methods", default=",".join((OURS, *RIVALS)), help="methods to run")
     options.add_argument("--draws", type=int, default=3, help="draws of taxa that are left out")
@@ -113,6 +117,8 @@ def command_of(options: argparse.Namespace) -> str:
     words = ["python benchmarks/open_world.py", f"--data {options.data.resolve().name}"]
     words += [f"--model {Path(options.model).name}", f"--splits {options.splits}"]
     words += [f"--draws {options.draws}", f"--threads {options.threads}"]
+    if options.held_out != "val,val_unseen":
+        words += [f"--held-out '{options.held_out}'"]
     words += [f"--limit {options.limit}"] if options.limit else []
     given = {"--foreign": options.foreign, "--not-coi": options.not_coi}
     return " ".join([*words, *(f"{key} {path.name}" for key, path in given.items() if path)])
@@ -140,6 +146,7 @@ def main() -> None:
     source = Source(
         data=options.data,
         splits=(seen, unseen),
+        calibrating=tuple(name for name in options.held_out.split(",") if name),
         limit=options.limit,
         draws=options.draws,
         foreign=options.foreign,

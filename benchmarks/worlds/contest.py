@@ -24,7 +24,7 @@ from barcodemae.eval.identify.reference.library import DESCRIPTION
 from barcodemae.eval.identify.scores import Predictions, Truth
 from barcodemae.files import write_json
 from worlds.draws import draw_rows
-from worlds.parts import HELD_OUT, Part
+from worlds.parts import Part
 from worlds.scoring import at_threshold, curve, score
 
 
@@ -62,6 +62,7 @@ class Library:
         settings: Settings of the run.
 
     Attributes:
+        key: Hash of the model's name and of the ids of all barcodes.
         folder: Folder of the library.
     """
 
@@ -69,9 +70,9 @@ class Library:
         ids = [
             name for t in (part.references, part.held_out) for name in t["processid"].to_pylist()
         ]
-        key = fingerprint(settings.model, *ids)
+        self.key = fingerprint(settings.model, *ids)
         self.part, self.settings = part, settings
-        self.folder = libraries_of(settings.work) / key / "library"
+        self.folder = libraries_of(settings.work) / self.key / "library"
 
     @property
     def seconds(self) -> float:
@@ -97,7 +98,8 @@ class Library:
             typer.echo(f"  indexing {self.part.references.num_rows} references ...", err=True)
             started = time.perf_counter()
             arguments = ["index", str(data), "-o", str(self.folder), "--overwrite"]
-            held_out = ["--held-out", ",".join(HELD_OUT)]
+            splits = dict.fromkeys(self.part.held_out["split"].to_pylist())
+            held_out = ["--held-out", ",".join(splits)]
             run_barcodemae([*arguments, *held_out, "--model", self.settings.model])
             write_json(seconds, time.perf_counter() - started)
         return self.folder
@@ -147,13 +149,15 @@ class Contestants:
     def __init__(self, part: Part, settings: Settings, asked: str) -> None:
         self.part, self.settings = part, settings
         self.references = References.of(part.references)
+        self.library = Library(part, settings)
         draw = "" if part.draw is None else f"-{part.draw}"
         self.folder = settings.work / "named" / asked / f"{part.name}{draw}"
 
     def path(self, method: str, set_name: str) -> Path:
         """Return the file of what a method named of a set."""
-        model = f" {self.settings.model}" if method == OURS else ""
-        return self.folder / fingerprint(method + model) / f"{fingerprint(set_name)}.npz"
+        # What this project names depends on its library too, so on model and held-out barcodes.
+        kind = fingerprint(method, self.library.key) if method == OURS else fingerprint(method)
+        return self.folder / kind / f"{fingerprint(set_name)}.npz"
 
     def name(self, method: str) -> dict[str, Named]:
         """Return what a method names of all sets, from the files that are there.
@@ -191,7 +195,7 @@ class Contestants:
 
     def ask_ours(self, sets: dict[str, Queries]) -> dict[str, Named]:
         """Run `barcodemae identify` on each set, as a file of its own: a sample is one file."""
-        library = Library(self.part, self.settings).open()
+        library = self.library.open()
         model, threads = self.settings.model, self.settings.threads
         return {
             key: Named(
@@ -226,7 +230,7 @@ class Contestants:
                 "command": self.settings.command,
             }
             if label == OURS:
-                row["weights"] = Library(self.part, self.settings).weights
+                row["weights"] = self.library.weights
             if self.part.rank and number == 0:
                 row["curve"] = {self.part.rank: curve(found, truth, self.part.rank)}
             yield row

@@ -23,7 +23,6 @@ from worlds.not_coi import NOT_COI
 from worlds.ties import SPECIES, undecided, with_twins
 
 
-HELD_OUT = ("val", "val_unseen")
 FOREIGN = "(foreign)"  # the true name where the references hold nothing near: none has it
 MAX_FOREIGN = 1000
 MAX_NOT_COI = 100  # of each kind
@@ -66,6 +65,8 @@ class Source:
     Attributes:
         data: Folder of a prepared data set.
         splits: Partitions of the queries, of seen and of unseen species.
+        calibrating: Partitions that this project may calibrate with; none where it is to leave
+            references out instead.
         limit: Largest number of queries of a set, None for the usual numbers.
         draws: Number of draws of taxa to leave out.
         foreign: FASTA file of more sequences of foreign phyla, None for none.
@@ -74,6 +75,7 @@ class Source:
 
     data: Path
     splits: tuple[str, str]
+    calibrating: tuple[str, ...] = ("val", "val_unseen")
     limit: int | None = None
     draws: int = 3
     foreign: Path | None = None
@@ -84,7 +86,10 @@ class Source:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "references", read_splits(self.data, ("train",), COLUMNS))
-        object.__setattr__(self, "held_out", read_splits(self.data, HELD_OUT, COLUMNS))
+        held_out = self.references.slice(0, 0)
+        if self.calibrating:
+            held_out = read_splits(self.data, self.calibrating, COLUMNS)
+        object.__setattr__(self, "held_out", held_out)
         queries = Queries.read(self.data, self.splits)
         object.__setattr__(self, "queries", queries.take(draw_rows(len(queries.ids), self.limit)))
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,12 @@ def test_an_unknown_part_is_refused():
     assert listed("a, b", ("a", "b"), "part") == ["a", "b"]
     with pytest.raises(BarcodeMAEError, match="part 'x' is not one of a, b"):
         listed("a,x", ("a", "b"), "part")
+
+
+def test_names_of_this_project_are_kept_by_what_calibrated_and_those_of_rivals_are_not(tmp_path):
+    settings = Settings(work=tmp_path, **SETTINGS)
+    whole = part()
+    fewer = replace(whole, held_out=whole.held_out.slice(0, 1))
+    first, second = (Contestants(each, settings, "asked") for each in (whole, fewer))
+    assert first.path("identify", "one") != second.path("identify", "one")
+    assert first.path("SINTAX", "one") == second.path("SINTAX", "one")
