@@ -94,6 +94,7 @@ def test_support_becomes_confidence_and_what_it_lacks_novelty():
     assert not found.is_assigned.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIVALS)
 def test_every_program_finds_the_species_of_a_changed_reference(name):
     if shutil.which(PROGRAMS[name]) is None:
