@@ -17,6 +17,7 @@ import numpy as np
 import typer
 from measure import show
 from queries import Queries, collect
+from worlds.draws import draw_rows
 
 from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.eval.embed.loading import load_embedder
@@ -130,12 +131,7 @@ def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
 def draw_queries(data: Path, splits: str) -> Queries:
     """Read a random subset of the queries."""
     all_queries = Queries.read(data, splits.split(","))
-    chosen = np.sort(np.random.default_rng(0).permutation(len(all_queries.ids))[:MAX_QUERIES])
-    return Queries(
-        [all_queries.ids[row] for row in chosen],
-        [all_queries.sequences[row] for row in chosen],
-        [[column[row] for row in chosen] for column in all_queries.names],
-    )
+    return all_queries.take(draw_rows(len(all_queries.ids), MAX_QUERIES))
 
 
 def main(

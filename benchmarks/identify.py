@@ -26,6 +26,7 @@ import typer
 from measure import show, time_command
 from numpy.typing import NDArray
 from queries import Queries, collect
+from worlds.draws import LEFT_OUT, draw_taxa
 
 from barcodemae.dataset import COLUMNS, RANKS, dataset_hash, read_splits
 from barcodemae.eval.embed.loading import load_embedder
@@ -53,7 +54,6 @@ from barcodemae.fasta import SequenceRecord
 
 SCORED_RANKS = ("species", "genus", "family")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-HELD_OUT_GENERA = 3  # one of every three genera is held out
 BATCH_SIZE = 512
 ROUNDS = 2  # of timing
 
@@ -66,13 +66,6 @@ def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
     folder.mkdir()
     pq.write_table(table.filter(pa.array(keep)), folder / "part.parquet")
     return folder
-
-
-def draw_genera(queries: Queries) -> set[str]:
-    """Draw the genera to hold out, from those of the queries."""
-    genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
-    drawn = np.random.default_rng(0).permutation(genera)[: len(genera) // HELD_OUT_GENERA]
-    return set(drawn.tolist())
 
 
 def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
@@ -275,7 +268,7 @@ def main(
             scores[blast_name], rate = run_blast(whole, is_unseen, blast)
             scores[blast_name]["queries_per_second"] = rate
         # Run all methods again without a third of the genera.
-        held_out = draw_genera(queries)
+        held_out = draw_taxa(queries, "genus")
         fewer = without_genera(data, held_out, folder / "fewer_genera")
         reduced = open_contest(fewer, folder / "reduced", embedder, queries, settings)
         truth = queries.truth(reduced.library)
@@ -334,7 +327,7 @@ def report(
             protocol={
                 **protocol,
                 "references": "train",
-                "genera_taken_out": f"1 in {HELD_OUT_GENERA}",
+                "genera_taken_out": f"1 in {LEFT_OUT}",
             },
             counts=counts,
             command=f"python benchmarks/identify.py --data {data.resolve().name} --model "

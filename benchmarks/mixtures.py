@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from identify import draw_genera, identify_all, without_genera
+from identify import identify_all, without_genera
 from measure import show
 from queries import Queries
+from worlds.draws import draw_taxa
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.embed.loading import load_embedder
@@ -66,7 +67,7 @@ def main(
     embedder = CachedEmbedder(load_embedder(model, dtype="auto"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fewer = without_genera(data, draw_genera(queries), folder / "fewer_genera")
+        fewer = without_genera(data, draw_taxa(queries, "genus"), folder / "fewer_genera")
         rows = [
             measure_mixture(mixture, fewer, folder / mixture, embedder, queries)
             for mixture in mixtures.split()

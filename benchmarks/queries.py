@@ -3,7 +3,7 @@
 Shapes: Q = queries, T = ranks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,13 @@ class Queries:
         table = read_splits(data, splits)
         columns = [table[name].to_pylist() for name in ("processid", "dna_barcode", *RANKS)]
         return cls(columns[0], columns[1], columns[2:])
+
+    def take(self, rows: Iterable[int]) -> "Queries":
+        """Return some of the queries, in the order of `rows`."""
+        chosen = list(rows)
+        columns = [[column[row] for row in chosen] for column in self.names]
+        ids, sequences = ([part[row] for row in chosen] for part in (self.ids, self.sequences))
+        return Queries(ids, sequences, columns)
 
     def truth(self, library: ReferenceLibrary) -> Truth:
         """Encode the true names by the codes of a library."""
