@@ -15,6 +15,9 @@ from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import Predictions, Truth
 
 
+NOVELTY_RANKS = ("species", "genus", "family")
+
+
 @dataclass(frozen=True)
 class Queries:
     """Barcodes to identify, with their true names.
@@ -62,5 +65,7 @@ def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
     confidence = np.array([zeros if item is None else item.probabilities for item in kept])
     depth = np.array([0 if item is None else item.depth for item in kept])
     is_assigned = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
-    novelty = [(0.0, 0.0) if item is None else (item.new_species, item.new_genus) for item in kept]
+    novelty = [
+        [0.0 if item is None else item.novelty[rank] for rank in NOVELTY_RANKS] for item in kept
+    ]
     return Predictions(codes, is_assigned, confidence, np.array(novelty))
