@@ -3,7 +3,8 @@
 Names assume a mixture: the shares of known species, new species, new genera, ... among the queries,
 estimated from them unless it is given. Here the references, without a third of the queries' genera,
 are indexed, and the same queries are identified under several mixtures and the estimated one. Good
-is a mixture that assigns names to few queries of new genera, and leaves few of known genera open. Prints a table and writes it.
+is a mixture that assigns names to few queries of new genera, and leaves few of known genera open.
+Prints a table and writes it.
 """
 
 import tempfile
