@@ -77,7 +77,7 @@ def identification(name, depth, probability, flags=(), strand="+", novelty=None)
     names = [None, None, None, "<b>Apidae</b>", None, "Apis", "Apis & co"]
     values = {
         "id": name, "names": names, "probabilities": [probability] * 7, "depth": depth,
-        "novelty": dict.fromkeys(LADDER, 0.0) | (novelty or {}), 
+        "novelty": dict.fromkeys(LADDER, 0.0) | (novelty or {}),
         "nearest": "r1", "similarity": 0.5, "agreement": 1.0,
         "identity": None, "coverage": None, "bin": None, "bin_agreement": None,
         "candidates": [], "excluded": None, "flags": list(flags), "placed": Placed(

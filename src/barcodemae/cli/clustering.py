@@ -1,6 +1,6 @@
 """`barcodemae cluster`: from barcodes to units, where there is nothing to name them by.
 
-Guarded by tests/barcodemae/cli/test_identification_commands.py.
+Guarded by tests/barcodemae/cli/test_clustering.py.
 """
 
 from __future__ import annotations
