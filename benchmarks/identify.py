@@ -2,7 +2,7 @@
 
 On a prepared data set, with `train` as references and seen and unseen species as queries, the same
 scores for all methods:
-- `identify`, with and without `--no-verify`;
+- `identify`, which estimates the mixture from all queries;
 - VSEARCH's SINTAX, and the top hit of VSEARCH (and of BLAST on N queries, `--blast N`: it is slow)
   with the usual identity thresholds of 97 / 95 / 90 % for species, genus and family.
 For new genera, a third of the queries' genera are held out of the references, and all methods are
@@ -26,6 +26,7 @@ import typer
 from measure import show, time_command
 from numpy.typing import NDArray
 from queries import Queries, collect
+from worlds.draws import LEFT_OUT, draw_taxa
 
 from barcodemae.dataset import COLUMNS, RANKS, dataset_hash, read_splits
 from barcodemae.eval.embed.loading import load_embedder
@@ -53,8 +54,6 @@ from barcodemae.fasta import SequenceRecord
 
 SCORED_RANKS = ("species", "genus", "family")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-HELD_OUT_GENERA = 3  # one of every three genera is held out
-BATCH_SIZE = 512
 ROUNDS = 2  # of timing
 
 
@@ -68,27 +67,15 @@ def without_genera(data: Path, genera: set[str], folder: Path) -> Path:
     return folder
 
 
-def draw_genera(queries: Queries) -> set[str]:
-    """Draw the genera to hold out, from those of the queries."""
-    genera = sorted({name for name in queries.names[RANKS.index("genus")] if name})
-    drawn = np.random.default_rng(0).permutation(genera)[: len(genera) // HELD_OUT_GENERA]
-    return set(drawn.tolist())
-
-
 def identify_all(identifier: Identifier, queries: Queries) -> Predictions:
-    """Identify all queries with this project."""
+    """Identify all queries with this project, as one sample: its mixture is estimated."""
     records = [
         SequenceRecord(number, name, name, text)
         for number, (name, text) in enumerate(
             zip(queries.ids, queries.sequences, strict=True), start=1
         )
     ]
-    found = []
-    for start in range(0, len(records), BATCH_SIZE):
-        end = min(start + BATCH_SIZE, len(records))
-        found += identifier.identify(records[start:end])
-        typer.echo(f"  {end} of {len(records)} queries", err=True)
-    return collect(found, identifier.library)
+    return collect(identifier.identify(records), identifier.library)
 
 
 @dataclass(frozen=True)
@@ -126,18 +113,13 @@ class Contest:
 def open_contest(
     data: Path, folder: Path, embedder: CachedEmbedder, queries: Queries, settings: dict[str, int]
 ) -> Contest:
-    """Index the references, and open the library with and without alignments."""
+    """Index the references, and open the library."""
     folder.mkdir()
     typer.echo(f"indexing {data.name} ...", err=True)
     with_offsets = OffsetEmbedder(embedder, settings["offsets"])
     build_library(data, folder, with_offsets, LibraryPlan())
     library = ReferenceLibrary(folder)
-    identifiers = {
-        f"identify{'' if verify else ' --no-verify'}": Identifier(
-            library, with_offsets, IdentifyOptions(verify=verify)
-        )
-        for verify in (True, False)
-    }
+    identifiers = {"identify": Identifier(library, with_offsets, IdentifyOptions())}
     return Contest(library, identifiers, queries, settings["threads"])
 
 
@@ -181,7 +163,6 @@ def measure_speed(contest: Contest, model: str, folder: Path) -> dict[str, dict[
     out = str(folder / "out")
     commands = {  # the file of the queries comes last
         "identify": ours,
-        "identify --no-verify": [*ours, "--no-verify"],
         "vsearch sintax": [*vsearch, "--tabbedout", out, "--sintax"],
         "vsearch top hit": [*nearest, "--blast6out", out, "--usearch_global"],
     }
@@ -275,7 +256,7 @@ def main(
             scores[blast_name], rate = run_blast(whole, is_unseen, blast)
             scores[blast_name]["queries_per_second"] = rate
         # Run all methods again without a third of the genera.
-        held_out = draw_genera(queries)
+        held_out = draw_taxa(queries, "genus")
         fewer = without_genera(data, held_out, folder / "fewer_genera")
         reduced = open_contest(fewer, folder / "reduced", embedder, queries, settings)
         truth = queries.truth(reduced.library)
@@ -334,7 +315,7 @@ def report(
             protocol={
                 **protocol,
                 "references": "train",
-                "genera_taken_out": f"1 in {HELD_OUT_GENERA}",
+                "genera_taken_out": f"1 in {LEFT_OUT}",
             },
             counts=counts,
             command=f"python benchmarks/identify.py --data {data.resolve().name} --model "

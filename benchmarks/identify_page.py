@@ -21,6 +21,8 @@ from barcodemae.files import write_text
 
 PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
+Kinds = dict[str, Callable[[Any], str]]
+Commands = dict[str, str]
 PERCENT_SCORES = {
     "species_accuracy": "species, accuracy",
     "genus_accuracy": "genus, accuracy",
@@ -200,7 +202,7 @@ def resumed(content: dict[str, Any]) -> str:
     )
 
 
-KINDS: dict[str, Callable[[Any], str]] = {
+KINDS: Kinds = {
     "quality": quality,
     "thresholds": thresholds,
     "treatments": treatments,
@@ -208,7 +210,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "mixed": mixed,
     "resumed": resumed,
 }
-COMMANDS = {
+COMMANDS: Commands = {
     "quality": "python benchmarks/identify.py --data DATA --blast 200",
     "thresholds": "python benchmarks/identify.py --data DATA --splits val,val_unseen --json FILE",
     "treatments": "python benchmarks/fragments.py --data DATA",
@@ -218,20 +220,22 @@ COMMANDS = {
 }
 
 
-def fill(page: str, root: Path = ROOT) -> str:
+def fill(page: str, root: Path = ROOT, kinds: Kinds = KINDS, commands: Commands = COMMANDS) -> str:
     """Return a page with all measured parts rewritten from their files.
 
     Args:
         page: Text of the page.
         root: Folder that the paths of results files are relative to.
+        kinds: Kind of a part -> function that formats the content of its file.
+        commands: Kind of a part -> command that makes its file.
     """
 
     def written(block: re.Match[str]) -> str:
         path, kind = root / block["files"], block["kind"]
         if path.is_file():
-            text = KINDS[kind](json.loads(path.read_text()))
+            text = kinds[kind](json.loads(path.read_text()))
         else:
-            text = f"Not measured yet with these weights: `{COMMANDS[kind]}`.\n"
+            text = f"Not measured yet with these weights: `{commands[kind]}`.\n"
         return f"{block['start']}\n{text}\n{block['end']}"
 
     return BLOCK.sub(written, page)

@@ -3,7 +3,7 @@
 Shapes: Q = queries, T = ranks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from barcodemae.dataset import RANKS, read_splits
 from barcodemae.eval.identify.identification import Identification
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import Predictions, Truth
+
+
+NOVELTY_RANKS = ("species", "genus", "family")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Queries:
         columns = [table[name].to_pylist() for name in ("processid", "dna_barcode", *RANKS)]
         return cls(columns[0], columns[1], columns[2:])
 
+    def take(self, rows: Iterable[int]) -> "Queries":
+        """Return some of the queries, in the order of `rows`."""
+        chosen = list(rows)
+        columns = [[column[row] for row in chosen] for column in self.names]
+        ids, sequences = ([part[row] for row in chosen] for part in (self.ids, self.sequences))
+        return Queries(ids, sequences, columns)
+
     def truth(self, library: ReferenceLibrary) -> Truth:
         """Encode the true names by the codes of a library."""
         codes = [library.codes_of(r, n) for r, n in zip(RANKS, self.names, strict=True)]
@@ -55,5 +65,7 @@ def collect(found: Sequence[object], library: ReferenceLibrary) -> Predictions:
     confidence = np.array([zeros if item is None else item.probabilities for item in kept])
     depth = np.array([0 if item is None else item.depth for item in kept])
     is_assigned = (np.arange(len(RANKS)) < depth[:, None]) & (codes >= 0)
-    novelty = [(0.0, 0.0) if item is None else (item.new_species, item.new_genus) for item in kept]
+    novelty = [
+        [0.0 if item is None else item.novelty[rank] for rank in NOVELTY_RANKS] for item in kept
+    ]
     return Predictions(codes, is_assigned, confidence, np.array(novelty))

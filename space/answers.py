@@ -93,17 +93,20 @@ class Answer:
     @property
     def looks_new(self) -> bool:
         """Whether its species is probably not among the references."""
-        return self.found is not None and "novel_species" in self.found.flags
+        return self.found is not None and any(
+            flag.startswith("novel_") for flag in self.found.flags
+        )
 
     @property
     def verdict(self) -> str:
         """Verdict in two words."""
         if self.found is None:
             return "not identified"
-        if "novel_genus" in self.found.flags:
-            return "new genus"
-        if self.looks_new:
-            return "new species"
+        if not self.found.placed.is_barcode:
+            return "not a barcode"
+        if self.looks_new:  # the highest new rank comes first
+            new = next(flag for flag in self.found.flags if flag.startswith("novel_"))
+            return new.replace("novel_", "new ")
         is_named = self.found.assigned()[-1:] and self.found.assigned()[-1][0] == RANKS[-1]
         return "known species" if is_named else "uncertain"
 
@@ -127,7 +130,7 @@ class Library:
         self.embedder = OffsetEmbedder(embedder, library.description["offsets"])
         options = IdentifyOptions()
         self.identifier = Identifier(library, self.embedder, options)
-        self.threshold = options.threshold
+        self.threshold = options.thresholds[RANKS[-1]]
         self.vectors = library.vectors
         self.search = ExactSearch(library.vectors)
         self.references = [
@@ -148,17 +151,21 @@ class Library:
         """Identify records.
 
         Returns:
-            Answers in input order, and embeddings (Q, D) of those that were identified.
+            Answers in input order, and embeddings (Q, D) of those that are barcodes.
         """
         results = self.identifier.identify(records)
         lengths = [len(clean(record.sequence)) for record in records]
-        kept = [row for row, found in enumerate(results) if isinstance(found, Identification)]
+        kept = [
+            row
+            for row, found in enumerate(results)
+            if isinstance(found, Identification) and found.placed.is_barcode
+        ]
         vectors = self.embed([records[row] for row in kept], [results[row] for row in kept])
         matches = dict(zip(kept, self.match(vectors), strict=True))
         return [
             Answer(found.id, length, problem=found.reason)
             if isinstance(found, Rejection)
-            else Answer(found.id, length, found, matches[row])
+            else Answer(found.id, length, found, matches.get(row, ()))
             for row, (found, length) in enumerate(zip(results, lengths, strict=True))
         ], vectors
 
@@ -170,7 +177,7 @@ class Library:
             return np.empty((0, self.vectors.shape[1]), np.float32)
         sequences = [clean(record.sequence) for record in records]
         turned = [
-            reverse_complement(text) if item.strand == "-" else text
+            reverse_complement(text) if item.placed.strand == "-" else text
             for text, item in zip(sequences, found, strict=True)
         ]
         return unit_length(self.embedder.embed(turned))

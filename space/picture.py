@@ -67,7 +67,7 @@ def draw_map(
         library: Library with its references.
         projection: Projection of embeddings onto the map.
         answers: Answers for the sequences.
-        vectors: Embeddings of those that were identified.
+        vectors: Embeddings of those that are barcodes.
     """
     figure = graph_objects.Figure()
     rank = color_rank(library)
@@ -86,7 +86,7 @@ def draw_map(
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    read = [answer for answer in answers if answer.found is not None]
+    read = [answer for answer in answers if answer.matches]
     if read and vectors is not None:
         places = projection(vectors)
         figure.add_trace(

@@ -32,7 +32,7 @@ def answers_table(answers: Sequence[Answer], threshold: float) -> str:
 def answer_row(answer: Answer) -> str:
     """Format one row of the table of answers."""
     found = answer.found
-    turned = ", turned round" if found is not None and found.strand == "-" else ""
+    turned = ", turned round" if found is not None and found.placed.strand == "-" else ""
     cells = (
         f'<th scope="row"><span class="id">{escape(answer.id) or "(no name)"}</span>'
         f'<span class="small">{answer.length_bp} bp{turned}</span></th>'
@@ -40,8 +40,10 @@ def answer_row(answer: Answer) -> str:
     )
     if found is None:
         return f'<tr>{cells}</td><td colspan="2">{escape(answer.problem)}</td></tr>'
+    if not answer.matches:
+        return f'<tr>{cells}</td><td colspan="2">no barcode of this marker</td></tr>'
     if answer.looks_new:
-        chance = max(found.new_species, found.new_genus)
+        chance = max(found.novelty.values())
         cells += f'<span class="small">{percent(chance)}</span>'
     first, *others = answer.matches
     further = "".join(f"<li>{match_text(match)}</li>" for match in others)

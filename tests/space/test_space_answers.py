@@ -42,7 +42,7 @@ def test_the_examples_show_every_kind_of_answer(library):
     assert verdicts["unseen_1"].startswith("new ")
     assert verdicts["unseen_2"].startswith("new ")
     assert verdicts["too_short"] == "not identified"
-    assert [answer.found.strand for answer in answers if answer.id == "reversed"] == ["-"]
+    assert [answer.found.placed.strand for answer in answers if answer.id == "reversed"] == ["-"]
 
 
 def test_the_nearest_are_those_of_scikit_learn(library):

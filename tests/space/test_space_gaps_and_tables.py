@@ -8,7 +8,8 @@ from tables import answers_table, gaps_table, state
 
 from barcodemae import BarcodeMAEForMaskedLM, BarcodeMAEModel
 from barcodemae.errors import CheckpointError
-from barcodemae.eval.identify.identification import Identification
+from barcodemae.eval.identify.findings import Identification, Placed
+from barcodemae.eval.identify.judge.ladder import LADDER
 from barcodemae.training.export.folders import export
 
 
@@ -72,24 +73,28 @@ TAXA = {"family": "<b>Apidae</b>", "species": "Apis & co"}
 NEAR = (Match(Reference("<r1>", TAXA), 0.123456789), Match(Reference("r2", TAXA), 0.1))
 
 
-def identification(name, depth, probability, flags=(), **further):
+def identification(name, depth, probability, flags=(), strand="+", novelty=None):
     names = [None, None, None, "<b>Apidae</b>", None, "Apis", "Apis & co"]
     values = {
         "id": name, "names": names, "probabilities": [probability] * 7, "depth": depth,
-        "new_species": 0.0, "new_genus": 0.0, "nearest": "r1", "similarity": 0.5, "agreement": 1.0,
-        "identity": None, "coverage": None, "strand": "+", "length": 30, "unknown": 0.0,
-        "flags": list(flags),
+        "novelty": dict.fromkeys(LADDER, 0.0) | (novelty or {}),
+        "nearest": "r1", "similarity": 0.5, "agreement": 1.0,
+        "identity": None, "coverage": None, "bin": None, "bin_agreement": None,
+        "candidates": [], "excluded": None, "flags": list(flags), "placed": Placed(
+            is_barcode=True, evidence=1.0, strand=strand, length=30, unknown=0.0, num_before=0,
+            num_after=0, num_gained=0, num_lost=0, has_stop=False, is_short=False,
+        ),
     }  # fmt: skip
-    return Identification(**(values | further))
+    return Identification(**values)
 
 
 ANSWERS = [
     Answer("q<1>", 30, identification("q<1>", 4, 0.85, ["novel_species"], strand="-",
-           new_species=0.74), NEAR),
+           novelty={"species": 0.74}), NEAR),
     Answer("q2", 2, problem="too <short>"),
     Answer("q3", 30, identification("q3", 7, 0.9996), NEAR),
-    Answer("q4", 30, identification("q4", 0, 0.2, ["novel_species", "novel_genus"],
-           new_genus=0.6), NEAR[:1]),
+    Answer("q4", 30, identification("q4", 0, 0.2, ["novel_genus", "novel_species"],
+           novelty={"genus": 0.6}), NEAR[:1]),
     Answer("q5", 30, identification("q5", 4, 0.9), NEAR[:1]),
 ]  # fmt: skip
 

@@ -1,10 +1,12 @@
 """`barcodemae cluster`: from barcodes to units, where there is nothing to name them by.
 
-Guarded by tests/barcodemae/cli/test_identification_commands.py.
+Guarded by tests/barcodemae/cli/test_clustering.py.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +14,31 @@ from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
 from barcodemae.cli.embedding import RejectedRecords
 from barcodemae.default_model import DEFAULT_MODEL
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barcodemae.eval.embed.embedder import Embedder
+
+
+NO_BARCODE = "not a barcode of this model's marker on either strand"
+
+
+def letters_to_compare(sequences: Sequence[str], embedder: Embedder) -> list[str | None]:
+    """Turn sequences to one strand and cut them to the barcode; None for what is none.
+
+    Args:
+        sequences: Sequences as read.
+        embedder: Model; one that has no frame leaves strand and ends as they are.
+    """
+    from barcodemae.eval.embed.screening import clean
+
+    if embedder.placer is None:
+        return [clean(text) for text in sequences]
+    return [
+        placed.letters if placed.is_barcode else None for placed in embedder.placer.place(sequences)
+    ]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +67,6 @@ def cluster(
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.embed.screening import clean
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
     from barcodemae.eval.probe.map_plot import check_map_file
     from barcodemae.output.places import claimed
@@ -62,11 +88,14 @@ def cluster(
         records = list(read_any_records(queries))
         reasons = embedder.find_invalid([record.sequence for record in records])
         reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
+        letters = letters_to_compare([record.sequence for record in records], embedder)
+        reasons = {row: NO_BARCODE for row, text in enumerate(letters) if text is None} | reasons
         report.add(records, reasons)
-        kept = [record for row, record in enumerate(records) if row not in reasons]
+        rows = [row for row in range(len(records)) if row not in reasons]
+        kept = [records[row] for row in rows]
         report.num_embedded = len(kept)
         if kept:
-            sequences = [clean(record.sequence) for record in kept]
+            sequences = [letters[row] or "" for row in rows]
             vectors = embedder.embed(sequences, progress=True)
             units = find_units(vectors, sequences, settings)
             write_units(output, [record.id for record in kept], units)

@@ -84,7 +84,9 @@ GUIDES = {
         "Names for barcodes, down to what is certain.",
         "--reference is a library made by `barcodemae index` with the same --model. A name is "
         "given down to the rank whose probability reaches --threshold: raise it for fewer and "
-        "safer names. --strand plus is for barcodes that all read like the library's. "
+        "safer names. How much is new is estimated from the sample; --mixture fixes it. --within "
+        "and --checklist keep to taxa of your region. --strand plus is for barcodes that all read "
+        "like the library's. "
         "--dtype is by default what the library was made with; --resume goes on after a kill.",
         (
             (

@@ -19,7 +19,9 @@ from barcodemae.demonstration.first_look import (
     summarise,
     write_names,
 )
-from barcodemae.eval.identify.identification import Identification, Rejection
+from barcodemae.eval.identify.findings import Identification, Placed
+from barcodemae.eval.identify.identification import Rejection
+from barcodemae.eval.identify.judge.ladder import LADDER
 from barcodemae.fasta import SequenceRecord
 
 
@@ -40,16 +42,29 @@ def found(depth, *, names=NAMES, flags=()):
         names=list(names),
         probabilities=[0.99] * len(names),
         depth=depth,
-        new_species=0.1,
-        new_genus=0.1,
+        novelty=dict.fromkeys(LADDER, 0.1),
         nearest="AB000001",
         similarity=0.9,
         agreement=1.0,
         identity=0.987,
         coverage=1.0,
-        strand="+",
-        length=658,
-        unknown=0.0,
+        placed=Placed(
+            is_barcode=True,
+            evidence=1.0,
+            strand="+",
+            length=658,
+            unknown=0.0,
+            num_before=0,
+            num_after=0,
+            num_gained=0,
+            num_lost=0,
+            has_stop=False,
+            is_short=False,
+        ),
+        bin=None,
+        bin_agreement=None,
+        candidates=[],
+        excluded=None,
         flags=list(flags),
     )
 
