@@ -23,7 +23,7 @@ from barcodemae.demonstration.names import resolve_reference
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.embed.screening import clean
+from barcodemae.letters import clean
 from barcodemae.eval.identify.identification import (
     Identification,
     Identifier,

@@ -40,6 +40,7 @@ from barcodemae.eval.embed.number_format import DTYPES, set_number_format
 from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
 from barcodemae.eval.embed.threads import work_on_threads
+from barcodemae.letters import clean
 from barcodemae.model_files import hash_weights
 
 
@@ -146,6 +147,8 @@ class AutoModelEmbedder:
             raise UnusableSequencesError(reasons)
         if not sequences:
             return []
+        if self.k is not None:  # a tokenizer of another kind may have letters of its own
+            sequences = [clean(text) for text in sequences]
         with self.tokenizing:
             if isinstance(self.tokenizer, ArithmeticTokenizer):
                 return self.tokenizer.kmer_ids(sequences, self.max_tokens)

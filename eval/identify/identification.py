@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.screening import clean, reason_unusable
+from barcodemae.eval.embed.screening import reason_unusable
+from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates, align_neighbors
 from barcodemae.eval.identify.judge.judgement import (
     SPECIES,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from barcodemae.errors import BarcodeMAEError
-from barcodemae.eval.embed.screening import clean
+from barcodemae.letters import clean
 
 
 @runtime_checkable

@@ -32,6 +32,7 @@ BASICS = {
     "fasta",
     "files",
     "kmer_facts",
+    "letters",
     "model_files",
     "path_kinds",
     "plain_text",

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS, open_dataset, read_splits
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.eval.embed.screening import clean
+from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
 from barcodemae.eval.identify.reference.library import ReferenceLibrary

@@ -22,7 +22,7 @@ from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, open_dataset, scan_splits
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.embed.screening import clean
+from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, has_open_frame
 from barcodemae.eval.identify.reference.library import (
     DESCRIPTION,
