@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
+from barcodemae.conventions.letters import clean
 from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
@@ -40,7 +41,6 @@ from barcodemae.eval.embed.number_format import DTYPES, set_number_format
 from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
 from barcodemae.eval.embed.threads import work_on_threads
-from barcodemae.letters import clean
 from barcodemae.model_files import hash_weights
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 from barcodemae.eval.search.reference_search import unit_length
-from barcodemae.letters import clean
 
 
 class OffsetEmbedder(EmbedderDecorator):

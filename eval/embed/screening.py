@@ -1,14 +1,20 @@
 """Screening of sequences: which ones a k-mer model can read, and what is wrong with the others.
 
 In: sequences as they stand in the file. Out: row -> reason, in the words of those who make such
-files. Letters are read as in `barcodemae.letters`, so a sequence that passes has at least one k-mer
+files. Letters are read as in `barcodemae.conventions.letters`, so a sequence that passes has at least one k-mer
 token. Guarded by tests/eval/embed/test_screening.py.
 """
 
 import re
 from collections.abc import Sequence
 
-from barcodemae.letters import LIMIT_TOLD, NUCLEOTIDE_CODES, STAND_INS, clean, is_nothing
+from barcodemae.conventions.letters import (
+    LIMIT_TOLD,
+    NUCLEOTIDE_CODES,
+    STAND_INS,
+    clean,
+    is_nothing,
+)
 
 
 FOREIGN_LETTER = re.compile(f"[^{NUCLEOTIDE_CODES}]")

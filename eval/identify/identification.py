@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.screening import reason_unusable
-from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.alignment import AlignedCandidates, align_neighbors
 from barcodemae.eval.identify.judge.judgement import (
     SPECIES,

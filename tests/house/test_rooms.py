@@ -24,6 +24,7 @@ FOLDERS = {  # room -> folder; the file X/y.py is imported as barcodemae.X.y
 }
 # Modules of the front door that every room may use; they use no room themselves.
 BASICS = {
+    "conventions",
     "cpu_memory",
     "dataset",
     "default_model",
@@ -32,7 +33,6 @@ BASICS = {
     "fasta",
     "files",
     "kmer_facts",
-    "letters",
     "model_files",
     "path_kinds",
     "plain_text",

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from barcodemae.dataset import SPLITS
-from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
+from barcodemae.training.data.cleaning import CleaningRules, find_refused, read_barcodes
 from barcodemae.training.data.dataset_writer import RowList
 from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
 from barcodemae.training.data.sources.source_batches import Rejected, SourceBatch
@@ -98,7 +98,7 @@ class RowFilter:
             table = table.set_column(table.num_columns - 1, table.schema.field("split"), nothing)
 
         # Clean the barcodes and reject unusable rows.
-        barcodes = clean_barcodes(table["dna_barcode"].combine_chunks())
+        barcodes = read_barcodes(table["dna_barcode"].combine_chunks())
         reasons = find_refused(barcodes, self._rules) | self._incomplete(table)
         self._list_rejected(source, batch, reasons)
         is_kept = np.ones(len(barcodes), dtype=np.bool_)

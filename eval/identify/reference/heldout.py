@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS, open_dataset, read_splits
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
 from barcodemae.eval.identify.reference.library import ReferenceLibrary

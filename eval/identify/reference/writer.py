@@ -19,10 +19,10 @@ import pyarrow as pa
 from numpy.lib.format import open_memmap
 
 from barcodemae import __version__
+from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS, dataset_hash, open_dataset, scan_splits
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.letters import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, has_open_frame
 from barcodemae.eval.identify.reference.library import (
     DESCRIPTION,

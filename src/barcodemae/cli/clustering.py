@@ -39,8 +39,8 @@ def cluster(
     revision: options.Revision = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
+    from barcodemae.conventions.letters import clean
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.letters import clean
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
     from barcodemae.eval.probe.map_plot import check_map_file
     from barcodemae.raw_fasta import read_any_records

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barcodemae.conventions.letters import NUCLEOTIDE_CODES, STAND_INS, clean
 from barcodemae.eval.embed.screening import reason_unusable
-from barcodemae.letters import NUCLEOTIDE_CODES, STAND_INS, clean
 
 
 BARCODE = "ACTTTATATTTTATTTTTGGAGCATGAGCA" * 4

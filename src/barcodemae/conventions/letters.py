@@ -7,7 +7,7 @@ was written as: `?`, `X`, inosine (`I`), or a run of gaps between two letters, w
 bases that were not read and which keeps the letters after it in their place. What ends a sequence
 on either side (gaps, `?`, the `*` of translators, N at the 3' end) is removed, and full-width
 letters are read as their plain forms. `prepare`, the embedders, `identify` and `cluster` read
-letters through this file. Guarded by tests/barcodemae/test_letters.py.
+letters through this file. Guarded by tests/barcodemae/conventions/test_letters.py.
 """
 
 import unicodedata
