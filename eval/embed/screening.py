@@ -1,8 +1,8 @@
 """Screening of sequences: which ones a k-mer model can read, and what is wrong with the others.
 
 In: sequences as they stand in the file. Out: row -> reason, in the words of those who make such
-files. Letters are read as in `barcodemae.conventions.letters`, so a sequence that passes has at least one k-mer
-token. Guarded by tests/eval/embed/test_screening.py.
+files. Letters are read as in `barcodemae.conventions.letters`, so a sequence that passes has at
+least one k-mer token. Guarded by tests/eval/embed/test_screening.py.
 """
 
 import re

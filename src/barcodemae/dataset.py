@@ -2,6 +2,7 @@
 
     DIR/*.parquet   processid, phylum, class, order, family, subfamily, genus, species,
                     dna_bin, dna_barcode, split   (text; an unknown taxon is null)
+    DIR/rejected.tsv, duplicates.tsv  rows of the sources that are not in it, and why
     DIR/dataset.json  its sources and what was filtered (written by `barcodemae prepare`)
 
 Training and probes read data through this file only. pyarrow, which brings all of pandas where that
@@ -11,11 +12,13 @@ names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcode
 
 import hashlib
 import shlex
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from barcodemae.errors import DataError
+from barcodemae.conventions.taxa import NULL_WORDS
+from barcodemae.errors import DataError, DataWarning, first_line
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
 
@@ -27,6 +30,8 @@ RANKS = ("phylum", "class", "order", "family", "subfamily", "genus", "species")
 COLUMNS = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
 REQUIRED_COLUMNS = ("processid", "dna_barcode", "split")
 PRETRAINING_SPLITS = ("pretrain", "other_heldout")  # facts of the published run: data_split.py
+REJECTED, DUPLICATES = "rejected.tsv", "duplicates.tsv"
+ROWS_PER_BATCH = 1 << 17
 SPLITS = (*PRETRAINING_SPLITS, "train", "val", "test", "key_unseen", "val_unseen", "test_unseen")
 
 
@@ -60,21 +65,127 @@ def _not_a_dataset(path: Path) -> DataError:
 def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
     """Open a data set without reading its rows.
 
+    Whatever wrote the files (`prepare`, pandas, `datasets`, DuckDB): a column is there if any of
+    them has it, and comes as text.
+
     Raises:
         DataError: There is no Parquet file, one is damaged, or a required column is missing.
     """
     import pyarrow as pa
     import pyarrow.dataset
+    import pyarrow.parquet
 
     files = parquet_files(directory)
-    try:
-        dataset = pyarrow.dataset.dataset([str(file) for file in files], format="parquet")
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(directory, f"is not readable as Parquet: {error}") from error
-    missing = [name for name in REQUIRED_COLUMNS if name not in dataset.schema.names]
+    present: set[str] = set()
+    for file in files:
+        try:
+            present.update(pyarrow.parquet.read_schema(file).names)
+        except (pa.ArrowException, OSError) as error:
+            problem = f"is not readable as Parquet: {first_line(error)}"
+            raise DataError(file, problem) from error
+    missing = [name for name in REQUIRED_COLUMNS if name not in present]
     if missing:
         raise DataError(directory, f"lacks the column(s) {', '.join(missing)}")
-    return dataset
+    schema = pa.schema([(name, pa.string()) for name in COLUMNS if name in present])
+    return pyarrow.dataset.dataset([str(file) for file in files], schema=schema, format="parquet")
+
+
+def read_rows(
+    directory: Path | str,
+    columns: Sequence[str],
+    splits: Sequence[str] | None = None,
+    batch_size: int = ROWS_PER_BATCH,
+) -> "Iterator[pa.RecordBatch]":
+    """Stream rows in stored order, with unknown taxa as nulls, however they were written.
+
+    Args:
+        directory: Folder of the data set.
+        columns: Names of the columns to read; all must exist.
+        splits: Names of the partitions, None for all.
+        batch_size: Largest number of rows in a batch.
+
+    Yields:
+        Batches with exactly `columns`, as text.
+
+    Raises:
+        DataError: The data set cannot be opened, or is damaged further in.
+    """
+    import pyarrow as pa
+
+    dataset = open_dataset(directory)
+    wanted = None if splits is None else in_splits(splits)
+    is_filtered = wanted is None or _can_filter(dataset)
+    scanned = list(dict.fromkeys([*columns, "split"])) if not is_filtered else list(columns)
+    spellings = _Spellings(directory)
+    try:
+        for batch in dataset.to_batches(
+            columns=scanned, filter=wanted if is_filtered else None, batch_size=batch_size
+        ):
+            if not is_filtered:
+                batch = batch.filter(wanted).select(list(columns))
+            tidy = _with_nulls(batch)
+            spellings.note(tidy)
+            yield tidy
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(directory, f"is damaged: {first_line(error)}") from error
+    spellings.warn()
+
+
+def _can_filter(dataset: "pyarrow.dataset.Dataset") -> bool:
+    """Whether rows can be filtered as they are read, which Arrow cannot by views of strings."""
+    import pyarrow as pa
+
+    schemas = [fragment.physical_schema for fragment in dataset.get_fragments()]
+    return not any(
+        pa.types.is_string_view(schema.field("split").type)
+        for schema in schemas
+        if "split" in schema.names
+    )
+
+
+def _with_nulls(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """Turn blank labels and words for nothing into nulls, and absent barcodes into empty ones."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    nothing = pa.array(NULL_WORDS, pa.string())
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name in (*RANKS, "dna_bin"):
+            names = pc.utf8_trim_whitespace(column)
+            is_nothing = pc.is_in(pc.utf8_lower(names), nothing)
+            column = pc.if_else(is_nothing, pa.scalar(None, pa.string()), names)
+        elif name == "dna_barcode":
+            column = column.fill_null("")
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+class _Spellings:
+    """The spellings of taxa, to warn of taxa that differ only in case or blanks."""
+
+    def __init__(self, directory: Path | str) -> None:
+        self._directory = directory
+        self._found: dict[str, dict[str, str]] = {rank: {} for rank in RANKS}
+        self._pairs: list[str] = []
+
+    def note(self, batch: "pa.RecordBatch") -> None:
+        """Take note of the names in a batch."""
+        for rank in set(RANKS).intersection(batch.schema.names):
+            for name in batch[rank].unique().to_pylist():
+                if name is None:
+                    continue
+                first = self._found[rank].setdefault(" ".join(name.casefold().split()), name)
+                if first != name:
+                    self._pairs.append(f"{rank} {first!r} and {name!r}")
+
+    def warn(self) -> None:
+        """Warn, if there was any."""
+        pairs = list(dict.fromkeys(self._pairs))
+        if pairs:
+            shown = "; ".join(pairs[:3]) + ("; ..." if len(pairs) > 3 else "")
+            text = f"{self._directory}: taxa that differ only in case or blanks: {shown}"
+            warnings.warn(text, DataWarning, stacklevel=3)
 
 
 def scan_splits(
@@ -91,17 +202,15 @@ def scan_splits(
         Batches with exactly `columns`, as text; none of them is empty.
 
     Raises:
-        DataError: The data set cannot be opened, or no row belongs to `splits`.
+        DataError: The data set cannot be read, or no row belongs to `splits`.
     """
-    dataset = open_dataset(directory)
-    is_wanted = in_splits(splits)
     num_rows = 0
-    for batch in dataset.to_batches(columns=list(columns), filter=is_wanted):
+    for batch in read_rows(directory, columns, splits):
         num_rows += batch.num_rows
         if batch.num_rows:
             yield batch
     if num_rows == 0:
-        raise _no_rows(dataset, directory, splits)
+        raise _no_rows(directory, splits)
 
 
 def in_splits(splits: Sequence[str]) -> "pyarrow.dataset.Expression":
@@ -111,11 +220,10 @@ def in_splits(splits: Sequence[str]) -> "pyarrow.dataset.Expression":
     return pyarrow.dataset.field("split").isin(splits)
 
 
-def _no_rows(
-    dataset: "pyarrow.dataset.Dataset", directory: Path | str, splits: Sequence[str]
-) -> DataError:
-    found = dataset.to_table(columns=["split"])["split"].unique().to_pylist()
-    has = ", ".join(sorted(str(name) for name in found)) or "no rows at all"
+def _no_rows(directory: Path | str, splits: Sequence[str]) -> DataError:
+    batches = read_rows(directory, ["split"])
+    found = {name for batch in batches for name in batch["split"].unique().to_pylist()}
+    has = ", ".join(sorted(map(str, found))) or "no rows at all"
     return DataError(directory, f"no rows in split(s) {', '.join(splits)}; it has {has}")
 
 
@@ -133,19 +241,57 @@ def read_splits(
         A table with exactly `columns`, as text.
 
     Raises:
-        DataError: The data set cannot be opened, or no row belongs to `splits`.
+        DataError: The data set cannot be read, or no row belongs to `splits`.
     """
     import pyarrow as pa
 
-    dataset = open_dataset(directory)
-    present = [name for name in columns if name in dataset.schema.names]
-    table = dataset.to_table(columns=present, filter=in_splits(splits))
+    names = open_dataset(directory).schema.names
+    present = [name for name in columns if name in names]
+    schema = pa.schema([(name, pa.string()) for name in present])
+    table = pa.Table.from_batches(read_rows(directory, present, splits), schema)
     if table.num_rows == 0:
-        raise _no_rows(dataset, directory, splits)
+        raise _no_rows(directory, splits)
     for name in columns:
         if name not in present:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
     return table.select(list(columns))
+
+
+class LeftOut(NamedTuple):
+    """A record of a source that is not in the data set.
+
+    Attributes:
+        source: Name of the source.
+        place: Number of the line of a table, of the record in other files, 1-based.
+        id: Its processid, empty if it has none.
+        reason: Why it was left out.
+    """
+
+    source: str
+    place: int
+    id: str
+    reason: str
+
+
+def read_left_out(directory: Path | str) -> Iterator[LeftOut]:
+    """Read which records of its sources a prepared data set left out.
+
+    Args:
+        directory: Folder of the data set; one that `barcodemae prepare` did not make has no lists.
+
+    Yields:
+        Unusable records in the order of the sources, then duplicates.
+    """
+    for name in (REJECTED, DUPLICATES):
+        path = Path(directory) / name
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8") as lines:
+            next(lines, None)
+            for line in lines:
+                source, place, record_id, *more = line.removesuffix("\n").split("\t")
+                reason = more[-1] if name == REJECTED else f"same letters as {more[-1]}"
+                yield LeftOut(source, int(place), record_id, reason)
 
 
 def dataset_hash(directory: Path | str) -> str:

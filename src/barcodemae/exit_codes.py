@@ -7,11 +7,13 @@ keeps its traceback (exit code 1). Guarded by tests/barcodemae/cli/test_embed_co
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
-from barcodemae.errors import BarcodeMAEError
+from barcodemae.errors import BarcodeMAEError, DataWarning
 
 
 # Module -> its function that hides the bar it draws for every file it reads, writes or downloads.
@@ -32,6 +34,20 @@ def hide_foreign_bars() -> None:
             getattr(sys.modules[module], function)()
 
 
+def say_warnings_in_one_line() -> None:
+    """Show warnings about data like other talk; the place in the code is of no use to anyone."""
+    show = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, DataWarning):
+            typer.echo(f"barcodemae: warning: {message}", err=True)
+        else:
+            show(message, category, *place)
+
+    if show.__name__ != say.__name__:
+        warnings.showwarning = say
+
+
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
     """Run one command of an application and return its exit code.
 
@@ -43,6 +59,7 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     hide_foreign_bars()
+    say_warnings_in_one_line()
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage

@@ -6,7 +6,8 @@ In: barcodes as deposited. Out: upper-case letters with U read as T, gaps and wh
 N stripped from the 3' end (N at the 5' end stays, so that the k-mer boundaries stay); and for
 each barcode that is refused the reason. Whole blocks of bytes are processed at once, as the
 tokenizer cleans; rows with other letters than the published data have go through
-`barcodemae.conventions.letters` first, in which a gap between letters is an unknown base. Guarded by tests/training/data/test_cleaning.py.
+`barcodemae.conventions.letters` first, in which a gap between letters is an unknown base. Guarded
+by tests/training/data/test_cleaning.py.
 
 Shapes: N = barcodes of a block.
 """

@@ -60,7 +60,7 @@ class ParquetSource:
         try:
             for batch in self._file.iter_batches(ROWS_PER_BATCH, columns=list(columns.values())):
                 places = np.arange(first, first + batch.num_rows)
-                table = canonical_table(batch, columns)
+                table = canonical_table(batch, columns, self.layout.format)
                 if "processid" not in columns:
                     names = generated_names(self.source, places)
                     table = table.set_column(0, BATCH_SCHEMA.field("processid"), names)

@@ -3,7 +3,8 @@
 import pytest
 
 from barcodemae.errors import DataError
-from barcodemae.training.data.sources.sequences import SequenceSource, read_annotations, read_pipes
+from barcodemae.training.data.sources.headers import read_annotations, read_pipes
+from barcodemae.training.data.sources.sequences import SequenceSource
 
 
 def read(path, text, **options):
