@@ -48,7 +48,7 @@ def embed(
     """Embed every barcode of a file, in input order, ids verbatim."""
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
-    from barcodemae.fasta import read_records
+    from barcodemae.fasta import read_records, without_long_records
 
     check_output(output)
     embedder = load_embedder(
@@ -61,7 +61,7 @@ def embed(
     )
     report = RejectedRecords(output, fasta, strict=strict)
     with open_vectors(output) as writer:
-        embed_records(embedder, read_records(fasta), writer, report)
+        embed_records(embedder, without_long_records(read_records(fasta)), writer, report)
     report.close()
 
 
@@ -101,14 +101,15 @@ class RejectedRecords:
             raise DataError(self.source, f"no record can be embedded; record {first}")
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+        total = self.num_embedded + len(self.lines)
         if not self.lines:
+            typer.echo(f"barcodemae: all {total:,} records embedded", err=True)
             return
         if self.path is None:
             for line in self.lines:
                 typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
             return
         write_text(self.path, "record\tid\treason\n" + "".join(self.lines))
-        total = self.num_embedded + len(self.lines)
         typer.echo(
             f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",
             err=True,
@@ -130,6 +131,7 @@ def embed_records(
         task = progress.add_task("", total=None)
         while chunk := list(islice(records, CHUNK_SIZE)):
             reasons = embedder.find_invalid([record.sequence for record in chunk])
+            reasons |= {row: record.problem for row, record in enumerate(chunk) if record.problem}
             report.add(chunk, reasons)
             kept = [record for row, record in enumerate(chunk) if row not in reasons]
             if kept:

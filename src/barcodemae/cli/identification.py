@@ -120,6 +120,7 @@ def index(
 @contextmanager
 def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     """Give a prepared data set: the source itself if it is one, else a temporary one."""
+    from barcodemae.cli.data import accounts
     from barcodemae.training.data.prepare import PrepareOptions, prepare
     from barcodemae.training.data.sources.recognition import SIMULATE
 
@@ -130,7 +131,9 @@ def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     name = Path(sources[0].split("::")[0]).name.split(".")[0] or "reference"
     with TemporaryDirectory() as folder:
         dataset = Path(folder) / name
-        prepare(sources, dataset, PrepareOptions(source=source, leakage=False))
+        found = prepare(sources, dataset, PrepareOptions(source=source, leakage=False))
+        for line in accounts(found):
+            typer.echo(line, err=True)
         yield dataset, False
 
 

@@ -34,7 +34,7 @@ _INTERIM_WORDS = {
     *("group", "complex", "agg", "gp", "s.l", "form"),
 }
 _INTERIM_START = re.compile(r"(?:spp?|cf|aff|nr)[.\d]", re.IGNORECASE)
-_EPITHET = re.compile(r"(?:\d{1,2}-)?[^\W\d_A-Z][^\W\d_A-Z'\u2019-]+")
+_EPITHET = re.compile(r"(?:\d{1,2}-)?[^\W\d_A-Z](?:[^\W\d_A-Z]|['\u2019-])+")
 CROSS = "\u00d7"  # of hybrids
 _GENUS = re.compile(rf"{CROSS}?[A-Z][^\W\d_A-Z-]+(?:-[^\W\d_]+)?")
 _CROSSES = (CROSS, "x", "X")

@@ -211,12 +211,14 @@ def read_header(header: str) -> Header:
     Args:
         header: The whole header line, without `>` or `@`.
     """
+    if not header.strip():
+        return Header("", {}, "")
     for convention, read in CONVENTIONS.items():
         if (found := read(header)) is not None:
             name, labels = found
             if "marker" not in labels and (marker := marker_in_text(header)):
                 labels["marker"] = marker
             return Header(name, labels, convention)
-    name = header.split(maxsplit=1)[0] if header.strip() else ""
+    name = header.split(maxsplit=1)[0]
     marker = marker_in_text(header)
     return Header(name, {"marker": marker} if marker else {}, "")

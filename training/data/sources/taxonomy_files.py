@@ -31,7 +31,7 @@ def read_taxonomy(path: Path) -> dict[str, Labels]:
     lineages: dict[str, Labels] = {}
     for block in TextFile(str(path)).blocks():
         for number, line in enumerate(block.text.decode().split("\n"), start=block.first_line):
-            if number == 1 and line.lower().startswith(_HEADERS):
+            if number == 1 and line.lower().replace('"', "").startswith(_HEADERS):
                 continue
             if number == 1 and not _is_row(line):
                 problem = "is no QIIME 2 taxonomy, nor like one: expected 'Feature ID<tab>Taxon'"
