@@ -80,7 +80,7 @@ def open_dataset(directory: Path | str) -> "pyarrow.dataset.Dataset":
     for file in files:
         try:
             present.update(pyarrow.parquet.read_schema(file).names)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             problem = f"is not readable as Parquet: {first_line(error)}"
             raise DataError(file, problem) from error
     missing = [name for name in REQUIRED_COLUMNS if name not in present]
@@ -123,10 +123,11 @@ def read_rows(
         ):
             if not is_filtered:
                 batch = batch.filter(wanted).select(list(columns))
+            batch.validate(full=True)  # that text is text, above all
             tidy = _with_nulls(batch)
             spellings.note(tidy)
             yield tidy
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(directory, f"is damaged: {first_line(error)}") from error
     spellings.warn()
 

@@ -9,7 +9,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 
@@ -36,16 +35,21 @@ def hide_foreign_bars() -> None:
 
 def say_warnings_in_one_line() -> None:
     """Show warnings about data like other talk; the place in the code is of no use to anyone."""
-    show = warnings.showwarning
+    format_others = warnings.formatwarning
 
-    def say(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
         if issubclass(category, DataWarning):
-            typer.echo(f"barcodemae: warning: {message}", err=True)
-        else:
-            show(message, category, *place)
+            return f"barcodemae: warning: {message}\n"
+        return format_others(message, category, filename, lineno, line)
 
-    if show.__name__ != say.__name__:
-        warnings.showwarning = say
+    if format_others.__name__ != say.__name__:
+        warnings.formatwarning = say
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:

@@ -66,7 +66,7 @@ def read_records(path: Path | str) -> Iterator[SequenceRecord]:
                 yield SequenceRecord(number, name, header, sequence)
     except dnaio.FileFormatError as error:
         line = None if error.line is None else error.line + 1
-        raise DataError(shown, error.message, line) from error
+        raise DataError(shown, " ".join(error.message.split()), line) from error
     except UnicodeDecodeError as error:
         raise DataError(shown, f"cannot be read{_after(number)}: {error}") from error
     except DataError as error:

@@ -207,9 +207,11 @@ def with_row_names(header: list[str], text: str, num_lines: int, separator: str)
 
 def is_crabs_row(fields: list[str]) -> bool:
     """Tell whether the first line is a row already: CRABS writes its tables without a header."""
+    if len(fields) != len(CRABS_COLUMNS):
+        return False
     letters = fields[-1]
-    is_wide = len(fields) == len(CRABS_COLUMNS) and fields[2].isdigit()
-    return is_wide and len(letters) > MAX_K and not set(letters.upper()) - set(NUCLEOTIDE_CODES)
+    is_dna = not set(letters.upper()) - set(NUCLEOTIDE_CODES)
+    return fields[2].isdigit() and len(letters) > MAX_K and is_dna
 
 
 def read_header(text: str, separator: str) -> tuple[list[str], int]:
