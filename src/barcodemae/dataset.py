@@ -12,13 +12,13 @@ names of partitions. Out: rows, streamed or as a table. Guarded by tests/barcode
 
 import hashlib
 import shlex
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from barcodemae.conventions.spellings import Spellings
 from barcodemae.conventions.taxa import NULL_WORDS
-from barcodemae.errors import DataError, DataWarning, first_line
+from barcodemae.errors import DataError, first_line
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
 
 
@@ -111,37 +111,77 @@ def read_rows(
         DataError: The data set cannot be opened, or is damaged further in.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    dataset = open_dataset(directory)
-    wanted = None if splits is None else in_splits(splits)
-    is_filtered = wanted is None or _can_filter(dataset)
-    scanned = list(dict.fromkeys([*columns, "split"])) if not is_filtered else list(columns)
-    spellings = _Spellings(directory)
-    try:
-        for batch in dataset.to_batches(
-            columns=scanned, filter=wanted if is_filtered else None, batch_size=batch_size
-        ):
-            if not is_filtered:
-                batch = batch.filter(wanted).select(list(columns))
-            batch.validate(full=True)  # that text is text, above all
-            tidy = _with_nulls(batch)
-            spellings.note(tidy)
+    open_dataset(directory)  # fails on missing columns
+    spellings = Spellings(directory)
+    scanned = list(dict.fromkeys([*columns, "split"]))
+    wanted = None if splits is None else pa.array(list(splits), pa.string())
+    for file in parquet_files(directory):
+        for batch in _rows_of_file(file, scanned, splits, batch_size):
+            if wanted is not None:
+                batch = batch.filter(pc.is_in(batch["split"], wanted))
+            tidy = _with_nulls(batch.select(list(columns)))
+            for rank in set(RANKS).intersection(columns):
+                spellings.note(rank, tidy[rank].unique().to_pylist())
             yield tidy
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(directory, f"is damaged: {first_line(error)}") from error
     spellings.warn()
 
 
-def _can_filter(dataset: "pyarrow.dataset.Dataset") -> bool:
-    """Whether rows can be filtered as they are read, which Arrow cannot by views of strings."""
-    import pyarrow as pa
+def _rows_of_file(
+    path: Path, columns: Sequence[str], splits: Sequence[str] | None, batch_size: int
+) -> "Iterator[pa.RecordBatch]":
+    """Stream the row groups of a file that may hold rows of some partitions, as text.
 
-    schemas = [fragment.physical_schema for fragment in dataset.get_fragments()]
-    return not any(
-        pa.types.is_string_view(schema.field("split").type)
-        for schema in schemas
-        if "split" in schema.names
-    )
+    Not by Arrow's scanner of data sets, which ends the whole process at some damaged files.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            present = [name for name in columns if name in file.schema_arrow.names]
+            groups = [
+                group
+                for group in range(file.num_row_groups)
+                if splits is None or _holds_rows(file, group, splits)
+            ]
+            for batch in file.iter_batches(batch_size, row_groups=groups, columns=present):
+                batch.validate(full=True)  # that text is text, above all
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        batch[name].cast(pa.string())
+                        if name in present
+                        else pa.nulls(batch.num_rows, pa.string())
+                        for name in columns
+                    ],
+                    schema=schema,
+                )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(path, f"is damaged: {first_line(error)}") from error
+
+
+def _holds_rows(file: "pyarrow.parquet.ParquetFile", group: int, splits: Sequence[str]) -> bool:
+    """Tell whether a row group holds rows of some partitions; damaged statistics are not asked."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "split" not in file.schema_arrow.names:
+        return False
+    found = file.read_row_group(group, columns=["split"])["split"].cast(pa.string())
+    return bool(pc.any(pc.is_in(found, pa.array(list(splits), pa.string()))).as_py())
+
+
+def split_names(directory: Path | str) -> set[str]:
+    """Return the names of the partitions that have rows.
+
+    Raises:
+        DataError: As for `read_rows`.
+    """
+    batches = read_rows(directory, ["split"])
+    found = {name for batch in batches for name in batch["split"].unique().to_pylist()}
+    return {name for name in found if name is not None}
 
 
 def _with_nulls(batch: "pa.RecordBatch") -> "pa.RecordBatch":
@@ -160,33 +200,6 @@ def _with_nulls(batch: "pa.RecordBatch") -> "pa.RecordBatch":
             column = column.fill_null("")
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
-
-
-class _Spellings:
-    """The spellings of taxa, to warn of taxa that differ only in case or blanks."""
-
-    def __init__(self, directory: Path | str) -> None:
-        self._directory = directory
-        self._found: dict[str, dict[str, str]] = {rank: {} for rank in RANKS}
-        self._pairs: list[str] = []
-
-    def note(self, batch: "pa.RecordBatch") -> None:
-        """Take note of the names in a batch."""
-        for rank in set(RANKS).intersection(batch.schema.names):
-            for name in batch[rank].unique().to_pylist():
-                if name is None:
-                    continue
-                first = self._found[rank].setdefault(" ".join(name.casefold().split()), name)
-                if first != name:
-                    self._pairs.append(f"{rank} {first!r} and {name!r}")
-
-    def warn(self) -> None:
-        """Warn, if there was any."""
-        pairs = list(dict.fromkeys(self._pairs))
-        if pairs:
-            shown = "; ".join(pairs[:3]) + ("; ..." if len(pairs) > 3 else "")
-            text = f"{self._directory}: taxa that differ only in case or blanks: {shown}"
-            warnings.warn(text, DataWarning, stacklevel=3)
 
 
 def scan_splits(
@@ -214,17 +227,8 @@ def scan_splits(
         raise _no_rows(directory, splits)
 
 
-def in_splits(splits: Sequence[str]) -> "pyarrow.dataset.Expression":
-    """Say to a reader that only rows of these partitions are wanted."""
-    import pyarrow.dataset
-
-    return pyarrow.dataset.field("split").isin(splits)
-
-
 def _no_rows(directory: Path | str, splits: Sequence[str]) -> DataError:
-    batches = read_rows(directory, ["split"])
-    found = {name for batch in batches for name in batch["split"].unique().to_pylist()}
-    has = ", ".join(sorted(map(str, found))) or "no rows at all"
+    has = ", ".join(sorted(split_names(directory))) or "no rows at all"
     return DataError(directory, f"no rows in split(s) {', '.join(splits)}; it has {has}")
 
 

@@ -26,7 +26,7 @@ else:
     from backports import zstd
 
 
-NUM_FLIPS = 60  # of each file; runs of 1,500 found nothing more
+NUM_FLIPS = 60  # of each file; runs of 600 to 1,500 found nothing more
 ALIKE = {"genus": ["Aedes", None], "split": ["train", "val"]}
 ROWS = {"processid": ["A", "B"], "dna_barcode": ["ACGTACGTAC", "GGTTACGTAC"], **ALIKE}
 FASTA = b">A1|Aedes aegypti|COI-5P\nACGTACGTAC\nNN\n>B;tax=g:Aedes;\nGG--TTACG?\n"

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from barcodemae.conventions.letters import clean
-from barcodemae.dataset import RANKS, open_dataset, read_splits
+from barcodemae.dataset import RANKS, read_splits, split_names
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.identify.judge.evidence import UNKNOWN
@@ -142,7 +142,7 @@ def held_out_from_splits(
     Returns:
         The barcodes, None if the data set has no row of these partitions.
     """
-    present = open_dataset(dataset).to_table(columns=["split"])["split"].unique().to_pylist()
+    present = split_names(dataset)
     splits = [name for name in splits if name in present]
     if not splits:
         return None
