@@ -106,14 +106,16 @@ def _header_and_letters(header: str, letters: str, _qualities: None) -> tuple[st
 
 
 class _Limited(io.RawIOBase):
-    """A stream of whole lines in which a mark must come again and again, or it is no barcodes.
+    """A stream of whole lines without the rest of records that are far too long.
 
-    Headers that are not UTF-8 are read as Windows-1252.
+    FASTQ, in which no rest can be told from the next record, is refused then. Headers that are not
+    UTF-8 are read as Windows-1252.
     """
 
     def __init__(self, stream: io.BufferedReader, mark: bytes) -> None:
         self._stream, self._mark = stream, mark
         self._since_mark = 0
+        self._is_dropping = False  # the rest of a record that is far too long
         self._ready = b""
         self._rest = b""  # of the last line, which is not complete yet
         self._failure: DataError | None = None
@@ -149,17 +151,27 @@ class _Limited(io.RawIOBase):
         """Read on; nothing at the end, and where reading fails once what was read is given."""
         if self._failure is not None:
             raise self._failure
-        try:
-            self._stream.peek()  # fills the buffer, where the small reads that follow would not
-            piece = self._stream.read1(BUFFER_BYTES)
-        except DataError as error:
-            if not self._rest:
-                raise
-            self._failure = error
-            return b""
+        while True:
+            try:
+                self._stream.peek()  # fills the buffer, where small reads would not
+                piece = self._stream.read1(BUFFER_BYTES)
+            except DataError as error:
+                if not self._rest:
+                    raise
+                self._failure = error
+                return b""
+            start = piece.find(self._mark)
+            if self._is_dropping and start >= 0:
+                piece, self._is_dropping = b"\n" + piece[start:], False
+            if not piece or not self._is_dropping:
+                self._count(piece)
+                return piece
+
+    def _count(self, piece: bytes) -> None:
+        """Count the bytes since the last mark; too many of a record in FASTA are dropped."""
         at = piece.rfind(self._mark)
         self._since_mark = len(piece) - at if at >= 0 else self._since_mark + len(piece)
-        if self._since_mark > MAX_RECORD_BYTES:
+        self._is_dropping = self._since_mark > MAX_RECORD_BYTES
+        if self._is_dropping and self._mark != b">":
             problem = f"holds a record of more than {MAX_RECORD_BYTES >> 20} MiB: no barcode"
             raise DataError("", problem)
-        return piece

@@ -97,15 +97,19 @@ def test_a_missing_file_and_a_directory_are_errors(tmp_path):
             list(read_records(path))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b">A\n" + b"A" * 3000, b">A\n" + b"ACGT\n" * 600, b"@A\n" + b"A" * 3000],
-    ids=["one line", "many lines", "FASTQ"],
-)
-def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, content):
+def test_fastq_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
     with pytest.raises(DataError, match=r"t.fasta: holds a record of more than"):
-        read(tmp_path / "t.fasta", content)
+        read(tmp_path / "t.fasta", b"@A\n" + b"A" * 3000)
+
+
+@pytest.mark.parametrize("line", [b"A" * 3_000_000, b"ACGT\n" * 600_000], ids=["one", "many"])
+def test_a_record_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
+    first, second = read(tmp_path / "t.fasta", b">A\n" + line + b"\n>B x\nAC\nGT\n")
+    assert first[0] == "A"
+    assert 2000 < len(first[2]) < 600_000
+    assert second == ("B", "B x", "ACGT")
 
 
 def test_many_records_are_no_long_one(tmp_path, monkeypatch):
