@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.cli import main
+from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS
 from barcodemae.demonstration import DEMONSTRATION
 from barcodemae.demonstration.names import resolve_reference
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.identification import (
     Identification,
     Identifier,

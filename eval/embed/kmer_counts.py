@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse  # type: ignore[import-untyped]
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.screening import clean
+from barcodemae.eval.embed.screening import reason_no_dna
 
 
 KMER_PREFIX = "kmer:"
@@ -76,12 +77,14 @@ class KmerCounts:
         return self.counts(sequences).toarray()  # type: ignore[no-any-return]
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
-        """Return row -> reason for the sequences that have no k-mer to count."""
-        return {
-            row: f"no k-mer of {self.k} bases without an ambiguous letter"
-            for row, text in enumerate(sequences)
-            if len(self.kmer_codes(text)) == 0
-        }
+        """Return row -> reason for the sequences that are no DNA or have no k-mer to count."""
+        reasons = {}
+        for row, text in enumerate(sequences):
+            if reason := reason_no_dna(clean(text)):
+                reasons[row] = reason
+            elif len(self.kmer_codes(text)) == 0:
+                reasons[row] = f"no k-mer of {self.k} bases without an ambiguous letter"
+        return reasons
 
 
 def load_kmer_counts(model: str) -> KmerCounts | None:

@@ -27,6 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from barcodemae import masked_mean
+from barcodemae.conventions.letters import clean
 from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
@@ -155,6 +156,8 @@ class AutoModelEmbedder:
             raise UnusableSequencesError(reasons)
         if not sequences:
             return []
+        if self.k is not None:  # a tokenizer of another kind may have letters of its own
+            sequences = [clean(text) for text in sequences]
         with self.tokenizing:
             if isinstance(self.tokenizer, ArithmeticTokenizer):
                 return self.tokenizer.kmer_ids(sequences, self.max_tokens)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
 from barcodemae.eval.search.reference_search import unit_length
@@ -39,8 +40,9 @@ class OffsetEmbedder(EmbedderDecorator):
         """Return one vector per sequence, (N, D), in input order."""
         if self.num_offsets == 1:
             return self.embedder.embed(sequences, progress=progress)
+        letters = [clean(text) for text in sequences]
         shifted = [
-            unit_length(self.embedder.embed([text[offset:] for text in sequences]))
+            unit_length(self.embedder.embed([text[offset:] for text in letters]))
             for offset in range(self.num_offsets)
         ]
         mean: NDArray[np.float32] = np.mean(shifted, axis=0)
@@ -49,7 +51,8 @@ class OffsetEmbedder(EmbedderDecorator):
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded at every offset."""
         reasons: dict[int, str] = {}
+        letters = [clean(text) for text in sequences] if self.num_offsets > 1 else sequences
         for offset in range(self.num_offsets):
-            found = self.embedder.find_invalid([text[offset:] for text in sequences])
+            found = self.embedder.find_invalid([text[offset:] for text in letters])
             reasons = found | reasons
         return reasons

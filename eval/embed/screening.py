@@ -1,26 +1,34 @@
 """Screening of sequences: which ones a k-mer model can read, and what is wrong with the others.
 
 In: sequences as they stand in the file. Out: row -> reason, in the words of those who make such
-files. Sequences are cleaned as by the tokenizer (case, U, gaps, N at the 3' end), so one that
-passes has at least one k-mer token. Guarded by tests/eval/embed/test_screening.py.
+files. Letters are read as in `barcodemae.conventions.letters`, so a sequence that passes has at
+least one k-mer token. Guarded by tests/eval/embed/test_screening.py.
 """
 
 import re
 from collections.abc import Sequence
 
+from barcodemae.conventions.letters import (
+    LIMIT_TOLD,
+    NUCLEOTIDE_CODES,
+    STAND_INS,
+    clean,
+    is_nothing,
+)
 
-NUCLEOTIDE_CODES = "ACGTRYSWKMBDHVN"  # IUPAC, after U -> T
+
 FOREIGN_LETTER = re.compile(f"[^{NUCLEOTIDE_CODES}]")
 
 
-def without_gaps(sequence: str) -> str:
-    """Remove `-`, `.` and white space; a regular expression would take far longer."""
-    return "".join(sequence.replace("-", "").replace(".", "").split())
-
-
-def clean(sequence: str) -> str:
-    """Convert a sequence to upper-case DNA without gaps and without N at its 3' end."""
-    return without_gaps(sequence).upper().replace("U", "T").rstrip("N")
+def reason_no_dna(letters: str) -> str | None:
+    """Say which letters of a cleaned sequence are no nucleotide codes, or None if all are."""
+    first = FOREIGN_LETTER.search(letters)
+    if first is None:
+        return None
+    foreign = set(letters) - set(NUCLEOTIDE_CODES)
+    shown = " ".join(letter if letter.isprintable() else repr(letter) for letter in sorted(foreign))
+    limit = LIMIT_TOLD if foreign <= set(STAND_INS) else "protein?"
+    return f"not DNA: letter(s) {shown}, first at base {first.start() + 1} ({limit})"
 
 
 def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
@@ -33,11 +41,9 @@ def reason_unusable(sequence: str, k: int, max_tokens: int) -> str | None:
     """
     letters = clean(sequence)
     if not letters:
-        return "empty" if not without_gaps(sequence) else "nothing but N"
-    if first := FOREIGN_LETTER.search(letters):
-        foreign = sorted(set(letters) - set(NUCLEOTIDE_CODES))
-        place = first.start() + 1
-        return f"not DNA: letter(s) {' '.join(foreign)}, first at base {place} (protein?)"
+        return "empty" if is_nothing(sequence) else "nothing but N"
+    if reason := reason_no_dna(letters):
+        return reason
     if len(letters) < k:
         return f"too short: {len(letters)} bases, the model reads k-mers of {k}"
     if not re.match(rf"(?:.{{{k}}})*?[ACGT]{{{k}}}", letters[: k * max_tokens]):

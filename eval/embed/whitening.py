@@ -149,7 +149,14 @@ def whiten_folder(
             settings.dataset,
             f"only {len(usable)} usable barcodes were drawn; at least 2 are needed",
         )
-    dense = fit_whitening(plain.embed(usable, progress=True), settings.power)
+    vectors = plain.embed(usable, progress=True)
+    if settings.power > 0 and len(vectors) < vectors.shape[1]:
+        raise DataError(
+            settings.dataset,
+            f"{len(vectors):,} usable barcodes for vectors of {vectors.shape[1]:,} numbers: their "
+            "covariance cannot be told; give more barcodes (--splits, --sample)",
+        )
+    dense = fit_whitening(vectors, settings.power)
     fitted_on = {
         "dataset": settings.dataset.resolve().name,
         "dataset_hash": dataset_hash(settings.dataset),

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
-from barcodemae.eval.embed.screening import clean, reason_unusable
+from barcodemae.eval.embed.screening import reason_unusable
 from barcodemae.eval.identify.candidates import Candidate
 from barcodemae.eval.identify.findings import (
     DEFAULT_THRESHOLDS,

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import BarcodeMAEError
-from barcodemae.eval.embed.screening import clean
 
 
 @runtime_checkable

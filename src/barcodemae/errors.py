@@ -28,6 +28,10 @@ class DataError(BarcodeMAEError):
         super().__init__(f"{place}: {problem}")
 
 
+class DataWarning(UserWarning):
+    """Something in the data that is likely a mistake; the command line says it in one line."""
+
+
 class SettingsError(BarcodeMAEError):
     """Settings that are unknown or contradict each other."""
 

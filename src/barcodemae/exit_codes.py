@@ -12,12 +12,13 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
 import typer
 
-from barcodemae.errors import BarcodeMAEError
+from barcodemae.errors import BarcodeMAEError, DataWarning
 
 
 # Module -> its function that hides the bar it draws for every file it reads, writes or downloads.
@@ -40,6 +41,25 @@ def hide_foreign_bars() -> None:
             getattr(sys.modules[module], function)()
 
 
+def say_warnings_in_one_line() -> None:
+    """Show warnings about data like other talk; the place in the code is of no use to anyone."""
+    format_others = warnings.formatwarning
+
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if issubclass(category, DataWarning):
+            return f"barcodemae: warning: {message}\n"
+        return format_others(message, category, filename, lineno, line)
+
+    if format_others.__name__ != say.__name__:
+        warnings.formatwarning = say
+
+
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
     """Run one command of an application and return its exit code.
 
@@ -51,6 +71,7 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     hide_foreign_bars()
+    say_warnings_in_one_line()
     try:
         app(args=list(sys.argv[1:] if argv is None else argv))
     except SystemExit as stop:  # typer's own way out: 0, or 2 with a message on wrong usage

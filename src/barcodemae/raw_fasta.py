@@ -17,12 +17,12 @@ from itertools import islice
 from pathlib import Path
 
 from barcodemae.errors import DataError
-from barcodemae.fasta import SequenceRecord
+from barcodemae.fasta import LONGEST, TOO_LONG, SequenceRecord
 from barcodemae.plain_text import open_text
 from barcodemae.unpacking import DamagedFileError, shown_name
 
 
-KEPT_LETTERS = 1_000_000  # of a record, to limit the memory; no barcode is that long
+KEPT_LETTERS = LONGEST + 1  # of a record, to limit the memory
 LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
 Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 
@@ -190,6 +190,8 @@ def skip_to_entry(ahead: LookAhead) -> None:
 def make_record(number: int, entry: Entry) -> SequenceRecord:
     """Decode an entry to a record."""
     header, letters, problem = entry
+    if len(letters) > LONGEST and not problem:
+        letters, problem = b"", TOO_LONG
     text = header.strip(b"\r\n").decode("utf-8", "surrogateescape")
     name = (header.split(maxsplit=1) or [b""])[0].decode("utf-8", "surrogateescape")
     return SequenceRecord(

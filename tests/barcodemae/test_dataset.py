@@ -6,13 +6,14 @@ import pytest
 
 from barcodemae.dataset import (
     COLUMNS,
+    SPLITS,
     dataset_hash,
     open_dataset,
     parquet_files,
     read_splits,
     scan_splits,
 )
-from barcodemae.errors import DataError
+from barcodemae.errors import DataError, DataWarning
 
 
 ROWS = {
@@ -88,3 +89,75 @@ def test_a_missing_column_is_named(tmp_path):
     pq.write_table(pa.table({"processid": ["A"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"lacks the column\(s\) dna_barcode, split"):
         open_dataset(tmp_path)
+
+
+def write_two(directory, first, second):
+    """Two files of two rows, whose columns differ."""
+    table = pa.table({name: ROWS[name] for name in ("processid", "dna_barcode", "split")})
+    for name, part, columns in (
+        ("a", table.slice(0, 2), first),
+        ("b", table.slice(2), second),
+    ):
+        for column, values in columns.items():
+            at = part.schema.get_field_index(column)
+            if at < 0:
+                part = part.append_column(column, values)
+            else:
+                part = part.set_column(at, column, values)
+        pq.write_table(part, directory / f"{name}.parquet")
+    return directory
+
+
+@pytest.mark.parametrize("first", [{}, {"genus": pa.nulls(2)}], ids=["no column", "nulls"])
+@pytest.mark.parametrize("read", [read_splits, scan_splits], ids=["table", "stream"])
+def test_a_first_file_without_labels_hides_no_others(tmp_path, first, read):
+    write_two(tmp_path, first, {"genus": pa.array(["Culex", "Aedes"])})
+    found = read(tmp_path, SPLITS, ("genus",))
+    rows = (
+        found["genus"].to_pylist()
+        if read is read_splits
+        else [name for batch in found for name in batch["genus"].to_pylist()]
+    )
+    assert rows == [None, None, "Culex", "Aedes"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.dictionary(pa.int8(), pa.string()), pa.large_string(), pa.string_view()],
+    ids=["dictionary", "large", "view"],
+)
+def test_text_of_any_kind_of_column_is_read(tmp_path, kind):
+    def of(*values):
+        return pa.array(values, pa.string()).cast(kind)
+
+    columns = {
+        "processid": of("A", "B"),
+        "dna_barcode": of("ACGT", "CCCC"),
+        "split": of("train", "test"),
+        "genus": of("Aedes", None),
+    }
+    write_two(tmp_path, columns, {"genus": pa.array(["Culex", "Aedes"])})
+    table = read_splits(tmp_path, ["test", "val"])
+    assert table["processid"].to_pylist() == ["B", "D"]
+    assert table["genus"].to_pylist() == [None, "Aedes"]
+    assert set(table.schema.types) == {pa.string()}
+
+
+def test_blank_labels_and_words_for_nothing_are_unknown(tmp_path):
+    words = {"genus": pa.array(["", "nan"])}, {"genus": pa.array([" None ", " Aedes "])}
+    found = read_splits(write_two(tmp_path, *words), SPLITS, ("genus",))
+    assert found["genus"].to_pylist() == [None, None, None, "Aedes"]
+
+
+def test_taxa_that_differ_only_in_case_or_blanks_are_warned_of(tmp_path):
+    write_two(tmp_path, {"genus": pa.array(["Aedes", "aedes"])}, {})
+    with pytest.warns(DataWarning, match="only in case or blanks: genus 'Aedes' and 'aedes'"):
+        read_splits(tmp_path, SPLITS, ("genus",))
+
+
+def test_damage_further_in_is_an_error(directory):
+    content = bytearray((directory / "a.parquet").read_bytes())
+    content[4:40] = bytes(36)
+    (directory / "a.parquet").write_bytes(bytes(content))
+    with pytest.raises(DataError, match="is damaged"):
+        read_splits(directory, SPLITS)

@@ -9,7 +9,7 @@ import pytest
 
 from barcodemae import fasta
 from barcodemae.errors import DataError
-from barcodemae.fasta import read_records
+from barcodemae.fasta import LONGEST, TOO_LONG, SequenceRecord, read_records, without_long_records
 
 
 RECORDS = [("A;size=2;", "A;size=2; some words", "ACGT"), ("B|x", "B|x", "GGCC"), ("C", "C", "TT")]
@@ -97,15 +97,19 @@ def test_a_missing_file_and_a_directory_are_errors(tmp_path):
             list(read_records(path))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b">A\n" + b"A" * 3000, b">A\n" + b"ACGT\n" * 600, b"@A\n" + b"A" * 3000],
-    ids=["one line", "many lines", "FASTQ"],
-)
-def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, content):
+def test_fastq_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
     with pytest.raises(DataError, match=r"t.fasta: holds a record of more than"):
-        read(tmp_path / "t.fasta", content)
+        read(tmp_path / "t.fasta", b"@A\n" + b"A" * 3000)
+
+
+@pytest.mark.parametrize("line", [b"A" * 3_000_000, b"ACGT\n" * 600_000], ids=["one", "many"])
+def test_a_record_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(fasta, "MAX_RECORD_BYTES", 2000)
+    first, second = read(tmp_path / "t.fasta", b">A\n" + line + b"\n>B x\nAC\nGT\n")
+    assert first[0] == "A"
+    assert 2000 < len(first[2]) < 600_000
+    assert second == ("B", "B x", "ACGT")
 
 
 def test_many_records_are_no_long_one(tmp_path, monkeypatch):
@@ -118,3 +122,22 @@ def test_a_cut_says_after_which_record(tmp_path):
     packed = gzip.compress(f">A\nAC\n>B\nGG\n>C\n{letters}\n".encode())
     with pytest.raises(DataError, match=r"t.gz: is cut off: .* after record 2"):
         read(tmp_path / "t.gz", packed[:-9])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_headers_in_either_encoding_are_read(tmp_path, encoding):
+    text = ">M\u00fcller_\u00d7 Salix \u00d7 rubens\nACGT\n" * 3 + ">B\nAC\n"
+    records = read(tmp_path / "t.fa", text.encode(encoding))
+    assert records == [
+        ("M\u00fcller_\u00d7", "M\u00fcller_\u00d7 Salix \u00d7 rubens", "ACGT")
+    ] * 3 + [("B", "B", "AC")]
+
+
+def test_the_letters_of_a_record_that_is_far_too_long_are_dropped():
+    records = [
+        SequenceRecord(1, "A", "A", "A" * LONGEST),
+        SequenceRecord(2, "B", "B", "A" * (LONGEST + 1)),
+    ]
+    kept, dropped = without_long_records(records)
+    assert kept is records[0]
+    assert (dropped.id, dropped.sequence, dropped.problem) == ("B", "", TOO_LONG)

@@ -24,6 +24,7 @@ FOLDERS = {  # room -> folder; the file X/y.py is imported as barcodemae.X.y
 }
 # Modules of the front door that every room may use; they use no room themselves.
 BASICS = {
+    "conventions",
     "cpu_memory",
     "dataset",
     "default_model",

@@ -22,7 +22,7 @@ from barcodemae.tokenization.tokenization_barcodemae import (
     SPECIAL_TOKENS,
     UNK_TOKEN,
 )
-from barcodemae.training.data.cleaning import clean_barcodes
+from barcodemae.training.data.cleaning import read_barcodes
 
 
 NUM_SPECIAL_TOKENS = len(SPECIAL_TOKENS)
@@ -44,9 +44,9 @@ BASE_TABLE = _base_table()
 def base_codes(
     sequences: pa.Array | pa.ChunkedArray | Sequence[str],
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Encode barcodes as one byte per base, cleaned as by the tokenizer.
+    """Encode barcodes as one byte per base, read as by `barcodemae.conventions.letters`.
 
-    Lower case and U are accepted, gaps and white space removed, N stripped from the 3' end.
+    Lower case and U are accepted, white space removed, N and gaps stripped from the 3' end.
 
     Args:
         sequences: The barcodes; a null counts as an empty one.
@@ -59,7 +59,7 @@ def base_codes(
         sequences = pa.array(sequences, pa.large_string())
     chunks = sequences.chunks if isinstance(sequences, pa.ChunkedArray) else [sequences]
     blocks = [
-        clean_barcodes(chunk.slice(start, ROWS_PER_BLOCK))
+        read_barcodes(chunk.slice(start, ROWS_PER_BLOCK))
         for chunk in chunks
         for start in range(0, len(chunk), ROWS_PER_BLOCK)
     ]

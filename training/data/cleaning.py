@@ -1,11 +1,13 @@
 """Cleaning of barcodes as in the published protocol, and the rules for which are usable.
 
-    "acgu--RTNNN"  ->  "ACGTRT"
+    "acguRTNNN"  ->  "ACGTRT"
 
 In: barcodes as deposited. Out: upper-case letters with U read as T, gaps and white space removed,
 N stripped from the 3' end (N at the 5' end stays, so that the k-mer boundaries stay); and for
-each barcode that is refused the reason. Whole blocks of bytes are processed at once. The tokenizer
-cleans the same way. Guarded by tests/training/data/test_cleaning.py.
+each barcode that is refused the reason. Whole blocks of bytes are processed at once, as the
+tokenizer cleans; rows with other letters than the published data have go through
+`barcodemae.conventions.letters` first, in which a gap between letters is an unknown base. Guarded
+by tests/training/data/test_cleaning.py.
 
 Shapes: N = barcodes of a block.
 """
@@ -16,11 +18,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import LIMIT_TOLD, STAND_INS, clean
+from barcodemae.conventions.letters import NUCLEOTIDE_CODES as CODES
 from barcodemae.errors import SettingsError
 from barcodemae.kmer_facts import BASES, MAX_K
 
 
-NUCLEOTIDE_CODES = b"ACGTNRYSWKMBDHV"  # IUPAC, DNA
+NUCLEOTIDE_CODES = CODES.encode()
+_PLAIN = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv \t\n\v\f\r"  # what the tokenizer reads in one way
 _BASES = BASES.encode()
 _GAP, _N = ord("-"), ord("N")
 
@@ -115,6 +120,27 @@ def letters_and_offsets(block: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.
     return view, offsets.astype(np.int64) - offsets[0]
 
 
+def read_barcodes(block: pa.Array) -> CleanBarcodes:
+    """Read a block of barcodes whose letters may be written in any way that the field has.
+
+    Args:
+        block: N barcodes, `string` or `large_string`; a null counts as an empty one.
+
+    Returns:
+        N clean barcodes, as `barcodemae.conventions.letters.clean` reads them.
+    """
+    view, offsets = letters_and_offsets(block)
+    if not view.tobytes().translate(None, delete=_PLAIN):
+        return clean_barcodes(block)
+    is_odd = np.ones(256, dtype=np.bool_)
+    is_odd[list(_PLAIN)] = False
+    odd = np.unique(np.searchsorted(offsets, np.flatnonzero(is_odd[view]), side="right") - 1)
+    rows = block.to_pylist()
+    for row in odd.tolist():
+        rows[row] = clean(rows[row])
+    return clean_barcodes(pa.array(rows, pa.large_string()))
+
+
 def clean_barcodes(block: pa.Array) -> CleanBarcodes:
     """Clean a block of barcodes.
 
@@ -198,7 +224,9 @@ def _reason(
     if foreign:
         letters = barcodes.letters[start:end].tobytes().translate(None, delete=NUCLEOTIDE_CODES)
         shown = repr(letters[:1].decode("ascii", "replace"))
-        return "foreign_letter", f"{foreign} letter(s) that are no nucleotide code, first {shown}"
+        limit = "" if letters.strip(STAND_INS.encode()) else f" ({LIMIT_TOLD})"
+        reason = f"{foreign} letter(s) that are no nucleotide code, first {shown}{limit}"
+        return "foreign_letter", reason
     if length < rules.min_length:
         return "too_short", f"{length} bp, fewer than {rules.min_length}"
     if length > rules.max_length:

@@ -65,6 +65,7 @@ def record_rows(
         "sources": [],
         "options": dict(settings),
         "rows": {"read": row_filter.num_read, "kept": sum(barcodes.values())},
+        "labelled": {name: row_filter.labelled[name] for name in ("any", *RANKS)},
         "filters": dict(sorted(row_filter.dropped.items())),
         "duplicates_across_partitions": duplicates.num_dropped_across,
         "conflicting_duplicates": dict(duplicates.conflicts),

@@ -4,6 +4,7 @@
     DIR/dataset.json              sources, filters with counts, partitions, versions
     DIR/README.md                 front matter from which `load_dataset(DIR)` knows the partitions
     DIR/rejected.tsv              every row left out as unusable, with its line and the reason
+    DIR/duplicates.tsv            every dropped duplicate, with the row kept in its place
     DIR/conflicts.tsv             dropped duplicates whose label differs from that of the row kept
 
 In: tables of rows, batch by batch. Out: the folder. The same rows give the same bytes, however they

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from barcodemae.dataset import RANKS, SPLITS, open_dataset
-from barcodemae.errors import DataError, first_line
+from barcodemae.dataset import RANKS, SPLITS, open_dataset, read_rows
+from barcodemae.errors import DataError
 from barcodemae.kmer_facts import BASES
 from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, letters_and_offsets
 
@@ -86,15 +86,12 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
     Raises:
         DataError: The data set cannot be read or is empty.
     """
-    dataset = open_dataset(directory)
-    wanted = ["dna_barcode", "split", *(name for name in LABELS if name in dataset.schema.names)]
+    present = open_dataset(directory).schema.names
+    wanted = ["dna_barcode", "split", *(name for name in LABELS if name in present)]
     counts = _Counts()
-    try:
-        for batch in dataset.to_batches(columns=wanted):
-            if batch.num_rows:
-                counts.add(batch)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(directory, f"is damaged: {first_line(error)}") from error
+    for batch in read_rows(directory, wanted):
+        if batch.num_rows:
+            counts.add(batch)
     if not counts.rows:
         raise DataError(directory, "holds no rows")
     splits = [

@@ -136,7 +136,7 @@ class DuplicateFilter:
 
     def filter(
         self, digests: Sequence[bytes], table: pa.Table
-    ) -> tuple[NDArray[np.bool_], list[Conflict]]:
+    ) -> tuple[NDArray[np.int64], list[Conflict]]:
         """Find the duplicates in a block of rows.
 
         Args:
@@ -144,7 +144,8 @@ class DuplicateFilter:
             table: Labels and splits of the rows, dictionary-encoded.
 
         Returns:
-            is_kept: Whether each row is kept, (N,).
+            originals: Index of the row kept in its place, among all rows kept so far, of each
+                dropped row; -1 for a row that is kept, (N,).
             conflicts: Dropped rows whose labels disagree with the row kept.
         """
         columns = [self.registers[name].number(table[name]) for name in COMPARED_LABELS]
@@ -154,7 +155,7 @@ class DuplicateFilter:
         self._labels.append(labels[is_kept])
         dropped = np.flatnonzero(~is_kept)
         self.num_dropped += len(dropped)
-        return is_kept, self._compare_labels(labels[dropped], dropped, originals[dropped])
+        return originals, self._compare_labels(labels[dropped], dropped, originals[dropped])
 
     def _find_originals(
         self, digests: Sequence[bytes], splits: NDArray[np.int32]

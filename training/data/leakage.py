@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from barcodemae.dataset import SPLITS, open_dataset
+from barcodemae.dataset import SPLITS, read_rows
 from barcodemae.training.data.cleaning import letters_and_offsets
 
 
@@ -78,9 +78,8 @@ class _Block:
 
 
 def _blocks(directory: Path) -> Iterator[_Block]:
-    dataset = open_dataset(directory)
     names = pa.array(SPLITS, pa.string())
-    for batch in dataset.to_batches(columns=["dna_barcode", "split"], batch_size=ROWS_PER_BLOCK):
+    for batch in read_rows(directory, ["dna_barcode", "split"], batch_size=ROWS_PER_BLOCK):
         if batch.num_rows:
             codes = pa.compute.index_in(batch["split"].cast(pa.string()), names).fill_null(-1)
             letters, offsets = letters_and_offsets(batch["dna_barcode"])

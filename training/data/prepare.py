@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
-from barcodemae.dataset import RANKS, SPLITS, dataset_hash
+from barcodemae.dataset import DUPLICATES, RANKS, REJECTED, SPLITS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.files import staged_folder
 from barcodemae.training.data.cleaning import CleaningRules
@@ -34,7 +34,12 @@ from barcodemae.training.data.dataset_writer import (
 from barcodemae.training.data.duplicates import COMPARED_LABELS, DEDUP_SCOPES
 from barcodemae.training.data.leakage import leakage_report
 from barcodemae.training.data.partitions import LabelledRows, PartitionPlan, make_partitions
-from barcodemae.training.data.row_filter import CONFLICT_COLUMNS, REJECTED_COLUMNS, RowFilter
+from barcodemae.training.data.row_filter import (
+    CONFLICT_COLUMNS,
+    DUPLICATE_COLUMNS,
+    REJECTED_COLUMNS,
+    RowFilter,
+)
 from barcodemae.training.data.sources.recognition import Source, SourceOptions, open_source
 from barcodemae.training.data.sources.source_batches import BATCH_SCHEMA
 from barcodemae.unpacking import split_member
@@ -68,6 +73,8 @@ class PrepareOptions:
     source's if it has any."""
     heldout: bool = True
     """Whether `other_heldout`, part of the published pre-training set, is kept."""
+    unlabelled: bool = False
+    """Whether a data set in which no barcode has a name at any rank is wanted."""
     leakage: bool = True
     """Whether barcodes shared between partitions are counted at the end."""
 
@@ -169,7 +176,8 @@ def _write(
             options.rules,
             options.dedup,
             keep_splits=not is_made,
-            rejected=stack.enter_context(RowList(staging / "rejected.tsv", REJECTED_COLUMNS)),
+            rejected=stack.enter_context(RowList(staging / REJECTED, REJECTED_COLUMNS)),
+            duplicates=stack.enter_context(RowList(staging / DUPLICATES, DUPLICATE_COLUMNS)),
             conflicts=stack.enter_context(RowList(staging / "conflicts.tsv", CONFLICT_COLUMNS)),
         )
         writer = stack.enter_context(PartitionWriter(staging))
@@ -177,17 +185,35 @@ def _write(
         if is_made:
             rows = _with_made_partitions(rows, row_filter, options.plan, staging, report)
         for table in rows:
-            writer.write(table if options.heldout else _without_heldout(table, row_filter))
+            kept = table if options.heldout else _without_heldout(table, row_filter)
+            row_filter.count_labels(kept)
+            writer.write(kept)
     num_kept = sum(writer.num_rows.values())
     if num_kept == 0:
         most = ", ".join(f"{name} {count:,}" for name, count in row_filter.dropped.most_common(3))
-        names = ", ".join(source.source for source in sources)
-        raise DataError(names, f"no usable barcode in {row_filter.num_read:,} rows ({most})")
+        raise DataError(
+            names_of(sources), f"no usable barcode in {row_filter.num_read:,} rows ({most})"
+        )
+    if not options.unlabelled and not row_filter.labelled["any"]:
+        raise DataError(names_of(sources), _no_label(row_filter, sources))
     if num_kept + row_filter.dropped.total() != row_filter.num_read:
         raise AssertionError("rows kept and dropped do not add up to the rows read")
     settings = asdict(options)
     settings["source"]["taxonomy"] = str(options.source.taxonomy or "") or None
     return record_rows(row_filter, writer.num_rows, settings, is_made=is_made)
+
+
+def names_of(sources: Sequence[Source]) -> str:
+    """Name the sources in a message."""
+    return ", ".join(source.source for source in sources)
+
+
+def _no_label(row_filter: RowFilter, sources: Sequence[Source]) -> str:
+    how = "; ".join(source.why for source in sources)
+    return (
+        f"none of {row_filter.num_read:,} records has a name at any rank ({how}): give names in "
+        "the headers or by --taxonomy; `prepare --unlabelled` does without"
+    )
 
 
 def _kept_rows(

@@ -16,14 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from barcodemae.dataset import SPLITS
-from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
+from barcodemae.dataset import RANKS, SPLITS
+from barcodemae.training.data.cleaning import CleaningRules, find_refused, read_barcodes
 from barcodemae.training.data.dataset_writer import RowList
 from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
 from barcodemae.training.data.sources.source_batches import Rejected, SourceBatch
 
 
 REJECTED_COLUMNS = ("source", "line_or_record", "processid", "filter", "reason")
+DUPLICATE_COLUMNS = ("source", "line_or_record", "dropped_processid", "kept_processid")
 CONFLICT_COLUMNS = (
     *("source", "line_or_record", "dropped_processid", "kept_processid"),
     *("column", "dropped_label", "kept_label"),
@@ -54,11 +55,13 @@ class RowFilter:
         dedup: Scope of the de-duplication, see `DuplicateFilter`.
         keep_splits: Whether rows keep the partitions of the source, and so must have a known one.
         rejected: List to which unusable rows are added.
+        duplicates: List to which dropped duplicates are added.
         conflicts: List to which duplicates with differing labels are added.
 
     Attributes:
         num_read: Number of rows read.
         dropped: Name of the filter -> number of rows dropped.
+        labelled: Rank -> number of rows kept that have a name at it; `any` counts those with some.
         duplicates: The de-duplication, with its counts and label numbers.
     """
 
@@ -69,14 +72,17 @@ class RowFilter:
         *,
         keep_splits: bool,
         rejected: RowList,
+        duplicates: RowList,
         conflicts: RowList,
     ) -> None:
         self.num_read = 0
         self.dropped: Counter[str] = Counter()
+        self.labelled: Counter[str] = Counter()
         self.duplicates = DuplicateFilter(dedup)
         self._rules = rules
         self._keep_splits = keep_splits
         self._rejected = rejected
+        self._dropped_duplicates = duplicates
         self._conflicts = conflicts
         self._names = _Names()
         self._keys: list[NDArray[np.uint64]] = []
@@ -98,7 +104,7 @@ class RowFilter:
             table = table.set_column(table.num_columns - 1, table.schema.field("split"), nothing)
 
         # Clean the barcodes and reject unusable rows.
-        barcodes = clean_barcodes(table["dna_barcode"].combine_chunks())
+        barcodes = read_barcodes(table["dna_barcode"].combine_chunks())
         reasons = find_refused(barcodes, self._rules) | self._incomplete(table)
         self._list_rejected(source, batch, reasons)
         is_kept = np.ones(len(barcodes), dtype=np.bool_)
@@ -111,13 +117,23 @@ class RowFilter:
             digests = [digests[row] for row in usable]
         at = table.schema.get_field_index("dna_barcode")
         table = table.set_column(at, "dna_barcode", barcodes.to_arrow())
-        is_first, conflicts = self.duplicates.filter(digests, table.filter(pa.array(is_kept)))
+        originals, conflicts = self.duplicates.filter(digests, table.filter(pa.array(is_kept)))
+        is_first = originals < 0
         is_kept[usable] = is_first
         kept = table.filter(pa.array(is_kept))
         self._names.append(kept["processid"])
         self._keys.append(_keys(digests)[is_first])
         self.dropped["duplicate"] += int((~is_first).sum())
         names = table["processid"]
+        self._dropped_duplicates.add(
+            (
+                source,
+                batch.places[usable[row]],
+                names[int(usable[row])],
+                self._names[originals[row]],
+            )
+            for row in np.flatnonzero(~is_first).tolist()
+        )
         self._conflicts.add(
             (
                 *(source, batch.places[usable[found.row]], names[int(usable[found.row])]),
@@ -137,6 +153,15 @@ class RowFilter:
             return 0
         names = pa.chunked_array(self._names.chunks)
         return len(names) - int(pc.count_distinct(names).as_py())
+
+    def count_labels(self, kept: pa.Table) -> None:
+        """Count the names of rows that are written."""
+        is_labelled = np.zeros(kept.num_rows, np.bool_)
+        for rank in RANKS:
+            is_named = kept[rank].is_valid().to_numpy()
+            self.labelled[rank] += int(is_named.sum())
+            is_labelled |= is_named
+        self.labelled["any"] += int(is_labelled.sum())
 
     def _incomplete(self, table: pa.Table) -> dict[int, tuple[str, str]]:
         """Find rows without a processid or a known partition: row -> (filter, reason)."""

@@ -4,7 +4,7 @@
 or None if the model is none of these systems. Folders are recognised by their `config.json`, never
 by name, and no code that comes with a model is run. All systems are used in the same way:
 
-- sequences are cleaned as everywhere (upper case, U as T, no gaps, no N at the 3' end);
+- sequences are cleaned as everywhere (`barcodemae.conventions.letters`);
 - no special tokens are added, so neither [CLS] nor [SEP] is read or counts in the mean;
 - at most 512 tokens are read (BarcodeBERT, HyenaDNA: 660 bp), which no barcode exceeds;
 - the embedding is the masked mean of the last hidden state.
@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import track
 
 from barcodemae import masked_mean
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.embed.embedder import Embedder, UnusableSequencesError, equal_length_batches
 from barcodemae.eval.embed.foreign import barcodebert, esm_gated, hyenadna, mosaicbert, native
@@ -41,7 +42,7 @@ from barcodemae.eval.embed.foreign.checkpoint import (
 )
 from barcodemae.eval.embed.number_format import set_number_format
 from barcodemae.eval.embed.readout import Readout
-from barcodemae.eval.embed.screening import clean, find_unusable
+from barcodemae.eval.embed.screening import find_unusable
 
 
 # Short name -> Hub name of the systems that barcode models are compared with.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from barcodemae.conventions.letters import clean
 from barcodemae.eval.embed.embedder import PlacedSequence
-from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.orientation import StrandProfile, reverse_complement
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from barcodemae.dataset import RANKS, open_dataset, read_splits
+from barcodemae.dataset import RANKS, read_splits, split_names
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
@@ -107,7 +107,7 @@ def held_out_from_splits(
     Returns:
         The barcodes, at most `MAX_QUERIES`; None if the data set has no row of these partitions.
     """
-    present = open_dataset(dataset).to_table(columns=["split"])["split"].unique().to_pylist()
+    present = split_names(dataset)
     splits = [name for name in splits if name in present]
     if not splits:
         return None

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from barcodemae.conventions.letters import clean
+from barcodemae.conventions.taxa import tidy_taxon
 from barcodemae.dataset import RANKS, open_dataset, scan_splits
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
-from barcodemae.eval.embed.screening import clean
 from barcodemae.eval.identify.judge.orientation import (
     StrandProfile,
     has_open_frame,
     reverse_complement,
 )
 from barcodemae.eval.identify.judge.placing import KmerPlacer, find_min_evidence
-from barcodemae.eval.identify.reference.placeholders import without_placeholder
 
 
 ROWS_PER_BATCH = 4096
@@ -119,8 +119,10 @@ def without_placeholders(rows: pa.Table, survey: Survey) -> pa.Table:
     """Replace names that name no taxon by nulls, and count them."""
     for rank in RANKS:
         names = rows[rank].to_pylist()
-        real = [without_placeholder(rank, name) for name in names]
-        survey.num_placeholders += sum(a != b for a, b in zip(names, real, strict=True))
+        real = [None if name is None else tidy_taxon(rank, name) for name in names]
+        survey.num_placeholders += sum(
+            name is not None and kept is None for name, kept in zip(names, real, strict=True)
+        )
         column = rows.column_names.index(rank)
         rows = rows.set_column(column, rank, pa.array(real, pa.string()))
     return rows

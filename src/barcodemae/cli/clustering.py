@@ -32,7 +32,7 @@ def letters_to_compare(sequences: Sequence[str], embedder: Embedder) -> list[str
         sequences: Sequences as read.
         embedder: Model; one that has no frame leaves strand and ends as they are.
     """
-    from barcodemae.eval.embed.screening import clean
+    from barcodemae.conventions.letters import clean
 
     if embedder.placer is None:
         return [clean(text) for text in sequences]

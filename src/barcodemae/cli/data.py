@@ -13,6 +13,7 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
+from barcodemae.dataset import RANKS
 
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def prepare(
     taxonomy: options.Taxonomy = None,
     species: Annotated[int, typer.Option(help="Species to simulate.")] = 600,
     barcodes_per_species: Annotated[int, typer.Option(help="Barcodes of each to simulate.")] = 8,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Accept sources in which no record has a name.")
+    ] = False,
     leakage: Annotated[
         bool, typer.Option(help="Count barcodes that partitions share, whole or in part.")
     ] = True,
@@ -97,6 +101,7 @@ def prepare(
         dedup=dedup,
         partitions=partitions,
         heldout=heldout,
+        unlabelled=unlabelled,
         leakage=leakage,
     )
     inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
@@ -138,11 +143,19 @@ def progress_bars() -> "Iterator[OnProgress]":
         yield show
 
 
-def summary(description: dict[str, Any]) -> Iterator[str]:
-    """Say in a few lines what became of the rows."""
+def accounts(description: dict[str, Any]) -> Iterator[str]:
+    """Say what became of the rows, and how many have names."""
     rows, filters = description["rows"], description["filters"]
     dropped = ", ".join(f"{name} {count:,}" for name, count in filters.items() if count)
     yield f"{rows['kept']:,} of {rows['read']:,} rows kept" + (f"; {dropped}" if dropped else "")
+    labelled = description["labelled"]
+    ranks = ", ".join(f"{rank} {labelled[rank]:,}" for rank in RANKS if labelled[rank])
+    yield f"{labelled['any']:,} of {rows['kept']:,} records labelled" + (f": {ranks}" * bool(ranks))
+
+
+def summary(description: dict[str, Any]) -> Iterator[str]:
+    """Say in a few lines what became of the rows."""
+    yield from accounts(description)
     counts = (f"{name} {part['barcodes']:,}" for name, part in description["partitions"].items())
     yield f"partitions ({description['partitions_from']}): {', '.join(counts)}"
     conflicting = sum(description["conflicting_duplicates"].values())

@@ -48,7 +48,7 @@ def embed(
     """Embed every barcode of a file, in input order, ids verbatim."""
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
-    from barcodemae.fasta import read_records
+    from barcodemae.fasta import read_records, without_long_records
     from barcodemae.output.places import claimed
 
     check_output(output)
@@ -63,7 +63,7 @@ def embed(
             trust_remote_code=trust_remote_code,
         )
         with open_vectors(output) as writer:
-            embed_records(embedder, read_records(fasta), writer, report)
+            embed_records(embedder, without_long_records(read_records(fasta)), writer, report)
         report.close()
 
 
@@ -118,14 +118,15 @@ class RejectedRecords:
         if self.num_embedded == 0:
             first = self.lines[0].strip().replace("\t", " ")
             raise DataError(self.source, f"no record can be embedded; record {first}")
+        total = self.num_embedded + len(self.lines)
         if self.path is None:
             for line in self.lines:
                 typer.echo(f"barcodemae: not embedded: record {line.rstrip()}", err=True)
             return
         write_list(self.path, self.lines)
         if not self.lines:
+            typer.echo(f"barcodemae: all {total:,} records embedded", err=True)
             return
-        total = self.num_embedded + len(self.lines)
         typer.echo(
             f"barcodemae: {len(self.lines)} of {total} records not embedded, see {self.path}",
             err=True,
@@ -147,6 +148,7 @@ def embed_records(
         task = progress.add_task("", total=None)
         while chunk := list(islice(records, CHUNK_SIZE)):
             reasons = embedder.find_invalid([record.sequence for record in chunk])
+            reasons |= {row: record.problem for row, record in enumerate(chunk) if record.problem}
             report.add(chunk, reasons)
             kept = [record for row, record in enumerate(chunk) if row not in reasons]
             if kept:

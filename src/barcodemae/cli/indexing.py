@@ -141,6 +141,7 @@ def check_library(folders: list[str]) -> None:
 @contextmanager
 def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     """Give a prepared data set: the source itself if it is one, else a temporary one."""
+    from barcodemae.cli.data import accounts
     from barcodemae.training.data.prepare import PrepareOptions, prepare
     from barcodemae.training.data.sources.recognition import SIMULATE
 
@@ -151,7 +152,9 @@ def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
     name = Path(sources[0].split("::")[0]).name.split(".")[0] or "reference"
     with TemporaryDirectory() as folder:
         dataset = Path(folder) / name
-        prepare(sources, dataset, PrepareOptions(source=source, dedup="none", leakage=False))
+        options = PrepareOptions(source=source, dedup="none", leakage=False)
+        for line in accounts(prepare(sources, dataset, options)):
+            typer.echo(line, err=True)
         yield dataset, False
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from barcodemae.demonstration import QUERIES
 from barcodemae.errors import DataError
 from barcodemae.fasta import SequenceRecord, read_records
-from barcodemae.training.data.sources.sequences import read_annotations
+from barcodemae.training.data.sources.headers import read_annotations
 
 
 KNOWN_SPECIES, NEW_SPECIES, NEW_GENUS, NOT_COI = TRUTHS = (

@@ -13,7 +13,7 @@ from barcodemae.demonstration.barcodes import (
 from barcodemae.demonstration.making.candidates import ACCESSION, MAX_UNKNOWN, MIN_LENGTH
 from barcodemae.errors import DataError
 from barcodemae.fasta import read_records
-from barcodemae.training.data.sources.sequences import read_annotations
+from barcodemae.training.data.sources.headers import read_annotations
 
 
 MOST_BYTES = 300_000

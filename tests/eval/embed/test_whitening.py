@@ -268,6 +268,7 @@ def test_whiten_fits_on_the_plain_mean_of_simulated_barcodes(exported, tmp_path,
         (["--power", "2"], "power must be"),
         (["--sample", "1"], "at least 2 barcodes"),
         (["--splits", "nowhere"], "no rows in split"),
+        (["--sample", "3"], "3 usable barcodes for vectors of "),
     ],
 )
 def test_whiten_says_in_one_line_what_is_wrong(

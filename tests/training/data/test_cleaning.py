@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.tokenization.tokenization_barcodemae import build_backend
-from barcodemae.training.data.cleaning import CleaningRules, clean_barcodes, find_refused
+from barcodemae.training.data.cleaning import (
+    CleaningRules,
+    clean_barcodes,
+    find_refused,
+    read_barcodes,
+)
 
 
 def cleaned(*sequences):
@@ -96,3 +102,24 @@ def test_a_part_of_an_array_is_cleaned_as_if_it_were_all():
     for start in range(4):
         found = clean_barcodes(whole.slice(start)).to_arrow().to_pylist()
         assert found == ["ACGTACGT", "ACGT", "", "NNA"][start:]
+
+
+@given(st.lists(st.text(alphabet="ACGTacgtuNnRy-.~?XxI* \uff21é", max_size=40), max_size=6))
+def test_blocks_are_read_letter_by_letter_as_single_sequences_are(sequences):
+    barcodes = read_barcodes(pa.array(sequences, pa.string()))
+    expected = [clean(sequence) for sequence in sequences]
+    is_ascii = [row for row, letters in enumerate(expected) if letters.isascii()]
+    for row in is_ascii:
+        start, end = barcodes.offsets[row : row + 2]
+        assert bytes(barcodes.letters[start:end]).decode() == expected[row]
+
+
+def test_too_many_stand_ins_are_refused_with_the_limit():
+    barcodes = read_barcodes(pa.array(["ACGTACGTACGT", "ACGT????ACGT"]))
+    assert find_refused(barcodes, CleaningRules()) == {
+        1: (
+            "foreign_letter",
+            "4 letter(s) that are no nucleotide code, first '?' "
+            "(up to 10% of ?, X and I are read as unknown bases)",
+        )
+    }

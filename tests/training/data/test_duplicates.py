@@ -38,8 +38,8 @@ def run(scope, rows, size):
     kept, conflicts = [], []
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        is_kept, found = duplicates.filter(digests_of(part), table_of(part))
-        kept += is_kept.tolist()
+        originals, found = duplicates.filter(digests_of(part), table_of(part))
+        kept += (originals < 0).tolist()
         conflicts += [(start + each.row, each.kept) for each in found]
     return duplicates, kept, conflicts
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from barcodemae.dataset import COLUMNS, RANKS, SPLITS, dataset_hash, read_splits
+from barcodemae.dataset import COLUMNS, RANKS, SPLITS, dataset_hash, read_left_out, read_splits
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.data.cleaning import CleaningRules
@@ -325,8 +325,8 @@ def test_an_old_data_set_survives_a_failed_replacement(tmp_path):
     prepare([str(good)], tmp_path / "d", options())
     before = dataset_hash(tmp_path / "d")
     bad = tmp_path / "bad.csv"
-    bad.write_bytes(good.read_bytes() + b"\xe9\n")
-    with pytest.raises(DataError, match="line 302: byte 0xe9 is not UTF-8"):
+    bad.write_bytes(good.read_bytes() + b"\0\n")
+    with pytest.raises(DataError, match="line 302: holds a zero byte"):
         prepare([str(bad)], tmp_path / "d", options(), overwrite=True)
     assert dataset_hash(tmp_path / "d") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "d", "t.csv"]
@@ -442,3 +442,38 @@ def test_the_run_after_a_kill_succeeds_and_tidies_up(killings):
     report, (_, new), _ = killings
     for _, code, state, names in report["states"]:
         assert (code, state, names) == (0, new, ["d", "d.talk"])
+
+
+def test_every_dropped_row_is_listed_with_its_place(tmp_path):
+    rows = make_rows()
+    rows[4] |= {"dna_barcode": "MKVLAEEQ" * 5}
+    path = write_bioscan(tmp_path / "t.csv", rows)
+    description = prepare([str(path)], tmp_path / "d", options())
+    left_out = list(read_left_out(tmp_path / "d"))
+    kept = read_splits(tmp_path / "d", SPLITS)["processid"].to_pylist()
+    assert description["rows"]["read"] == len(kept) + len(left_out)
+    assert left_out[0].id == rows[4]["processid"]
+    assert "no nucleotide code" in left_out[0].reason
+    for found in left_out[1:]:
+        assert found.source == str(path)
+        assert rows[found.place - 2]["processid"] == found.id
+        assert found.reason.removeprefix("same letters as ") in kept
+
+
+def test_records_without_any_name_are_refused_unless_wanted(tmp_path):
+    (tmp_path / "t.fa").write_text(">A\nACGTACGTAC\n>B\nCCGTACGTAC\n")
+    with pytest.raises(DataError, match=r"none of 2 records has a name at any rank .*--unlabelled"):
+        prepare([str(tmp_path / "t.fa")], tmp_path / "d", options())
+    assert not (tmp_path / "d").exists()
+    description = prepare([str(tmp_path / "t.fa")], tmp_path / "d", options(unlabelled=True))
+    assert description["labelled"]["any"] == 0
+
+
+def test_labelled_records_are_counted_by_rank(tmp_path):
+    text = (
+        ">A;tax=f:Culicidae,g:Aedes;\nACGTACGTAC\n>B;tax=f:Culicidae;\nCCGTACGTAC\n>C\nGGGGGGGGAC\n"
+    )
+    (tmp_path / "t.fa").write_text(text)
+    labelled = prepare([str(tmp_path / "t.fa")], tmp_path / "d", options())["labelled"]
+    found = {name: count for name, count in labelled.items() if count}
+    assert found == {"any": 2, "family": 2, "genus": 1}

@@ -13,6 +13,8 @@ from barcodemae.errors import DataError
 
 
 FORMATS = ("bioscan5m", "canadian", "reference", "bold", "table", "fasta", "parquet")
+# Data sets whose authors have tidied the labels; results on them rest on the names as they are.
+PUBLISHED = ("bioscan5m", "canadian", "reference", "simulate")
 # Names in order of preference: BIOSCAN-5M's, then those of the reference's split CSVs, of
 # CanadianInvertebrates-ML, and of BOLD's web service and public snapshots over the years.
 ALIASES = {

@@ -39,7 +39,7 @@ class ParquetSource:
         self.on_bytes: Callable[[int], None] | None = None
         try:
             self._file = pyarrow.parquet.ParquetFile(source)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(source, f"is damaged: {first_line(error)}") from error
         self._names = self._file.schema_arrow.names
         self.layout: TableLayout = read_layout(source, self._names, "parquet")
@@ -59,8 +59,9 @@ class ParquetSource:
             raise DataError(self.source, "holds no rows")
         try:
             for batch in self._file.iter_batches(ROWS_PER_BATCH, columns=list(columns.values())):
+                batch.validate(full=True)  # that text is text, above all
                 places = np.arange(first, first + batch.num_rows)
-                table = canonical_table(batch, columns)
+                table = canonical_table(batch, columns, self.layout.format)
                 if "processid" not in columns:
                     names = generated_names(self.source, places)
                     table = table.set_column(0, BATCH_SCHEMA.field("processid"), names)
@@ -68,6 +69,6 @@ class ParquetSource:
                 first += batch.num_rows
                 if self.on_bytes is not None:
                     self.on_bytes(size * (first - 1) // num_rows)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             problem = f"is damaged after row {first - 1}: {first_line(error)}"
             raise DataError(self.source, problem) from error

@@ -169,5 +169,5 @@ class SimulatedSource:
         first = 1
         for batch in table.to_batches(ROWS_PER_BATCH):
             places = np.arange(first, first + batch.num_rows)
-            yield SourceBatch(canonical_table(batch, columns), places)
+            yield SourceBatch(canonical_table(batch, columns, SIMULATE), places)
             first += batch.num_rows

@@ -1,121 +1,34 @@
 """Read rows from FASTA and FASTQ: the taxonomy is in the header or in a file beside it.
 
-    >ID;tax=p:Arthropoda,c:Insecta,g:Aedes,s:Aedes_aegypti;bin=BOLD:AAA1234;split=train;
-    >ID|Aedes aegypti|COI-5P|BOLD:AAA1234
-    >ID   with  ID<tab>p__Arthropoda; c__Insecta; g__Aedes; s__aegypti   in a QIIME 2 taxonomy
-
-In: records. Out: `SourceBatch`es in the canonical columns. Guarded by
+In: records. Out: `SourceBatch`es in the canonical columns. Conventions of headers are those of
+`headers.py`, of taxonomies those of `taxonomy_files.py`. Guarded by
 tests/training/data/sources/test_sequences.py.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from barcodemae.dataset import COLUMNS, RANKS
-from barcodemae.errors import DataError
-from barcodemae.fasta import SequenceRecord, read_records
-from barcodemae.training.data.sources.columns import NULL_VALUES, SPLIT_ALIASES
+from barcodemae.dataset import COLUMNS
+from barcodemae.fasta import SequenceRecord, read_records, without_long_records
+from barcodemae.training.data.sources.headers import Header, read_header
+from barcodemae.training.data.sources.markers import marker_of_field
 from barcodemae.training.data.sources.source_batches import (
     BATCH_SCHEMA,
     LABEL_COLUMNS,
     ROWS_PER_BATCH,
     Rejected,
     SourceBatch,
-    tidy_labels,
+    generated_name,
 )
-from barcodemae.training.data.sources.text_blocks import TextFile
+from barcodemae.training.data.sources.taxonomy_files import no_id_fits, read_taxonomy
 
 
-RANK_OF_LETTER = {
-    **{"p": "phylum", "c": "class", "o": "order", "f": "family", "sf": "subfamily"},
-    **{"g": "genus", "s": "species"},
-}
-_BIN = re.compile(r"BOLD:[A-Z]{3}\d{4}")
-_MARKER = re.compile(r"COI-5P|COI-3P|COII|ITS2?|matK|rbcL\w*|16S|12S|18S\w*|28S\w*|CYTB|H3", re.I)
-Labels = dict[str, str]
-
-
-def lineage_labels(parts: list[str], separator: str) -> Labels:
-    """Read `p:Arthropoda` or `p__Arthropoda` parts; ranks without a column are passed over.
-
-    An underscore stands for a space, as neither SINTAX nor QIIME 2 allows spaces; a species given
-    by its epithet alone gets its genus in front.
-    """
-    labels: Labels = {}
-    for part in parts:
-        letter, mark, name = part.strip().partition(separator)
-        rank = RANK_OF_LETTER.get(letter.lower())
-        name = name.replace("_", " ").strip()
-        if mark and rank and name not in NULL_VALUES:
-            labels[rank] = name
-    species, genus = labels.get("species", ""), labels.get("genus")
-    if genus and species and species.islower() and " " not in species:
-        labels["species"] = f"{genus} {species}"
-    return labels
-
-
-def read_annotations(header: str) -> tuple[str, Labels] | None:
-    """Read a header with `;key=value` annotations (SINTAX's `tax`, and `bin` and `split`)."""
-    name, *fields = header.rstrip(";").split(";")
-    pairs = dict(field.strip().partition("=")[::2] for field in fields)
-    if not pairs.keys() & {"tax", "bin", "split"}:
-        return None
-    labels = lineage_labels(pairs.get("tax", "").split(","), ":")
-    if pairs.get("bin"):
-        labels["dna_bin"] = pairs["bin"]
-    if pairs.get("split"):
-        labels["split"] = SPLIT_ALIASES.get(pairs["split"], pairs["split"])
-    return name.strip(), labels
-
-
-def read_pipes(header: str) -> tuple[str, Labels] | None:
-    """Read BOLD's header: process id, taxon, marker and accession in any later place.
-
-    A taxon of one word is a family, a subfamily (by its ending) or of a rank that cannot be known.
-    """
-    name, *fields = header.split("|")
-    if not fields:
-        return None
-    labels: Labels = {}
-    taxon = fields[0].strip()
-    words = taxon.split()
-    if len(words) > 1 and words[0][:1].isupper():
-        labels |= {"genus": words[0], "species": taxon}
-    elif taxon.endswith("idae"):
-        labels["family"] = taxon
-    elif taxon.endswith("inae"):
-        labels["subfamily"] = taxon
-    for field in map(str.strip, fields[1:]):
-        if _BIN.fullmatch(field):
-            labels["dna_bin"] = field
-        elif _MARKER.fullmatch(field):
-            labels["marker"] = field
-    return name.strip(), labels
-
-
-def read_taxonomy(path: Path) -> dict[str, Labels]:
-    """Read a QIIME 2 taxonomy: `Feature ID`, `Taxon` and perhaps more columns, tab-separated.
-
-    Raises:
-        DataError: Not such a table, or a line has fewer than two fields.
-    """
-    lineages: dict[str, Labels] = {}
-    for block in TextFile(str(path)).blocks():
-        for number, line in enumerate(block.text.decode().split("\n"), start=block.first_line):
-            if number == 1 and not line.lower().startswith(("feature id\t", "#otu id\t")):
-                raise DataError(path, "is no QIIME 2 taxonomy: expected 'Feature ID<tab>Taxon'", 1)
-            if number == 1 or not line or line.startswith("#q2:"):
-                continue
-            fields = line.split("\t")
-            if len(fields) < 2:
-                raise DataError(path, "has no taxon (fields are separated by tabs)", number)
-            lineages[fields[0]] = lineage_labels(fields[1].split(";"), "__")
-    return lineages
+NO_LABELS = "no labels in the header"
+NUM_IDS_KEPT = 2  # for the message about a taxonomy of other records
+LETTERS_PER_BATCH = 1 << 24  # of a batch, to limit the memory where records are long
 
 
 class SequenceSource:
@@ -123,7 +36,7 @@ class SequenceSource:
 
     Args:
         source: Its path, or `-`.
-        taxonomy: A QIIME 2 taxonomy for its ids.
+        taxonomy: A taxonomy for its ids.
         marker: Marker whose records are kept, where the headers name one.
         on_bytes: Not called: the position in the file is not known.
 
@@ -140,25 +53,26 @@ class SequenceSource:
         marker: str = "COI-5P",
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        self.source, self.marker, self.on_bytes = source, marker, on_bytes
+        self.source, self.on_bytes = source, on_bytes
+        self.marker = marker_of_field(marker) or marker
+        self._taxonomy = taxonomy
         self._lineages = read_taxonomy(taxonomy) if taxonomy is not None else None
-        self._records = read_records(source)
+        self._num_found = 0  # records that the taxonomy has
+        self._ids: list[str] = []  # of the first records
+        self._records = without_long_records(read_records(source))
         self._first = next(self._records)
-        _, labels = self._describe(self._first)
-        self.has_splits = "split" in labels
-        self.why = f"its first record is a sequence, with {self._kind(self._first.header)}"
+        header = self._describe(self._first)
+        self.has_splits = "split" in header.labels
+        self.why = f"its first record is a sequence, with {header.convention or NO_LABELS}"
 
-    def _kind(self, header: str) -> str:
-        if self._lineages is not None:
-            return "labels from the taxonomy file"
-        if read_annotations(header) is not None:
-            return "SINTAX annotations"
-        return "BOLD's | header" if read_pipes(header) is not None else "no labels in the header"
-
-    def _describe(self, record: SequenceRecord) -> tuple[str, Labels]:
-        if self._lineages is not None:
-            return record.id, self._lineages.get(record.id, {})
-        return read_annotations(record.header) or read_pipes(record.header) or (record.id, {})
+    def _describe(self, record: SequenceRecord) -> Header:
+        if self._lineages is None:
+            return read_header(record.header)
+        names = (record.id, record.id.split(";")[0], record.id.split("|")[0])
+        found = next((name for name in names if name in self._lineages), None)
+        self._num_found += found is not None
+        labels = dict(self._lineages[found]) if found is not None else {}
+        return Header(record.id, labels, "labels from the taxonomy file")
 
     def _all_records(self) -> Iterator[SequenceRecord]:
         yield self._first
@@ -168,32 +82,47 @@ class SequenceSource:
         """Stream the records, once.
 
         Raises:
-            DataError: As for `read_records`.
+            DataError: As for `read_records`, or the taxonomy is of other records.
         """
-        records = self._all_records()
-        while chunk := list(islice(records, ROWS_PER_BATCH)):
+        chunk: list[SequenceRecord] = []
+        num_letters = 0
+        self._num_found = 0
+        for record in self._all_records():
+            if len(self._ids) < NUM_IDS_KEPT:
+                self._ids.append(record.id)
+            chunk.append(record)
+            num_letters += len(record.sequence)
+            if len(chunk) == ROWS_PER_BATCH or num_letters >= LETTERS_PER_BATCH:
+                yield self._batch(chunk)
+                chunk, num_letters = [], 0
+        if chunk:
             yield self._batch(chunk)
+        if self._taxonomy is not None and self._lineages is not None and not self._num_found:
+            raise no_id_fits(self._taxonomy, self._lineages, self.source, self._ids)
 
     def _batch(self, records: list[SequenceRecord]) -> SourceBatch:
         rows: list[dict[str, str | None]] = []
         places, rejected = [], []
         for record in records:
-            name, labels = self._describe(record)
+            header = self._describe(record)
+            name, labels = header.name, header.labels
+            if record.problem:
+                rejected.append(Rejected(record.number, name, "too_long", record.problem))
+                continue
             if (marker := labels.get("marker", self.marker)) != self.marker:
                 reason = f"marker {marker}, not {self.marker}"
                 rejected.append(Rejected(record.number, name, "other_marker", reason))
                 continue
+            if not name and header.convention:
+                name = generated_name(self.source, record.number)
             rows.append({"processid": name or None, "dna_barcode": record.sequence, **labels})
             places.append(record.number)
         columns = {}
         for column in COLUMNS:
             values = pa.array([row.get(column) for row in rows], pa.string())
             if column in LABEL_COLUMNS:
-                columns[column] = tidy_labels(pa.chunked_array([values.dictionary_encode()]), {})
+                columns[column] = pa.chunked_array([values.dictionary_encode()])
             else:
                 columns[column] = pa.chunked_array([values])
         table = pa.table(columns, schema=BATCH_SCHEMA)
         return SourceBatch(table, np.array(places, dtype=np.int64), rejected)
-
-
-assert set(RANK_OF_LETTER.values()) == set(RANKS)

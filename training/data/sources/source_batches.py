@@ -4,6 +4,7 @@ In: columns of text under the names of a source. Out: `SourceBatch`es, in which 
 and unknown ones null. Guarded by tests/training/data/sources/test_source_batches.py.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from barcodemae.dataset import COLUMNS
-from barcodemae.training.data.sources.columns import NULL_VALUES, SPLIT_ALIASES
+from barcodemae.conventions.taxa import tidy_taxon
+from barcodemae.dataset import COLUMNS, RANKS
+from barcodemae.training.data.sources.columns import NULL_VALUES, PUBLISHED, SPLIT_ALIASES
 
 
 ROWS_PER_BATCH = 16_384
@@ -58,35 +60,54 @@ class SourceBatch:
 
 def generated_names(file: str, places: NDArray[np.int64]) -> pa.ChunkedArray:
     """Name rows that have no processid by their file and place, `unseen:17`."""
-    stem = Path(file).name.split(".")[0]
-    return pa.chunked_array([pa.array([f"{stem}:{place}" for place in places], pa.string())])
+    return pa.chunked_array([pa.array([generated_name(file, at) for at in places], pa.string())])
 
 
-def tidy_labels(labels: pa.ChunkedArray, aliases: dict[str, str]) -> pa.ChunkedArray:
-    """Trim white space and translate aliases, once per distinct label.
+def generated_name(file: str, place: int) -> str:
+    """Name a row by its file and place."""
+    return f"{Path(file).name.split('.')[0]}:{place}"
+
+
+def tidy_labels(labels: pa.ChunkedArray, read: Callable[[str], str | None]) -> pa.ChunkedArray:
+    """Read labels, once per distinct label.
 
     Args:
         labels: Dictionary-encoded text.
-        aliases: Label as found -> label as wanted; others stay.
+        read: Label as found, without white space around it -> label as wanted, None if unknown.
     """
     chunks = []
     for chunk in labels.chunks:
-        distinct = pc.utf8_trim_whitespace(chunk.dictionary)
-        if aliases:
-            found = distinct.to_pylist()
-            distinct = pa.array([aliases.get(name, name) for name in found], pa.string())
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, distinct))
+        found = pc.utf8_trim_whitespace(chunk.dictionary).to_pylist()
+        tidy = pa.array([None if name is None else read(name) for name in found], pa.string())
+        array = pa.DictionaryArray.from_arrays(chunk.indices, tidy)
+        if tidy.null_count:  # an unknown label is to be null itself, not to point to one
+            array = array.cast(pa.string()).dictionary_encode()
+        chunks.append(array)
     return pa.chunked_array(chunks, LABEL_TYPE)
 
 
-def canonical_table(rows: pa.RecordBatch, columns: dict[str, str]) -> pa.Table:
+def label_reader(column: str, layout_format: str) -> Callable[[str], str | None]:
+    """Return the function that reads the labels of a column.
+
+    Args:
+        column: Name of the column, one of `LABEL_COLUMNS`.
+        layout_format: Format of the source; published data sets keep their names of taxa.
+    """
+    if column == "split":
+        return lambda name: SPLIT_ALIASES.get(name, name) or None
+    if column in RANKS and layout_format not in PUBLISHED:
+        return lambda name: tidy_taxon(column, name)
+    return lambda name: None if name in NULL_VALUES else name
+
+
+def canonical_table(rows: pa.RecordBatch, columns: dict[str, str], layout_format: str) -> pa.Table:
     """Bring rows of text under the names of a source into the canonical columns.
 
     Args:
         rows: Text; words for nothing among the labels become null.
         columns: Canonical name -> name in `rows`, for the columns that are there.
+        layout_format: Format of the source.
     """
-    nothing = pa.array(NULL_VALUES, pa.string())
     table = {}
     for name in COLUMNS:
         if name not in columns:
@@ -95,9 +116,8 @@ def canonical_table(rows: pa.RecordBatch, columns: dict[str, str]) -> pa.Table:
             continue
         values = rows[columns[name]].cast(pa.string())
         if name in LABEL_COLUMNS:
-            values = pc.if_else(pc.is_in(values, nothing), pa.scalar(None, pa.string()), values)
             encoded = pa.chunked_array([values.dictionary_encode()])
-            table[name] = tidy_labels(encoded, SPLIT_ALIASES if name == "split" else {})
+            table[name] = tidy_labels(encoded, label_reader(name, layout_format))
         else:
             table[name] = pa.chunked_array([values])
     return pa.table(table, schema=BATCH_SCHEMA)

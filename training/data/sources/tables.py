@@ -6,6 +6,7 @@ tests/training/data/sources/test_tables.py.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,11 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from barcodemae.conventions.letters import NUCLEOTIDE_CODES
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError
+from barcodemae.kmer_facts import MAX_K
 from barcodemae.training.data.sources.columns import (
     NULL_VALUES,
-    SPLIT_ALIASES,
     TableLayout,
     read_layout,
 )
@@ -31,12 +33,17 @@ from barcodemae.training.data.sources.source_batches import (
     Rejected,
     SourceBatch,
     generated_names,
+    label_reader,
     tidy_labels,
 )
 from barcodemae.training.data.sources.text_blocks import TextBlock, TextFile
 
 
 MAX_HEADER_BYTES = 1 << 16
+CRABS_COLUMNS = (
+    *("processid", "taxname", "taxid", "superkingdom", "phylum", "class", "order"),
+    *("family", "genus", "species", "sequence"),
+)
 _MAX_HEADER_LINES = 20  # names of columns may hold line ends
 _OPEN_QUOTE = "a quotation mark that does not enclose a field"
 
@@ -64,8 +71,11 @@ class TableSource:
         file = TextFile(self.source)
         text = next(file.blocks(MAX_HEADER_BYTES)).text.decode()
         self._name = file.name
-        self._separator = "\t" if "\t" in text.partition("\n")[0] else ","
+        self._separator = find_separator(text.partition("\n")[0])
         header, self._header_lines = read_header(text, self._separator)
+        header = with_row_names(header, text, self._header_lines, self._separator)
+        if is_crabs_row(header):
+            header, self._header_lines = list(CRABS_COLUMNS), 0
         self._width = len(header)
         self._is_header_quoted = text.startswith('"')
         self.layout: TableLayout = read_layout(
@@ -164,7 +174,7 @@ class TableSource:
     def _canonical(self, table: pa.Table, places: NDArray[np.int64]) -> pa.Table:
         columns = {name: self._column(table, name) for name in COLUMNS}
         for name in LABEL_COLUMNS:
-            columns[name] = tidy_labels(columns[name], SPLIT_ALIASES if name == "split" else {})
+            columns[name] = tidy_labels(columns[name], label_reader(name, self.format))
         if self.layout.file_split is not None:
             split = pa.array([self.layout.file_split], pa.string())
             indices = pa.array(np.zeros(table.num_rows, np.int32))
@@ -172,6 +182,36 @@ class TableSource:
         if "processid" not in self.layout.columns:
             columns["processid"] = generated_names(self._name, places)
         return pa.table(columns, schema=BATCH_SCHEMA)
+
+
+def find_separator(line: str) -> str:
+    """Tell what separates the fields of a table by its first line.
+
+    Excel writes a semicolon where the comma is that of decimals, and R a blank.
+    """
+    bare = re.sub(r'"[^"]*"', "", line)  # without the names in quotation marks
+    marks = {"\t": bare.count("\t"), ";": bare.count(";"), ",": bare.count(",")}
+    if marks["\t"]:
+        return "\t"
+    if not any(marks.values()) and line.startswith('"') and '" "' in line:
+        return " "
+    return ";" if marks[";"] > marks[","] else ","
+
+
+def with_row_names(header: list[str], text: str, num_lines: int, separator: str) -> list[str]:
+    """Add the column of row names, to which R's `write.table` gives no name."""
+    lines = text.split("\n")[num_lines:]
+    first = next(csv.reader(lines[:1], delimiter=separator), [])
+    return ["row.names", *header] if len(first) == len(header) + 1 else header
+
+
+def is_crabs_row(fields: list[str]) -> bool:
+    """Tell whether the first line is a row already: CRABS writes its tables without a header."""
+    if len(fields) != len(CRABS_COLUMNS):
+        return False
+    letters = fields[-1]
+    is_dna = not set(letters.upper()) - set(NUCLEOTIDE_CODES)
+    return fields[2].isdigit() and len(letters) > MAX_K and is_dna
 
 
 def read_header(text: str, separator: str) -> tuple[list[str], int]:

@@ -1,7 +1,8 @@
 """Read big text tables in blocks of whole lines, knowing the number of each line.
 
 In: a file, packed or not. Out: blocks of bytes that end at a line end, with the line numbers they
-cover. What is not UTF-8 text, is cut off or has an absurd line is an error that names the line.
+cover. Lines that are not UTF-8 are read as Windows-1252, as Excel writes them. What is cut off or
+has an absurd line is an error that names the line.
 Guarded by tests/training/data/sources/test_text_blocks.py.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import DataError
-from barcodemae.plain_text import open_text
+from barcodemae.plain_text import as_utf8, open_text
 
 
 BLOCK_BYTES = 1 << 22  # some 5,000 rows of BIOSCAN-5M
@@ -80,13 +81,13 @@ class TextFile:
             size: About how many bytes a block has.
 
         Raises:
-            DataError: Missing, a directory, empty, damaged, not UTF-8, or a line beyond
+            DataError: Missing, a directory, empty, damaged, not text, or a line beyond
                 `MAX_LINE_BYTES`.
         """
         next_line = 1
         try:
             for text in self._whole_lines(size):
-                block = TextBlock(text, next_line)
+                block = TextBlock(text if text.isascii() else as_utf8(text), next_line)
                 self._check(block)
                 next_line += len(block.line_ends)
                 yield block
@@ -101,7 +102,7 @@ class TextFile:
 
     def _whole_lines(self, size: int) -> Iterator[bytes]:
         rest = b""
-        with open_text(self.source, self.on_bytes) as stream:
+        with open_text(self.source, self.on_bytes, is_table=True) as stream:
             self.name = str(stream.name)
             for chunk in _chunks(stream, size):
                 end = chunk.rfind(b"\n") + 1
@@ -120,12 +121,6 @@ class TextFile:
         if b"\0" in text:
             line = block.line_at(text.index(b"\0"))
             raise DataError(self.source, "holds a zero byte: not text", line)
-        if not text.isascii():
-            try:
-                text.decode()
-            except UnicodeDecodeError as error:
-                problem = f"byte 0x{text[error.start]:02x} is not UTF-8; save the file as UTF-8"
-                raise DataError(self.source, problem, block.line_at(error.start)) from None
         lengths = block.line_ends - block.line_starts
         if lengths.max() > MAX_LINE_BYTES:
             raise DataError(self.source, _LONG_LINE, block.first_line + int(lengths.argmax()))

@@ -3,7 +3,8 @@
 import pytest
 
 from barcodemae.errors import DataError
-from barcodemae.training.data.sources.sequences import SequenceSource, read_annotations, read_pipes
+from barcodemae.fasta import LONGEST
+from barcodemae.training.data.sources.sequences import SequenceSource
 
 
 def read(path, text, **options):
@@ -18,40 +19,9 @@ def read(path, text, **options):
     return source, rows, [entry for batch in batches for entry in batch.rejected]
 
 
-def test_sintax_annotations_are_read():
-    header = "A1;tax=k:Animalia,p:Arthropoda,c:Insecta,o:Diptera,f:Culicidae,sf:Culicinae,"
-    header += "g:Aedes,s:Aedes_aegypti;size=3;bin=BOLD:AAA0001;split=validation;"
-    name, labels = read_annotations(header)
-    assert name == "A1"
-    assert labels == {
-        **{"phylum": "Arthropoda", "class": "Insecta", "order": "Diptera"},
-        **{"family": "Culicidae", "subfamily": "Culicinae", "genus": "Aedes"},
-        **{"species": "Aedes aegypti", "dna_bin": "BOLD:AAA0001", "split": "val"},
-    }
-
-
 def test_other_annotations_stay_in_the_name(tmp_path):
     _, rows, _ = read(tmp_path / "t.fa", ">A1;size=3; note\nACGT\n")
     assert rows == [{"processid": "A1;size=3;", "dna_barcode": "ACGT"}]
-
-
-@pytest.mark.parametrize(
-    ("header", "labels"),
-    [
-        (
-            "A1|Aedes aegypti|COI-5P|BOLD:AAA0001",
-            {
-                **{"genus": "Aedes", "species": "Aedes aegypti"},
-                **{"marker": "COI-5P", "dna_bin": "BOLD:AAA0001"},
-            },
-        ),
-        ("A1|Culicidae|COI-5P", {"family": "Culicidae", "marker": "COI-5P"}),
-        ("A1|Culicinae", {"subfamily": "Culicinae"}),
-        ("A1|Diptera|ITS2|AY123", {"marker": "ITS2"}),
-    ],
-)
-def test_bolds_pipes_are_read(header, labels):
-    assert read_pipes(header) == ("A1", labels)
 
 
 def test_records_of_other_markers_are_set_apart(tmp_path):
@@ -107,3 +77,24 @@ def test_partitions_in_the_headers_are_noticed(tmp_path):
     assert rows[0]["split"] == "train"
     source, _, _ = read(tmp_path / "u.fa", ">A;tax=g:Aedes;\nACGT\n")
     assert not source.has_splits
+
+
+def test_a_taxonomy_of_other_records_is_refused_with_ids_of_both(tmp_path):
+    (tmp_path / "t.tsv").write_text("Feature ID\tTaxon\nREF_0\tp__X\nREF_1\tp__X\nREF_2\tp__X\n")
+    problem = r"t.tsv: none of its 3 ids is in .*t.fa: it has REF_0, REF_1, the records A, B"
+    with pytest.raises(DataError, match=problem):
+        read(tmp_path / "t.fa", ">A\nAC\n>B\nAC\n>C\nAC\n", taxonomy=tmp_path / "t.tsv")
+
+
+def test_records_of_a_bare_lineage_are_named_by_their_place(tmp_path):
+    text = ">Animalia;Arthropoda;Insecta;Diptera;Culicidae;Aedes;\nACGT\n"
+    _, rows, _ = read(tmp_path / "t.fa", text * 2)
+    assert [row["processid"] for row in rows] == ["t:1", "t:2"]
+    assert rows[0]["genus"] == "Aedes"
+
+
+def test_a_record_that_is_far_too_long_is_listed_and_not_held(tmp_path):
+    text = ">A\n" + "A" * (LONGEST + 1) + "\n>B\nACGT\n"
+    _, rows, rejected = read(tmp_path / "t.fa", text)
+    assert [row["processid"] for row in rows] == ["B"]
+    assert [(entry.place, entry.kind) for entry in rejected] == [(1, "too_long")]

@@ -51,7 +51,7 @@ def test_a_line_end_in_quotation_marks_belongs_to_the_field(tmp_path):
     text = HEADER + 'A,"Aedes\n\n(Aedes)",ACGT,train\nB,,CC\nC,,CC,"\ntrain\n"\n\nD,,CC,test\n'
     rows, rejected = read(tmp_path / "t.csv", text)
     assert rows == [
-        (2, row("A", genus="Aedes\n\n(Aedes)", split="train")),
+        (2, row("A", genus="Aedes", split="train")),
         (6, row("C", "CC", split="train")),
         (10, row("D", "CC", split="test")),
     ]
@@ -101,10 +101,10 @@ def test_white_space_around_labels_and_aliases_of_partitions_are_tidied(tmp_path
 def test_bolds_other_markers_are_set_apart_and_its_quotes_are_letters(tmp_path):
     text = (
         "processid\tspecies\tbin_uri\tnuc\tmarker_code\n"
-        'A\tAedes "x\tBOLD:AAA0001\tACGT\tCOI-5P\nB\t\t\tACGT\tITS\nC\t\t\tACGT\t\n'
+        'A "x\tAedes vexans\tBOLD:AAA0001\tACGT\tCOI-5P\nB\t\t\tACGT\tITS\nC\t\t\tACGT\t\n'
     )
     rows, rejected = read(tmp_path / "t.tsv", text)
-    assert rows == [(2, row("A", species='Aedes "x', dna_bin="BOLD:AAA0001"))]
+    assert rows == [(2, row('A "x', species="Aedes vexans", dna_bin="BOLD:AAA0001"))]
     assert rejected == [(3, "other_marker"), (4, "other_marker")]
     rows, _ = read(tmp_path / "t.tsv", text, marker="ITS")
     assert [place for place, _ in rows] == [3]
@@ -114,14 +114,14 @@ def test_a_tab_separated_table_is_read_as_excel_meant_it(tmp_path):
     text = (
         "processid\tspecies\tnotes\tnuc\n"
         'A\t"Aedes aegypti (Linnaeus, 1762)"\t"a ""b"" c"\tACGT\n'
-        'B\tAedes\t"two\nlines"\tCCCC\n'
-        "C\tAedes\t5' end\tGGGG\n"
+        'B\tAedes vexans\t"two\nlines"\tCCCC\n'
+        "C\tAedes vexans\t5' end\tGGGG\n"
     )
     rows, rejected = read(tmp_path / "t.tsv", text)
     assert rows == [
-        (2, row("A", species="Aedes aegypti (Linnaeus, 1762)")),
-        (3, row("B", "CCCC", species="Aedes")),
-        (5, row("C", "GGGG", species="Aedes")),
+        (2, row("A", species="Aedes aegypti")),
+        (3, row("B", "CCCC", species="Aedes vexans")),
+        (5, row("C", "GGGG", species="Aedes vexans")),
     ]
     assert rejected == []
 
@@ -189,3 +189,27 @@ def test_rows_without_a_name_are_named_by_file_and_line(tmp_path):
 def test_a_header_without_rows_is_an_error(tmp_path, text):
     with pytest.raises(DataError, match="line 1: holds a header but no rows"):
         read(tmp_path / "t.csv", text)
+
+
+def test_a_table_of_excel_with_decimal_commas_is_read(tmp_path):
+    text = "processid;lat;species;nuc\r\nA;45,3;Aedes aegypti;ACGT\r\nB;1,0;;CCCC\r\n"
+    rows, rejected = read(tmp_path / "t.csv", text)
+    assert rows == [(2, row("A", species="Aedes aegypti")), (3, row("B", "CCCC"))]
+    assert rejected == []
+
+
+@pytest.mark.parametrize("separator", ["\t", " ", ",", ";"])
+def test_a_table_of_r_with_row_names_is_read(tmp_path, separator):
+    lines = [["processid", "species", "nuc"], ["1", "A", "Aedes aegypti", "ACGT"]]
+    text = "".join(separator.join(f'"{field}"' for field in line) + "\n" for line in lines)
+    rows, rejected = read(tmp_path / "t.txt", text)
+    assert rows == [(2, row("A", species="Aedes aegypti"))]
+    assert rejected == []
+
+
+def test_a_table_of_crabs_is_read_without_a_header(tmp_path):
+    text = "AB1\tAedes aegypti\t7159\tEukaryota\tArthropoda\tInsecta\tDiptera\tCulicidae\tAedes\t"
+    rows, _ = read(tmp_path / "t.txt", text + "Aedes aegypti\t" + "ACGT" * 3 + "\n")
+    ranks = {"phylum": "Arthropoda", "class": "Insecta", "order": "Diptera", "family": "Culicidae"}
+    names = {"genus": "Aedes", "species": "Aedes aegypti"}
+    assert rows == [(1, row("AB1", "ACGT" * 3, **ranks, **names))]

@@ -85,7 +85,6 @@ def test_a_damaged_gzip_is_an_error(tmp_path):
     [
         (b"", None, "is empty"),
         (TEXT.decode().encode("utf-16"), 1, "is UTF-16 text"),
-        (b"a\nb\nc\xe9\nd\n", 3, "byte 0xe9 is not UTF-8"),
         (b"a\nb\0\n", 2, "zero byte"),
         (b"a\n" + b"A" * 10_000_000, 2, "longer than"),
         (b"A" * 10_000_000, 1, "longer than"),
@@ -155,3 +154,16 @@ def test_lines_of_a_block_are_found_by_number_and_position():
 def test_lines_are_those_of_any_system(tmp_path, end):
     file = write(tmp_path / "t.csv", TEXT.replace(b"\n", end))
     assert b"".join(block.text for block in file.blocks(100)) == TEXT
+
+
+def test_lines_in_another_encoding_are_read_as_excel_writes_them(tmp_path):
+    text = "M\u00fcller\n".encode()
+    path = write(tmp_path / "t.csv", b"a\nM\xfcller\n" + text + b"\x93quoted\x94\n").source
+    read = b"".join(block.text for block in TextFile(path).blocks())
+    assert read.decode() == "a\nM\u00fcller\nM\u00fcller\n\u201cquoted\u201d\n"
+
+
+def test_a_return_inside_a_cell_ends_no_row(tmp_path):
+    for text in (b"a\tb\n1\tx\ry\n2\tz\n", b"a\tb\r\n1\tx\ry\r\n2\tz\r\n"):
+        (block,) = TextFile(write(tmp_path / "t.tsv", text).source).blocks()
+        assert block.text == b"a\tb\n1\tx y\n2\tz\n"
