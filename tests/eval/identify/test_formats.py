@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from barcodemae.eval.identify.findings import Identification, Placed
 from barcodemae.eval.identify.formats import FORMATS, TSV_COLUMNS
-from barcodemae.eval.identify.identification import Identification
+from barcodemae.eval.identify.judge.ladder import LADDER
 
 
 @pytest.fixture
@@ -14,16 +15,29 @@ def found():
         names=["Arthropoda", "Insecta", "Diptera", "Culicidae", None, "Aedes", "Aedes aegypti"],
         probabilities=[0.999, 0.99, 0.98, 0.97, float("nan"), 0.9, 0.412345],
         depth=6,
-        new_species=0.55,
-        new_genus=0.05,
+        novelty=dict.fromkeys(LADDER, 0.05) | {"species": 0.55},
         nearest="REF7",
         similarity=0.91,
         agreement=0.8,
         identity=None,
         coverage=None,
-        strand="-",
-        length=650,
-        unknown=0.0,
+        placed=Placed(
+            is_barcode=True,
+            evidence=0.9,
+            strand="-",
+            length=650,
+            unknown=0.0,
+            num_before=25,
+            num_after=0,
+            num_gained=1,
+            num_lost=0,
+            has_stop=False,
+            is_short=True,
+        ),
+        bin="BOLD:AAA1",
+        bin_agreement=0.5,
+        candidates=["Aedes aegypti", "Aedes albopictus"],
+        excluded=None,
         flags=["novel_species", "short"],
     )
 
@@ -38,6 +52,12 @@ def test_tsv_truncates_names_and_keeps_probabilities(found):
     assert cells["species_probability"] == "0.4123"
     assert (cells["subfamily"], cells["subfamily_probability"]) == ("", "")
     assert (cells["identity"], cells["strand"], cells["flags"]) == ("", "-", "novel_species,short")
+    assert (cells["new_species_probability"], cells["new_genus_probability"]) == (
+        "0.5500",
+        "0.0500",
+    )
+    assert (cells["bin"], cells["candidates"]) == ("BOLD:AAA1", "Aedes aegypti|Aedes albopictus")
+    assert (cells["cut_before"], cells["bases_gained"], cells["evidence"]) == ("25", "1", "0.9000")
 
 
 def test_jsonl_is_one_object_with_the_assigned_names(found):
@@ -45,6 +65,9 @@ def test_jsonl_is_one_object_with_the_assigned_names(found):
     assert list(content["lineage"]) == ["phylum", "class", "order", "family", "genus"]
     assert content["lineage"]["genus"] == {"name": "Aedes", "probability": 0.9}
     assert content["flags"] == ["novel_species", "short"]
+    assert content["novelty"]["species"] == 0.55
+    assert content["candidates"] == ["Aedes aegypti", "Aedes albopictus"]
+    assert "excluded" not in content
 
 
 def test_sintax_has_all_names_then_the_assigned_ones(found):

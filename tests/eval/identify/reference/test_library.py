@@ -14,6 +14,7 @@ from barcodemae.eval.identify.reference import library as library_module
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.reference.writer import write_library
 from barcodemae.eval.search.reference_search import unit_length
+from barcodemae.stored.manifest import write_manifest
 
 
 def test_a_library_holds_the_references_in_order(library, rows, embedder):
@@ -55,7 +56,8 @@ def test_the_same_weights_with_other_vectors_are_refused(library):
 def test_an_identical_barcode_is_found_and_a_similar_one_is_not(library):
     text = library.barcodes[11]
     other = ("A" if text[0] != "A" else "C") + text[1:]
-    assert library.find_identical([other, text, "ACGT"]) == [None, 11, None]
+    found = library.find_identical([other, text, "ACGT"])
+    assert [rows.tolist() for rows in found] == [[], [11], []]
 
 
 def test_a_folder_that_is_no_library_or_damaged_is_refused(tmp_path, library_folder):
@@ -64,10 +66,12 @@ def test_a_folder_that_is_no_library_or_damaged_is_refused(tmp_path, library_fol
     copy = tmp_path / "copy"
     shutil.copytree(library_folder, copy)
     (copy / "lineage.arrow").write_bytes(b"damaged")
+    write_manifest(copy)
     with pytest.raises(DataError, match="damaged library"):
         ReferenceLibrary(copy)
     shutil.copy(library_folder / "lineage.arrow", copy)
     np.save(copy / "hashes.npy", np.zeros(3, np.uint64))
+    write_manifest(copy)
     with pytest.raises(DataError, match=r"hashes are uint64 \(3,\), not"):
         ReferenceLibrary(copy)
     description = json.loads((copy / "library.json").read_text())
@@ -84,18 +88,23 @@ def test_an_engine_the_library_was_not_made_for_is_refused(library):
         library.engine("annoy")
 
 
-def test_unreadable_and_unnamed_references_are_left_out_and_counted(tmp_path, embedder):
+def test_references_that_are_left_out_are_counted_and_listed(tmp_path, embedder):
     data = tmp_path / "data"
     data.mkdir()
-    table = [("a", "ACGTACGT", "G"), ("b", "NNNN", "G"), ("c", "ACGTAAAA", None)]
+    barcode = "ACGTACGATTACAGGATACCATTGACCA"
+    table = [("a", barcode, "Aus"), ("b", "NNNN", "Aus"), ("c", barcode, None)]
     columns = zip(*table, strict=True)
     names = ("processid", "dna_barcode", "genus")
     found = dict(zip(names, map(list, columns), strict=True)) | {"split": ["train"] * 3}
     pyarrow.parquet.write_table(pa.table(found), data / "part.parquet")
     description = write_library(data, tmp_path, embedder, splits=("train",))
     assert description["references"] == 1
-    assert description["references_unreadable"] == 1
-    assert description["references_unnamed"] == 1
+    assert description["references_left_out"] == {"unreadable": 1, "no name at any rank": 1}
+    report = (tmp_path / "report.tsv").read_text().splitlines()
+    assert [line.split("\t")[:3] for line in report[1:]] == [
+        ["left out", "unreadable", "b"],
+        ["left out", "no name at any rank", "c"],
+    ]
     pyarrow.parquet.write_table(pa.table(found).slice(1), data / "part.parquet")
     with pytest.raises(DataError, match="no reference can be used"):
         write_library(data, tmp_path, embedder, splits=("train",))
@@ -103,7 +112,7 @@ def test_unreadable_and_unnamed_references_are_left_out_and_counted(tmp_path, em
 
 def test_a_barcode_whose_fingerprint_is_beyond_all_others_is_not_found(library, monkeypatch):
     monkeypatch.setattr(library_module, "hash_barcode", lambda text: 2**64 - 1)
-    assert library.find_identical(["ACGT"]) == [None]
+    assert library.find_identical(["ACGT"])[0].tolist() == []
 
 
 def test_vectors_of_another_width_are_refused(library):
@@ -122,4 +131,15 @@ def test_what_decides_an_identification_is_in_the_fingerprint(tmp_path, library_
     before = ReferenceLibrary(copy).fingerprint()
     assert before == ReferenceLibrary(library_folder).fingerprint()
     (copy / file).write_text((copy / file).read_text() + "\n")
+    write_manifest(copy)
     assert ReferenceLibrary(copy).fingerprint() != before
+
+
+def test_one_changed_byte_of_a_library_is_refused(tmp_path, library_folder):
+    copy = tmp_path / "copy"
+    shutil.copytree(library_folder, copy)
+    content = bytearray((copy / "vectors.npy").read_bytes())
+    content[500] ^= 1
+    (copy / "vectors.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"vectors\.npy is not what was written"):
+        ReferenceLibrary(copy)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
+from barcodemae.eval.identify.judge.ladder import LADDER
+from barcodemae.eval.identify.reference.heldout import (
+    LeaveOutSearch,
+    choose_held_out,
+    held_out_from_references,
+    held_out_from_splits,
+)
+
+
+KNOWN, NEW_SPECIES, NEW_GENUS = len(LADDER), len(LADDER) - 1, len(LADDER) - 2
+
+
+@pytest.fixture
+def held_out(library):
+    return held_out_from_references(library)
+
+
+@pytest.mark.parametrize("rank", [SPECIES, GENUS])
+def test_a_taxon_that_is_left_out_is_never_found(library, held_out, rank):
+    found = LeaveOutSearch(library).search(held_out, rank)
+    rows = found.neighborhood.rows
+    near = library.codes[rows][:, :, rank]
+    assert not ((near == held_out.truth[:, rank, None]) & (rows >= 0)).any()
+
+
+def test_a_reference_never_finds_itself(library, held_out):
+    rows = LeaveOutSearch(library).search(held_out, None).neighborhood.rows
+    assert not (rows == held_out.own_rows[:, None]).any()
+
+
+def test_the_step_tells_how_far_the_rest_of_the_library_has_the_lineage(library, held_out):
+    search = LeaveOutSearch(library)
+    assert set(search.step(held_out, None).tolist()) == {KNOWN}
+    assert set(search.step(held_out, SPECIES).tolist()) == {NEW_SPECIES}
+    assert set(search.step(held_out, GENUS).tolist()) == {NEW_GENUS}
+
+
+def test_barcodes_of_new_species_in_the_partitions_stand_on_their_step(
+    library, reference_data, embedder
+):
+    found = held_out_from_splits(library, reference_data, ["val_unseen"], embedder)
+    steps = LeaveOutSearch(library).step(found, None)
+    assert set(steps.tolist()) == {NEW_SPECIES}
+    assert held_out_from_splits(library, reference_data, ["key_unseen"], embedder) is None
+
+
+def test_partitions_and_references_are_both_held_out(library, reference_data, embedder):
+    found, origin = choose_held_out(library, reference_data, ["val"], embedder)
+    assert origin == "val and references, left out"
+    assert (found.own_rows < 0).sum() == 40
+    assert (found.own_rows >= 0).sum() == len(library)
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
