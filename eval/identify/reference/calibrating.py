@@ -49,6 +49,7 @@ MAX_FRAGMENTS = 1000  # of each class, and as many simulated reads
 MAX_DECOY_FRAGMENTS = 400
 FRAGMENT_LENGTHS = (100, 150, 225, 313, 450)  # bp; 313 is the usual mini-barcode
 TOLERANCE = 0.9  # queries from this share of a length class's length on belong to the class
+CERTAIN = Logistic(np.zeros(0), 50.0)  # a constant of nearly 1
 EXAMPLES_PER_BLOCK = 512  # which bounds the memory
 
 
@@ -82,6 +83,10 @@ class Lesson:
         """Return some examples."""
         return Lesson(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
+    def has_names(self, rank: int) -> bool:
+        """Whether the library names any taxon of a rank."""
+        return bool((self.truth[:, rank] != UNKNOWN).any())
+
     def weights(self, mixture: Mixture) -> NDArray[np.float64]:
         """Return weights that give every step its share of the mixture, (E,)."""
         counts = np.bincount(self.step, minlength=NUM_STEPS)
@@ -112,16 +117,19 @@ def learn_from(library: ReferenceLibrary, examples: Examples) -> Lesson:
 def add_decoys(lesson: Lesson, decoys: Lesson) -> Lesson:
     """Add decoys for what no left-out reference shows, by how near their best reference is.
 
-    A decoy always stands for a new phylum if it is far enough; for a new taxon of a lower rank only
-    if the library has too few examples of its own. A library with one phylum cannot tell what is of
-    a new class from what is of a new phylum, so examples of the one stand for the other too.
+    A decoy always stands for a new phylum (or the highest rank that the library names) if it is far
+    enough; for a new taxon of a lower rank only if the library has too few examples of its own. A
+    library with one phylum cannot tell what is of a new class from what is of a new phylum, so
+    examples of the one stand for the other too.
     """
     parts = [lesson]
-    for place, rank in enumerate(LADDER):
-        low, high = BANDS[rank]
+    named = [place for place, rank in enumerate(LADDER_RANKS) if lesson.has_names(rank)]
+    for place in named:
+        low, high = BANDS[LADDER[place]]
+        low = 0.0 if place == named[0] else low
         is_lacking = (lesson.step == place).sum() < MIN_EXAMPLES
         stand_ins = []
-        if place == 0 or is_lacking:
+        if place == named[0] or is_lacking:
             stand_ins.append(decoys.select((decoys.identity >= low) & (decoys.identity < high)))
         if is_lacking:
             stand_ins.append(lesson.select(lesson.step == place + 1))
@@ -144,6 +152,9 @@ def fit_class(lesson: Lesson, mixture: Mixture, min_length: int, length: int) ->
     weights = lesson.weights(mixture)
     in_library: list[Logistic] = []
     for place, rank in enumerate(LADDER_RANKS):
+        if not lesson.has_names(rank):
+            in_library.append(CERTAIN)  # nothing can be new at a rank that the library leaves out
+            continue
         used = (lesson.step >= place) & lesson.is_named[:, rank]
         in_library.append(fit_logistic(standard[used], (lesson.step > place)[used], weights[used]))
     is_right: list[Logistic] = []

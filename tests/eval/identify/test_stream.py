@@ -1,11 +1,13 @@
 import gzip
 import random
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -14,10 +16,12 @@ from barcodemae.eval.identify import stream as stream_module
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import FORMATS
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+from barcodemae.eval.identify.judge.ladder import Mixture
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.resumable import FileSink
 from barcodemae.eval.identify.stream import identify_stream
+from barcodemae.fasta import SequenceRecord
 from barcodemae.raw_fasta import read_any_records
 
 
@@ -44,8 +48,8 @@ def queries(tmp_path, rows):
 
 def run(identifier, queries, output, *, resume=False, threads=1, forks=False):
     sink = FileSink(output, FORMATS["tsv"].header, SETTINGS, resume=resume)
-    records = read_any_records(queries)
-    identify_stream(identifier, records, FORMATS["tsv"], sink, threads=threads, forks=forks)
+    read = partial(read_any_records, queries)
+    identify_stream(identifier, read, FORMATS["tsv"], sink, threads=threads, forks=forks)
     return output.read_bytes(), output.with_name(output.stem + ".rejected.tsv").read_bytes()
 
 
@@ -75,7 +79,7 @@ def test_batch_size_and_threads_change_nothing(
     in_threads = [(64, 1, False), (3, 1, False), (64, 4, False), (1, 2, False)]
     for batch_size, threads, forks in [*in_threads, (9, 3, True)]:
         model = load_embedder(folder, batch_size=batch_size, dtype=dtype)
-        options = IdentifyOptions(threshold=0.1)
+        options = IdentifyOptions(thresholds=dict.fromkeys(RANKS, 0.1))
         identifier = Identifier(ReferenceLibrary(lib), OffsetEmbedder(model, 1), options)
         output = tmp_path / "out.tsv"
         outcomes.add(run(identifier, queries, output, threads=threads, forks=forks))
@@ -87,27 +91,30 @@ def test_a_run_killed_anywhere_and_resumed_gives_the_same_files(
 ):
     monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 5)
     monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(stream_module, "MAX_SAMPLED", 8)
     expected = run(identifier, queries, tmp_path / "whole.tsv")
 
     class Killed(Exception):
         pass
 
-    for survived in (0, 1, 6, 11):
+    for survived in (0, 2, 6, 11):
         output = tmp_path / f"killed{survived}.tsv"
         batches = [0]
 
-        def identify(records, batches=batches, survived=survived):
+        def examine(records, batches=batches, survived=survived):
             if batches[0] == survived:
                 raise Killed
             batches[0] += 1
-            return Identifier.identify(identifier, records)
+            return Identifier.examine(identifier, records)
 
-        monkeypatch.setattr(identifier, "identify", identify)
+        monkeypatch.setattr(identifier, "examine", examine)
+        monkeypatch.setattr(stream_module, "MAX_SAMPLED", 8)
         with pytest.raises(Killed):
             run(identifier, queries, output)
         monkeypatch.undo()
         monkeypatch.setattr(stream_module, "RECORDS_PER_BATCH", 5)
         monkeypatch.setattr(resumable, "SECONDS_BETWEEN_SAVES", 0.0)
+        monkeypatch.setattr(stream_module, "MAX_SAMPLED", 8)
         assert run(identifier, queries, output, resume=True) == expected
 
 
@@ -123,7 +130,7 @@ def test_forked_workers_give_the_same_results_but_are_not_used_with_a_model_on_a
         lambda work, count: processes.append(count) or ForkPool(work, count),
     )
     assert run(identifier, queries, tmp_path / "out.tsv", threads=2, forks=True) == expected
-    assert processes == ([2] if can_fork() else [])
+    assert processes == ([2, 2] if can_fork() else [])  # for the sample, then for all
     assert not stream_module.can_copy(SimpleNamespace(device="cuda:1"))
 
 
@@ -135,6 +142,43 @@ def test_a_run_on_other_records_is_not_resumed(identifier, queries, tmp_path, mo
     sink.close()
     with pytest.raises(SettingsError, match="first 3 records are not those"):
         run(identifier, queries, output, resume=True)
+
+
+def mixture_lines(identifier, records):
+    """Rows in the order of their ids, and the mixture, of records given in some order."""
+    lines = []
+    sink = SimpleNamespace(
+        progress=SimpleNamespace(records=0, digest=""),
+        append=lambda new, *_: lines.extend(new),
+        finish=lambda: None,
+        stop=lambda error: None,
+        close=lambda: None,
+    )
+    summary = identify_stream(identifier, lambda: iter(records), FORMATS["tsv"], sink)
+    return sorted(lines), summary
+
+
+def test_the_order_of_the_records_changes_no_row(identifier, queries, monkeypatch):
+    monkeypatch.setattr(stream_module, "MAX_SAMPLED", 20)
+    records = [record for record in read_any_records(queries) if "P" not in record.sequence]
+    rows, summary = mixture_lines(identifier, records)
+    again, other = mixture_lines(identifier, records[::-1])
+    assert rows == again
+    assert summary.mixture == other.mixture
+    assert summary.mixture.origin == "estimated"
+
+
+def test_records_with_the_same_id_and_letters_give_a_line_each(identifier, rows):
+    record = SequenceRecord(1, "twice", "twice", rows[0]["dna_barcode"])
+    lines, summary = mixture_lines(identifier, [record, record])
+    assert len(lines) == sum(summary.records.values()) == 2
+
+
+def test_a_given_mixture_is_used(library, embedder, rows):
+    given_mixture = Mixture.parse("50,30,20")
+    identifier = Identifier(library, embedder, IdentifyOptions(mixture=given_mixture))
+    record = SequenceRecord(1, "a", "a", rows[0]["dna_barcode"])
+    assert mixture_lines(identifier, [record])[1].mixture is given_mixture
 
 
 PIECES = st.one_of(
@@ -155,7 +199,7 @@ def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
     path.write_bytes(content)
     num_records = sum(line.startswith(b">") for line in content.split(b"\n"))
     sink = FileSink(tmp_path / "out.tsv", "header\n", SETTINGS, resume=False)
-    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    identify_stream(identifier, partial(read_any_records, path), FORMATS["tsv"], sink)
     rows = (tmp_path / "out.tsv").read_bytes().count(b"\n") - 1
     report = tmp_path / "out.rejected.tsv"
     rejected = report.read_bytes().count(b"\n") - 1 if report.exists() else 0
@@ -164,7 +208,7 @@ def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
 
 def rows_and_rejected(identifier, path, folder):
     sink = FileSink(folder / "out.tsv", "header\n", SETTINGS, resume=False)
-    identify_stream(identifier, read_any_records(path), FORMATS["tsv"], sink)
+    identify_stream(identifier, partial(read_any_records, path), FORMATS["tsv"], sink)
     report = folder / "out.rejected.tsv"
     rejected = report.read_bytes().split(b"\n")[1:-1] if report.exists() else []
     return (folder / "out.tsv").read_bytes().split(b"\n")[1:-1], rejected, sink.progress.records

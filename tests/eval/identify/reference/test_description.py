@@ -7,6 +7,7 @@ import pytest
 from barcodemae import cli
 from barcodemae.errors import DataError
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.stored.manifest import write_manifest
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ def test_a_description_that_is_none_is_one_line(copied, content):
 
 def test_what_is_not_known_is_left_alone(copied):
     change(copied, licence={"text": "CC0"}, written_by=["x"])
+    write_manifest(copied)
     assert len(ReferenceLibrary(copied)) == 120
 
 
