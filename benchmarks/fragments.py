@@ -24,8 +24,9 @@ from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.identification import Identification, Identifier, IdentifyOptions
 from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.identify.reference.altered import random_window
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
-from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, random_fragments
+from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_rank
 from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
@@ -42,7 +43,7 @@ Treatment = Callable[[list[str], np.random.Generator], list[str]]
 
 def windows(length: int) -> Treatment:
     """Return a treatment that cuts a random window out of each barcode."""
-    return lambda texts, generator: random_fragments(texts, length, generator)
+    return lambda texts, generator: [random_window(text, length, generator) for text in texts]
 
 
 def indel(texts: list[str], generator: np.random.Generator) -> list[str]:

@@ -189,7 +189,7 @@ def reaches_out(
     """
     numbers = np.arange(1, codes.shape[1] + 1)
     lengths = ((codes != NO_BASE) * numbers).max(axis=1, initial=0)  # up to the last base, (N,)
-    is_outside = (starts < 0) | (starts + lengths > frame.width)  # (N,)
+    is_outside: NDArray[np.bool_] = (starts < 0) | (starts + lengths > frame.width)  # (N,)
     is_outside[is_outside] = follows_unknown_run(codes[is_outside]).any(axis=1)
     return is_outside
 
@@ -247,7 +247,8 @@ def segment_scores(
 ) -> NDArray[np.float32]:
     """Score the letters of a segment, in sixteenths of a nat."""
     start, stop, site = segment
-    return letter_scores(frame, codes[None, start:stop], np.array([site]))[0]
+    scores: NDArray[np.float32] = letter_scores(frame, codes[None, start:stop], np.array([site]))
+    return scores[0]
 
 
 def add_segment(

@@ -48,7 +48,8 @@ def letter_scores(
     # Negative sites are huge as unsigned numbers, so one comparison finds both sides.
     rows = np.minimum(sites.view(np.uint32), np.uint32(frame.width)).astype(np.int32)
     table: NDArray[np.float32] = np.pad(frame.scores, ((0, 1), (0, 1))).ravel()
-    return table[rows * np.int32(NO_BASE + 1) + codes]
+    scores: NDArray[np.float32] = table[rows * np.int32(NO_BASE + 1) + codes]
+    return scores
 
 
 def table_of(shifts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

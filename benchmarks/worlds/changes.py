@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS, random_fragments
+from barcodemae.eval.identify.reference.altered import random_window
+from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS
 
 
 Change = Callable[[str, np.random.Generator], str]
@@ -94,7 +95,7 @@ def substitutions(share: float) -> Change:
 
 def window(length: int) -> Change:
     """Return a change into a random window; a shorter barcode stays whole."""
-    return lambda text, generator: random_fragments([text], length, generator)[0]
+    return lambda text, generator: random_window(text, length, generator)
 
 
 GAPS: dict[str, Change] = {

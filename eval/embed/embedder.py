@@ -41,29 +41,43 @@ class UnusableSequencesError(BarcodeMAEError):
 
 
 class PlacedSequence(Protocol):
-    """What a `Placer` says about one sequence.
+    """What a `Placer` says about one sequence."""
 
-    Attributes:
-        letters: Letters in the frame, site by site from `site` on, N for each unknown base.
-        site: Site of the first letter.
-        is_reverse: Whether the sequence had to be reverse-complemented.
-        evidence: Log-odds of a barcode against background per known letter, nats.
-        is_barcode: Whether the evidence suffices.
-        num_before: Number of letters that were cut off before the barcode.
-        num_after: Number of letters that were cut off after it.
-        num_gained: Number of inserted bases that were left out.
-        num_lost: Number of deleted bases that no unknown letter marked.
-    """
+    @property
+    def letters(self) -> str:
+        """Letters in the frame, site by site from `site` on, N for each unknown base."""
 
-    letters: str
-    site: int
-    is_reverse: bool
-    evidence: float
-    is_barcode: bool
-    num_before: int
-    num_after: int
-    num_gained: int
-    num_lost: int
+    @property
+    def site(self) -> int:
+        """Site of the first letter."""
+
+    @property
+    def is_reverse(self) -> bool:
+        """Whether the sequence had to be reverse-complemented."""
+
+    @property
+    def evidence(self) -> float:
+        """Log-odds of a barcode against background per known letter, nats."""
+
+    @property
+    def is_barcode(self) -> bool:
+        """Whether the evidence suffices."""
+
+    @property
+    def num_before(self) -> int:
+        """Number of letters that were cut off before the barcode."""
+
+    @property
+    def num_after(self) -> int:
+        """Number of letters that were cut off after it."""
+
+    @property
+    def num_gained(self) -> int:
+        """Number of inserted bases that were left out."""
+
+    @property
+    def num_lost(self) -> int:
+        """Number of deleted bases that no unknown letter marked."""
 
 
 class Placer(Protocol):

@@ -19,6 +19,9 @@ from barcodemae.eval.identify.judge.calibration import calibration_error, reliab
 from barcodemae.eval.identify.judge.ladder import UNKNOWN
 
 
+NOVELTY_RANKS = ("species", "genus", "family")
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Taxa that a method predicts for queries.
@@ -27,7 +30,8 @@ class Predictions:
         names: Codes of the predicted taxa, assigned or not, (Q, T); -1 for none.
         is_assigned: Whether the method assigns that name at its own threshold, (Q, T).
         confidence: Confidence in each predicted taxon, (Q, T); NaN if the method has none.
-        novelty: Scores, higher for queries that look like a new species and a new genus, (Q, 2).
+        novelty: Scores, higher for queries that look new at the ranks of `NOVELTY_RANKS`, in their
+            order, (Q, 2) or (Q, 3).
     """
 
     names: NDArray[np.int64]
@@ -132,12 +136,12 @@ def score_novelty(found: Predictions, truth: Truth, rank: str) -> float:
     Args:
         found: Predictions of a method.
         truth: True taxa of the same queries.
-        rank: `species` or `genus`.
+        rank: One of `NOVELTY_RANKS`.
     """
     column = RANKS.index(rank)
     used = truth.is_named[:, column]  # (Q,)
     is_new = truth.is_new(column)[used]
     if is_new.all() or not is_new.any():
         return float("nan")
-    score = found.novelty[used, 0 if rank == "species" else 1]
+    score = found.novelty[used, NOVELTY_RANKS.index(rank)]
     return 100 * float(roc_auc_score(is_new, score))

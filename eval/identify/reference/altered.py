@@ -16,6 +16,17 @@ SUBSTITUTION_RATES = (0.0, 0.0, 0.005, 0.01)
 BASES = "ACGT"
 
 
+def random_start(letters: str, length: int, generator: np.random.Generator) -> int:
+    """Draw where a window of letters begins; a shorter sequence stays whole."""
+    return int(generator.integers(max(len(letters) - length, 0) + 1))
+
+
+def random_window(letters: str, length: int, generator: np.random.Generator) -> str:
+    """Cut a window of letters from a random position; a shorter sequence stays whole."""
+    start = random_start(letters, length, generator)
+    return letters[start : start + length]
+
+
 def cut_fragment(
     placed: PlacedSequence, length: int, generator: np.random.Generator
 ) -> PlacedLetters:
@@ -26,7 +37,7 @@ def cut_fragment(
         length: Length of the fragment, bp.
         generator: Source of the position.
     """
-    start = int(generator.integers(max(len(placed.letters) - length, 0) + 1))
+    start = random_start(placed.letters, length, generator)
     cut = placed.letters[start : start + length]
     letters = cut.lstrip(UNKNOWN_BASE)
     site = placed.site + start + len(cut) - len(letters)

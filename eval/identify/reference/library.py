@@ -35,7 +35,8 @@ from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
 from barcodemae.eval.identify.judge.comparison import conserved_sites
-from barcodemae.eval.identify.judge.evidence import UNKNOWN, TaxonSizes
+from barcodemae.eval.identify.judge.evidence import TaxonSizes
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.judge.orientation import StrandProfile
 from barcodemae.eval.identify.judge.placing import KmerPlacer, PlacedLetters
 from barcodemae.eval.identify.reference.bins import Bins

@@ -142,7 +142,7 @@ def choose_placer(
             break
     if embedder.placer is not None:
         fits = [p.is_barcode for p in embedder.placer.place(some[:ROWS_PER_BATCH])]
-        if np.mean(fits or [0.0]) >= MIN_FRAMED_SHARE:
+        if fits and sum(fits) / len(fits) >= MIN_FRAMED_SHARE:
             survey.width = embedder.placer.width
             return embedder.placer
     return profile_references([text for text in map(clean, some) if text], survey)

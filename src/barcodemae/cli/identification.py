@@ -144,6 +144,7 @@ def identify(
         resolve_reference(reference, lambda: open_model(dtype or "auto"), say=tell)
     )
     embedder = OffsetEmbedder(open_model(dtype or library.dtype), library.description["offsets"])
+    identifier = Identifier(library, embedder, how)
     form = FORMATS[output_format]
     settings = settings_of(how, library) | {"format": output_format, "dtype": embedder.dtype}
     sink = open_sink(output, form.header, settings, resume=resume)
@@ -159,7 +160,7 @@ def identify(
             write_candidates(batch.candidates)
 
         summary = identify_stream(
-            Identifier(library, embedder, how),
+            identifier,
             read,
             form,
             sink,

@@ -75,6 +75,8 @@ def test_a_source_is_prepared_indexed_and_calibrated_on_itself(lib, lineages):
         "strand.npy",
         "calibration.json",
         "library.json",
+        "manifest.json",
+        "report.tsv",
     }
     found = json.loads((lib / "library.json").read_text())
     assert found["references"] == len({text for _, text, _ in lineages})
@@ -110,9 +112,9 @@ def test_formats_go_to_stdout_and_to_compressed_files_alike(
     assert "not identified: record 25\tprotein" in said.err
 
 
-def test_verified_rows_carry_identity(queries, lib, tmp_path):
+def test_rows_carry_identity(queries, lib, tmp_path):
     output = tmp_path / "out.jsonl"
-    assert identify(queries, lib, output, "--verify", "--format", "jsonl") == 0
+    assert identify(queries, lib, output, "--format", "jsonl") == 0
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert all(row["identity"] == row["coverage"] == 1.0 for row in rows)
 
@@ -130,7 +132,10 @@ def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path
     [
         (["-m", "kmer:3"], "was indexed with kmer:4"),
         (["--format", "xml"], "format 'xml'"),
-        (["--threshold", "2"], "threshold is a probability"),
+        (["--threshold", "2"], "a probability between 0 and 1 is needed"),
+        (["--threshold", "tribe=0.5"], "one of phylum, class, order"),
+        (["--mixture", "65,-1"], "numbers above zero"),
+        (["--within", "Nobody"], "holds no taxon 'Nobody'"),
         (["--strand", "minus"], "strand 'minus'"),
         (["-o", "-", "--resume"], "--resume needs a file"),
         (["--threads", "-1"], "at least one thread"),
@@ -141,15 +146,6 @@ def test_wrong_usage_is_one_line_and_exit_code_2(queries, lib, tmp_path, more, w
     said = capsys.readouterr().err.strip()
     assert words in said
     assert "Traceback" not in said
-
-
-def test_the_default_threshold_is_that_of_the_library_code():
-    from inspect import signature
-
-    from barcodemae.cli.identification import identify as command
-    from barcodemae.eval.identify.identification import DEFAULT_THRESHOLD
-
-    assert signature(command).parameters["threshold"].default == DEFAULT_THRESHOLD
 
 
 def test_a_library_is_not_replaced_unasked(reference, lib, capsys):

@@ -75,7 +75,6 @@ def test_a_closed_reading_frame_is_flagged_only_in_coding_libraries(make_identif
         ("MKLVEEFF" * 20, "not DNA"),
         ("ACGT" * 10, "too short to identify: 40 bases, at least 90"),
         ("ACGT" * 2000, "too long for a barcode: more than 5000 bases"),
-        ("ACNN" * 50, "no k-mer of 4 bases"),
         ("\udc80\udcff" * 60, "not DNA"),
     ],
 )
@@ -123,20 +122,6 @@ def test_the_shortest_and_the_longest_query_are_still_identified(
     assert isinstance(found, Identification) == (reason is None)
     if reason is not None:
         assert found.reason.startswith(reason)
-
-
-def test_a_record_is_refused_if_either_strand_cannot_be_read(make_identifier, library, monkeypatch):
-    identifier = make_identifier()
-    monkeypatch.setattr(
-        type(identifier.embedder),
-        "find_invalid",
-        lambda embedder, texts: {
-            row: "cannot be read" for row, text in enumerate(texts) if text.startswith("GGGG")
-        },
-    )
-    text = library.barcodes[0]
-    found = identifier.identify(records_of([text, "GGGG" + text, text + "CCCC"]))
-    assert [isinstance(f, Rejection) for f in found] == [False, True, True]
 
 
 def test_a_query_is_short_below_nine_tenths_of_a_barcode(make_identifier, library):
