@@ -38,7 +38,7 @@ COMMANDS = {
     "embed": "-m kmer:3 -o OUT.tsv",
     "identify": "-r LIB -m kmer:3 --threads 1 -o OUT.tsv",
     "cluster": "-m kmer:3 -o OUT.tsv",
-    "prepare": "-o OUT",
+    "prepare": "-o OUT --unlabelled",
     "index": "-m kmer:3 -o OUT",
 }
 COUNTED = re.compile(r"(\d+) records: (\d+) identified, (\d+) rejected")

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barcodemae import BarcodeKmerTokenizer
+from barcodemae.conventions.letters import clean
 from barcodemae.eval.embed.screening import find_empty, find_unusable, reason_unusable
 
 
@@ -22,7 +23,7 @@ def test_each_fault_has_its_own_reason(sequence, words):
     assert words in reason_unusable(sequence, 3, 220)
 
 
-@pytest.mark.parametrize("sequence", ["ACG", "acg", "AUG", "A-C.G", "NNNACGNNN", "NNACGTACN"])
+@pytest.mark.parametrize("sequence", ["ACG", "acg", "AUG", "--ACG..", "NNNACGNNN", "NNACGTACN"])
 def test_readable_sequences_pass(sequence):
     assert reason_unusable(sequence, 3, 220) is None
 
@@ -39,5 +40,6 @@ def test_rows_are_named():
 
 @given(st.text(alphabet="ACGTNRacgtun-.", max_size=30))
 def test_screening_agrees_with_the_tokenizer(sequence):
-    refused = bool(BarcodeKmerTokenizer(k=3).find_invalid([sequence]))
+    # Embedders read the letters before the tokenizer does, so that inner gaps are unknown bases.
+    refused = bool(BarcodeKmerTokenizer(k=3).find_invalid([clean(sequence)]))
     assert (reason_unusable(sequence, 3, 220) is not None) == refused

@@ -67,14 +67,14 @@ def test_vsearch_gets_the_options_of_a_global_search(install):
     install("vsearch", VSEARCH)
     program = Vsearch()
     assert program.fingerprint == "vsearch 2.22.1"
-    assert program.search(["AC", "GT", "TT"], ["ac-gt", "GG", "CC"]) == [1, 2, None]
+    assert program.search(["AC", "GT", "TT"], ["--acgt", "GG", "CC"]) == [1, 2, None]
 
 
 def test_blastn_reads_the_database_that_was_made_for_it(install):
     install("makeblastdb", MAKEBLASTDB)
     install("blastn", BLASTN)
     program = Blastn()
-    assert program.search(["AC", "GT", "TT"], ["ac-gt", "GG", "CC"]) == [1, 2, None]
+    assert program.search(["AC", "GT", "TT"], ["--acgt", "GG", "CC"]) == [1, 2, None]
 
 
 def test_a_program_in_a_folder_named_relative_to_this_one_is_found(monkeypatch, install):
