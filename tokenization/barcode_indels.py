@@ -247,8 +247,10 @@ def segment_scores(
 ) -> NDArray[np.float32]:
     """Score the letters of a segment, in sixteenths of a nat."""
     start, stop, site = segment
-    scores: NDArray[np.float32] = letter_scores(frame, codes[None, start:stop], np.array([site]))
-    return scores[0]
+    found: NDArray[np.float32] = letter_scores(
+        frame, codes[None, start:stop], np.array([site])
+    ).reshape(-1)
+    return found
 
 
 def add_segment(

@@ -147,9 +147,8 @@ def _rows_of_file(
                 for group in range(file.num_row_groups)
                 if splits is None or _holds_rows(file, group, splits)
             ]
-            for batch in file.iter_batches(
-                batch_size, row_groups=groups, columns=present or ["split"]
-            ):
+            read = present or ["split"]  # without any column a batch would have no rows
+            for batch in file.iter_batches(batch_size, row_groups=groups, columns=read):
                 batch.validate(full=True)  # that text is text, above all
                 yield pa.RecordBatch.from_arrays(
                     [

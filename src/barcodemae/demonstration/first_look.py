@@ -24,13 +24,9 @@ from barcodemae.demonstration.barcodes import (
 from barcodemae.demonstration.library import demonstration_library
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.findings import Identification
 from barcodemae.eval.identify.formats import FORMATS
-from barcodemae.eval.identify.identification import (
-    Identification,
-    Identifier,
-    IdentifyOptions,
-    Rejection,
-)
+from barcodemae.eval.identify.identification import Identifier, IdentifyOptions, Rejection
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.files import write_text
 
