@@ -43,7 +43,9 @@ class Bins:
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.string())
         names = encoded.dictionary.to_pylist()
-        of = np.array(encoded.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False), np.int64)
+        # Not by Arrow's own conversion, which imports pandas where that is installed.
+        indices = encoded.indices.to_pylist()
+        of = np.array([UNKNOWN if code is None else code for code in indices], np.int64)
         used = (of != UNKNOWN) & (species != UNKNOWN)
         pairs, counts = np.unique(
             np.stack([of[used], species[used]], axis=1), axis=0, return_counts=True
