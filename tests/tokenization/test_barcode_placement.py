@@ -178,7 +178,7 @@ def test_of_pieces_on_top_of_each_other_the_better_letters_stay(tokenizer, simul
 
 def test_a_placement_does_not_depend_on_the_batch(tokenizer, simulated):
     reads = ["ACGT" * 400, "", *simulated[:5]]
-    for seed, barcode in enumerate(simulated[:20]):
+    for seed, barcode in enumerate(simulated[:7]):
         reads.append(with_indels(barcode, 0.03, seed)[10 * seed :])
         reads.append(barcode[:150] + "N" * 10 + barcode[170 + 9 * seed : 600])
         reads.append(reverse_complement(barcode[seed:]) + ADAPTER)

@@ -2,7 +2,10 @@
 
 import copy
 import json
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -171,6 +174,30 @@ def test_auto_tokenizer_opens_a_saved_folder_once_the_package_is_imported(framed
     loaded.save_pretrained(tmp_path / "second")
     again = AutoTokenizer.from_pretrained(tmp_path / "second")
     assert again([SITES[5:], SITES]).data == loaded([SITES[5:], SITES]).data
+
+
+PLACES = """
+import sys
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
+assert "barcodemae" not in sys.modules
+(placed,) = tokenizer.place([sys.argv[2]])
+print(placed.letters, placed.site, placed.is_reverse)
+"""
+
+
+def test_a_saved_folder_places_sequences_where_the_package_was_never_imported(framed, tmp_path):
+    framed.save_pretrained(tmp_path / "saved")
+    other_strand = SITES[5:][::-1].translate(str.maketrans("ACGT", "TGCA"))
+    finished = subprocess.run(
+        [sys.executable, "-c", PLACES, str(tmp_path / "saved"), other_strand],
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split() == [SITES[5:], "5", "True"]
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])

@@ -70,6 +70,19 @@ def test_a_network_is_tuned_through_a_cache_and_never_without_its_offsets(
         probe_finetuning(several, ProbeSettings(dataset=dataset_folder))
 
 
+def test_a_model_with_a_frame_places_sequences_and_no_other_does(
+    framed_folder, model_folder, relatives
+):
+    framed = load_embedder(framed_folder)
+    (placed,) = framed.placer.place([relatives[0][31:]])
+    assert (placed.letters, placed.site, placed.is_barcode) == (relatives[0][31:], 31, True)
+    assert framed.placer.width == len(relatives[0])
+    assert CachedEmbedder(OffsetEmbedder(framed, 2)).placer is framed.placer
+    for other in (load_embedder(model_folder), KmerCounts(3)):
+        assert other.placer is None
+        assert CachedEmbedder(other).placer is None
+
+
 def test_only_counts_are_sparse(model_folder):
     assert isinstance(KmerCounts(3), SparseEmbedder)
     assert not isinstance(CachedEmbedder(KmerCounts(3)), SparseEmbedder)
