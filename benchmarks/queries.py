@@ -12,10 +12,7 @@ import numpy as np
 from barcodemae.dataset import RANKS, read_splits
 from barcodemae.eval.identify.identification import Identification
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.identify.scores import Predictions, Truth
-
-
-NOVELTY_RANKS = ("species", "genus", "family")
+from barcodemae.eval.identify.scores import NOVELTY_RANKS, Predictions, Truth
 
 
 @dataclass(frozen=True)

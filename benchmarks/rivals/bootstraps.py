@@ -16,13 +16,12 @@ import numpy as np
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.by_alignment import identify_by_sintax
-from barcodemae.eval.identify.judge.evidence import UNKNOWN
-from barcodemae.eval.identify.scores import Predictions
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
+from barcodemae.eval.identify.scores import NOVELTY_RANKS, Predictions
 from barcodemae.eval.search.programs import Vsearch, find_program, run_program, write_fasta
 from rivals.references import References, Tree
 
 
-NOVELTY_RANKS = ("species", "genus", "family")
 RDP_JAR = Path("/usr/share/java/rdp_classifier.jar")
 RDP_MEMORY = "-Xmx6g"  # it holds 65,536 words x 6,444 species; the package's script stops at 512 MB
 RDP_TRAINING = "edu.msu.cme.rdp.classifier.train.ClassifierTraineeMaker"

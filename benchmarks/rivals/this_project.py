@@ -25,8 +25,7 @@ from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.formats import UNASSIGNED
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.identify.scores import Predictions
-from rivals.bootstraps import NOVELTY_RANKS
+from barcodemae.eval.identify.scores import NOVELTY_RANKS, Predictions
 from rivals.references import NOT_IN_REFERENCES, References
 
 

@@ -18,7 +18,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.candidates import Candidate
 from barcodemae.eval.identify.judge.judgement import decide
 from barcodemae.eval.identify.judge.ladder import LADDER, Mixture
-from barcodemae.eval.identify.judge.ties import names_of
+from barcodemae.eval.identify.judge.ties import Tie
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 
 
@@ -38,7 +38,8 @@ FLAGS = (
     "stop_codon",
     "exact_match",
 )
-# Chosen on `val` and `val_unseen`, and on genera left out there: docs/trust.md shows the curves.
+# Chosen on `val` and `val_unseen` with genera left out there, and on left-out references for the
+# ranks above; the figures stand in docs/log.md.
 DEFAULT_THRESHOLDS = dict.fromkeys(RANKS, 0.6) | {"species": 0.5, "genus": 0.5}
 
 
@@ -111,12 +112,10 @@ class Match:
     """What the neighbours of a barcode say.
 
     Attributes:
-        winners: Codes of the winning taxa, (T,).
+        tie: The winning taxa, and what the references that are alike to the best are named.
         likelihoods: Likelihood of every step, (S,).
         is_right: Probability that each winner is right if the library holds the taxon, (T,).
         agreement: Share of each winner among the neighbours, (T,).
-        tie_depth: Number of ranks at which the best references do not contradict each other.
-        tied_species: Codes of the species of the best references, if they are several.
         nearest: Row of the best reference.
         is_exact: Whether it has exactly the letters of the query.
         similarity: Cosine with it.
@@ -126,12 +125,10 @@ class Match:
         candidates: Best references, if they are asked for.
     """
 
-    winners: NDArray[np.int64]
+    tie: Tie
     likelihoods: NDArray[np.float64]
     is_right: NDArray[np.float64]
     agreement: NDArray[np.float64]
-    tie_depth: int
-    tied_species: list[int]
     nearest: int
     is_exact: bool
     similarity: float
@@ -220,21 +217,21 @@ def conclude(
     """
     if finding.match is None:
         return no_barcode(finding)
-    match = finding.match
-    verdict = decide(match.likelihoods[None], match.is_right[None], match.winners[None], mixture)
+    match, winners = finding.match, finding.match.tie.winners
+    verdict = decide(match.likelihoods[None], match.is_right[None], winners[None], mixture)
     names, novelty = verdict.names[0], verdict.novelty[0]
-    depth = min(find_depth(names, novelty, thresholds), match.tie_depth)
-    known = [rank for rank in range(depth) if match.winners[rank] >= 0]
+    depth = min(find_depth(names, novelty, thresholds), match.tie.depth)
+    known = [rank for rank in range(depth) if winners[rank] >= 0]
     is_present = finding.placed.flags() | {
         flag: bool(novelty[place] >= NOVEL_FROM) for flag, place in NOVEL_FLAGS.items()
     }
     is_present["exact_match"] = match.is_exact
-    is_present["conflict"] = len(match.tied_species) > 1
+    is_present["conflict"] = match.tie.is_conflict
     is_present["excluded_nearer"] = match.excluded is not None
     bin_name, bin_agreement = library.bins.describe(match.nearest)
     return Identification(
         id=finding.id,
-        names=[library.taxon(rank, int(code)) for rank, code in enumerate(match.winners)],
+        names=[library.taxon(rank, int(code)) for rank, code in enumerate(winners)],
         probabilities=names.tolist(),
         depth=depth,
         novelty=dict(zip(LADDER, novelty.tolist(), strict=True)),
@@ -246,8 +243,8 @@ def conclude(
         placed=finding.placed,
         bin=bin_name,
         bin_agreement=bin_agreement,
-        candidates=names_of(match.tied_species[:MAX_TOLD], library.taxa[-1])
-        if len(match.tied_species) > 1
+        candidates=[library.taxa[-1][code] for code in match.tie.species[:MAX_TOLD]]
+        if match.tie.is_conflict
         else [],
         excluded=None if match.excluded is None else library.deepest_name(match.excluded),
         flags=[flag for flag in FLAGS if is_present[flag]],

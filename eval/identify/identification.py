@@ -134,15 +134,17 @@ class Identifier:
 
     def examine(self, records: Sequence[SequenceRecord]) -> list[Finding | Rejection]:
         """Compare records with the library; results are in the order of the records."""
-        placed = list(
-            self.placer.place(
-                [record.sequence for record in records],
-                both_strands=self.options.strand == "both",
-            )
-        )
-        reasons = self.find_unusable(records, placed)
-        rows = [r for r in range(len(records)) if r not in reasons and placed[r].is_barcode]
-        matches = dict(zip(rows, self._match([placed[row] for row in rows]), strict=True))
+        # Refuse what can be refused unseen, before anything is spent on it.
+        reasons = self.find_unusable(records)
+        rows = [row for row in range(len(records)) if row not in reasons]
+        letters = [clean(records[row].sequence) for row in rows]
+        is_both = self.options.strand == "both"
+        placed = dict(zip(rows, self.placer.place(letters, both_strands=is_both), strict=True))
+        # Embed and compare the barcodes among the others.
+        barcodes = {row: found for row, found in placed.items() if found.is_barcode}
+        reasons |= self.find_unreadable(barcodes)
+        rows = [row for row in barcodes if row not in reasons]
+        matches = dict(zip(rows, self._match([barcodes[row] for row in rows]), strict=True))
         return [
             Rejection(record.id, record.number, reasons[row])
             if row in reasons
@@ -150,52 +152,46 @@ class Identifier:
             for row, record in enumerate(records)
         ]
 
-    def find_unusable(
-        self, records: Sequence[SequenceRecord], placed: Sequence[PlacedSequence]
-    ) -> dict[int, str]:
-        """Find the records that cannot be identified.
-
-        Args:
-            records: Records as read, Q.
-            placed: The same, placed, Q.
-
-        Returns:
-            Row of each such record -> the reason.
-        """
+    def find_unusable(self, records: Sequence[SequenceRecord]) -> dict[int, str]:
+        """Find the records that cannot be identified, by their letters alone: row -> reason."""
         reasons = {}
-        for row, (record, found) in enumerate(zip(records, placed, strict=True)):
-            if record.problem:
-                reasons[row] = record.problem
-            elif reason := self.reason_unusable(record.sequence, found):
+        for row, record in enumerate(records):
+            if reason := record.problem or self.reason_unusable(record.sequence):
                 reasons[row] = reason
-        readable = [row for row in range(len(records)) if row not in reasons]
-        readable = [row for row in readable if placed[row].is_barcode]
-        found_invalid = self.embedder.find_invalid([placed[row].letters for row in readable])
-        return reasons | {readable[place]: why for place, why in found_invalid.items()}
+        return reasons
 
-    def reason_unusable(self, deposited: str, placed: PlacedSequence) -> str | None:
-        """Say why a sequence cannot be identified.
+    def reason_unusable(self, deposited: str) -> str | None:
+        """Say why a sequence, as it stands in the file, cannot be identified; None if it can."""
+        num_letters = len(clean(deposited))
+        if num_letters > MAX_LENGTH:
+            return f"too long for a barcode: more than {MAX_LENGTH} bases"
+        least = self.calibration.min_length
+        reason = reason_unusable(deposited, 1, NO_LIMIT)
+        if reason is None and num_letters < least:
+            reason = f"too short to identify: {num_letters} bases, at least {least} are needed"
+        return reason
+
+    def find_unreadable(self, placed: dict[int, PlacedSequence]) -> dict[int, str]:
+        """Find barcodes of which too little is known, or that the model cannot read.
 
         Args:
-            deposited: Sequence as it stands in the file.
-            placed: The same sequence, placed.
+            placed: Row of each barcode -> how it was placed.
 
         Returns:
-            The reason, None if the sequence can be identified.
+            Row -> reason.
         """
-        text = clean(deposited)
-        if len(text) > MAX_LENGTH:
-            return f"too long for a barcode: more than {MAX_LENGTH} bases"
-        reason = reason_unusable(deposited, 1, NO_LIMIT)
         least = self.calibration.min_length
-        if reason is None and len(text) < least:
-            return f"too short to identify: {len(text)} bases, at least {least} are needed"
-        num_inside = count_bases(placed.letters)
-        if reason is None and placed.is_barcode and num_inside < least:
-            return f"too short to identify: {num_inside} known bases of the barcode, at least " + (
-                f"{least} are needed"
-            )
-        return reason
+        reasons = {}
+        for row, found in placed.items():
+            num_known = count_bases(found.letters)
+            if num_known < least:
+                reasons[row] = (
+                    f"too short to identify: {num_known} known bases of the barcode, "
+                    f"at least {least} are needed"
+                )
+        rows = [row for row in placed if row not in reasons]
+        found_invalid = self.embedder.find_invalid([placed[row].letters for row in rows])
+        return reasons | {rows[place]: why for place, why in found_invalid.items()}
 
     def _describe(self, placed: PlacedSequence) -> Placed:
         """Describe how a query was placed."""
@@ -236,12 +232,10 @@ class Identifier:
             same = [int(other) for other in identical[query] if self._is_allowed(int(other))]
             matches.append(
                 Match(
-                    winners=tie.winners,
+                    tie=tie,
                     likelihoods=judged.likelihoods[query],
                     is_right=judged.is_right[query],
                     agreement=found.evidence.agreement[query],
-                    tie_depth=tie.depth,
-                    tied_species=tie.species,
                     nearest=same[0] if same and row not in same else row,
                     is_exact=bool(same),
                     similarity=float(found.compared.cosine[query, 0]),
@@ -295,17 +289,15 @@ class Identifier:
         compared, library = found.compared, self.library
         is_tied = tied_by_score(compared.identity[query], compared.coverage[query])
         rows = compared.rows[query]
-        if library.letters is not None:
+        if library.letters is not None and is_tied.sum() > 1:
             letters = code_letters([placed], library.letters.shape[1])[0]
             alike = same_letters(letters, library.letters[rows], NO_BASE)
             is_tied &= alike | (rows == rows[0])
         tied = set(rows[is_tied].tolist())
         tied |= {int(row) for row in identical if self._is_allowed(int(row))}
-        others = np.array(sorted(tied - {int(rows[0])}), np.int64)
-        every = np.concatenate([rows[:1], others])
-        return find_tie(
-            library.codes[every], np.ones(len(every), bool), found.evidence.winners[query]
-        )
+        best = int(rows[0])
+        every = [best, *sorted(tied - {best})]
+        return find_tie(library.codes[every], found.evidence.winners[query])
 
     def _excluded(
         self, placed: list[PlacedSequence], vectors: NDArray[np.float32], compared: Comparison

@@ -29,13 +29,11 @@ class Alignment:
     Attributes:
         identity: Share of matches among the alignment columns of the overlap, 0 to 1.
         coverage: Share of the query's letters that lie in the overlap, 0 to 1.
-        transversions: Share of columns that pair a purine with a pyrimidine, 0 to 1.
         num_gaps: Number of inserted and deleted bases within the overlap.
     """
 
     identity: float
     coverage: float
-    transversions: float = 0.0
     num_gaps: int = 0
 
 
@@ -64,6 +62,20 @@ def count_overhang(lengths: Sequence[str], operations: str, num_errors: int) -> 
             if operation == "I" and score < lowest:
                 lowest, overhang = score, number
     return overhang
+
+
+def find_overlap_of(lengths: Sequence[str], operations: str, num_errors: int) -> slice:
+    """Find the CIGAR operations of the overlap, between the overhanging ends.
+
+    Args:
+        lengths: Lengths of all operations.
+        operations: All operations, one letter each.
+        num_errors: Number of errors of the whole alignment.
+    """
+    start = count_overhang(lengths, operations, num_errors)
+    rest = slice(start, None)
+    num_after = count_overhang(lengths[rest][::-1], operations[rest][::-1], num_errors)
+    return slice(start, len(operations) - num_after)
 
 
 def align_with_edlib(inner: str, outer: str, max_errors: int | None) -> Any:
@@ -108,10 +120,8 @@ def measure_alignment(result: Any, query: str, is_swapped: bool) -> Alignment:
     num_equal = num_columns - num_errors
     num_covered = num_columns - num_inserted if is_swapped else len(query)
     # Subtract the operations that hang over at either end.
-    start = count_overhang(lengths, operations, num_errors)
-    end = len(operations) - count_overhang(
-        lengths[start:][::-1], operations[start:][::-1], num_errors
-    )
+    inside = find_overlap_of(lengths, operations, num_errors)
+    start, end = inside.start, inside.stop
     for length, operation in zip(
         lengths[:start] + lengths[end:], operations[:start] + operations[end:], strict=True
     ):
@@ -155,18 +165,12 @@ def align_substitutions(query: str, reference: str) -> Alignment:
     is_swapped = len(query) > len(reference)
     inner, outer = (reference, query) if is_swapped else (query, reference)
     result = align_with_edlib(inner, outer, None)
-    cigar = result["cigar"]
-    lengths = [int(length) for length in cigar.translate(WITHOUT_OPERATIONS).split()]
-    operations = cigar.translate(WITHOUT_LENGTHS)
-    start, num_overhang = 0, result["editDistance"]
-    texts = [str(length) for length in lengths]
-    start = count_overhang(texts, operations, num_overhang)
-    end = len(operations) - count_overhang(
-        texts[start:][::-1], operations[start:][::-1], num_overhang
-    )
+    lengths = result["cigar"].translate(WITHOUT_OPERATIONS).split()
+    operations = result["cigar"].translate(WITHOUT_LENGTHS)
+    inside = find_overlap_of(lengths, operations, result["editDistance"])
     counts = dict.fromkeys("=XID", 0)
-    for length, operation in zip(lengths[start:end], operations[start:end], strict=True):
-        counts[operation] += length
+    for length, operation in zip(lengths[inside], operations[inside], strict=True):
+        counts[operation] += int(length)
     num_paired = counts["="] + counts["X"]
     return Alignment(
         counts["="] / max(num_paired, 1),

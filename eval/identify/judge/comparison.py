@@ -41,9 +41,9 @@ class Comparison:
         cosine: Cosines with them, (Q, K); minus infinity for padding.
         identity: Share of equal letters, (Q, K), 0 to 1; -1 where not compared.
         coverage: Share of the query's known letters that were compared, (Q, K), 0 to 1.
-        transversions: Share of compared letters between purine and pyrimidine, (Q, K).
-        conserved: Share of different letters at the first two positions of codons, (Q, K); 0
-            without a frame.
+        transversions: Share of compared letters between purine and pyrimidine, (Q, K); 0 of what
+            was aligned.
+        conserved: Share of different letters at the first two positions of codons, (Q, K); also 0.
         gaps: Number of bases inserted or deleted between the two, (Q, K).
         score: Identity, reduced where less than half of the query is covered, and a little by the
             cosine distance, (Q, K); minus infinity where not compared.
@@ -62,10 +62,6 @@ class Comparison:
     def is_compared(self) -> NDArray[np.bool_]:
         """Which neighbours were compared letter by letter, (Q, K)."""
         return self.score > -np.inf
-
-    def select(self, queries: object) -> "Comparison":
-        """Return the comparisons of some queries."""
-        return Comparison(*(getattr(self, name)[queries] for name in FIELDS))
 
 
 FIELDS = tuple(Comparison.__dataclass_fields__)
@@ -149,20 +145,20 @@ def compare_by_alignment(
         align: Function that aligns a query with a reference, `align` or `align_substitutions`.
     """
     shape = neighborhood.rows.shape
-    identity, coverage, transversions, gaps = (np.zeros(shape) for _ in range(4))
+    identity, coverage, gaps = (np.zeros(shape) for _ in range(3))
     places = nearest_of_each_species(neighborhood.rows, species[neighborhood.rows])  # (Q, A)
     is_compared = np.zeros(shape, bool)
     for query, candidate in np.argwhere(places >= 0).tolist():
         place = int(places[query, candidate])
         found = align(queries[query], barcode_of(int(neighborhood.rows[query, place])))
         identity[query, place], coverage[query, place] = found.identity, found.coverage
-        transversions[query, place], gaps[query, place] = found.transversions, found.num_gaps
+        gaps[query, place] = found.num_gaps
         is_compared[query, place] = True
     return ranked(
         neighborhood,
         identity=identity,
         coverage=coverage,
-        transversions=transversions,
+        transversions=np.zeros(shape),
         conserved=np.zeros(shape),
         gaps=gaps,
         is_compared=is_compared,

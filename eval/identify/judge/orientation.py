@@ -1,8 +1,8 @@
 """Strand of a barcode, and whether it has an open reading frame.
 
-In: sequences cleaned as in `screening.py`. Out: `plus` or `minus`, decided by how much more often
-the library's barcodes contain the k-mers of the sequence than those of its reverse complement. So a
-query is embedded once, not on both strands.
+In: letters read as in `barcodemae.conventions.letters`. Out: log-odds of the library's strand, by
+how much more often its barcodes contain the k-mers of the sequence than those of its reverse
+complement; and of the library's marker, against letters in random order.
 Guarded by tests/eval/identify/judge/test_orientation.py.
 
 Shapes: C = 4**K k-mers.
@@ -18,7 +18,6 @@ from barcodemae.eval.embed.kmer_counts import KmerCounts
 
 
 STRAND_K = 6
-CLEAR_EVIDENCE = 10.0  # nats of log-odds; below, both strands are embedded and compared
 COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 # Stop codons of both the invertebrate (NCBI 5) and the vertebrate (2) mitochondrial code. AGA and
 # AGG are stops in code 2 but amino acids in code 5, so they are not counted.
@@ -87,13 +86,6 @@ class StrandProfile:
         if not len(codes):
             return -np.inf
         return float(self.background_odds[np.unique(codes)].sum()) / len(codes)
-
-    def choose(self, sequence: str) -> str:
-        """Return `plus`, `minus`, or `unclear` where the evidence is weak."""
-        evidence = self.evidence(sequence)
-        if abs(evidence) < CLEAR_EVIDENCE:
-            return "unclear"
-        return "plus" if evidence > 0 else "minus"
 
 
 def has_open_frame(sequence: str) -> bool:

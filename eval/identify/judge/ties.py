@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/judge/test_ties.py.
 Shapes: K = neighbours, T = ranks, W = sites of the frame.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,20 +41,16 @@ class Tie:
         return len(self.species) > 1
 
 
-def find_tie(
-    codes: NDArray[np.int32], is_tied: NDArray[np.bool_], winners: NDArray[np.int64]
-) -> Tie:
+def find_tie(tied: NDArray[np.int32], winners: NDArray[np.int64]) -> Tie:
     """Compare the names of tied references.
 
     Args:
-        codes: Codes of the neighbours' taxa, (K, T).
-        is_tied: Which of them are tied with the best, (K,).
+        tied: Codes of the taxa of the references that are tied, the best first, (tied, T).
         winners: Codes of the winning taxa so far, (T,).
     """
-    tied = codes[is_tied]  # (tied, T)
     species = most_frequent_first(tied[:, -1])
     winners = winners.copy()
-    if len(species) < 2 and not disagree(tied):
+    if len(tied) < 2:
         return Tie(len(RANKS), winners, species)
     for rank in range(len(RANKS)):
         names = most_frequent_first(tied[:, rank])
@@ -67,11 +62,6 @@ def find_tie(
         winners[rank] = names[0]
         tied = tied[(tied[:, rank] == names[0]) | (tied[:, rank] == UNKNOWN)]
     return Tie(len(RANKS), winners, species)
-
-
-def disagree(codes: NDArray[np.int32]) -> bool:
-    """Whether references carry different names at any rank, (tied, T)."""
-    return any(len(most_frequent_first(codes[:, rank])) > 1 for rank in range(codes.shape[1]))
 
 
 def most_frequent_first(codes: NDArray[np.int32]) -> list[int]:
@@ -106,8 +96,3 @@ def same_letters(
     rest = references[:, window]
     is_same: NDArray[np.bool_] = ((rest == rest[0]) | (rest == no_base)).all(axis=1)
     return is_same
-
-
-def names_of(codes: Sequence[int], taxa: Sequence[str]) -> list[str]:
-    """Return the names of taxa by their codes."""
-    return [taxa[code] for code in codes if code != UNKNOWN]

@@ -38,7 +38,7 @@ UNNAMED, UNREADABLE, NO_BARCODE = "no name at any rank", "unreadable", "not a ba
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class UnusedReference:
     """A row that is not among the references.
 
     Attributes:
@@ -74,7 +74,7 @@ class Survey:
     num_placeholders: int = 0
     num_open: int = 0
     min_evidence: float = 0.0
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[UnusedReference] = field(default_factory=list)
     taxa: dict[str, dict[str, int]] = field(default_factory=lambda: {r: {} for r in RANKS})
     strand: Any = field(default_factory=lambda: StrandProfile.count([]))
 
@@ -184,12 +184,12 @@ def keep_usable(rows: pa.Table, placer: Placer, embedder: Embedder, survey: Surv
     keep = np.zeros(rows.num_rows, bool)
     for row, name in enumerate(rows["id"].to_pylist()):
         if row in invalid:
-            survey.left_out.append(LeftOut(name, UNREADABLE, invalid[row]))
+            survey.left_out.append(UnusedReference(name, UNREADABLE, invalid[row]))
         elif not placed[row].is_barcode:
             why = f"evidence {placed[row].evidence:.2f} nats per letter"
-            survey.left_out.append(LeftOut(name, NO_BARCODE, why))
+            survey.left_out.append(UnusedReference(name, NO_BARCODE, why))
         elif not is_named[row]:
-            survey.left_out.append(LeftOut(name, UNNAMED, ""))
+            survey.left_out.append(UnusedReference(name, UNNAMED, ""))
         else:
             keep[row] = True
             survey.num_reversed += placed[row].is_reverse

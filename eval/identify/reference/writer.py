@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.lib.format import open_memmap
 
 from barcodemae import __version__
-from barcodemae.dataset import RANKS, dataset_hash
+from barcodemae.dataset import RANKS, dataset_hash, read_left_out
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.identify.judge.placing import PlacedLetters
@@ -98,7 +98,7 @@ def write_library(
             build_faiss(np.load(folder / VECTORS, mmap_mode="r")), str(folder / FAISS_FILE)
         )
     np.save(folder / STRAND, survey.strand, allow_pickle=False)
-    conflicts = write_report(folder, survey)
+    conflicts = write_report(dataset, folder, survey)
     description = {
         "format_version": FORMAT_VERSION,
         "written_by": f"barcodemae {__version__}",
@@ -129,10 +129,11 @@ def write_library(
     return description
 
 
-def write_report(folder: Path, survey: Survey) -> dict[str, int]:
-    """List what was left out, and which references contradict each other.
+def write_report(dataset: Path, folder: Path, survey: Survey) -> dict[str, int]:
+    """List what was left out, by `prepare` or here, and which references contradict each other.
 
     Args:
+        dataset: Folder of the data set.
         folder: Folder of the library, with all files but its description.
         survey: Survey of the references.
 
@@ -141,7 +142,11 @@ def write_report(folder: Path, survey: Survey) -> dict[str, int]:
     """
     with pa.memory_map(str(folder / LINEAGE)) as source:
         conflicts = find_conflicts(pa.ipc.open_file(source).read_all(), np.load(folder / HASHES))
-        rows = [("left out", part.reason, part.id, part.detail) for part in survey.left_out]
+        rows = [
+            ("left out", part.reason, part.id, f"{part.source}: {part.place}")
+            for part in read_left_out(dataset)
+        ]
+        rows += [("left out", part.reason, part.id, part.detail) for part in survey.left_out]
         rows += [("conflict", found.kind, found.ids, found.names) for found in conflicts]
     with (folder / REPORT).open("w", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

@@ -143,3 +143,15 @@ def test_random_and_repeated_letters_get_no_name(make_identifier):
     for found in make_identifier().identify(records_of(["".join(random), "A" * 200, "ACGT" * 50])):
         assert (found.depth, found.flags[0]) == (0, "not_a_barcode")
         assert found.names == [None] * len(RANKS)
+
+
+def test_nothing_is_spent_on_letters_that_are_no_dna(make_identifier, library, monkeypatch):
+    identifier = make_identifier()
+    placed = []
+    place = identifier.placer.place
+    monkeypatch.setattr(
+        identifier.placer, "place", lambda texts, **how: placed.extend(texts) or place(texts, **how)
+    )
+    text = library.barcodes[0]
+    identifier.identify(records_of(["MKLVEEFF" * 20, text, "ACGT" * 2000, f"--{text.lower()}--"]))
+    assert placed == [text, text]

@@ -133,7 +133,7 @@ def test_gaps_of_an_alignment_are_kept():
         near,
         np.zeros(1, np.int32),
         ["ACT"].__getitem__,
-        lambda *_: Alignment(1, 1, 0, 3),
+        lambda *_: Alignment(1, 1, 3),
     )
     assert found.gaps.tolist() == [[3]]
 

@@ -3,7 +3,7 @@ import pytest
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.comparison import LETTER_CODES, NO_BASE
-from barcodemae.eval.identify.judge.ties import find_tie, names_of, same_letters, tied_by_score
+from barcodemae.eval.identify.judge.ties import find_tie, same_letters, tied_by_score
 
 
 GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")
@@ -18,7 +18,7 @@ def lineages(species, genera=None):
 
 
 def tie(codes):
-    return find_tie(codes, np.ones(len(codes), bool), codes[0].astype(np.int64))
+    return find_tie(codes, codes[0].astype(np.int64))
 
 
 def codes_of(text):
@@ -50,11 +50,6 @@ def test_two_genera_with_the_same_letters_leave_the_genus_open():
     assert tie(lineages([4, 7], [1, 2])).depth == GENUS
 
 
-def test_only_what_is_tied_with_the_best_counts():
-    found = find_tie(lineages([4, 7]), np.array([True, False]), lineages([4])[0].astype(np.int64))
-    assert (found.depth, found.species) == (len(RANKS), [4])
-
-
 def test_equal_identity_over_equal_coverage_is_a_tie():
     identity, coverage = np.array([0.99, 0.99, 0.99, 0.98]), np.array([1.0, 1.0, 0.9, 1.0])
     assert tied_by_score(identity, coverage).tolist() == [True, True, False, False]
@@ -65,7 +60,3 @@ def test_letters_are_compared_inside_the_window_of_the_query_only():
     query = codes_of("NACGTN")
     references = np.stack([codes_of(t) for t in ("AACGTA", "CACGTC", "AACTTA", "AANGTA")])
     assert same_letters(query, references, NO_BASE).tolist() == [True, True, False, True]
-
-
-def test_unknown_names_are_not_told():
-    assert names_of([1, -1, 0], ["a", "b"]) == ["b", "a"]

@@ -97,11 +97,14 @@ def test_references_that_are_left_out_are_counted_and_listed(tmp_path, embedder)
     names = ("processid", "dna_barcode", "genus")
     found = dict(zip(names, map(list, columns), strict=True)) | {"split": ["train"] * 3}
     pyarrow.parquet.write_table(pa.table(found), data / "part.parquet")
+    listed = "source\tline\tprocessid\treason\nrefs.fa\t4\tz\ttoo_short\n"
+    (data / "rejected.tsv").write_text(listed)  # as prepare lists what it drops
     description = write_library(data, tmp_path, embedder, splits=("train",))
     assert description["references"] == 1
     assert description["references_left_out"] == {"unreadable": 1, "no name at any rank": 1}
     report = (tmp_path / "report.tsv").read_text().splitlines()
     assert [line.split("\t")[:3] for line in report[1:]] == [
+        ["left out", "too_short", "z"],
         ["left out", "unreadable", "b"],
         ["left out", "no name at any rank", "c"],
     ]
