@@ -6,10 +6,12 @@ import pytest
 from barcodemae.eval.identify.judge.judgement import Calibration, LengthClass
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, LADDER
 from barcodemae.eval.identify.reference.calibrating import (
+    CalibrationFitter,
     Lesson,
     add_decoys,
     fit_class,
 )
+from barcodemae.eval.identify.reference.heldout import held_out_from_references
 
 
 NUM_RANKS = 7
@@ -68,3 +70,22 @@ def test_queries_are_judged_by_the_class_of_their_length():
     judged = calibration.judge(np.array([[5.0]] * 3), [100, 199, 200])
     assert (judged.likelihoods[0] == judged.likelihoods[1]).all()
     assert (judged.likelihoods[1] != judged.likelihoods[2]).any()
+
+
+def test_a_class_learns_from_fragments_of_all_its_lengths(library, embedder):
+    fitter = CalibrationFitter(library, embedder, DEFAULT_MIXTURE, 100)
+    found = fitter.fragments(held_out_from_references(library), range(90, 150), 100)
+    lengths = [len(placed.letters) for placed in found.placed]
+    assert min(lengths) >= 90
+    assert max(lengths) < 150
+    assert len(set(lengths)) > 20
+
+
+def test_what_hardly_varied_among_the_examples_does_not_decide():
+    lesson = make_lesson(np.repeat(np.arange(7), 60))
+    constant = 6.0 + np.random.default_rng(1).normal(0, 1e-6, (len(lesson.step), 1))
+    features = np.concatenate([lesson.features, constant], axis=1)
+    fitted = fit_class(replace(lesson, features=features), DEFAULT_MIXTURE, 90, 100)
+    calibration = Calibration((fitted,), None, DEFAULT_MIXTURE, {})
+    near, far = calibration.judge(np.array([[3.0, 6.0], [3.0, 6.002]]), [100, 100]).likelihoods
+    np.testing.assert_allclose(near, far, rtol=0.01)
