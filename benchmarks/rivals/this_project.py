@@ -1,13 +1,12 @@
 """This project among its rivals: the command line, and the same in this process.
 
 The command line is what strangers see, so the scores are of it: FASTA in, table out, nothing else
-is read. It runs twice, the second time with threshold 0, for the names that it would give below its
-own. Guarded by tests/benchmarks/test_rivals.py.
-
-Shapes: Q = queries, T = ranks.
+is read. It runs twice, the
+second time as a SINTAX table, which has the names that are withheld too.
 """
 
 import csv
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from barcodemae.dataset import RANKS
 from barcodemae.errors import BarcodeMAEError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
-from barcodemae.eval.identify.formats import UNASSIGNED
+from barcodemae.eval.identify.formats import LETTERS, UNASSIGNED
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import NOVELTY_RANKS, Predictions
@@ -30,6 +29,7 @@ from rivals.references import NOT_IN_REFERENCES, References
 
 
 Row = dict[str, str]
+EVERY_NAME = re.compile(r"([a-z]):(.+?)\(\d\.\d\d\)(?:,|$)")
 
 
 def run_barcodemae(arguments: Sequence[str]) -> None:
@@ -60,13 +60,13 @@ def identify_by_command(
         folder = Path(name)
         with (folder / "queries.fa").open("w") as stream:
             stream.writelines(f">{row}\n{text}\n" for row, text in enumerate(queries))
-        tables = []
-        for options in ((), ("--threshold", "0")):
-            out = folder / f"names{len(options)}.tsv"
+        named, every = folder / "names.tsv", folder / "every_name.txt"
+        for out, form in ((named, "tsv"), (every, "sintax")):
             arguments = ["identify", str(folder / "queries.fa"), "-r", str(library), "-m", model]
-            run_barcodemae([*arguments, "-o", str(out), "--threads", str(threads), *options])
-            tables.append(read_table(out))
-    return from_tables(*tables, references, len(queries))
+            run_barcodemae(
+                [*arguments, "-o", str(out), "--threads", str(threads), "--format", form]
+            )
+        return from_tables(read_table(named), read_every_name(every), references, len(queries))
 
 
 def read_table(path: Path) -> dict[int, Row]:
@@ -76,14 +76,25 @@ def read_table(path: Path) -> dict[int, Row]:
         return {int(row["id"]): row for row in rows}
 
 
+def read_every_name(path: Path) -> dict[int, Row]:
+    """Read the names of a SINTAX table, given or withheld, by the row of the query."""
+    rank_of = {letter: rank for rank, letter in LETTERS.items()}
+    with path.open() as stream:
+        cells = (line.split("\t") for line in stream)
+        return {
+            int(query): {rank_of[letter]: name for letter, name in EVERY_NAME.findall(names)}
+            for query, names, *_ in cells
+        }
+
+
 def from_tables(
     default: dict[int, Row], all_names: dict[int, Row], references: References, num_queries: int
 ) -> Predictions:
     """Convert the tables of both runs; a rejected query has no name, and is as new as can be.
 
     Args:
-        default: Rows of the run with its own thresholds.
-        all_names: Rows of the run with threshold 0.
+        default: Names that are given, with probabilities.
+        all_names: All names, given or withheld.
         references: References of the library.
         num_queries: Number of queries, Q.
     """

@@ -100,7 +100,7 @@ def read_rows(
 
     Args:
         directory: Folder of the data set.
-        columns: Names of the columns to read; all must exist.
+        columns: Names of the columns to read; one that a file lacks is null there.
         splits: Names of the partitions, None for all.
         batch_size: Largest number of rows in a batch.
 
@@ -147,8 +147,7 @@ def _rows_of_file(
                 for group in range(file.num_row_groups)
                 if splits is None or _holds_rows(file, group, splits)
             ]
-            read = present or ["split"]  # without any column a batch would have no rows
-            for batch in file.iter_batches(batch_size, row_groups=groups, columns=read):
+            for batch in file.iter_batches(batch_size, row_groups=groups, columns=present):
                 batch.validate(full=True)  # that text is text, above all
                 yield pa.RecordBatch.from_arrays(
                     [
@@ -251,16 +250,11 @@ def read_splits(
     """
     import pyarrow as pa
 
-    names = open_dataset(directory).schema.names
-    present = [name for name in columns if name in names]
-    schema = pa.schema([(name, pa.string()) for name in present])
-    table = pa.Table.from_batches(read_rows(directory, present, splits), schema)
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    table = pa.Table.from_batches(read_rows(directory, columns, splits), schema)
     if table.num_rows == 0:
         raise _no_rows(directory, splits)
-    for name in columns:
-        if name not in present:
-            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
-    return table.select(list(columns))
+    return table
 
 
 class LeftOut(NamedTuple):
