@@ -1,8 +1,10 @@
 """This project among its rivals: the command line, and the same in this process.
 
 The command line is what strangers see, so the scores are of it: FASTA in, table out, nothing else
-is read. It runs twice, the
-second time as a SINTAX table, which has the names that are withheld too.
+is read. It runs twice, the second time for a SINTAX table, which has withheld names too.
+Guarded by tests/benchmarks/test_this_project.py.
+
+Shapes: Q = queries, T = ranks.
 """
 
 import csv
