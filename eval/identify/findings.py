@@ -38,7 +38,7 @@ FLAGS = (
     "stop_codon",
     "exact_match",
 )
-# Chosen on `val` and `val_unseen` with genera left out there, on left-out references for the family,
+# Chosen on `val` and `val_unseen` with genera left out there, on left-out references for families,
 # and on a sample with foreigners above it, where caution costs next to nothing; see docs/log.md.
 DEFAULT_THRESHOLDS = (
     dict.fromkeys(RANKS, 0.8) | {"family": 0.6, "subfamily": 0.6} | {"species": 0.5, "genus": 0.5}
