@@ -24,6 +24,7 @@ from barcodemae.cli import (
     models,
     probing,
     publishing,
+    serving,
     training,
 )
 from barcodemae.exit_codes import run_app, run_program
@@ -43,6 +44,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     indexing,
     identification,
     clustering,
+    serving,
     models,
     probing,
     publishing,

@@ -99,6 +99,21 @@ GUIDES = {
             ),
         ),
     ),
+    "serve": Guide(
+        "Names of barcodes over HTTP.",
+        "For programs that ask again and again: model and library stay open, and what several "
+        "clients ask at once is computed together. POST FASTA or JSON to /identify; the answer is "
+        "what identify writes for a file of the same records. It listens on this machine only; "
+        "for others, set a token in BARCODEMAE_TOKEN and give --host. SIGTERM ends it after the "
+        "answers that it is at.",
+        (
+            ("On this machine", "barcodemae serve --library lib --port 8000"),
+            (
+                "Ask it",
+                "curl --data-binary @queries.fasta http://127.0.0.1:8000/identify",
+            ),
+        ),
+    ),
     "cluster": Guide(
         "Species-like units without references.",
         "--method threshold joins whatever reaches --identity, and goes for any number of "

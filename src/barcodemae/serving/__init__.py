@@ -1,0 +1,1 @@
+"""The server behind `barcodemae serve`: names of barcodes over HTTP."""
