@@ -1,4 +1,4 @@
-"""Load on `barcodemae serve`, on loopback: python benchmarks/serve_load.py --library LIB --queries FASTA.
+"""Load on the server, on loopback: python benchmarks/serve_load.py --library LIB --queries FASTA.
 
 64 clients, each with a connection per request, ask for random records with a fixed mixture, so that
 every answer is known before: what `identify` writes for the file. In the middle a worker process
