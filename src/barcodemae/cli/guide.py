@@ -108,10 +108,7 @@ GUIDES = {
         "answers that it is at.",
         (
             ("On this machine", "barcodemae serve --library lib --port 8000"),
-            (
-                "Ask it",
-                "curl --data-binary @queries.fasta http://127.0.0.1:8000/identify",
-            ),
+            ("For others, who know its token", "barcodemae serve -r lib --host 0.0.0.0"),
         ),
     ),
     "cluster": Guide(
