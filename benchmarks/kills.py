@@ -39,8 +39,8 @@ TINY = [
     "--decoder-num-attention-heads=2", "--decoder-intermediate-size=32", "--dropout=0.1",
 ]  # fmt: skip
 TRAINING = [
-    "--precision=fp32", "--batch-size=8", "--max-steps=60", "--checkpoint-every=4",
-    "--validate-every=20",
+    "--precision=fp32", "--batch-size=8", "--max-steps=12", "--checkpoint-every=2",
+    "--validate-every=6",
 ]  # fmt: skip
 WEIGHTS = ("model.safetensors", "encoder/model.safetensors", "best/model.safetensors")
 MOST_KILLS = 3  # of one run
@@ -91,7 +91,7 @@ def hash_file(path: Path) -> str:
 def make_jobs(folder: Path) -> list[Job]:
     """Make a data set, queries, a library and a model, and list the commands."""
     data, queries, lib, model = (str(folder / name) for name in ("data", "q.fasta", "lib", "model"))
-    simulate = ["simulate", "--species", "60", "--barcodes-per-species", "6"]
+    simulate = ["simulate", "--species", "40", "--barcodes-per-species", "4"]
     run("prepare", *simulate, "--output", data)
     table = read_splits(Path(data), SPLITS, ("processid", "dna_barcode"))
     rows = zip(table["processid"].to_pylist(), table["dna_barcode"].to_pylist(), strict=True)
