@@ -91,7 +91,7 @@ def hash_file(path: Path) -> str:
 def make_jobs(folder: Path) -> list[Job]:
     """Make a data set, queries, a library and a model, and list the commands."""
     data, queries, lib, model = (str(folder / name) for name in ("data", "q.fasta", "lib", "model"))
-    simulate = ["simulate", "--species", "40", "--barcodes-per-species", "4"]
+    simulate = ["simulate", "--species", "60", "--barcodes-per-species", "4"]
     run("prepare", *simulate, "--output", data)
     table = read_splits(Path(data), SPLITS, ("processid", "dna_barcode"))
     rows = zip(table["processid"].to_pylist(), table["dna_barcode"].to_pylist(), strict=True)
@@ -113,9 +113,10 @@ def make_jobs(folder: Path) -> list[Job]:
 
 def run(*words: str) -> None:
     """Run a command to its end."""
-    subprocess.run(
-        [sys.executable, "-m", "barcodemae", *words], check=True, env=environment(), **QUIET
-    )
+    command = [sys.executable, "-m", "barcodemae", *words]
+    done = subprocess.run(command, check=False, env=environment(), text=True, **QUIET)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-2000:]}")
 
 
 def environment() -> dict[str, str]:
