@@ -205,12 +205,12 @@ def report_run(sink: ResultSink, summary: Summary, summary_file: Path | None) ->
 def readable_twice(queries: str) -> Iterator[Any]:
     """Give a function that begins to read the queries anew."""
     from barcodemae.eval.identify.rereading import kept_for_rereading
-    from barcodemae.raw_fasta import read_any_records
+    from barcodemae.fasta import read_records
 
     if Path(queries).is_file():
-        yield lambda: read_any_records(queries)
+        yield lambda: read_records(queries, list_damage=True)
         return
-    with kept_for_rereading(read_any_records(queries)) as read:
+    with kept_for_rereading(read_records(queries, list_damage=True)) as read:
         yield read
 
 
