@@ -76,7 +76,7 @@ def cluster(
     if map_page is not None:
         check_map_file(map_page)
     report = RejectedRecords(str(output), queries, strict=False)
-    pages = [] if map_page is None else [map_page]
+    pages = [] if map_page is None else [map_page, map_page.with_suffix(".png")]
     with claimed(*report.outputs(), *pages, inputs=[queries]):
         embedder = load_embedder(
             model,
