@@ -24,6 +24,7 @@ _NO_NAME = re.compile(
     r"|(?:unclassified|unidentified|uncultured|unassigned|unknown|undetermined|undescribed|unnamed"
     r"|undefined|unresolved|environmental|ambiguous|metagenome|no rank|no hit|not \w+)(?: .*)?"
     r"|(?:kingdom|phylum|class|order|family|subfamily|tribe|genus|species) \S.*"  # MIDORI2
+    r"|(?:undef ?)+(?: .*)?"  # CO1Classifier
     r"|BOLD:[A-Z]{3}\d+.*|[a-z]__",
     re.IGNORECASE,
 )
