@@ -71,8 +71,8 @@ def make_inputs(folder: Path, megabytes: int) -> Iterator[Path]:
         path.unlink()
 
 
-def measure(words: list[str]) -> dict[str, Any]:
-    """Run a command; return its exit code, peak memory and last line."""
+def measure(words: list[str], folder: Path) -> dict[str, Any]:
+    """Run a command in a folder; return its exit code, peak memory and last line."""
     command = [sys.executable, "-m", "barcodemae", *words]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
@@ -83,7 +83,7 @@ def measure(words: list[str]) -> dict[str, Any]:
     return {
         "exit_code": process.returncode,
         "peak_mib": round(usage.ru_maxrss / 1024),
-        "last_line": lines[-1][-200:],
+        "last_line": lines[-1].replace(f"{folder}/", "")[-200:],
     }
 
 
@@ -100,7 +100,7 @@ def main(
         with refs.open("wb") as stream:
             write_fasta(stream.write, 0)
         lib = str(folder / "lib")
-        if measure(["index", str(refs), "-m", model, "-o", lib])["exit_code"]:
+        if measure(["index", str(refs), "-m", model, "-o", lib], folder)["exit_code"]:
             raise SystemExit("the library cannot be made")
         for path in make_inputs(folder, megabytes):
             size = path.stat().st_size
@@ -111,7 +111,7 @@ def main(
                 "embed": ["-m", model, "-o", str(folder / "vectors.tsv")],
             }.items():
                 overwrite = ["--overwrite"] if command in ("prepare", "index") else []
-                found = measure([command, str(path), *words, *overwrite])
+                found = measure([command, str(path), *words, *overwrite], folder)
                 rows.append({"command": command, "file": path.name, "bytes": size, **found})
                 typer.echo(json.dumps(rows[-1]), err=True)
     command = f"python benchmarks/memory.py --megabytes {megabytes} --model {model}"
