@@ -86,6 +86,8 @@ def is_no_name(name: str) -> bool:
         return True
     # What a spreadsheet made of no name and an authority.
     first, _, more = name.partition(" ")
+    if all(word in NULL_WORDS for word in name.lower().split()):
+        return True
     return first.lower() in ("none", "nan", "na", "null") and more[:1] in ("(", "s", "")
 
 
