@@ -1,6 +1,6 @@
 """Kill commands at random moments, go on, and compare the bytes.
 
-    python benchmarks/kills.py --count 200 --json results/kills.json
+    python benchmarks/kills.py --count 200 --json results/files/kills.json
 
 Every command first runs to its end. Then one command after the other is started, killed (`kill -9`)
 after a random time, perhaps killed again when it goes on, and brought to its end: with `--resume`

@@ -1,6 +1,6 @@
 """Peak memory of commands on inputs that are far too large for what they hold.
 
-    python benchmarks/memory.py --megabytes 1500 --json results/memory.json
+    python benchmarks/memory.py --megabytes 1500 --json results/files/memory.json
 
 Three files, one at a time: a FASTA of one sound record and one line without end, the same packed
 by gzip into less than a thousandth, and a table with such a cell. `prepare`, `index`, `identify`

@@ -1,6 +1,6 @@
 """Run commands in one process a thousand times: memory, open files and threads must stay flat.
 
-    python benchmarks/repeated.py --runs 1000 --json results/repeated.json
+    python benchmarks/repeated.py --runs 1000 --json results/files/repeated.json
 
 `embed`, `identify` and `cluster` take turns on a few simulated barcodes. Ten times on the way
 the process is measured.
