@@ -1,16 +1,16 @@
-"""Kill commands at random moments, go on, and compare the bytes; run one process a thousand times.
+"""Kill commands at random moments, go on, and compare the bytes.
 
-    python benchmarks/kills.py --count 200 --runs 1000 --json results/kills.json
+    python benchmarks/kills.py --count 200 --json results/files/kills.json
 
 Every command first runs to its end. Then one command after the other is started, killed (`kill -9`)
 after a random time, perhaps killed again when it goes on, and brought to its end: with `--resume`
-where there is such an option, else by starting again. Its files must be those of the first run,
-byte for byte. Training runs with dropout. The second part runs `embed`, `identify` and `cluster` in
-one process again and again, and watches its memory, open files and threads.
+where there is such an option, else again from the start with `--overwrite`. Its files must be those
+of the first run, byte for byte. Training runs with dropout. The file of results is written after
+each command and says how many kills there were so far; the same call goes on where an interrupted
+one stopped.
 """
 
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -19,19 +19,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from contextlib import redirect_stderr
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 
-from barcodemae import __version__, cli
+from barcodemae import __version__
 from barcodemae.dataset import SPLITS, read_splits
 from barcodemae.files import write_json
 
@@ -43,12 +39,11 @@ TINY = [
     "--decoder-num-attention-heads=2", "--decoder-intermediate-size=32", "--dropout=0.1",
 ]  # fmt: skip
 TRAINING = [
-    "--precision=fp32", "--batch-size=8", "--max-steps=60", "--checkpoint-every=4",
-    "--validate-every=20",
+    "--precision=fp32", "--batch-size=8", "--max-steps=12", "--checkpoint-every=2",
+    "--validate-every=6",
 ]  # fmt: skip
 WEIGHTS = ("model.safetensors", "encoder/model.safetensors", "best/model.safetensors")
 MOST_KILLS = 3  # of one run
-SAMPLES = 10  # of a process that runs commands again and again
 
 
 @dataclass(frozen=True)
@@ -60,14 +55,14 @@ class Job:
         words: Its arguments, without the output.
         output: Name of its output.
         compared: Files below the folder of the output that must be the same; all if empty.
-        can_resume: Whether it has `--resume`.
+        goes_on_by: Option by which it goes on; without `--resume` it starts again.
     """
 
     name: str
     words: list[str]
     output: str
     compared: tuple[str, ...] = ()
-    can_resume: bool = False
+    goes_on_by: str = "--resume"
 
     def command(self, folder: Path, *more: str) -> list[str]:
         """Return the command line that writes into a folder."""
@@ -96,7 +91,7 @@ def hash_file(path: Path) -> str:
 def make_jobs(folder: Path) -> list[Job]:
     """Make a data set, queries, a library and a model, and list the commands."""
     data, queries, lib, model = (str(folder / name) for name in ("data", "q.fasta", "lib", "model"))
-    simulate = ["simulate", "--species", "60", "--barcodes-per-species", "6"]
+    simulate = ["simulate", "--species", "60", "--barcodes-per-species", "4"]
     run("prepare", *simulate, "--output", data)
     table = read_splits(Path(data), SPLITS, ("processid", "dna_barcode"))
     rows = zip(table["processid"].to_pylist(), table["dna_barcode"].to_pylist(), strict=True)
@@ -106,30 +101,22 @@ def make_jobs(folder: Path) -> list[Job]:
     training = ["--data", data, *TRAINING]
     run("pretrain", *training, *TINY, "--output", model)
     return [
-        Job("prepare", ["prepare", *simulate], "data"),
-        Job("index", ["index", data, "-m", MODEL], "lib"),
+        Job("prepare", ["prepare", *simulate], "data", goes_on_by="--overwrite"),
+        Job("index", ["index", data, "-m", MODEL], "lib", goes_on_by="--overwrite"),
+        Job("identify", ["identify", queries, "-r", lib, "-m", MODEL, "--threads", "2"], "out.tsv"),
+        Job("pretrain", ["pretrain", *training, *TINY], "run", WEIGHTS),
         Job(
-            "identify",
-            ["identify", queries, "-r", lib, "-m", MODEL, "--threads", "2"],
-            "out.tsv",
-            can_resume=True,
-        ),
-        Job("pretrain", ["pretrain", *training, *TINY], "run", WEIGHTS, can_resume=True),
-        Job(
-            "finetune",
-            ["finetune", *training, "--model", model, "--rank", "genus"],
-            "run",
-            WEIGHTS,
-            can_resume=True,
+            "finetune", ["finetune", *training, "--model", model, "--rank", "genus"], "run", WEIGHTS
         ),
     ]
 
 
 def run(*words: str) -> None:
     """Run a command to its end."""
-    subprocess.run(
-        [sys.executable, "-m", "barcodemae", *words], check=True, env=environment(), **QUIET
-    )
+    command = [sys.executable, "-m", "barcodemae", *words]
+    done = subprocess.run(command, check=False, env=environment(), text=True, **QUIET)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-2000:]}")
 
 
 def environment() -> dict[str, str]:
@@ -163,99 +150,77 @@ def kill_and_finish(job: Job, folder: Path, seconds: float, generator: random.Ra
     """
     kills = 0
     for _ in range(generator.randint(1, MOST_KILLS)):
-        more = ["--resume"] if job.can_resume and kills else []
+        more = [job.goes_on_by] if kills else []
         if not killed_after(job.command(folder, *more), generator.uniform(0.2, 1) * seconds):
             return kills
         kills += 1
-    more = ["--resume"] if job.can_resume else []
-    done = subprocess.run(
-        job.command(folder, *more), env=environment(), check=False, text=True, **QUIET
-    )
+    command = job.command(folder, job.goes_on_by)
+    done = subprocess.run(command, env=environment(), check=False, text=True, **QUIET)
     if done.returncode:
         raise SystemExit(f"{job.name} cannot go on: {done.stderr[-2000:]}")
     return kills
 
 
-def kill_all(jobs: list[Job], folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Kill random commands until there were `count` kills, and compare what they leave in the end.
+def run_undisturbed(jobs: list[Job], folder: Path) -> dict[str, tuple[float, dict[str, str]]]:
+    """Run every command to its end; return its seconds and the hashes of its files, by name."""
+    outcome = {}
+    for job in jobs:
+        place = folder / job.name
+        place.mkdir(parents=True)
+        started = time.perf_counter()
+        subprocess.run(job.command(place), check=True, env=environment(), **QUIET)
+        outcome[job.name] = time.perf_counter() - started, job.hashes(place)
+    return outcome
+
+
+def kill_all(jobs: list[Job], folder: Path, outcome: dict[str, Any], json_file: Path) -> None:
+    """Kill one command after the other until there were enough kills; compare what they leave.
 
     Args:
         jobs: The commands.
         folder: An empty folder to work in.
-        count: Number of kills.
-        seed: Seed of commands and moments.
+        outcome: The results so far, which are added to.
+        json_file: File that they are written to after each command.
     """
-    generator = random.Random(seed)
-    expected, seconds = {}, {}
-    for job in jobs:
-        started = time.perf_counter()
-        subprocess.run(job.command(folder / job.name), check=True, env=environment(), **QUIET)
-        seconds[job.name] = time.perf_counter() - started
-        expected[job.name] = job.hashes(folder / job.name)
-    kills: Counter[str] = Counter()
-    different = []
-    for job in itertools.cycle(jobs):
-        if kills.total() >= count:
-            break
+    undisturbed = run_undisturbed(jobs, folder)
+    kills = Counter(outcome["kills"])
+    while kills.total() < outcome["wanted"]:
+        job = jobs[outcome["rounds"] % len(jobs)]
+        generator = random.Random(f"{outcome['seed']} {outcome['rounds']}")
         place = folder / "killed"
         place.mkdir()
-        kills[job.name] += kill_and_finish(job, place, seconds[job.name], generator)
-        if job.hashes(place) != expected[job.name]:
-            different.append(f"{job.name}, after kill {kills.total()}")
+        seconds, expected = undisturbed[job.name]
+        kills[job.name] += kill_and_finish(job, place, seconds, generator)
+        if job.hashes(place) != expected:
+            outcome["different"].append(f"{job.name}, after kill {kills.total()}")
         shutil.rmtree(place)
-        typer.echo(f"\r{kills.total()} of {count} kills", nl=False, err=True)
+        outcome |= {"rounds": outcome["rounds"] + 1, "kills": dict(kills)}
+        write_json(json_file, outcome, indent=1)
+        typer.echo(f"\r{kills.total()} of {outcome['wanted']} kills", nl=False, err=True)
     typer.echo("", err=True)
-    return {"kills": dict(kills), "different": different, "seed": seed}
 
 
-def run_often(folder: Path, queries: Path, lib: Path, runs: int) -> list[dict[str, float]]:
-    """Run commands in this process again and again, and measure it ten times on the way."""
-    commands = [
-        ["embed", str(queries), "-m", MODEL, "-o", str(folder / "v.tsv")],
-        ["identify", str(queries), "-r", str(lib), "-m", MODEL, "-o", str(folder / "out.tsv")],
-        ["cluster", str(queries), "-m", MODEL, "-o", str(folder / "units.tsv")],
-    ]
-    process, samples = psutil.Process(), []
-    for number in range(runs):
-        with redirect_stderr(StringIO()):
-            assert cli.main([*commands[number % len(commands)]]) == 0
-        if (number + 1) % max(1, runs // SAMPLES) == 0:
-            samples.append(
-                {
-                    "runs": number + 1,
-                    "memory_mib": round(process.memory_info().rss / 2**20, 1),
-                    "open_files": process.num_fds(),
-                    "threads": threading.active_count(),
-                }
-            )
-    return samples
+def start(json_file: Path, count: int, seed: int) -> dict[str, Any]:
+    """Return the results of an interrupted call of the same version and seed, or none so far."""
+    outcome = {"version": __version__, "seed": seed, "rounds": 0, "kills": {}, "different": []}
+    if json_file.exists():
+        stored = json.loads(json_file.read_text())
+        if (stored["version"], stored["seed"]) == (__version__, seed):
+            outcome = stored
+    command = f"python benchmarks/kills.py --count {count} --seed {seed}"
+    return outcome | {"wanted": count, "command": command}
 
 
 def main(
+    json_file: Annotated[Path, typer.Option("--json", help="File of the results.")],
     count: Annotated[int, typer.Option(help="Number of kills.")] = 200,
-    runs: Annotated[int, typer.Option(help="Runs in one process; 0 for none.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of commands and moments.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the outcome here, too.")
-    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 0,
 ) -> None:
-    """Kill commands and compare bytes; run one process many times and watch it."""
+    """Kill commands, go on, and compare bytes."""
+    outcome = start(json_file, count, seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        jobs = make_jobs(folder)
-        work = folder / "work"
-        for job in jobs:
-            (work / job.name).mkdir(parents=True)
-        outcome: dict[str, Any] = kill_all(jobs, work, count, seed)
-        few = folder / "few.fasta"
-        few.write_text("".join((folder / "q.fasta").read_text().splitlines(keepends=True)[:40]))
-        outcome["runs_in_one_process"] = run_often(folder, few, folder / "lib", runs)
-    outcome |= {
-        "version": __version__,
-        "command": f"python benchmarks/kills.py --count {count} --runs {runs} --seed {seed}",
-    }
-    if json_file is not None:
-        write_json(json_file, outcome, indent=1)
+        kill_all(make_jobs(folder), folder / "work", outcome, json_file)
     typer.echo(json.dumps(outcome, indent=1))
     if outcome["different"]:
         raise typer.Exit(1)

@@ -5,11 +5,13 @@ one line. Guarded by tests/space/test_space_answers.py.
 """
 
 import tempfile
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from barcodemae.errors import BarcodeMAEError, DataError
 from barcodemae.fasta import SequenceRecord, read_records
+from barcodemae.plain_text import legible
 
 
 MAX_RECORDS = 200
@@ -73,9 +75,19 @@ def read_file(path: Path, shown: str) -> list[SequenceRecord]:
         raise TooLargeError(f"{shown} has {size / 1e6:.1f} MB")
     try:
         # One record more than allowed suffices to know that there are too many.
-        records = list(islice(read_records(path), MAX_RECORDS + 1))
+        records = list(islice(map(printable, read_records(path)), MAX_RECORDS + 1))
     except DataError as error:
         raise DataError(shown, str(error).partition(": ")[2], error.line) from error
     if len(records) > MAX_RECORDS:
         raise TooLargeError(f"{shown} holds more than {MAX_RECORDS} sequences")
     return records
+
+
+def printable(record: SequenceRecord) -> SequenceRecord:
+    """Return a record with text that a page can show, whatever its bytes are."""
+    return replace(
+        record,
+        id=legible(record.id),
+        header=legible(record.header),
+        sequence=legible(record.sequence),
+    )

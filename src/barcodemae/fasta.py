@@ -1,29 +1,34 @@
-"""Strict reader of FASTA and FASTQ, which refuses a file at its first fault.
+"""The reader of FASTA and FASTQ: it loses no record, however malformed.
 
-`prepare` and `embed` use it, whose results should not rest on half a file; the lenient reader in
-`raw_fasta.py` loses no record. In: a path or `-`. Out: records with the header verbatim. dnaio does
-the reading; this file adds records of this package, errors that name file and line, and a limit to
-the size of a record. Guarded by tests/barcodemae/test_fasta.py.
+In: a path or `-`. Out: a record per FASTA header or FASTQ entry, whatever its letters are: bytes
+that are not text, a protein, nothing at all. The caller checks the letters. A record has a
+`problem` if the file is malformed there (a FASTQ entry that has not four lines or not as many
+qualities as letters; reading continues at the next entry), or if it is far too long. Text before
+the first FASTA header is a record without an id; lines of a FASTA that begin with `;` or `#` are
+comments. Where a packed file is cut off or damaged, reading ends in an error, or for those whose
+output lists every record (`identify`, `cluster`) in a record with that problem. Guarded by
+tests/barcodemae/test_fasta.py.
 """
 
-import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-import dnaio
 
 from barcodemae.errors import DataError
-from barcodemae.plain_text import as_utf8, open_text
-from barcodemae.unpacking import BUFFER_BYTES, shown_name
-
-
-MAX_RECORD_BYTES = 1 << 26  # no barcode is that long, and memory is finite
+from barcodemae.plain_text import open_text
+from barcodemae.unpacking import DamagedFileError, shown_name
 
 
 LONGEST = 1_000_000  # letters of a record that is looked at; no barcode is that long
 TOO_LONG = f"too long for a barcode: more than {LONGEST:,} letters"
+KEPT_LETTERS = LONGEST + 1  # of a record, to limit the memory
+LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
+COMMENTS = (b";", b"#")
+Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class SequenceRecord:
         number: Number of the record in the file, 1-based, for messages.
         id: The header up to the first white space, verbatim (`;size=` and `|` included).
         header: The whole header line, without `>` or `@`.
-        sequence: The letters exactly as in the file.
+        sequence: The letters as in the file, without line ends.
         problem: How the file is malformed at this record, or that it is far too long; else empty.
     """
 
@@ -45,133 +50,184 @@ class SequenceRecord:
     problem: str = ""
 
 
-def read_records(path: Path | str) -> Iterator[SequenceRecord]:
+def read_records(path: Path | str, *, list_damage: bool = False) -> Iterator[SequenceRecord]:
     """Stream the records of a FASTA or FASTQ file.
+
+    Ids and letters that are not UTF-8 are decoded with surrogate escapes, so that writing them with
+    `errors="surrogateescape"` gives the same bytes.
 
     Args:
         path: Path of the file, packed or not (see `barcodemae.unpacking`), or `-` for stdin.
+        list_damage: Whether the place at which a packed file is cut off or damaged is a last
+            record with that problem, instead of an error.
 
     Yields:
         Records in file order.
 
     Raises:
-        DataError: The file is missing, empty, damaged or neither FASTA nor FASTQ.
+        DataError: The file is missing, empty, damaged, or cannot be read.
     """
-    shown = shown_name(path)
     number = 0
     try:
         with open_text(path) as stream:
-            for number, (header, sequence) in enumerate(_headers_and_letters(stream), start=1):
-                name = header.split(maxsplit=1)[0] if header.strip() else ""
-                yield SequenceRecord(number, name, header, sequence)
-    except dnaio.FileFormatError as error:
-        line = None if error.line is None else error.line + 1
-        raise DataError(shown, " ".join(error.message.split()), line) from error
-    except UnicodeDecodeError as error:
-        raise DataError(shown, f"cannot be read{_after(number)}: {error}") from error
+            lines = Lines(stream, list_damage=list_damage)
+            first = next((line for line in lines if line.strip()), b"")
+            parse = parse_fastq if first.startswith(b"@") else parse_fasta
+            entries = parse(first, lines) if first or lines.damage else ()
+            for number, entry in enumerate(entries, start=1):
+                yield make_record(number, entry)
     except DataError as error:
-        raise DataError(shown, f"{error.problem}{_after(number)}", error.line) from error
+        if number == 0:
+            raise
+        raise DataError(error.path, f"{error.problem} after record {number}") from error
     if number == 0:
-        raise DataError(shown, "holds no sequences")
+        raise DataError(shown_name(path), "holds no sequences")
 
 
-def without_long_records(records: Iterable[SequenceRecord]) -> Iterator[SequenceRecord]:
-    """Drop the letters of records that are far too long, which then have a problem instead."""
-    for record in records:
-        if len(record.sequence) <= LONGEST:
-            yield record
-        else:
-            yield replace(record, sequence="", problem=TOO_LONG)
+class Lines:
+    """The lines of a file.
 
+    Args:
+        stream: The file.
+        list_damage: Whether lines end quietly where the packed file is damaged.
 
-def _after(number: int) -> str:
-    return f" after record {number}" if number else ""
-
-
-def _headers_and_letters(stream: io.BufferedReader) -> Iterator[tuple[str, str]]:
-    is_fastq = stream.peek(1)[:1] == b"@"
-    # A raw stream is all that dnaio needs; its hints ask for more.
-    limited = cast(BinaryIO, _Limited(stream, b"\n" if is_fastq else b">"))
-    if is_fastq:
-        for record in dnaio.FastqReader(limited):
-            yield record.name, record.sequence
-    else:
-        # Not dnaio's own records, which hold ASCII only.
-        pairs: Any = dnaio.FastaReader(limited, sequence_class=_header_and_letters)
-        yield from pairs
-
-
-def _header_and_letters(header: str, letters: str, _qualities: None) -> tuple[str, str]:
-    return header, letters
-
-
-class _Limited(io.RawIOBase):
-    """A stream of whole lines without the rest of records that are far too long.
-
-    FASTQ, in which no rest can be told from the next record, is refused then. Headers that are not
-    UTF-8 are read as Windows-1252.
+    Attributes:
+        damage: Why the lines ended early; empty if they did not.
     """
 
-    def __init__(self, stream: io.BufferedReader, mark: bytes) -> None:
-        self._stream, self._mark = stream, mark
-        self._since_mark = 0
-        self._is_dropping = False  # the rest of a record that is far too long
-        self._ready = b""
-        self._rest = b""  # of the last line, which is not complete yet
-        self._failure: DataError | None = None
+    def __init__(self, stream: BufferedReader, *, list_damage: bool) -> None:
+        self.stream = stream
+        self.list_damage = list_damage
+        self.damage = ""
+        self.has_begun = False
 
-    def readable(self) -> bool:
-        return True
+    def __iter__(self) -> Iterator[bytes]:
+        return self
 
-    def readinto(self, buffer: Any) -> int:
-        if not self._ready:
-            self._ready = self._lines()
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
+    def __next__(self) -> bytes:
+        """Return the next line, of an endless one only the beginning.
 
-    def _lines(self) -> bytes:
-        piece = self._piece()
-        while piece and b"\n" not in piece and len(self._rest) < BUFFER_BYTES:
-            self._rest += piece
-            piece = self._piece()
-        text = self._rest + piece
-        end = text.rfind(b"\n") + 1 or len(text)
-        if not piece:
-            end = len(text)
-        text, self._rest = text[:end], text[end:]
-        if text.isascii():
-            return text
-        return b"".join(map(self._decodable, text.splitlines(keepends=True)))
+        Raises:
+            DataError: The file cannot be read, or not even one line can be unpacked.
+        """
+        if self.damage:
+            raise StopIteration
+        try:
+            line = self.stream.readline(KEPT_LETTERS)
+            if len(line) == KEPT_LETTERS:
+                self.skip_to_end(line)
+        except DamagedFileError as error:
+            if not (self.list_damage and self.has_begun):
+                raise
+            self.damage = f"the compressed file {error.problem}"
+            raise StopIteration from error
+        if not line:
+            raise StopIteration
+        self.has_begun = True
+        return line
 
-    def _decodable(self, line: bytes) -> bytes:
-        return as_utf8(line) if line.startswith((b">", b"@")) else line
+    def skip_to_end(self, piece: bytes) -> None:
+        """Consume the rest of the line that begins with a piece."""
+        while piece and not piece.endswith(b"\n"):
+            piece = self.stream.readline(KEPT_LETTERS)
 
-    def _piece(self) -> bytes:
-        """Read on; nothing at the end, and where reading fails once what was read is given."""
-        if self._failure is not None:
-            raise self._failure
-        while True:
-            try:
-                self._stream.peek()  # fills the buffer, where small reads would not
-                piece = self._stream.read1(BUFFER_BYTES)
-            except DataError as error:
-                if not self._rest:
-                    raise
-                self._failure = error
-                return b""
-            start = piece.find(self._mark)
-            if self._is_dropping and start >= 0:
-                piece, self._is_dropping = b"\n" + piece[start:], False
-            if not piece or not self._is_dropping:
-                self._count(piece)
-                return piece
 
-    def _count(self, piece: bytes) -> None:
-        """Count the bytes since the last mark; too many of a record in FASTA are dropped."""
-        at = piece.rfind(self._mark)
-        self._since_mark = len(piece) - at if at >= 0 else self._since_mark + len(piece)
-        self._is_dropping = self._since_mark > MAX_RECORD_BYTES
-        if self._is_dropping and self._mark != b">":
-            problem = f"holds a record of more than {MAX_RECORD_BYTES >> 20} MiB: no barcode"
-            raise DataError("", problem)
+def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
+    """Split lines into FASTA entries."""
+    header, letters = None, bytearray()  # what stands before the first header has none
+    for line in chain((first,), lines):
+        if line.startswith(b">"):
+            if header is not None or letters:
+                yield header or b"", letters, ""
+            header, letters = line[1:], bytearray()
+        elif len(letters) < KEPT_LETTERS and not line.startswith(COMMENTS):
+            letters += line.rstrip(b"\n")
+    if header is not None or letters or lines.damage:
+        yield header or b"", letters, lines.damage
+
+
+class LookAhead:
+    """Lines of which the next few can be inspected before they are consumed."""
+
+    def __init__(self, first: bytes, lines: Lines) -> None:
+        self.lines = lines
+        self.seen: deque[bytes] = deque([first])
+
+    def next_lines(self, count: int) -> list[bytes]:
+        """Return the next lines without consuming them; fewer at the end of the file."""
+        self.seen.extend(islice(self.lines, count - len(self.seen)))
+        return list(islice(self.seen, count))
+
+    def drop(self, count: int) -> None:
+        """Consume lines that have been returned by `next_lines`."""
+        for _ in range(count):
+            self.seen.popleft()
+
+
+def parse_fastq(first: bytes, lines: Lines) -> Iterator[Entry]:
+    """Split lines into FASTQ entries of four; after a broken one, resume at the likely next."""
+    ahead = LookAhead(first, lines)
+    is_reported = False
+    while entry := ahead.next_lines(4):
+        if not entry[0].strip():
+            ahead.drop(1)
+            continue
+        problem = find_problem(entry)
+        if problem:
+            ahead.drop(1)
+            skip_to_entry(ahead)
+            if lines.damage and not ahead.next_lines(1):
+                problem, is_reported = lines.damage, True
+        else:
+            ahead.drop(4)
+        has_header = entry[0].startswith(b"@")
+        letters = entry[1].rstrip(b"\n") if len(entry) > 1 else b""
+        yield entry[0][1:] if has_header else b"", letters, problem
+    if lines.damage and not is_reported:
+        yield b"", b"", lines.damage
+
+
+def find_problem(entry: list[bytes]) -> str:
+    """Describe what is wrong with four lines of FASTQ; empty if they are a well-formed entry."""
+    if not entry[0].startswith(b"@"):
+        return "broken FASTQ: a line starting with @ was expected"
+    if len(entry) > 2 and not entry[2].startswith(b"+"):
+        return "broken FASTQ: a line starting with + was expected after the letters"
+    if len(entry) < 4:
+        return "broken FASTQ: cut off before its qualities"
+    header, repeated = entry[0][1:].strip(), entry[2][1:].strip()
+    if repeated not in (b"", header):
+        return "broken FASTQ: the line starting with + is of another record"
+    letters, qualities = (len(entry[place].rstrip(b"\n")) for place in (1, 3))
+    if letters != qualities:
+        return f"broken FASTQ: {letters} letters, {qualities} qualities"
+    return ""
+
+
+def skip_to_entry(ahead: LookAhead) -> None:
+    """Consume the rest of a broken entry.
+
+    A quality line may start with @ too. A header is recognised by the line of letters after it and
+    by the next line, which starts with + or, in a wrapped sequence, holds more letters.
+    """
+    while shown := ahead.next_lines(3):
+        header, *follow = shown
+        is_followed = [
+            LETTERS_ONLY.fullmatch(line) or (place and line.startswith(b"+"))
+            for place, line in enumerate(follow)
+        ]
+        if header.startswith(b"@") and follow and all(is_followed):
+            return
+        ahead.drop(1)
+
+
+def make_record(number: int, entry: Entry) -> SequenceRecord:
+    """Decode an entry to a record."""
+    header, letters, problem = entry
+    if len(letters) > LONGEST and not problem:
+        letters, problem = b"", TOO_LONG
+    text = header.rstrip(b"\n").decode("utf-8", "surrogateescape")
+    name = (header.split(maxsplit=1) or [b""])[0].decode("utf-8", "surrogateescape")
+    return SequenceRecord(
+        number, name, text, bytes(letters).decode("utf-8", "surrogateescape"), problem
+    )

@@ -1,23 +1,25 @@
 """Open a text file as bytes with one kind of line end, whatever wrote and packs it.
 
 In: what `open_unpacked` takes. Out: a binary stream without byte-order mark in which every line
-ends with a line feed, be it that of Unix, Windows or an old Macintosh in the file; lines in another
-encoding can be turned into UTF-8. Guarded by
-tests/barcodemae/test_plain_text.py.
+ends with a line feed, be it that of Unix, Windows or an old Macintosh in the file. UTF-16, which
+Excel calls "Unicode text", comes as UTF-8; lines in another encoding can be turned into it. Guarded
+by tests/barcodemae/test_plain_text.py.
 """
 
+import codecs
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from barcodemae.errors import DataError
-from barcodemae.unpacking import BUFFER_BYTES, open_unpacked
+from barcodemae.errors import DataError, first_line
+from barcodemae.unpacking import BUFFER_BYTES, open_unpacked, shown_name
 
 
 _BOM = b"\xef\xbb\xbf"
-_OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_WIDE_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_HEAD_BYTES = max(map(len, _WIDE_MARKS))
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def open_text(
         Its bytes, not yet decoded; reading raises as for `open_unpacked`.
 
     Raises:
-        DataError: As for `open_unpacked`, or the text is UTF-16.
+        DataError: As for `open_unpacked`.
     """
     with open_unpacked(source, on_bytes) as stream:
         yield io.BufferedReader(_PlainText(stream, source, is_table=is_table), BUFFER_BYTES)
@@ -63,6 +65,60 @@ def _line_as_utf8(line: bytes) -> bytes:
     raise AssertionError("latin-1 has a letter for every byte")
 
 
+def legible(text: str) -> str:
+    """Return text that was decoded with surrogate escapes as Windows-1252 where it is not UTF-8."""
+    if text.isascii():
+        return text
+    return as_utf8(text.encode("utf-8", "surrogateescape")).decode()
+
+
+def _wide_encoding(head: bytes) -> str:
+    """Tell by the first bytes how a text is encoded whose letters take two bytes or more."""
+    marked = next((name for mark, name in _WIDE_MARKS.items() if head.startswith(mark)), "")
+    if marked or len(head) < 2 or bool(head[0]) == bool(head[1]):
+        return marked
+    return "utf-16-le" if head[0] else "utf-16-be"
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding as UTF-8.
+
+    Args:
+        stream: The text.
+        encoding: Its encoding.
+        head: What was read of it already.
+        source: Where it comes from, for messages.
+    """
+
+    def __init__(
+        self, stream: io.BufferedReader, encoding: str, head: bytes, source: Path | str
+    ) -> None:
+        self._stream, self._encoding, self._source = stream, encoding, source
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = self._decoded(head)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            piece = self._stream.read1(BUFFER_BYTES)
+            self._ready = self._decoded(piece)
+            if not piece:
+                break
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _decoded(self, piece: bytes) -> bytes:
+        try:
+            return self._decoder.decode(piece, final=not piece).encode()
+        except UnicodeError as error:
+            kind = self._encoding.upper()
+            problem = f"is no sound {kind} text ({first_line(error)}); save it as UTF-8"
+            raise DataError(shown_name(self._source), problem) from error
+
+
 class _PlainText(io.RawIOBase):
     def __init__(
         self, stream: io.BufferedReader, source: Path | str, *, is_table: bool = False
@@ -72,11 +128,11 @@ class _PlainText(io.RawIOBase):
         self._lone_return = None if is_table else b"\n"
         self._held = b""  # a carriage return, until it is known what follows
         self._ready = b""
-        while len(self._held) < len(_BOM) and (piece := stream.read1(BUFFER_BYTES)):
+        while len(self._held) < _HEAD_BYTES and (piece := stream.read1(BUFFER_BYTES)):
             self._held += piece
-        encoding = _OTHER_ENCODINGS.get(self._held[:2])
-        if encoding is not None:
-            raise DataError(source, f"is {encoding} text; save it as UTF-8", 1)
+        if encoding := _wide_encoding(self._held):
+            recoded = _Recoded(stream, encoding, self._held, source)
+            self._stream, self._held = io.BufferedReader(recoded, BUFFER_BYTES), b""
         self._held = self._held.removeprefix(_BOM)
 
     def readable(self) -> bool:

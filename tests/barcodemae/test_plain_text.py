@@ -54,8 +54,20 @@ def test_where_the_pieces_of_a_file_end_makes_no_difference(text, sizes):
     assert io.BufferedReader(_PlainText(stream, "t"), 5).read() == expected
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf_16_is_refused_by_name(tmp_path, encoding):
-    (tmp_path / "t").write_bytes("\ufeff>a\nAC\n".encode(encoding))
-    with pytest.raises(DataError, match="t, line 1: is UTF-16 text; save it as UTF-8"):
-        open_text(tmp_path / "t").__enter__()
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_comes_as_utf_8(tmp_path, encoding, mark):
+    text = ">a \u00d7\r\nACGT\r\n" * 50_000
+    (tmp_path / "t").write_bytes((mark + text).encode(encoding))
+    with open_text(tmp_path / "t") as stream:
+        assert stream.read() == text.replace("\r", "").encode()
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_utf_16_that_is_cut_within_a_letter_is_told(tmp_path, cut):
+    (tmp_path / "t").write_bytes(">a\n\U0001f98b".encode("utf-16")[:-cut])
+    with (
+        pytest.raises(DataError, match=r"t: is no sound UTF-16 text .*; save it as UTF-8"),
+        open_text(tmp_path / "t") as stream,
+    ):
+        stream.read()

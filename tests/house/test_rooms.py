@@ -37,7 +37,6 @@ BASICS = {
     "output",
     "path_kinds",
     "plain_text",
-    "raw_fasta",
     "stored",
     "unpacking",
 }

@@ -9,10 +9,11 @@ Shapes: N = barcodes, M = barcodes per micro-batch, L = tokens.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow.compute as pc
@@ -123,6 +124,52 @@ class LabelledBarcodes:
     def labels(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """Number the taxa by their index in `classes`, (N,); `NO_CLASS` for others."""
         return number_names(self.names, classes)
+
+
+class NamedRecords(NamedTuple):
+    """What becomes of the records of a partition in fine-tuning.
+
+    Attributes:
+        split: Name of the partition.
+        used: Number of records that have a class.
+        without_name: Number of records left out, as they have no name at the rank.
+        of_no_class: Number of records whose name the training partition does not have; none of the
+            classes is right for them.
+    """
+
+    split: str
+    used: int
+    without_name: int
+    of_no_class: int
+
+    def told(self, rank: str) -> str:
+        """Say in one line what becomes of the records."""
+        total = self.used + self.without_name + self.of_no_class
+        reasons = {f"without a {rank}": self.without_name, "of no class": self.of_no_class}
+        left_out = ", ".join(f"{count:,} {why}" for why, count in reasons.items() if count)
+        return f"{self.split}: {total:,} records, {self.used:,} used" + (
+            f"; {left_out}" if left_out else ""
+        )
+
+
+def count_named(data: Path, splits: Sequence[str], rank: str) -> Iterator[NamedRecords]:
+    """Count the records of partitions, of which the first gives the classes.
+
+    Args:
+        data: Folder of the data set.
+        splits: Partitions.
+        rank: Rank of the names.
+
+    Raises:
+        DataError: A partition has no rows.
+    """
+    classes: set[str] | None = None
+    for split in splits:
+        names = Counter(read_splits(data, [split], (rank,))[rank].to_pylist())
+        without_name = names.pop(None, 0)
+        classes = set(names) if classes is None else classes
+        used = sum(count for name, count in names.items() if name in classes)
+        yield NamedRecords(split, used, without_name, names.total() - used)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def record_rows(
         "written_by": f"barcodemae {version('barcodemae')}",
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "pyarrow", "dnaio")},
+            **{name: version(name) for name in ("numpy", "pyarrow")},
         },
         "sources": [],
         "options": dict(settings),

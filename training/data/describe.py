@@ -20,6 +20,7 @@ from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, lett
 
 
 LABELS = (*RANKS, "dna_bin")
+NO_PARTITION = "no partition"
 UNNAMED = "unnamed"  # stands for a taxon without a name
 # Barcodes are grouped by their number of unknown letters; these are the groups' upper bounds, and
 # the last group has none.
@@ -39,6 +40,8 @@ class _Counts:
 
     def add(self, batch: pa.RecordBatch) -> None:
         table = pa.table(batch)
+        splits = table["split"].fill_null(NO_PARTITION)
+        table = table.set_column(table.schema.get_field_index("split"), "split", splits)
         for split in pc.unique(table["split"]).to_pylist():
             rows = table.filter(pc.equal(table["split"], split))
             self.rows[split] += rows.num_rows

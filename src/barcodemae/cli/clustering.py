@@ -69,14 +69,14 @@ def cluster(
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
     from barcodemae.eval.probe.map_plot import check_map_file
+    from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
-    from barcodemae.raw_fasta import read_any_records
 
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
         check_map_file(map_page)
     report = RejectedRecords(str(output), queries, strict=False)
-    pages = [] if map_page is None else [map_page]
+    pages = [] if map_page is None else [map_page, map_page.with_suffix(".png")]
     with claimed(*report.outputs(), *pages, inputs=[queries]):
         embedder = load_embedder(
             model,
@@ -85,7 +85,7 @@ def cluster(
             dtype=dtype,
             revision=revision or None,
         )
-        records = list(read_any_records(queries))
+        records = list(read_records(queries, list_damage=True))
         reasons = embedder.find_invalid([record.sequence for record in records])
         reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
         letters = letters_to_compare([record.sequence for record in records], embedder)

@@ -13,7 +13,7 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.dataset import RANKS
+from barcodemae.dataset import RANKS, parquet_files
 
 
 if TYPE_CHECKING:
@@ -187,15 +187,17 @@ def describe(
     top: Annotated[int, typer.Option(min=1, help="How many orders to list.")] = 10,
 ) -> None:
     """Count barcodes by partition, rank, length and order; draw them with --plot."""
+    from barcodemae.output.places import claimed
     from barcodemae.training.data.describe import describe_dataset, text_report
 
-    description = describe_dataset(directory)
-    if as_json:
-        typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(text_report(description, top), nl=False)
-    if plot is not None:
-        from barcodemae.training.data.describe_plot import draw_dataset
+    with claimed(*([] if plot is None else [plot]), inputs=parquet_files(directory)):
+        description = describe_dataset(directory)
+        if as_json:
+            typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
+        else:
+            typer.echo(text_report(description, top), nl=False)
+        if plot is not None:
+            from barcodemae.training.data.describe_plot import draw_dataset
 
-        draw_dataset(description, plot)
-        typer.echo(f"wrote {plot}", err=True)
+            draw_dataset(description, plot)
+            typer.echo(f"wrote {plot}", err=True)

@@ -31,6 +31,7 @@ def demo(
 
     from barcodemae.demonstration import first_look
     from barcodemae.demonstration import tour as steps
+    from barcodemae.output.places import claimed
 
     talk, result = Console(stderr=True), Console()
     settings = steps.DemoSettings(seed=seed, max_steps=max_steps, num_species=num_species)
@@ -38,12 +39,13 @@ def demo(
     def say(line: str) -> None:
         talk.print(f"[bold]{line}[/bold] ...")
 
-    steps.make_room(output)
-    named = steps.name_real_barcodes(output, model, say)
-    result.print(first_look.make_table(named))
-    typer.echo("\n".join([*first_look.summarise(named), ""]))
-    records = steps.run_demo(output, settings, say)
-    result.print(steps.make_table(records))
+    with claimed(output, folder=True):
+        steps.make_room(output)
+        named = steps.name_real_barcodes(output, model, say)
+        result.print(first_look.make_table(named))
+        typer.echo("\n".join([*first_look.summarise(named), ""]))
+        records = steps.run_demo(output, settings, say)
+        result.print(steps.make_table(records))
     lines = [*steps.verdict(records), steps.MEANING]
     lines += ["Next, try:", *(f"  {line}" for line in steps.next_commands(output))]
     typer.echo("\n".join(lines))

@@ -48,7 +48,7 @@ def embed(
     """Embed every barcode of a file, in input order, ids verbatim."""
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
-    from barcodemae.fasta import read_records, without_long_records
+    from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
 
     check_output(output)
@@ -63,7 +63,7 @@ def embed(
             trust_remote_code=trust_remote_code,
         )
         with open_vectors(output) as writer:
-            embed_records(embedder, without_long_records(read_records(fasta)), writer, report)
+            embed_records(embedder, read_records(fasta), writer, report)
         report.close()
 
 

@@ -107,16 +107,12 @@ def identify(
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
-    from barcodemae.output.places import check_file
-    from barcodemae.output.rejected import check_list, rejected_path_of
+    from barcodemae.output.places import check_files, claimed
 
-    check_file(output, [queries, reference])
-    if output != "-":
-        check_list(rejected_path_of(Path(output)))
-    elif candidates:
-        raise SettingsError("--candidates writes a second table beside the first: name one with -o")
-    if candidates and resume:
-        raise SettingsError("--candidates needs a run from the start; leave out --resume")
+    beside = outputs_beside(output, candidates, summary_file)
+    lists = [] if checklist is None else [checklist]
+    check_files([output, *beside], [queries, reference, *lists])
+    check_output(output, candidates, resume=resume)
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
     restriction = Restriction(
@@ -147,28 +143,58 @@ def identify(
     identifier = Identifier(library, embedder, how)
     form = FORMATS[output_format]
     settings = settings_of(how, library) | {"format": output_format, "dtype": embedder.dtype}
-    sink = open_sink(output, form.header, settings, resume=resume)
-    reuse_freed_memory()
-    with (
-        readable_twice(resolve_queries(queries)) as read,
-        counting("Identifying") as show,
-        candidate_table(output, candidates) as write_candidates,
-    ):
+    with claimed(*beside):
+        sink = open_sink(output, form.header, settings, resume=resume)
+        reuse_freed_memory()
+        with (
+            readable_twice(resolve_queries(queries)) as read,
+            counting("Identifying") as show,
+            candidate_table(output, candidates) as write_candidates,
+        ):
 
-        def on_batch(batch: FinishedBatch, total: int | None) -> None:
-            show(sink.progress.records, total)
-            write_candidates(batch.candidates)
+            def on_batch(batch: FinishedBatch, total: int | None) -> None:
+                show(sink.progress.records, total)
+                write_candidates(batch.candidates)
 
-        summary = identify_stream(
-            identifier,
-            read,
-            form,
-            sink,
-            threads=threads or default_threads(),
-            forks=True,
-            on_batch=on_batch,
-        )
-    report_run(sink, summary, summary_file)
+            summary = identify_stream(
+                identifier,
+                read,
+                form,
+                sink,
+                threads=threads or default_threads(),
+                forks=True,
+                on_batch=on_batch,
+            )
+            report_run(sink, summary, summary_file)
+
+
+def check_output(output: str, candidates: int, *, resume: bool) -> None:
+    """Check that the tables that are wanted can be written as they are wanted.
+
+    Raises:
+        SettingsError: The list of rejected records is not ours, or there can be no candidates.
+    """
+    from barcodemae.errors import SettingsError
+    from barcodemae.output.rejected import check_list, rejected_path_of
+
+    if output != "-":
+        check_list(rejected_path_of(Path(output)))
+    elif candidates:
+        raise SettingsError("--candidates writes a second table beside the first: name one with -o")
+    if candidates and resume:
+        raise SettingsError("--candidates needs a run from the start; leave out --resume")
+
+
+def outputs_beside(output: str, candidates: int, summary_file: Path | None) -> list[Path]:
+    """List the files that a run writes beside its table and the list of rejected records."""
+    table = [candidates_path(output)] if candidates and output != "-" else []
+    return table + ([] if summary_file is None else [summary_file])
+
+
+def candidates_path(output: str) -> Path:
+    """Return the path of the table of candidates: `NAME.candidates.tsv`."""
+    path = Path(output)
+    return path.with_name(f"{path.name}.candidates.tsv")
 
 
 def settings_of(how: IdentifyOptions, library: ReferenceLibrary) -> dict[str, Any]:
@@ -205,12 +231,12 @@ def report_run(sink: ResultSink, summary: Summary, summary_file: Path | None) ->
 def readable_twice(queries: str) -> Iterator[Any]:
     """Give a function that begins to read the queries anew."""
     from barcodemae.eval.identify.rereading import kept_for_rereading
-    from barcodemae.raw_fasta import read_any_records
+    from barcodemae.fasta import read_records
 
     if Path(queries).is_file():
-        yield lambda: read_any_records(queries)
+        yield lambda: read_records(queries, list_damage=True)
         return
-    with kept_for_rereading(read_any_records(queries)) as read:
+    with kept_for_rereading(read_records(queries, list_damage=True)) as read:
         yield read
 
 
@@ -223,9 +249,8 @@ def candidate_table(output: str, candidates: int) -> Iterator[Any]:
     if not candidates:
         yield lambda lines: None
         return
-    path = Path(output)
     with (
-        whole_file(path.with_name(f"{path.name}.candidates.tsv")) as part,
+        whole_file(candidates_path(output)) as part,
         part.open("w", encoding="utf-8", errors="surrogateescape") as stream,
     ):
         stream.write(HEADER)

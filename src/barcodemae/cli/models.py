@@ -47,19 +47,21 @@ def export(
 
     from barcodemae.default_model import resolve_model
     from barcodemae.errors import SettingsError
+    from barcodemae.output.places import claimed
     from barcodemae.training.export.folders import ENCODER_FOLDER, load_model_folder
     from barcodemae.training.export.folders import export as write_artefacts
 
     if (model_folder is None) == (model is None):
         raise SettingsError("name one model to export: either MODEL_DIR or --model")
     source = Path(model_folder or resolve_model(str(model)))
-    write_artefacts(
-        *load_model_folder(source),
-        output,
-        readout_from=source,
-        dtype=None if dtype is None else getattr(torch, dtype.value),
-        force=force,
-    )
+    with claimed(output, folder=True):
+        write_artefacts(
+            *load_model_folder(source),
+            output,
+            readout_from=source,
+            dtype=None if dtype is None else getattr(torch, dtype.value),
+            force=force,
+        )
     typer.echo(f"wrote {output} (full) and {output / ENCODER_FOLDER} (native encoder)", err=True)
 
 
@@ -75,10 +77,12 @@ def convert(
     The file is read without running anything in it; only weights and plain settings are accepted.
     """
     from barcodemae.modeling_barcodemae import BarcodeMAEModel
+    from barcodemae.output.places import claimed
     from barcodemae.training.export.convert import convert as convert_checkpoint
     from barcodemae.training.export.folders import ENCODER_FOLDER
 
-    model = convert_checkpoint(original, out, force=force)
+    with claimed(out, folder=True):
+        model = convert_checkpoint(original, out, force=force)
     name = "BarcodeMAE encoder" if isinstance(model, BarcodeMAEModel) else "BarcodeBERT"
     config = model.config
     typer.echo(
@@ -116,6 +120,7 @@ def whiten(
     MODEL_DIR/encoder. A readout that is there already is replaced.
     """
     from barcodemae.eval.embed.whitening import WhiteningSettings, whiten_folder
+    from barcodemae.output.places import claimed
 
     settings = WhiteningSettings(
         dataset=data,
@@ -124,7 +129,8 @@ def whiten(
         sample=sample,
         seed=seed,
     )
-    number = whiten_folder(model_folder, settings, device=device or None, batch_size=batch_size)
+    with claimed(model_folder, folder=True):
+        number = whiten_folder(model_folder, settings, device=device or None, batch_size=batch_size)
     typer.echo(
         f"wrote a readout of power {power:g}, fitted on {number} barcodes, to {model_folder}",
         err=True,

@@ -11,6 +11,7 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
+from barcodemae.dataset import parquet_files
 
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def probe(
     from barcodemae.eval.probe.probing import choose_probes, run_probes
     from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
     from barcodemae.eval.report.records import records_to_json, write_records
+    from barcodemae.output.places import claimed
 
     chosen = choose_probes(probes)
     settings = ProbeSettings(
@@ -149,15 +151,16 @@ def probe(
         trust_remote_code=trust_remote_code,
     )
     records = []
-    for name in model:
-        subject = open_subject(name, how)
-        command = describe_command("probe", [name], data, **asked)
-        measured = run_probes(subject, replace(settings, command=command), chosen)
-        for record in measured:
-            typer.echo(summarise(record), err=True)
-        records += measured
-        if json is not None:  # after every model: a later one that fails costs only itself
-            write_records(json, records)
+    with claimed(*([] if json is None else [json]), inputs=parquet_files(data)):
+        for name in model:
+            subject = open_subject(name, how)
+            command = describe_command("probe", [name], data, **asked)
+            measured = run_probes(subject, replace(settings, command=command), chosen)
+            for record in measured:
+                typer.echo(summarise(record), err=True)
+            records += measured
+            if json is not None:  # after every model: a later one that fails costs only itself
+                write_records(json, records)
     if json is None:
         typer.echo(records_to_json(records))
 
@@ -193,6 +196,7 @@ def mask_study(
     from barcodemae.eval.probe.mask_study import MaskStudy, parse_modes, parse_rates, run_mask_study
     from barcodemae.eval.report.records import write_records
     from barcodemae.eval.report.study_plot import plot_mask_study
+    from barcodemae.output.places import claimed
 
     study = MaskStudy(
         dataset=data,
@@ -222,18 +226,19 @@ def mask_study(
         device=device or None, dtype=dtype, batch_size=batch_size, revision=revision or None
     )
     records = []
-    for name in model:
-        for record in run_mask_study(
-            name,
-            study,
-            how,
-            on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
-        ):
-            typer.echo(summarise(record) + f"  {record.protocol}", err=True)
-            records.append(record)
-            write_records(json, records)
-    if plot is not None:
-        plot_mask_study(records, plot)
+    with claimed(json, *([] if plot is None else [plot]), inputs=parquet_files(data)):
+        for name in model:
+            for record in run_mask_study(
+                name,
+                study,
+                how,
+                on_left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
+            ):
+                typer.echo(summarise(record) + f"  {record.protocol}", err=True)
+                records.append(record)
+                write_records(json, records)
+        if plot is not None:
+            plot_mask_study(records, plot)
 
 
 def leaderboard(
@@ -264,16 +269,19 @@ def leaderboard(
     from barcodemae.eval.report.table_plot import plot_table
     from barcodemae.eval.report.table_text import render_table
     from barcodemae.files import write_text
+    from barcodemae.output.places import claimed
 
-    listed = NO_SYSTEMS if systems is None else read_systems(systems)
-    table = build_table(read_all_records(results), listed)
-    text = render_table(table, output_format)
-    if output == "-":
-        typer.echo(text, nl=False)
-    else:
-        write_text(output, text)
-    if figure is not None:
-        plot_table(table, figure)
+    outputs = [output, *([] if figure is None else [figure])]
+    with claimed(*outputs, inputs=[*results, *([] if systems is None else [systems])]):
+        listed = NO_SYSTEMS if systems is None else read_systems(systems)
+        table = build_table(read_all_records(results), listed)
+        text = render_table(table, output_format)
+        if output == "-":
+            typer.echo(text, nl=False)
+        else:
+            write_text(output, text)
+        if figure is not None:
+            plot_table(table, figure)
 
 
 def plot_map(
@@ -297,11 +305,10 @@ def plot_map(
 ) -> None:
     """Draw an interactive map of embeddings (UMAP, two dimensions)."""
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.probe.map_plot import MapSettings, draw_map
+    from barcodemae.eval.probe.map_plot import MapSettings, check_map_file, draw_map
+    from barcodemae.output.places import claimed
 
-    embedder = load_embedder(
-        model, device=device or None, batch_size=batch_size, revision=revision or None
-    )
+    check_map_file(output)
     settings = MapSettings(
         dataset=data,
         splits=tuple(name.strip() for name in splits.split(",")),
@@ -311,4 +318,8 @@ def plot_map(
         seed=seed,
         title=without_folder(model),
     )
-    draw_map(embedder, settings, output)
+    with claimed(output, output.with_suffix(".png"), inputs=parquet_files(data)):
+        embedder = load_embedder(
+            model, device=device or None, batch_size=batch_size, revision=revision or None
+        )
+        draw_map(embedder, settings, output)

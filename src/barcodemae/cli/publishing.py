@@ -51,6 +51,7 @@ def card(
     from barcodemae.model_cards.card import CardSettings, write_cards
     from barcodemae.model_cards.model_folder import ModelFolder
     from barcodemae.model_cards.run_record import find_run, read_run
+    from barcodemae.output.places import claimed
 
     settings = CardSettings(
         repo_id=repo_id or model_folder.resolve().name,
@@ -62,13 +63,14 @@ def card(
         grams_per_kwh=grams_per_kwh,
     )
     folder = ModelFolder(model_folder)
-    written = write_cards(
-        folder,
-        settings,
-        read_run(run or find_run(folder)),
-        read_all_records(results or bundled_results()),
-        figure,
-    )
+    with claimed(model_folder, folder=True):
+        written = write_cards(
+            folder,
+            settings,
+            read_run(run or find_run(folder)),
+            read_all_records(results or bundled_results()),
+            figure,
+        )
     for path in written:
         typer.echo(f"wrote {path}", err=True)
 

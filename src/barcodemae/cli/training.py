@@ -27,8 +27,12 @@ def pretrain(config: PretrainConfig, resume: bool | Path) -> None:
 def finetune(config: FinetuneConfig, resume: bool | Path) -> None:
     """Fine-tune a pre-trained model to name taxa at one rank."""
     parquet_files(config.data)
+    from barcodemae.training.batches.labelled import count_named
     from barcodemae.training.finetune import finetune
 
+    splits = [config.train_split, config.val_split, config.test_split]
+    for counted in count_named(config.data, list(filter(None, splits)), config.rank):
+        typer.echo(counted.told(config.rank), err=True)
     result = finetune(config, resume)
     accuracy = result.history.records[-1].get("test_accuracy")
     reported = "" if accuracy is None else f"; {accuracy:.2f} % right on {config.test_split}"

@@ -24,6 +24,7 @@ _NO_NAME = re.compile(
     r"|(?:unclassified|unidentified|uncultured|unassigned|unknown|undetermined|undescribed|unnamed"
     r"|undefined|unresolved|environmental|ambiguous|metagenome|no rank|no hit|not \w+)(?: .*)?"
     r"|(?:kingdom|phylum|class|order|family|subfamily|tribe|genus|species) \S.*"  # MIDORI2
+    r"|(?:undef ?)+(?: .*)?"  # CO1Classifier
     r"|BOLD:[A-Z]{3}\d+.*|[a-z]__",
     re.IGNORECASE,
 )
@@ -85,6 +86,8 @@ def is_no_name(name: str) -> bool:
         return True
     # What a spreadsheet made of no name and an authority.
     first, _, more = name.partition(" ")
+    if all(word in NULL_WORDS for word in name.lower().split()):
+        return True
     return first.lower() in ("none", "nan", "na", "null") and more[:1] in ("(", "s", "")
 
 

@@ -47,6 +47,32 @@ def check_file(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
             raise SettingsError(f"{path} {where}; choose another output")
 
 
+def check_files(outputs: Iterable[Path | str], inputs: Iterable[Path | str] = ()) -> None:
+    """Check that several files may be written.
+
+    Args:
+        outputs: The files wanted, see `check_file`.
+        inputs: Files and folders that are read; what is no path here is ignored.
+
+    Raises:
+        SettingsError: As for `check_file`, or two of them are one file.
+    """
+    outputs, sources, seen = list(outputs), list(inputs), set()
+    for output in outputs:
+        check_file(output, sources)
+    for place in _places(outputs):
+        real = os.path.realpath(place)
+        if real in seen:
+            raise SettingsError(f"{place} is named for two outputs; choose another for one")
+        seen.add(real)
+
+
+def _places(outputs: Iterable[Path | str]) -> list[Path]:
+    """List the outputs that are files or folders."""
+    paths = [Path(output) for output in outputs if str(output) != STREAM]
+    return [path for path in paths if not is_written_through(path)]
+
+
 def check_folder(output: Path | str, inputs: Iterable[Path | str] = ()) -> None:
     """Check that a folder may be written, whose parents may be missing.
 
@@ -94,14 +120,17 @@ def claimed(
         folder: Whether the outputs are folders.
 
     Raises:
-        SettingsError: One of them cannot be written, is read, or is being written by another run.
+        SettingsError: One of them cannot be written, is read, is named twice, or is being written
+            by another run.
         DataError: A lock cannot be written there.
     """
     sources = list(inputs)
     with ExitStack() as stack:
-        for output in outputs:
-            (check_folder if folder else check_file)(output, sources)
-        for output in outputs:
-            if str(output) != STREAM and not is_written_through(Path(output)):
-                stack.enter_context(held(Path(output)))
+        if folder:
+            for output in outputs:
+                check_folder(output, sources)
+        else:
+            check_files(outputs, sources)
+        for output in _places(outputs):
+            stack.enter_context(held(output))
         yield

@@ -1,5 +1,7 @@
 """`barcodemae pretrain` and `barcodemae finetune`, in process."""
 
+import re
+
 from barcodemae.cli import main
 from barcodemae.training.data.simulate import write_simulated
 
@@ -39,6 +41,7 @@ def test_a_model_is_pretrained_and_finetuned_from_the_command_line(tmp_path, cap
     assert captured.out == ""
     assert f"wrote {namer} after 2 steps; " in captured.err
     assert "% right on test" in captured.err
+    assert re.search(r"^train: \d+ records, \d+ used$", captured.err, re.MULTILINE)
 
 
 def test_the_commands_are_listed(capsys):

@@ -38,6 +38,7 @@ def test_a_species_has_one_name_however_it_is_written(deposited, species):
         *("Bactrocera cf. dorsalis", "Bactrocera aff. dorsalis", "Aedes nr. vexans"),
         *("Eulepidotis Poole02", "Anopheles gambiae complex", "Aedes sp.BOLD:AAA0001"),
         *("Tephritidae_XX", "Arthropoda_XXX_sp.", "uncultured_organism", "unidentified"),
+        *("nan nan", "None None", "undef_undef_Aedes"),
         *("None", "NA", "nan", "", " ", "None (Linnaeus, 1758)", "Spodoptera", "Spodoptera_9000"),
         *("BOLD:AAA0001", "Insecta incertae sedis", "species_Noctuidae_7100"),
     ],

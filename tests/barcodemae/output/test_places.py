@@ -92,3 +92,12 @@ def test_a_claim_holds_all_its_outputs(tmp_path, source):
     with claimed(first, second):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["in.fasta"]
+
+
+def test_two_outputs_are_never_one_file(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with (
+        pytest.raises(SettingsError, match="link is named for two outputs"),
+        claimed(tmp_path / "out", "-", tmp_path / "link"),
+    ):
+        pass

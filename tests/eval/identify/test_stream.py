@@ -21,8 +21,7 @@ from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.resumable import FileSink
 from barcodemae.eval.identify.stream import identify_stream
-from barcodemae.fasta import SequenceRecord
-from barcodemae.raw_fasta import read_any_records
+from barcodemae.fasta import SequenceRecord, read_records
 
 
 SETTINGS = {"library": "x"}
@@ -48,7 +47,7 @@ def queries(tmp_path, rows):
 
 def run(identifier, queries, output, *, resume=False, threads=1, forks=False):
     sink = FileSink(output, FORMATS["tsv"].header, SETTINGS, resume=resume)
-    read = partial(read_any_records, queries)
+    read = partial(read_records, queries, list_damage=True)
     identify_stream(identifier, read, FORMATS["tsv"], sink, threads=threads, forks=forks)
     return output.read_bytes(), output.with_name(output.stem + ".rejected.tsv").read_bytes()
 
@@ -160,7 +159,7 @@ def mixture_lines(identifier, records):
 
 def test_the_order_of_the_records_changes_no_row(identifier, queries, monkeypatch):
     monkeypatch.setattr(stream_module, "MAX_SAMPLED", 20)
-    records = [record for record in read_any_records(queries) if "P" not in record.sequence]
+    records = [record for record in read_records(queries) if "P" not in record.sequence]
     rows, summary = mixture_lines(identifier, records)
     again, other = mixture_lines(identifier, records[::-1])
     assert rows == again
@@ -199,7 +198,7 @@ def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
     path.write_bytes(content)
     num_records = sum(line.startswith(b">") for line in content.split(b"\n"))
     sink = FileSink(tmp_path / "out.tsv", "header\n", SETTINGS, resume=False)
-    identify_stream(identifier, partial(read_any_records, path), FORMATS["tsv"], sink)
+    identify_stream(identifier, partial(read_records, path, list_damage=True), FORMATS["tsv"], sink)
     rows = (tmp_path / "out.tsv").read_bytes().count(b"\n") - 1
     report = tmp_path / "out.rejected.tsv"
     rejected = report.read_bytes().count(b"\n") - 1 if report.exists() else 0
@@ -208,7 +207,7 @@ def test_every_record_of_any_bytes_comes_out_once(identifier, tmp_path, pieces):
 
 def rows_and_rejected(identifier, path, folder):
     sink = FileSink(folder / "out.tsv", "header\n", SETTINGS, resume=False)
-    identify_stream(identifier, partial(read_any_records, path), FORMATS["tsv"], sink)
+    identify_stream(identifier, partial(read_records, path, list_damage=True), FORMATS["tsv"], sink)
     report = folder / "out.rejected.tsv"
     rejected = report.read_bytes().split(b"\n")[1:-1] if report.exists() else []
     return (folder / "out.tsv").read_bytes().split(b"\n")[1:-1], rejected, sink.progress.records
@@ -236,7 +235,7 @@ def test_every_record_of_any_fastq_comes_out_once_compressed_and_truncated_or_no
     for name in ("fuzz.fq", "fuzz.fq.gz"):
         path = tmp_path / name
         try:
-            found = list(read_any_records(path))
+            found = list(read_records(path))
         except DataError:  # nothing at all could be unpacked
             assert path.suffix == ".gz"
             continue

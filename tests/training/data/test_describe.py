@@ -74,3 +74,11 @@ def test_an_empty_data_set_is_an_error(directory):
     pq.write_table(table, directory / "t.parquet")
     with pytest.raises(DataError, match="holds no rows"):
         describe_dataset(directory)
+
+
+def test_rows_without_a_partition_are_told(directory):
+    table = pq.read_table(directory / "t.parquet")
+    nothing = pa.nulls(table.num_rows, pa.string())
+    table = table.set_column(table.schema.get_field_index("split"), "split", nothing)
+    pq.write_table(table, directory / "t.parquet")
+    assert "no partition             5" in text_report(describe_dataset(directory))

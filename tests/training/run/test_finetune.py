@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 from barcodemae import BarcodeKmerTokenizer
 from barcodemae.dataset import PRETRAINING_SPLITS, read_splits
 from barcodemae.errors import CheckpointError, DataError, SettingsError
-from barcodemae.training.batches.labelled import NO_CLASS, LabelledBarcodes
+from barcodemae.training.batches.labelled import NO_CLASS, LabelledBarcodes, count_named
 from barcodemae.training.finetune import finetune, prepare_finetuning
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.run import loop
@@ -200,3 +200,18 @@ def test_a_folder_without_a_model_is_refused(settings, tmp_path):
     config = dataclasses.replace(settings("other"), max_length_bp=6000)
     with pytest.raises(CheckpointError, match="max_position_embeddings=512"):
         finetune(config)
+
+
+def test_every_record_is_used_or_counted_with_its_reason(tmp_path):
+    genera = {"train": ["A", "A", "B", None, " "], "val": ["A", "C", "nan"]}
+    rows = [
+        {"processid": "P", "dna_barcode": "ACGT", "split": split, "genus": genus}
+        for split, names in genera.items()
+        for genus in names
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    told = [counted.told("genus") for counted in count_named(tmp_path, ["train", "val"], "genus")]
+    assert told == [
+        "train: 5 records, 3 used; 2 without a genus",
+        "val: 3 records, 1 used; 1 without a genus, 1 of no class",
+    ]

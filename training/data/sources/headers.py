@@ -7,8 +7,10 @@
     ID.1.7041.7724###root_1;Eukaryota_2759;Arthropoda_6656;...                             MIDORI2
     ID <blank> Root;Eukaryota;Metazoa;Arthropoda;...   RDP, CO1Classifier, CRABS, PROTAX
     Animalia;Arthropoda;Insecta;Diptera;Culicidae;Aedes;Aedes aegypti;                     DADA2
+    ID;Root;Animalia;Arthropoda;Insecta;Diptera;Culicidae;Aedes;Aedes aegypti              IDTAXA
     ID order_name=Diptera; species_name=Aedes aegypti; taxid=7159;                         obitools
     gi|1234|gb|JF502242.1| Aedes aegypti cytochrome c oxidase subunit I gene               NCBI
+    ENA|JF502242|JF502242.1 Aedes aegypti mitochondrial partial COI gene                   ENA
 
 In: a header without its `>`. Out: name, labels and convention; a marker is among the labels where
 the header names one. Guarded by tests/training/data/sources/test_headers.py.
@@ -37,6 +39,9 @@ _BIN = re.compile(r"BOLD:[A-Z]{3}\d{4,}")
 _ACCESSION = re.compile(r"(?:[A-Z]{1,2}_?|[A-Z]{3,6})\d{5,10}(?:\.\d+)*(?::\S+)?")
 _PROCESS_ID = re.compile(r"[A-Z]{2,7}\d{1,6}-\d{2}")
 _PREFIXES = re.compile(r"^(?:(?:UNVERIFIED|PREDICTED|TPA\w*|MAG)(?:_\w+)?: ?)+")
+# Collections that name themselves before the accession: `gi|1|gb|AB1.1|`, `ENA|AB1|AB1.1`.
+_COLLECTIONS = ("gi", "gb", "ref", "emb", "dbj", "tpg", "tpe", "tpd", "lcl", "ENA")
+_OBITOOLS4_TAXON = re.compile(r"\[(?P<name>[^\]]+)\]@(?P<rank>\w+)")
 _OBITOOLS_FIELD = re.compile(r"(\w+) ?= ?([^;]*);")
 NameAndLabels = tuple[str, Labels]
 
@@ -136,8 +141,14 @@ def read_lineage_after_id(header: str) -> NameAndLabels | None:
 
 
 def read_bare_lineage(header: str) -> NameAndLabels | None:
-    """Read a header of DADA2, which is a lineage and nothing else."""
-    return ("", read_lineage(header)) if ";" in header and _is_lineage(header) else None
+    """Read a header of DADA2, which is a lineage and nothing else, or of IDTAXA, `ID;Root;...`."""
+    if ";" not in header:
+        return None
+    if _is_lineage(header):
+        return "", read_lineage(header)
+    name, _, lineage = header.partition(";")
+    is_after_id = lineage.split(";")[0].strip().lower() == "root" and _is_lineage(lineage)
+    return (name.strip(), read_lineage(lineage)) if is_after_id else None
 
 
 def _is_lineage(text: str) -> bool:
@@ -161,13 +172,15 @@ def read_obitools(header: str) -> NameAndLabels | None:
         except ValueError:
             return None
     names = {
-        "species" if key == "scientific_name" else key.removesuffix("_name"): value
+        key.removesuffix("_name"): value
         for key, value in fields.items()
         if key.endswith("_name") and isinstance(value, str)
     }
-    if "species_name" not in fields and str(fields.get("rank", "species")) != "species":
-        names.pop("species", None)
-    if not names:
+    if taxon := _OBITOOLS4_TAXON.search(str(fields.get("taxid", ""))):
+        names.setdefault(taxon["rank"], taxon["name"])
+    rank = fields.get("rank") or fields.get("obitag_rank") or "species"
+    names.setdefault(str(rank), names.pop("scientific", ""))
+    if not any(names.values()):
         return None
     found = {rank: tidy_taxon(rank, names[rank]) for rank in RANKS if rank in names}
     labels = {rank: label for rank, label in found.items() if label}
@@ -182,9 +195,11 @@ def read_ncbi(header: str) -> NameAndLabels | None:
     text = more[0] if more else ""
     parts = [part for part in name.split("|") if part]
     accession = next((part for part in parts if _ACCESSION.fullmatch(part)), "")
-    is_ncbi = bool(accession) and (len(parts) == 1 or parts[0] in ("gi", "gb", "ref", "emb", "dbj"))
-    if not is_ncbi and not (len(parts) == 1 and _PROCESS_ID.fullmatch(name)):
+    is_collection = len(parts) > 1 and parts[0] in _COLLECTIONS
+    is_alone = len(parts) == 1 and (accession or _PROCESS_ID.fullmatch(name))
+    if not is_collection and not is_alone:
         return None
+    name = parts[-1] if is_collection else name
     words = _PREFIXES.sub("", text).split()
     labels = names_of_organism(" ".join(words[:3]))
     if marker := marker_in_text(text):

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from barcodemae.dataset import COLUMNS
-from barcodemae.fasta import SequenceRecord, read_records, without_long_records
+from barcodemae.fasta import TOO_LONG, SequenceRecord, read_records
+from barcodemae.plain_text import legible
 from barcodemae.training.data.sources.headers import Header, read_header
 from barcodemae.training.data.sources.markers import marker_of_field
 from barcodemae.training.data.sources.source_batches import (
@@ -59,7 +60,7 @@ class SequenceSource:
         self._lineages = read_taxonomy(taxonomy) if taxonomy is not None else None
         self._num_found = 0  # records that the taxonomy has
         self._ids: list[str] = []  # of the first records
-        self._records = without_long_records(read_records(source))
+        self._records = read_records(source)
         self._first = next(self._records)
         header = self._describe(self._first)
         self.has_splits = "split" in header.labels
@@ -67,12 +68,13 @@ class SequenceSource:
 
     def _describe(self, record: SequenceRecord) -> Header:
         if self._lineages is None:
-            return read_header(record.header)
-        names = (record.id, record.id.split(";")[0], record.id.split("|")[0])
-        found = next((name for name in names if name in self._lineages), None)
+            return read_header(legible(record.header))
+        name = legible(record.id)
+        names = (name, name.split(";")[0], name.split("|")[0])
+        found = next((each for each in names if each in self._lineages), None)
         self._num_found += found is not None
         labels = dict(self._lineages[found]) if found is not None else {}
-        return Header(record.id, labels, "labels from the taxonomy file")
+        return Header(name, labels, "labels from the taxonomy file")
 
     def _all_records(self) -> Iterator[SequenceRecord]:
         yield self._first
@@ -89,7 +91,7 @@ class SequenceSource:
         self._num_found = 0
         for record in self._all_records():
             if len(self._ids) < NUM_IDS_KEPT:
-                self._ids.append(record.id)
+                self._ids.append(legible(record.id))
             chunk.append(record)
             num_letters += len(record.sequence)
             if len(chunk) == ROWS_PER_BATCH or num_letters >= LETTERS_PER_BATCH:
@@ -107,7 +109,8 @@ class SequenceSource:
             header = self._describe(record)
             name, labels = header.name, header.labels
             if record.problem:
-                rejected.append(Rejected(record.number, name, "too_long", record.problem))
+                kind = "too_long" if record.problem == TOO_LONG else "broken_record"
+                rejected.append(Rejected(record.number, name, kind, record.problem))
                 continue
             if (marker := labels.get("marker", self.marker)) != self.marker:
                 reason = f"marker {marker}, not {self.marker}"
@@ -115,7 +118,8 @@ class SequenceSource:
                 continue
             if not name and header.convention:
                 name = generated_name(self.source, record.number)
-            rows.append({"processid": name or None, "dna_barcode": record.sequence, **labels})
+            letters = legible(record.sequence)
+            rows.append({"processid": name or None, "dna_barcode": letters, **labels})
             places.append(record.number)
         columns = {}
         for column in COLUMNS:

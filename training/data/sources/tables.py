@@ -45,6 +45,7 @@ CRABS_COLUMNS = (
     *("family", "genus", "species", "sequence"),
 )
 _MAX_HEADER_LINES = 20  # names of columns may hold line ends
+_SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _OPEN_QUOTE = "a quotation mark that does not enclose a field"
 
 
@@ -71,11 +72,14 @@ class TableSource:
         file = TextFile(self.source)
         text = next(file.blocks(MAX_HEADER_BYTES)).text.decode()
         self._name = file.name
+        before = lines_before_header(text)
+        text = "\n".join(text.split("\n")[before:])
         self._separator = find_separator(text.partition("\n")[0])
-        header, self._header_lines = read_header(text, self._separator)
-        header = with_row_names(header, text, self._header_lines, self._separator)
+        header, num_lines = read_header(text, self._separator)
+        header = with_row_names(header, text, num_lines, self._separator)
         if is_crabs_row(header):
-            header, self._header_lines = list(CRABS_COLUMNS), 0
+            header, num_lines = list(CRABS_COLUMNS), 0
+        self._header_lines = before + num_lines
         self._width = len(header)
         self._is_header_quoted = text.startswith('"')
         self.layout: TableLayout = read_layout(
@@ -182,6 +186,13 @@ class TableSource:
         if "processid" not in self.layout.columns:
             columns["processid"] = generated_names(self._name, places)
         return pa.table(columns, schema=BATCH_SCHEMA)
+
+
+def lines_before_header(text: str) -> int:
+    """Count what stands before the header: blank lines, and Excel's own `sep=;`."""
+    lines = text.split("\n")
+    is_passed = (not line.strip() or _SEPARATOR_LINE.fullmatch(line) for line in lines)
+    return next((number for number, passed in enumerate(is_passed) if not passed), 0)
 
 
 def find_separator(line: str) -> str:

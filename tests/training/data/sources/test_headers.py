@@ -50,6 +50,35 @@ AEDES = {"genus": "Aedes", "species": "Aedes aegypti"}
         ),
         ("gi|1234567|gb|JF502242.1|", "JF502242.1", {}, "NCBI's description"),
         (
+            "ENA|MK123456|MK123456.1 Aedes aegypti mitochondrial partial COI gene",
+            *("MK123456", AEDES | {"marker": "COI-5P"}, "NCBI's description"),
+        ),
+        (
+            "lcl|NC_024511.2_cds_YP_009047080.1_1 [gene=COX1]",
+            *("NC_024511.2_cds_YP_009047080.1_1", {"marker": "COI-5P"}, "NCBI's description"),
+        ),
+        (
+            "KY305681;Root;Eukaryota;Arthropoda;Insecta;Diptera;Culicidae;Aedes;Aedes aegypti",
+            *("KY305681", ABOVE | AEDES, "a lineage as header"),
+        ),
+        (
+            "GU678901\tcellularOrganisms;Eukaryota;Metazoa;Arthropoda;undef_Arthropoda;"
+            "undef_undef_Arthropoda;undef_undef_undef_Arthropoda;Aedes;Aedes_aegypti",
+            *("GU678901", {"phylum": "Arthropoda"} | AEDES, "a lineage after the id"),
+        ),
+        (
+            'A1 {"count":2,"taxid":"taxon:7159 [Aedes aegypti]@species"}',
+            *("A1", AEDES, "obitools' annotations"),
+        ),
+        (
+            'A1 {"obitag_rank":"family","scientific_name":"Culicidae"}',
+            *("A1", {"family": "Culicidae"}, "obitools' annotations"),
+        ),
+        (
+            "A1 scientific_name=Culicidae; rank=family; taxid=7157;",
+            *("A1", {"family": "Culicidae"}, "obitools' annotations"),
+        ),
+        (
             "Aedes_aegypti|MT153946|SH1227328.10FU|refs|k__Animalia;p__Arthropoda;c__Insecta;"
             "o__Diptera;f__Culicidae;g__Aedes;s__Aedes_aegypti",
             *("MT153946", ABOVE | AEDES, "UNITE's | header"),

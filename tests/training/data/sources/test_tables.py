@@ -213,3 +213,10 @@ def test_a_table_of_crabs_is_read_without_a_header(tmp_path):
     ranks = {"phylum": "Arthropoda", "class": "Insecta", "order": "Diptera", "family": "Culicidae"}
     names = {"genus": "Aedes", "species": "Aedes aegypti"}
     assert rows == [(1, row("AB1", "ACGT" * 3, **ranks, **names))]
+
+
+@pytest.mark.parametrize("before", ["\n\n", "sep=;\n", '"sep=;"\n', "\n  \nSep=;\n"])
+def test_blank_lines_and_the_separator_of_excel_before_the_header_are_passed_over(tmp_path, before):
+    text = before + HEADER.replace(",", ";") + "A;Aedes;ACGT;train\n"
+    line = text.count("\n")
+    assert read(tmp_path / "t.csv", text)[0] == [(line, row("A", genus="Aedes", split="train"))]
