@@ -14,8 +14,7 @@ from barcodemae.errors import BarcodeMAEError, DataError
 from barcodemae.eval.identify.findings import parse_thresholds
 from barcodemae.eval.identify.formats import FORMATS
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.fasta import SequenceRecord
-from barcodemae.raw_fasta import read_any_records
+from barcodemae.fasta import SequenceRecord, read_records
 
 
 BAD_REQUEST, TOO_LARGE = 400, 413
@@ -107,7 +106,7 @@ def read_text(body: bytes) -> list[SequenceRecord]:
         path = Path(folder) / "body"
         path.write_bytes(body)
         try:
-            return list(read_any_records(path))
+            return list(read_records(path, list_damage=True))
         except DataError as error:
             raise RefusedError(BAD_REQUEST, f"the body {error.problem}") from error
 
