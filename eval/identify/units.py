@@ -30,6 +30,14 @@ from barcodemae.output.cells import escape, row_of
 
 
 METHODS = ("threshold", "ward", "hdbscan")
+UNIT_COLUMNS = (
+    "id",
+    "unit",
+    "size",
+    "representative",
+    "similarity_to_representative",
+    "similarity_within_unit",
+)
 DEFAULT_IDENTITY = 97.0  # percent
 NUM_ALIGNED = 500  # barcodes that are aligned with their neighbours to find the cosine threshold
 NUM_ALIGNED_NEIGHBORS = 10
@@ -224,16 +232,14 @@ def find_units(
     return Units(of, sizes, representatives, similarity, to_representative)
 
 
-def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
-    """Write a TSV file with one line per barcode, in input order; it appears whole or not at all.
+def unit_rows(ids: Sequence[str], units: Units) -> list[str]:
+    """Write a row of `UNIT_COLUMNS` for each barcode, in input order.
 
     Args:
-        output: File to write.
         ids: Ids of the barcodes, N.
         units: Units of the barcodes.
     """
-    header = ("id", "unit", "size", "representative", "similarity_to_representative")
-    rows = [row_of([*header, "similarity_within_unit"])]
+    rows = []
     for row, barcode_id in enumerate(ids):
         unit = int(units.of[row])
         cells = [
@@ -244,7 +250,18 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
         ]
         cells += [f"{units.to_representative[row]:.4f}", f"{units.similarity[unit]:.4f}"]
         rows.append(row_of(cells))
-    write_text(output, "".join(rows))
+    return rows
+
+
+def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
+    """Write a TSV file with one line per barcode, in input order; it appears whole or not at all.
+
+    Args:
+        output: File to write.
+        ids: Ids of the barcodes, N.
+        units: Units of the barcodes.
+    """
+    write_text(output, "".join([row_of(UNIT_COLUMNS), *unit_rows(ids, units)]))
 
 
 def draw_units(

@@ -14,6 +14,10 @@ from barcodemae.registration import register_when_loaded
 
 
 if TYPE_CHECKING:
+    from barcodemae.calls.libraries import index
+    from barcodemae.calls.names import OpenLibrary, identify, open_library
+    from barcodemae.calls.units import cluster
+    from barcodemae.calls.vectors import embed
     from barcodemae.default_model import resolve_model
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
@@ -42,18 +46,28 @@ __all__ = [
     "BarcodeMAEForSequenceClassification",
     "BarcodeMAEModel",
     "InvalidSequenceError",
+    "OpenLibrary",
     "PretrainConfig",
     "__version__",
+    "cluster",
+    "embed",
+    "identify",
+    "index",
     "load_embedder",
     "load_recipe",
     "masked_mean",
     "nearest_neighbors",
+    "open_library",
     "pretrain",
     "resolve_model",
 ]
 
 # Module -> the public names that are imported from it when they are first used.
 _HOMES = {
+    "calls.libraries": ("index",),
+    "calls.names": ("OpenLibrary", "identify", "open_library"),
+    "calls.units": ("cluster",),
+    "calls.vectors": ("embed",),
     "default_model": ("resolve_model",),
     "eval.embed.loading": ("load_embedder",),
     "eval.search.nearest": ("nearest_neighbors",),
