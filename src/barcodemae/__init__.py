@@ -29,7 +29,12 @@ if TYPE_CHECKING:
         BarcodeMAEModel,
         masked_mean,
     )
-    from barcodemae.tokenization import BarcodeKmerTokenizer, InvalidSequenceError
+    from barcodemae.tokenization import (
+        BarcodeFrame,
+        BarcodeKmerTokenizer,
+        BarcodePlacer,
+        InvalidSequenceError,
+    )
     from barcodemae.training.pretrain import pretrain
     from barcodemae.training.run.pretrain_settings import PretrainConfig
     from barcodemae.training.run.run_settings import load_recipe
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BarcodeFrame",
     "BarcodeKmerTokenizer",
     "BarcodeMAEConfig",
     "BarcodeMAEError",
@@ -45,6 +51,7 @@ __all__ = [
     "BarcodeMAEForPreTraining",
     "BarcodeMAEForSequenceClassification",
     "BarcodeMAEModel",
+    "BarcodePlacer",
     "InvalidSequenceError",
     "OpenLibrary",
     "PretrainConfig",
@@ -79,7 +86,12 @@ _HOMES = {
         "BarcodeMAEModel",
         "masked_mean",
     ),
-    "tokenization": ("BarcodeKmerTokenizer", "InvalidSequenceError"),
+    "tokenization": (
+        "BarcodeFrame",
+        "BarcodeKmerTokenizer",
+        "BarcodePlacer",
+        "InvalidSequenceError",
+    ),
     "training.pretrain": ("pretrain",),
     "training.run.pretrain_settings": ("PretrainConfig",),
     "training.run.run_settings": ("load_recipe",),

@@ -4,7 +4,6 @@ In: keyword arguments. Out: `ModelOptions` and `IdentifyOptions`, the same that 
 their options. Guarded by tests/barcodemae/calls/test_names.py.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -116,8 +115,3 @@ def checklist_of(checklist: str | Path | Sequence[str]) -> tuple[str, ...]:
     if isinstance(checklist, str | Path):
         return read_checklist(Path(checklist))
     return tuple(checklist)
-
-
-def default_threads() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from barcodemae.calls.choices import (
     ModelChoices,
     NamingChoices,
-    default_threads,
     identify_options,
     model_options,
 )
@@ -26,6 +25,7 @@ from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.demonstration.names import resolve_queries, resolve_reference
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.embed.threads import default_threads
 from barcodemae.eval.identify.formats import FORMATS, TSV_COLUMNS
 from barcodemae.eval.identify.identification import Identifier
 from barcodemae.eval.identify.reference.library import ReferenceLibrary

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COUNTS = ("length", "cut_before", "cut_after", "bases_gained", "bases_lost", "size")
-SHARES = ("similarity", "agreement", "identity", "coverage", "unknown_fraction", "bin_agreement")
-SHARES = (*SHARES, "evidence", "similarity_to_representative", "similarity_within_unit")
+SHARES = (
+    *("similarity", "agreement", "identity", "coverage", "unknown_fraction", "bin_agreement"),
+    *("evidence", "similarity_to_representative", "similarity_within_unit"),
+)
 MOST_TOLD = 3  # rejected records that a warning names
 Reject = dict[str, Any]
 
@@ -48,8 +50,16 @@ def column_of(name: str, cells: Sequence[str]) -> Any:
         return np.array(cells, np.int64)
     if name in SHARES or name.endswith("_probability"):
         return np.array([cell or "nan" for cell in cells], np.float64)
-    # Not pandas' own type of text, which refuses bytes that are no UTF-8.
-    return np.array(cells, object)
+    import pandas as pd
+
+    # pandas' own type of text refuses bytes that are no UTF-8.
+    is_text = all(map(is_utf8, cells))
+    return pd.Series(cells, dtype="str" if is_text else object)
+
+
+def is_utf8(cell: str) -> bool:
+    """Whether a cell is text, rather than bytes that came in as surrogate escapes."""
+    return cell.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in cell)
 
 
 def note_rejected(table: "pd.DataFrame", rejected: Sequence[Reject], what: str) -> None:

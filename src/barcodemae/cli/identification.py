@@ -88,13 +88,13 @@ def identify(
     ] = False,
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
-    from barcodemae.calls.choices import default_threads
     from barcodemae.calls.names import open_library
     from barcodemae.calls.sequences import readable_twice
     from barcodemae.calls.talk import counting
     from barcodemae.cpu_memory import reuse_freed_memory
     from barcodemae.demonstration.names import resolve_queries
     from barcodemae.errors import SettingsError
+    from barcodemae.eval.embed.threads import default_threads
     from barcodemae.eval.identify.findings import parse_thresholds
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
