@@ -21,6 +21,7 @@ from barcodemae.eval.embed.readout import Dense, Readout
 
 HIDDEN = -1e30  # added to the scores of tokens that are not read
 LARGEST_WEIGHT = 63
+LARGEST_ENTRY = 127  # of a table, of which no products are taken
 STEPS = 255  # of an unsigned 8-bit number
 
 
@@ -57,13 +58,19 @@ class EncoderNodes:
         """Embed tokens, (B, P) to (B, D) or to the width of the readout."""
         graph = self.graph
         ids, counts, positions = self.trim(tokens)
-        states = graph.Add(graph.Gather(graph.keep(self.encoder.tokens), ids), positions)
-        states = self.norm(states, self.encoder.input_norm)  # (B, P, D)
+        distinct, rows = self.distinct(ids, positions)
+        shape = graph.Concat(graph.Shape(ids), graph.numbers(-1), axis=0)
+        states = graph.Reshape(graph.Gather(distinct, rows), shape)  # (B, P, D)
         weights = graph.cast(counts, "float")  # (B, P)
         hidden = graph.Where(counts, graph.keep(0, "float32"), graph.keep(HIDDEN, "float32"))
         hidden = graph.Unsqueeze(hidden, graph.numbers(1, 2))  # (B, 1, 1, P)
         for number, layer in enumerate(self.encoder.layers):
-            states = self.layer(states, hidden, layer, f"{number}.")
+            # Queries, keys and values of the first layer are those of distinct tokens.
+            read = states if number else distinct
+            projected = self.linear(read, layer.projections, f"{number}.projections")
+            if number == 0:
+                projected = graph.Reshape(graph.Gather(projected, rows), shape)
+            states = self.layer(states, projected, hidden, layer, f"{number}.")
         # The mean of what is read: a product of weights and states.
         total = graph.MatMul(graph.Unsqueeze(weights, graph.numbers(1)), states)  # (B, 1, D)
         total = graph.Squeeze(total, graph.numbers(1))
@@ -74,7 +81,7 @@ class EncoderNodes:
         """Leave out the tokens at both ends that no sequence of the batch has.
 
         Returns:
-            Ids (B, P), whether each is read (B, P), and embeddings of their positions (P, D).
+            Ids (B, P), whether each is read (B, P), and their positions (P,).
         """
         graph = self.graph
         used = graph.ReduceMax(graph.cast(tokens.counts, "int32"), axes=[0], keepdims=0)  # (P,)
@@ -84,15 +91,34 @@ class EncoderNodes:
         )
         ids = graph.Slice(tokens.ids, first, stop, graph.numbers(1))
         counts = graph.Slice(tokens.counts, first, stop, graph.numbers(1))
-        table = graph.keep(self.encoder.positions[: self.encoder.max_tokens])
-        return ids, counts, graph.Slice(table, first, stop, graph.numbers(0))
+        places = graph.keep(np.arange(self.encoder.max_tokens))
+        return ids, counts, graph.Slice(places, first, stop, graph.numbers(0))
 
-    def layer(self, states: str, hidden: str, layer: StoredLayer, name: str) -> str:
-        """Apply a layer of the encoder to states, (B, P, D)."""
+    def distinct(self, ids: str, positions: str) -> tuple[str, str]:
+        """Embed every distinct token at a position once: barcodes share most of theirs.
+
+        Args:
+            ids: Ids of tokens, (B, P).
+            positions: Their positions, (P,).
+
+        Returns:
+            Input of the first layer, (U, D), and the row of each token in it, (B * P,).
+        """
+        graph = self.graph
+        num_positions = graph.numbers(self.encoder.max_tokens)
+        pairs = graph.Add(graph.Mul(ids, num_positions), positions)
+        pairs, _, rows, _ = graph.Unique(pairs, outputs=4)  # (U,), .., (B * P,)
+        states = graph.Add(
+            self.rows_of(self.encoder.tokens, graph.Div(pairs, num_positions)),
+            self.rows_of(self.encoder.positions, graph.Mod(pairs, num_positions)),
+        )
+        return self.norm(states, self.encoder.input_norm), rows
+
+    def layer(self, states: str, projected: str, hidden: str, layer: StoredLayer, name: str) -> str:
+        """Apply a layer of the encoder to states (B, P, D) with their projections (B, P, 3 * D)."""
         graph = self.graph
         heads, width = self.encoder.num_heads, self.encoder.width
-        # Attention: (B, P, 3 * D) to queries, keys and values of each head.
-        projected = self.linear(states, layer.projections, f"{name}projections")
+        # Attention: projections to queries, keys and values of each head.
         by_head = graph.Reshape(projected, graph.numbers(0, 0, 3 * heads, width // heads))
         by_head = graph.Transpose(by_head, perm=[0, 2, 1, 3])  # (B, 3 * H, P, D / H)
         query, key, value = graph.Split(by_head, outputs=3, axis=1)

@@ -17,7 +17,7 @@ from barcodemae.files import whole_file
 
 
 GRAPH, GRAPH_INT8 = "onnx/model.onnx", "onnx/model_int8.onnx"
-NUM_MEASURED = 256  # barcodes
+NUM_READ, NUM_MEASURED = 10_000, 256  # barcodes of a file, and those of them that are measured
 
 
 def export_graphs(folder: Path, barcodes: Sequence[str], source: str) -> list[Path]:
@@ -25,8 +25,8 @@ def export_graphs(folder: Path, barcodes: Sequence[str], source: str) -> list[Pa
 
     Args:
         folder: Model folder.
-        barcodes: Barcodes that the ranges of int8 are measured on; the first `NUM_MEASURED` that
-            can be read.
+        barcodes: Barcodes; the ranges of int8 are measured on `NUM_MEASURED` of those that can be
+            read, evenly spaced.
         source: Where they come from, for messages.
 
     Returns:
@@ -39,10 +39,11 @@ def export_graphs(folder: Path, barcodes: Sequence[str], source: str) -> list[Pa
     """
     encoder = read_encoder(folder, str(folder))
     reasons = find_unusable(barcodes, encoder.k, encoder.max_tokens)
-    usable = [text for row, text in enumerate(barcodes) if row not in reasons][:NUM_MEASURED]
+    usable = [text for row, text in enumerate(barcodes) if row not in reasons]
     if not usable:
         raise DataError(source, "no record can be read, so no ranges can be measured")
-    ranges = measure_ranges(encoder, site_codes(encoder, usable))
+    chosen = usable[:: -(-len(usable) // NUM_MEASURED)]
+    ranges = measure_ranges(encoder, site_codes(encoder, chosen))
     write_ranges(folder, encoder, ranges)
     for name, wanted in ((GRAPH, None), (GRAPH_INT8, ranges)):
         built = build_graph(encoder, ranges=wanted)

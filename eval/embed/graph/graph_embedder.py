@@ -32,7 +32,7 @@ from barcodemae.eval.embed.threads import work_on_threads
 
 
 FORMATS = ("float32", "int8")
-ROWS = 16  # of a batch: what a layer computes then stays in the cache
+ROWS = 32  # of a batch: enough to share tokens, and few enough to stay in the cache
 CODES = np.full(256, OTHER_LETTER, np.uint8)
 for _code, _letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
     CODES[list(_letters.encode())] = _code

@@ -27,6 +27,8 @@ class ModelChoices(TypedDict, total=False):
     """Numbers to compute with: `float32`, `bfloat16`, `float16`, or `auto`."""
     revision: str | None
     """Branch, tag or commit of a model on the Hub."""
+    engine: str
+    """What computes: `torch`, or `onnx` for ONNX Runtime, in `float32` or `int8`."""
 
 
 class NamingChoices(TypedDict, total=False):

@@ -98,7 +98,7 @@ def index(
             references. `held_out`: partitions to calibrate with. `mixture`: queries assumed until a
             sample tells. `offsets`: reading offsets that are averaged. `search`: `exact`, or
             `faiss` to add an index for millions. `overwrite`: whether to replace a library. And
-            `device`, `batch_size`, `dtype` (`auto` by default), `revision` of the model.
+            `device`, `batch_size`, `dtype` (`auto` by default), `revision`, `engine` of the model.
 
     Returns:
         The folder of the library.

@@ -24,11 +24,12 @@ from barcodemae.calls.talk import counting, tell
 from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.demonstration.names import resolve_queries, resolve_reference
 from barcodemae.eval.embed.embedder import Embedder
+from barcodemae.eval.embed.loading import ONNX
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.embed.threads import default_threads
 from barcodemae.eval.identify.formats import FORMATS, TSV_COLUMNS
 from barcodemae.eval.identify.identification import Identifier
-from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.reference.library import INT8, ReferenceLibrary
 from barcodemae.eval.identify.stream import identify_stream
 
 
@@ -96,8 +97,8 @@ def open_library(
         library: Folder that `barcodemae index` wrote; `demo` stands for a thousand real barcodes,
             for a first look.
         model: Model: a folder, a name on the Hub, `kmer:K`, or `default`, which is bundled.
-        **choices: `device`, `batch_size`, `dtype`, `revision`, each of which may be left out. The
-            numbers are those of the library by default.
+        **choices: `device`, `batch_size`, `dtype`, `revision`, `engine` (`torch` or `onnx`), each
+            of which may be left out. The numbers are those of the library by default.
 
     Returns:
         An `OpenLibrary`, whose `identify` may be called again and again.
@@ -107,12 +108,13 @@ def open_library(
         DataError: The folder is not a library, or is damaged.
         SettingsError: A choice is unknown.
     """
-
-    def open_model(dtype: str) -> Embedder:
-        return replace(wanted, dtype=dtype).load(model)
-
     wanted = model_options(choices)
     dtype = choices.get("dtype") or ""
+
+    def open_model(dtype: str) -> Embedder:
+        engine = wanted.engine or (ONNX if dtype == INT8 else "")
+        return replace(wanted, dtype=dtype, engine=engine).load(model)
+
     place = resolve_reference(library, lambda: open_model(dtype or "auto"), say=tell)
     references = ReferenceLibrary(place)
     embedder = open_model(dtype or references.dtype)

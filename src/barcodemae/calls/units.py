@@ -114,7 +114,7 @@ def cluster(
         method: `threshold`, `ward` or `hdbscan`.
         identity: Identity within units, percent; `hdbscan` ignores it.
         progress: Whether to show how far it is.
-        **choices: `device`, `batch_size`, `dtype` (`auto` by default), `revision`.
+        **choices: `device`, `batch_size`, `dtype` (`auto` by default), `revision`, `engine`.
 
     Returns:
         Table with the columns of the command's TSV and a row for each barcode, in input order:

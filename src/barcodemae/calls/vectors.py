@@ -87,7 +87,7 @@ def embed(
         sequences: Barcodes, as `barcodemae.identify` takes them.
         model: Model: a folder, a name on the Hub, `kmer:K`, or `default`, which is bundled.
         strict: Whether a sequence that cannot be embedded is an error rather than a row of NaN.
-        **choices: `device`, `batch_size`, `dtype` (`auto` by default), `revision`.
+        **choices: `device`, `batch_size`, `dtype` (`auto` by default), `revision`, `engine`.
 
     Returns:
         One vector per sequence, float32 (N, D), in input order.

@@ -39,6 +39,7 @@ def cluster(
     device: options.Device = "",
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
+    engine: options.Engine = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.calls.units import cluster_records
@@ -60,6 +61,7 @@ def cluster(
             batch_size=batch_size,
             dtype=dtype,
             revision=revision or None,
+            engine=engine,
         )
         records = list(read_any_records(queries))
         found = cluster_records(records, embedder, settings, progress=True)

@@ -37,6 +37,7 @@ def embed(
     device: options.Device = "",
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
+    engine: options.Engine = "",
     trust_remote_code: options.TrustRemoteCode = False,
     strict: Annotated[
         bool, typer.Option(help="Stop at the first record that cannot be embedded.")
@@ -57,6 +58,7 @@ def embed(
             batch_size=batch_size,
             dtype=dtype,
             revision=revision or None,
+            engine=engine,
             trust_remote_code=trust_remote_code,
         )
         with open_vectors(output) as writer:

@@ -13,7 +13,7 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.cli.options import names_of
+from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
 
 
@@ -77,7 +77,12 @@ def identify(
     strand: Annotated[
         str, typer.Option(help="both, or plus if all are on the library's strand.")
     ] = "both",
-    engine: Annotated[str, typer.Option(help="exact or faiss.")] = "exact",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="exact or faiss, what searches; torch or onnx, what computes; one each with a comma."
+        ),
+    ] = "exact",
     threads: options.Threads = 0,
     batch_size: options.BatchSize = 64,
     device: options.Device = "",
@@ -116,10 +121,11 @@ def identify(
     restriction = Restriction(
         names_of(within), () if checklist is None else read_checklist(checklist)
     )
+    search, network = engines_of(engine)
     how = IdentifyOptions(
         thresholds=parse_thresholds(threshold),
         strand=strand,
-        engine=engine,
+        engine=search,
         mixture=Mixture.parse(mixture) if mixture else None,
         restriction=restriction,
         num_candidates=candidates,
@@ -132,6 +138,7 @@ def identify(
         batch_size=batch_size,
         dtype=dtype,
         revision=revision or None,
+        engine=network,
     )
     identifier = Identifier(lib.references, lib.embedder, how)
     form = FORMATS[output_format]

@@ -12,7 +12,7 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.cli.options import names_of
+from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
 
 
@@ -59,7 +59,11 @@ def index(
         ),
     ] = 1,
     engine: Annotated[
-        str, typer.Option(help="exact, or faiss to add an index for millions.")
+        str,
+        typer.Option(
+            help="exact, or faiss to add an index for millions; torch or onnx, "
+            "what computes; one each with a comma."
+        ),
     ] = "exact",
     file_format: options.SourceFormat = "auto",
     marker: options.Marker = "COI-5P",
@@ -83,17 +87,22 @@ def index(
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
+    search, network = engines_of(engine)
     order = LibraryOrder(
         source=SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy),
         splits=names_of(splits),
         held_out=names_of(held_out),
         mixture=Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE,
         offsets=offsets,
-        search=engine,
+        search=search,
         overwrite=overwrite,
     )
     opening = ModelOptions(
-        device=device or None, batch_size=batch_size, dtype=dtype, revision=revision or None
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+        engine=network,
     )
     with progress_bars() as on_progress:
         make_library(sources, output, model, opening, order, on_progress=on_progress)
