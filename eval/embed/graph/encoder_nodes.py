@@ -114,6 +114,17 @@ class EncoderNodes:
         )
         return self.norm(states, self.encoder.input_norm), rows
 
+    def rows_of(self, table: NDArray[np.float32], rows: str) -> str:
+        """Look up rows of a table, which is kept in 8 bits if the layers compute so."""
+        graph = self.graph
+        if self.ranges is None:
+            return str(graph.Gather(graph.keep(table), rows))
+        steps = np.abs(table).max(axis=1, keepdims=True) / LARGEST_ENTRY
+        steps = np.maximum(steps, np.finfo(np.float32).tiny)
+        whole = graph.keep(np.round(table / steps).astype(np.int8))
+        found = graph.cast(graph.Gather(whole, rows), "float")
+        return str(graph.Mul(found, graph.Gather(graph.keep(steps, "float32"), rows)))
+
     def layer(self, states: str, projected: str, hidden: str, layer: StoredLayer, name: str) -> str:
         """Apply a layer of the encoder to states (B, P, D) with their projections (B, P, 3 * D)."""
         graph = self.graph

@@ -108,7 +108,7 @@ class StoredEncoder:
     @property
     def width(self) -> int:
         """Width of the encoder, D."""
-        return self.tokens.shape[1]
+        return int(self.tokens.shape[1])
 
     @property
     def embedding_width(self) -> int:
