@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barcodemae.eval.embed.graph.nodes import GraphWriter
 from barcodemae.eval.embed.graph.placing_nodes import Tokens

@@ -80,7 +80,7 @@ def identify(
     engine: Annotated[
         str,
         typer.Option(
-            help="exact or faiss, what searches; torch or onnx, what computes; or one each: faiss,onnx."
+            help="exact or faiss to search, torch or onnx to compute; or one each: faiss,onnx."
         ),
     ] = "exact",
     threads: options.Threads = 0,
