@@ -171,8 +171,11 @@ def tokenize(graph: GraphWriter, letters: str, start: str, encoder: StoredEncode
     )  # (B, 1)
     places = graph.keep(np.arange(encoder.max_tokens))
     counts = graph.Less(places, graph.Div(end, graph.numbers(encoder.k)))
+    # Unknown tokens alone say nothing: such a row is not read at all.
+    known = graph.cast(is_known, "int32")
+    counts = graph.And(counts, graph.cast(graph.ReduceMax(known, axes=[1], keepdims=1), "bool"))
     if encoder.frame:
-        first = graph.ArgMax(graph.cast(is_known, "int32"), axis=1, keepdims=1)
+        first = graph.ArgMax(known, axis=1, keepdims=1)
         counts = graph.And(counts, graph.GreaterOrEqual(places, first))
     return Tokens(ids, counts)
 
