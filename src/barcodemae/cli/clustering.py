@@ -45,12 +45,14 @@ def cluster(
     from barcodemae.calls.units import cluster_records
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.identify.units import UnitSettings, draw_units, write_units
-    from barcodemae.eval.probe.map_plot import check_map_file
     from barcodemae.output.places import claimed
     from barcodemae.raw_fasta import read_any_records
 
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
+        # Imported here: what draws is no part of the light installation.
+        from barcodemae.eval.probe.map_plot import check_map_file
+
         check_map_file(map_page)
     report = RejectedRecords(str(output), queries, strict=False)
     pages = [] if map_page is None else [map_page]
