@@ -31,6 +31,7 @@ from barcodemae.eval.identify.formats import FORMATS, TSV_COLUMNS
 from barcodemae.eval.identify.identification import Identifier
 from barcodemae.eval.identify.reference.library import INT8, ReferenceLibrary
 from barcodemae.eval.identify.stream import identify_stream
+from barcodemae.hub.fetching import fetch_library, is_on_hub
 
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ def open_library(
     """Open a reference library with the model that it was indexed with.
 
     Args:
-        library: Folder that `barcodemae index` wrote; `demo` stands for a thousand real barcodes,
-            for a first look.
+        library: Folder that `barcodemae index` wrote; `hf://OWNER/NAME@REVISION` for one on the
+            Hub; `demo` stands for a thousand real barcodes, for a first look.
         model: Model: a folder, a name on the Hub, `kmer:K`, or `default`, which is bundled.
         **choices: `device`, `batch_size`, `dtype`, `revision`, `engine` (`torch` or `onnx`), each
             of which may be left out. The numbers are those of the library by default.
@@ -115,6 +116,8 @@ def open_library(
         engine = wanted.engine or (ONNX if dtype == INT8 else "")
         return replace(wanted, dtype=dtype, engine=engine).load(model)
 
+    if is_on_hub(library):
+        library = fetch_library(str(library))
     place = resolve_reference(library, lambda: open_model(dtype or "auto"), say=tell)
     references = ReferenceLibrary(place)
     embedder = open_model(dtype or references.dtype)
@@ -134,7 +137,8 @@ def identify(
         sequences: Barcodes: one as text or as Biopython's `SeqRecord`; a list of them; a dict or
             pandas Series of text by id; or the path of a FASTA or FASTQ file, packed or not.
             Without ids they are numbered from 1. `demo` stands for forty barcodes of the package.
-        library: Folder that `barcodemae index` wrote, `demo`, or what `open_library` returned.
+        library: Folder that `barcodemae index` wrote, `hf://OWNER/NAME@REVISION`, `demo`, or what
+            `open_library` returned.
         model: Model that the library was indexed with, see `open_library`; not used with a library
             that is open.
         **choices: Options, each of which may be left out. `threshold`: probability from which a

@@ -36,12 +36,13 @@ def identify(
     queries: options.Sequences,
     *,
     reference: Annotated[
-        Path,
+        str,
         typer.Option(
             "--reference",
             "-r",
             metavar="LIB",
-            help="Library made by `index`; `demo` is a thousand real barcodes, for a first look.",
+            help="Library made by `index`, or hf://OWNER/NAME@REVISION on the Hub; `demo` is a "
+            "thousand real barcodes, for a first look.",
         ),
     ],
     output: options.OutputFile = "-",

@@ -73,6 +73,19 @@ def index(
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
     overwrite: options.Overwrite = False,
+    push: Annotated[
+        str,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Publish the library on the Hub; without -o, REFERENCE is the library.",
+        ),
+    ] = "",
+    license_name: Annotated[
+        str, typer.Option("--license", help="Licence of the data (Hub's name); --push needs it.")
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
     from barcodemae.calls.libraries import LibraryOrder, make_library
@@ -84,6 +97,13 @@ def index(
 
     if check:
         check_library(sources)
+        return
+    if push:
+        from barcodemae.hub.publishing import check_order
+
+        check_order(push, license_name, model, revision)
+    if push and output is None:
+        publish(Path(sources[0]), push, license_name, revision, private=private)
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
@@ -107,6 +127,16 @@ def index(
     with progress_bars() as on_progress:
         make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
+    if push:
+        publish(output, push, license_name, revision, private=private)
+
+
+def publish(folder: Path, repo_id: str, license_name: str, revision: str, *, private: bool) -> None:
+    """Publish a library, and print its place on the Hub with the revision."""
+    from barcodemae.hub.publishing import publish_library
+
+    commit = publish_library(folder, repo_id, license_name, revision=revision, private=private)
+    typer.echo(f"hf://{repo_id}@{commit}")
 
 
 def check_library(folders: list[str]) -> None:
