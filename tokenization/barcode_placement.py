@@ -107,6 +107,23 @@ class BarcodePlacer:
                     placements[row] = self.describe(text, fit, is_reverse=True)
         return placements
 
+    def lay_out(self, sequences: Sequence[str]) -> list[tuple[int, str]]:
+        """Write sequences site by site, gained bases left out and N for each lost one.
+
+        Args:
+            sequences: DNA on the strand of the frame; `-` and `.` inside are unknown bases.
+
+        Returns:
+            For each sequence the site of its first letter, negative before the frame, and its
+            letters from there on.
+        """
+        texts = [unknown_for_gaps(text) for text in sequences]
+        fits = find_fits(self.frame, texts)
+        return [
+            (fit.segments[0].site, letters_in_frame(text, fit.segments))
+            for text, fit in zip(texts, fits, strict=True)
+        ]
+
     def describe(self, text: str, fit: Fit, *, is_reverse: bool) -> Placement:
         """Describe how a sequence fits.
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
 
 from barcodemae.errors import BarcodeMAEError, SettingsError
 from barcodemae.eval.embed.readout import Readout
 
 
 if TYPE_CHECKING:
+    from scipy import sparse  # type: ignore[import-untyped]
     from torch import Tensor
 
 NUMBER_FORMATS = ("float32", "bfloat16", "float16")  # names of torch dtypes
@@ -159,7 +159,7 @@ class NetworkEmbedder(Embedder, Protocol):
 class SparseEmbedder(Embedder, Protocol):
     """An embedder whose vectors are mostly zeros."""
 
-    def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
+    def counts(self, sequences: Sequence[str]) -> "sparse.csr_array":
         """Return the vectors as a sparse matrix, (N, D)."""
 
 

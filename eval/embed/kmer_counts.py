@@ -8,15 +8,18 @@ Shapes: N = sequences, M = k-mers of one sequence.
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
 
 from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.screening import reason_no_dna
 
+
+if TYPE_CHECKING:
+    from scipy import sparse  # type: ignore[import-untyped]
 
 KMER_PREFIX = "kmer:"
 MAX_COUNTED_K = 7  # 4**7 = 16,384 columns
@@ -64,8 +67,10 @@ class KmerCounts:
             codes = codes[num_unknown[self.k :] == num_unknown[:num_kmers]]
         return codes.astype(np.int64)
 
-    def counts(self, sequences: Sequence[str]) -> sparse.csr_array:
+    def counts(self, sequences: Sequence[str]) -> "sparse.csr_array":
         """Count the k-mers of sequences, as a sparse matrix (N, 4**k)."""
+        from scipy import sparse
+
         pairs = [np.unique(self.kmer_codes(text), return_counts=True) for text in sequences]
         starts = [0, *accumulate(len(codes) for codes, _ in pairs)]
         columns = np.concatenate([codes for codes, _ in pairs])

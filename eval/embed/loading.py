@@ -6,14 +6,19 @@ Guarded by tests/eval/embed/test_loading.py.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from barcodemae.default_model import DEFAULT_MODEL, resolve_model
 from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, check_dtype
+from barcodemae.eval.embed.folders import model_folder
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
 from barcodemae.eval.search.programs import SEARCHERS
 from barcodemae.stored.model_config import check_model_folder
+
+
+TORCH, ONNX = ENGINES = ("torch", "onnx")
 
 
 def check_device(device: str) -> None:
@@ -53,6 +58,27 @@ def check_revision(model: str | Path, revision: str | None) -> None:
     )
 
 
+def choose_engine(wanted: str) -> str:
+    """Choose what computes: torch where it is installed, unless another engine is wanted.
+
+    Raises:
+        SettingsError: There is no such engine.
+    """
+    if wanted and wanted not in ENGINES:
+        raise SettingsError(f"engine {wanted!r} is not one of {', '.join(ENGINES)}")
+    return wanted or (TORCH if find_spec(TORCH) else ONNX)
+
+
+def check_on_cpu(device: str | None) -> None:
+    """Refuse a device other than the CPU, where the engine onnx computes.
+
+    Raises:
+        SettingsError: It is another.
+    """
+    if device not in (None, "cpu"):
+        raise SettingsError(f"the engine onnx computes on the CPU, not on {device}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Options of opening a model, see `load_embedder`.
@@ -63,6 +89,7 @@ class ModelOptions:
         dtype: Number format to compute in, or `auto`.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Whether to run Python files that come with the model.
+        engine: What computes: `torch`, `onnx`, or empty for torch where it is installed.
     """
 
     device: str | None = None
@@ -70,6 +97,7 @@ class ModelOptions:
     dtype: str = "float32"
     revision: str | None = None
     trust_remote_code: bool = False
+    engine: str = ""
 
     def load(self, model: str | Path) -> Embedder:
         """Open a model with these options."""
@@ -80,6 +108,7 @@ class ModelOptions:
             dtype=self.dtype,
             revision=self.revision,
             trust_remote_code=self.trust_remote_code,
+            engine=self.engine,
         )
 
 
@@ -91,6 +120,7 @@ def load_embedder(
     dtype: str = "float32",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    engine: str = "",
 ) -> Embedder:
     """Open a model by folder, Hub name or baseline name.
 
@@ -102,16 +132,20 @@ def load_embedder(
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 where the device has it.
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Whether to run Python files that come with the model.
+        engine: What computes: `torch`; `onnx` for ONNX Runtime on the CPU, in `float32` or `int8`;
+            or empty for torch where it is installed, else onnx.
 
     Raises:
         CheckpointError: The model cannot be opened.
-        SettingsError: The dtype is unknown, the device does not exist, the batch size is below 1,
-            or a revision is given of something that is not on the Hub.
+        SettingsError: The dtype or the engine is unknown, the device does not exist, the batch size
+            is below 1, or a revision is given of something that is not on the Hub.
     """
     if batch_size < 1:
         raise SettingsError(f"batch size must be at least 1, got {batch_size}")
     check_revision(model, revision)
-    check_dtype(dtype)
+    engine = choose_engine(engine)
+    if engine == TORCH:
+        check_dtype(dtype)
     if device is not None:
         check_device(device)
     model = resolve_model(model)
@@ -119,6 +153,11 @@ def load_embedder(
     counter = load_kmer_counts(model)
     if counter is not None:
         return counter
+    if engine == ONNX:
+        from barcodemae.eval.embed.graph.graph_embedder import load_graph_embedder
+
+        check_on_cpu(device)
+        return load_graph_embedder(model, model_folder(model, revision), dtype=dtype)
     # Imported here, so that k-mer counts need neither torch nor transformers, which take seconds.
     import torch
 

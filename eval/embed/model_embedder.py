@@ -19,7 +19,6 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -28,7 +27,6 @@ from transformers.utils import logging
 
 from barcodemae import masked_mean
 from barcodemae.conventions.letters import clean
-from barcodemae.default_model import DEFAULT_HINT
 from barcodemae.errors import CheckpointError, first_line
 from barcodemae.eval.embed.cpu.encoder import CpuEncoder, pack
 from barcodemae.eval.embed.embedder import (
@@ -38,6 +36,7 @@ from barcodemae.eval.embed.embedder import (
     positions_after,
     split_leads,
 )
+from barcodemae.eval.embed.folders import model_folder
 from barcodemae.eval.embed.number_format import DTYPES, set_number_format
 from barcodemae.eval.embed.readout import Readout, load_readout
 from barcodemae.eval.embed.screening import find_empty, find_unusable
@@ -52,7 +51,6 @@ UNUSED_PARTS = ("pooler.", "contact_head.")
 # Sequences packed together, which share their distinct tokens; more would need more memory and
 # hardly share more.
 PACKED_ROWS = 256
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]  # never pickles
 
 
 @runtime_checkable
@@ -292,23 +290,6 @@ def load_auto(folder: Path, *, trust_remote_code: bool) -> tuple[Any, Any]:
         )
     check_finite(network.named_parameters(), folder)
     return tokenizer, network
-
-
-def model_folder(model: str, revision: str | None) -> Path:
-    """Return the folder of a model on this machine; download a model of the Hub into its cache.
-
-    Raises:
-        CheckpointError: The model is neither a folder nor available from the Hub.
-    """
-    if Path(model).is_dir():
-        return Path(model)
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=MODEL_FILES))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{model}: no such folder, and not available from the Hub: {first_line(error)}; "
-            f"{DEFAULT_HINT}"
-        ) from error
 
 
 def load_auto_embedder(

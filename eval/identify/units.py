@@ -15,14 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
-from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.identify.judge.alignment import align
-from barcodemae.eval.probe.clustering import reduce_dimensions
-from barcodemae.eval.probe.map_plot import MIN_POINTS, MapPoints, MapSettings, group_taxa, write_map
 from barcodemae.eval.search.nearest import blocks_of, check_finite
 from barcodemae.eval.search.reference_search import ExactSearch, unit_length
 from barcodemae.files import write_text
@@ -30,6 +25,14 @@ from barcodemae.output.cells import escape, row_of
 
 
 METHODS = ("threshold", "ward", "hdbscan")
+UNIT_COLUMNS = (
+    "id",
+    "unit",
+    "size",
+    "representative",
+    "similarity_to_representative",
+    "similarity_within_unit",
+)
 DEFAULT_IDENTITY = 97.0  # percent
 NUM_ALIGNED = 500  # barcodes that are aligned with their neighbours to find the cosine threshold
 NUM_ALIGNED_NEIGHBORS = 10
@@ -127,9 +130,32 @@ def single_linkage(vectors: NDArray[np.float32], threshold: float) -> NDArray[np
     pairs = list(near_pairs(vectors, threshold))
     left = np.concatenate([pair[0] for pair in pairs])
     right = np.concatenate([pair[1] for pair in pairs])
-    graph = sparse.coo_array((np.ones(len(left), bool), (left, right)), shape=(len(vectors),) * 2)
-    labels: NDArray[np.int64] = connected_components(graph, directed=False)[1]
-    return labels
+    return components(len(vectors), left, right)
+
+
+def components(
+    num_nodes: int, left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Find the connected components of a graph.
+
+    Args:
+        num_nodes: Number of nodes, N.
+        left: One end of each edge.
+        right: The other end.
+
+    Returns:
+        Lowest node of each node's component, (N,).
+    """
+    lowest = np.arange(num_nodes)
+    while True:
+        found = lowest.copy()
+        np.minimum.at(found, lowest[left], lowest[right])
+        np.minimum.at(found, lowest[right], lowest[left])
+        while (found[found] != found).any():  # follow the chains to their ends
+            found = found[found]
+        if np.array_equal(found, lowest):
+            return lowest
+        lowest = found
 
 
 def near_pairs(
@@ -168,6 +194,9 @@ def label(
             f"{settings.method} compares all pairs, and {len(vectors)} barcodes are more than the "
             f"{MAX_PAIRWISE} whose pairs fit into memory: use --method threshold"
         )
+    # Imported here: scikit-learn is no part of the light installation.
+    from sklearn.cluster import HDBSCAN, AgglomerativeClustering
+
     labels: NDArray[np.int64]
     if settings.method == "ward":
         cosine = cosine_of_identity(vectors, sequences, settings.identity)
@@ -224,16 +253,14 @@ def find_units(
     return Units(of, sizes, representatives, similarity, to_representative)
 
 
-def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
-    """Write a TSV file with one line per barcode, in input order; it appears whole or not at all.
+def unit_rows(ids: Sequence[str], units: Units) -> list[str]:
+    """Write a row of `UNIT_COLUMNS` for each barcode, in input order.
 
     Args:
-        output: File to write.
         ids: Ids of the barcodes, N.
         units: Units of the barcodes.
     """
-    header = ("id", "unit", "size", "representative", "similarity_to_representative")
-    rows = [row_of([*header, "similarity_within_unit"])]
+    rows = []
     for row, barcode_id in enumerate(ids):
         unit = int(units.of[row])
         cells = [
@@ -244,7 +271,18 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
         ]
         cells += [f"{units.to_representative[row]:.4f}", f"{units.similarity[unit]:.4f}"]
         rows.append(row_of(cells))
-    write_text(output, "".join(rows))
+    return rows
+
+
+def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
+    """Write a TSV file with one line per barcode, in input order; it appears whole or not at all.
+
+    Args:
+        output: File to write.
+        ids: Ids of the barcodes, N.
+        units: Units of the barcodes.
+    """
+    write_text(output, "".join([row_of(UNIT_COLUMNS), *unit_rows(ids, units)]))
 
 
 def draw_units(
@@ -261,6 +299,15 @@ def draw_units(
     Raises:
         DataError: There are too few barcodes for a map.
     """
+    from barcodemae.eval.probe.clustering import reduce_dimensions
+    from barcodemae.eval.probe.map_plot import (
+        MIN_POINTS,
+        MapPoints,
+        MapSettings,
+        group_taxa,
+        write_map,
+    )
+
     if len(ids) < MIN_POINTS:
         raise DataError(output, f"only {len(ids)} barcodes; a map needs at least {MIN_POINTS}")
     chosen = np.sort(np.random.default_rng(0).permutation(len(ids))[:MAX_POINTS])

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
 
 from barcodemae.errors import SettingsError
 
@@ -48,7 +47,7 @@ def check_finite(vectors: Vectors, what: str) -> None:
     Raises:
         SettingsError: Some do; the message says how many rows, and names the first.
     """
-    if sparse.issparse(vectors):
+    if not isinstance(vectors, np.ndarray):
         return  # sparse vectors are counts
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
@@ -66,7 +65,7 @@ def unit_rows(vectors: Vectors, rows: Any) -> NDArray[np.float64]:
         rows: Index of the wanted rows, anything that indexes the first axis.
     """
     chosen = vectors[rows]
-    exact = (chosen.toarray() if sparse.issparse(chosen) else chosen).astype(np.float64)
+    exact = (chosen if isinstance(chosen, np.ndarray) else chosen.toarray()).astype(np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", exact, exact))
     unit: NDArray[np.float64] = exact / np.where(lengths == 0, 1.0, lengths)[:, None]
     return unit

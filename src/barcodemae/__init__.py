@@ -14,6 +14,10 @@ from barcodemae.registration import register_when_loaded
 
 
 if TYPE_CHECKING:
+    from barcodemae.calls.libraries import index
+    from barcodemae.calls.names import OpenLibrary, identify, open_library
+    from barcodemae.calls.units import cluster
+    from barcodemae.calls.vectors import embed
     from barcodemae.default_model import resolve_model
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
@@ -25,7 +29,12 @@ if TYPE_CHECKING:
         BarcodeMAEModel,
         masked_mean,
     )
-    from barcodemae.tokenization import BarcodeKmerTokenizer, InvalidSequenceError
+    from barcodemae.tokenization import (
+        BarcodeFrame,
+        BarcodeKmerTokenizer,
+        BarcodePlacer,
+        InvalidSequenceError,
+    )
     from barcodemae.training.pretrain import pretrain
     from barcodemae.training.run.pretrain_settings import PretrainConfig
     from barcodemae.training.run.run_settings import load_recipe
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BarcodeFrame",
     "BarcodeKmerTokenizer",
     "BarcodeMAEConfig",
     "BarcodeMAEError",
@@ -41,19 +51,30 @@ __all__ = [
     "BarcodeMAEForPreTraining",
     "BarcodeMAEForSequenceClassification",
     "BarcodeMAEModel",
+    "BarcodePlacer",
     "InvalidSequenceError",
+    "OpenLibrary",
     "PretrainConfig",
     "__version__",
+    "cluster",
+    "embed",
+    "identify",
+    "index",
     "load_embedder",
     "load_recipe",
     "masked_mean",
     "nearest_neighbors",
+    "open_library",
     "pretrain",
     "resolve_model",
 ]
 
 # Module -> the public names that are imported from it when they are first used.
 _HOMES = {
+    "calls.libraries": ("index",),
+    "calls.names": ("OpenLibrary", "identify", "open_library"),
+    "calls.units": ("cluster",),
+    "calls.vectors": ("embed",),
     "default_model": ("resolve_model",),
     "eval.embed.loading": ("load_embedder",),
     "eval.search.nearest": ("nearest_neighbors",),
@@ -65,7 +86,12 @@ _HOMES = {
         "BarcodeMAEModel",
         "masked_mean",
     ),
-    "tokenization": ("BarcodeKmerTokenizer", "InvalidSequenceError"),
+    "tokenization": (
+        "BarcodeFrame",
+        "BarcodeKmerTokenizer",
+        "BarcodePlacer",
+        "InvalidSequenceError",
+    ),
     "training.pretrain": ("pretrain",),
     "training.run.pretrain_settings": ("PretrainConfig",),
     "training.run.run_settings": ("load_recipe",),

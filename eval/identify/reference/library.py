@@ -61,6 +61,7 @@ HASHES, STRAND = "hashes.npy", "strand.npy"
 LETTERS, REPORT = "letters.npy", "report.tsv"
 CALIBRATION, FAISS_FILE = "calibration.json", "candidates.faiss"
 ENGINES = ("exact", "faiss")
+INT8 = "int8"  # number format whose vectors differ from those of all others
 SAME_VECTOR = 1e-3  # cosine distance; two number formats differ by less, two models by more
 
 
@@ -203,6 +204,12 @@ class ReferenceLibrary:
                 f"{self.folder} was indexed with {mine['name']} (weights {mine['weights']}), "
                 f"not with {embedder.name} (weights {embedder.fingerprint}): "
                 "use that model, or make the library again with barcodemae index"
+            )
+        if INT8 in (self.dtype, embedder.dtype) and self.dtype != embedder.dtype:
+            raise SettingsError(
+                f"{self.folder} was indexed in {self.dtype}, and {embedder.name} computes in "
+                f"{embedder.dtype}: probabilities would not hold; make the library with the same "
+                "--engine and --dtype"
             )
         again = unit_length(embedder.embed([self.barcodes[0]]))
         if again.shape[1] != self.vectors.shape[1] or (

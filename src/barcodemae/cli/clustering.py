@@ -6,7 +6,7 @@ Guarded by tests/barcodemae/cli/test_clustering.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,31 +14,6 @@ from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
 from barcodemae.cli.embedding import RejectedRecords
 from barcodemae.default_model import DEFAULT_MODEL
-
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from barcodemae.eval.embed.embedder import Embedder
-
-
-NO_BARCODE = "not a barcode of this model's marker on either strand"
-
-
-def letters_to_compare(sequences: Sequence[str], embedder: Embedder) -> list[str | None]:
-    """Turn sequences to one strand and cut them to the barcode; None for what is none.
-
-    Args:
-        sequences: Sequences as read.
-        embedder: Model; one that has no frame leaves strand and ends as they are.
-    """
-    from barcodemae.conventions.letters import clean
-
-    if embedder.placer is None:
-        return [clean(text) for text in sequences]
-    return [
-        placed.letters if placed.is_barcode else None for placed in embedder.placer.place(sequences)
-    ]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,16 +39,20 @@ def cluster(
     device: options.Device = "",
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
+    engine: options.Engine = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
+    from barcodemae.calls.units import cluster_records
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
-    from barcodemae.eval.probe.map_plot import check_map_file
+    from barcodemae.eval.identify.units import UnitSettings, draw_units, write_units
     from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
 
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
+        # Imported here: what draws is no part of the light installation.
+        from barcodemae.eval.probe.map_plot import check_map_file
+
         check_map_file(map_page)
     report = RejectedRecords(str(output), queries, strict=False)
     pages = [] if map_page is None else [map_page, map_page.with_suffix(".png")]
@@ -84,22 +63,17 @@ def cluster(
             batch_size=batch_size,
             dtype=dtype,
             revision=revision or None,
+            engine=engine,
         )
         records = list(read_records(queries, list_damage=True))
-        reasons = embedder.find_invalid([record.sequence for record in records])
-        reasons |= {row: record.problem for row, record in enumerate(records) if record.problem}
-        letters = letters_to_compare([record.sequence for record in records], embedder)
-        reasons = {row: NO_BARCODE for row, text in enumerate(letters) if text is None} | reasons
-        report.add(records, reasons)
-        rows = [row for row in range(len(records)) if row not in reasons]
-        kept = [records[row] for row in rows]
-        report.num_embedded = len(kept)
-        if kept:
-            sequences = [letters[row] or "" for row in rows]
-            vectors = embedder.embed(sequences, progress=True)
-            units = find_units(vectors, sequences, settings)
-            write_units(output, [record.id for record in kept], units)
-            typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
+        found = cluster_records(records, embedder, settings, progress=True)
+        report.add(records, found.reasons)
+        report.num_embedded = len(found.ids)
+        if found.units is not None:
+            write_units(output, found.ids, found.units)
+            typer.echo(
+                f"barcodemae: {len(found.ids)} barcodes in {len(found.units.sizes)} units", err=True
+            )
         report.close()
-        if map_page is not None:
-            draw_units(vectors, [record.id for record in kept], units, map_page)
+        if map_page is not None and found.vectors is not None and found.units is not None:
+            draw_units(found.vectors, found.ids, found.units, map_page)

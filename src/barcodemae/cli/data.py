@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from barcodemae.calls.talk import accounts
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.dataset import RANKS, parquet_files
+from barcodemae.dataset import parquet_files
 
 
 if TYPE_CHECKING:
@@ -141,16 +142,6 @@ def progress_bars() -> "Iterator[OnProgress]":
             bars.update(tasks[stage], completed=done, total=total)
 
         yield show
-
-
-def accounts(description: dict[str, Any]) -> Iterator[str]:
-    """Say what became of the rows, and how many have names."""
-    rows, filters = description["rows"], description["filters"]
-    dropped = ", ".join(f"{name} {count:,}" for name, count in filters.items() if count)
-    yield f"{rows['kept']:,} of {rows['read']:,} rows kept" + (f"; {dropped}" if dropped else "")
-    labelled = description["labelled"]
-    ranks = ", ".join(f"{rank} {labelled[rank]:,}" for rank in RANKS if labelled[rank])
-    yield f"{labelled['any']:,} of {rows['kept']:,} records labelled" + (f": {ranks}" * bool(ranks))
 
 
 def summary(description: dict[str, Any]) -> Iterator[str]:

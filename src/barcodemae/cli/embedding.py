@@ -5,7 +5,6 @@ Guarded by tests/barcodemae/cli/test_embed_command.py.
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from barcodemae.eval.embed.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
 
-CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -40,6 +37,7 @@ def embed(
     device: options.Device = "",
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
+    engine: options.Engine = "",
     trust_remote_code: options.TrustRemoteCode = False,
     strict: Annotated[
         bool, typer.Option(help="Stop at the first record that cannot be embedded.")
@@ -60,6 +58,7 @@ def embed(
             batch_size=batch_size,
             dtype=dtype,
             revision=revision or None,
+            engine=engine,
             trust_remote_code=trust_remote_code,
         )
         with open_vectors(output) as writer:
@@ -101,13 +100,10 @@ class RejectedRecords:
 
     def add(self, records: Sequence[SequenceRecord], reasons: dict[int, str]) -> None:
         """Take note of one chunk: row -> reason."""
-        from barcodemae.errors import DataError
         from barcodemae.output.cells import row_of
 
         for row, reason in sorted(reasons.items()):
             record = records[row]
-            if self.strict:
-                raise DataError(self.source, f"record {record.number} ({record.id}): {reason}")
             self.lines.append(row_of([str(record.number), record.id, reason]))
 
     def close(self) -> None:
@@ -143,18 +139,16 @@ def embed_records(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from barcodemae.calls.vectors import embed_chunks
+
     columns = (TextColumn("Embedding"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
-        while chunk := list(islice(records, CHUNK_SIZE)):
-            reasons = embedder.find_invalid([record.sequence for record in chunk])
-            reasons |= {row: record.problem for row, record in enumerate(chunk) if record.problem}
-            report.add(chunk, reasons)
-            kept = [record for row, record in enumerate(chunk) if row not in reasons]
-            if kept:
-                vectors = embedder.embed([record.sequence for record in kept])
-                writer.write([record.id for record in kept], vectors)
-            report.num_embedded += len(kept)
-            progress.update(task, advance=len(chunk))
+        for chunk in embed_chunks(embedder, records, strict=report.strict, source=report.source):
+            report.add(chunk.records, chunk.reasons)
+            if chunk.vectors is not None:
+                writer.write([record.id for record in chunk.embedded], chunk.vectors)
+            report.num_embedded += len(chunk.embedded)
+            progress.update(task, advance=len(chunk.records))
     if report.num_embedded == 0:
         report.close()

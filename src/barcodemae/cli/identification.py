@@ -5,7 +5,6 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,16 +13,15 @@ import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.cli.options import names_of
+from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.calls.names import OpenLibrary
     from barcodemae.eval.identify.identification import IdentifyOptions
-    from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.resumable import ResultSink
     from barcodemae.eval.identify.stream import FinishedBatch
     from barcodemae.eval.identify.summary import Summary
@@ -34,21 +32,17 @@ def register(app: typer.Typer) -> None:
     add_command(app, "identify", identify)
 
 
-def default_threads() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def identify(
     queries: options.Sequences,
     *,
     reference: Annotated[
-        Path,
+        str,
         typer.Option(
             "--reference",
             "-r",
             metavar="LIB",
-            help="Library made by `index`; `demo` is a thousand real barcodes, for a first look.",
+            help="Library made by `index`, or hf://OWNER/NAME@REVISION on the Hub; `demo` is a "
+            "thousand real barcodes, for a first look.",
         ),
     ],
     output: options.OutputFile = "-",
@@ -84,7 +78,12 @@ def identify(
     strand: Annotated[
         str, typer.Option(help="both, or plus if all are on the library's strand.")
     ] = "both",
-    engine: Annotated[str, typer.Option(help="exact or faiss.")] = "exact",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="exact or faiss to search, torch or onnx to compute; or one each: faiss,onnx."
+        ),
+    ] = "exact",
     threads: options.Threads = 0,
     batch_size: options.BatchSize = 64,
     device: options.Device = "",
@@ -95,16 +94,17 @@ def identify(
     ] = False,
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
+    from barcodemae.calls.names import open_library
+    from barcodemae.calls.sequences import readable_twice
+    from barcodemae.calls.talk import counting
     from barcodemae.cpu_memory import reuse_freed_memory
-    from barcodemae.demonstration.names import resolve_queries, resolve_reference
+    from barcodemae.demonstration.names import resolve_queries
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.embed.threads import default_threads
     from barcodemae.eval.identify.findings import parse_thresholds
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.judge.ladder import Mixture
-    from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
     from barcodemae.output.places import check_files, claimed
@@ -118,31 +118,28 @@ def identify(
     restriction = Restriction(
         names_of(within), () if checklist is None else read_checklist(checklist)
     )
+    search, network = engines_of(engine)
     how = IdentifyOptions(
         thresholds=parse_thresholds(threshold),
         strand=strand,
-        engine=engine,
+        engine=search,
         mixture=Mixture.parse(mixture) if mixture else None,
         restriction=restriction,
         num_candidates=candidates,
     )
 
-    def open_model(dtype: str) -> Embedder:
-        return load_embedder(
-            model,
-            device=device or None,
-            batch_size=batch_size,
-            dtype=dtype,
-            revision=revision or None,
-        )
-
-    library = ReferenceLibrary(
-        resolve_reference(reference, lambda: open_model(dtype or "auto"), say=tell)
+    lib = open_library(
+        reference,
+        model,
+        device=device or None,
+        batch_size=batch_size,
+        dtype=dtype,
+        revision=revision or None,
+        engine=network,
     )
-    embedder = OffsetEmbedder(open_model(dtype or library.dtype), library.description["offsets"])
-    identifier = Identifier(library, embedder, how)
+    identifier = Identifier(lib.references, lib.embedder, how)
     form = FORMATS[output_format]
-    settings = settings_of(how, library) | {"format": output_format, "dtype": embedder.dtype}
+    settings = settings_of(how, lib) | {"format": output_format}
     with claimed(*beside):
         sink = open_sink(output, form.header, settings, resume=resume)
         reuse_freed_memory()
@@ -197,10 +194,10 @@ def candidates_path(output: str) -> Path:
     return path.with_name(f"{path.name}.candidates.tsv")
 
 
-def settings_of(how: IdentifyOptions, library: ReferenceLibrary) -> dict[str, Any]:
+def settings_of(how: IdentifyOptions, lib: OpenLibrary) -> dict[str, Any]:
     """Return what determines the output, for a run that goes on later."""
     return {
-        "library": library.fingerprint(),
+        "library": lib.references.fingerprint(),
         "thresholds": how.thresholds,
         "mixture": None if how.mixture is None else list(how.mixture.shares),
         "within": list(how.restriction.within),
@@ -208,11 +205,13 @@ def settings_of(how: IdentifyOptions, library: ReferenceLibrary) -> dict[str, An
         "candidates": how.num_candidates,
         "strand": how.strand,
         "engine": how.engine,
+        "dtype": lib.embedder.dtype,
     }
 
 
 def report_run(sink: ResultSink, summary: Summary, summary_file: Path | None) -> None:
     """Say how many records were named, new, no barcodes or rejected; write it down if asked to."""
+    from barcodemae.calls.talk import tell
     from barcodemae.files import write_json
 
     done = sink.progress
@@ -225,19 +224,6 @@ def report_run(sink: ResultSink, summary: Summary, summary_file: Path | None) ->
         tell(line)
     if summary_file is not None:
         write_json(summary_file, summary.to_json())
-
-
-@contextmanager
-def readable_twice(queries: str) -> Iterator[Any]:
-    """Give a function that begins to read the queries anew."""
-    from barcodemae.eval.identify.rereading import kept_for_rereading
-    from barcodemae.fasta import read_records
-
-    if Path(queries).is_file():
-        yield lambda: read_records(queries, list_damage=True)
-        return
-    with kept_for_rereading(read_records(queries, list_damage=True)) as read:
-        yield read
 
 
 @contextmanager
@@ -257,11 +243,6 @@ def candidate_table(output: str, candidates: int) -> Iterator[Any]:
         yield stream.writelines
 
 
-def tell(line: str) -> None:
-    """Say what takes time, on stderr."""
-    typer.echo(f"barcodemae: {line}", err=True)
-
-
 def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: bool) -> ResultSink:
     """Open the output.
 
@@ -278,29 +259,3 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
     if resume:
         raise SettingsError("--resume needs a file to go on with: name one with -o")
     return StreamSink(header, path)
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Any]:
-    """Show on stderr how many records are done, of how many, and the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

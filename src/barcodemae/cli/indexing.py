@@ -5,24 +5,15 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.cli.options import names_of
+from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
-
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PREPARED_SPLITS = "train"
-REPORT_NAME = "report.tsv in the library"
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +59,11 @@ def index(
         ),
     ] = 1,
     engine: Annotated[
-        str, typer.Option(help="exact, or faiss to add an index for millions.")
+        str,
+        typer.Option(
+            help="exact, or faiss to add an index for millions; torch or onnx, "
+            "what computes; one each with a comma."
+        ),
     ] = "exact",
     file_format: options.SourceFormat = "auto",
     marker: options.Marker = "COI-5P",
@@ -78,53 +73,70 @@ def index(
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
     overwrite: options.Overwrite = False,
+    push: Annotated[
+        str,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Publish the library on the Hub; without -o, REFERENCE is the library.",
+        ),
+    ] = "",
+    license_name: Annotated[
+        str, typer.Option("--license", help="Licence of the data (Hub's name); --push needs it.")
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
+    from barcodemae.calls.libraries import LibraryOrder, make_library
     from barcodemae.cli.data import progress_bars
-    from barcodemae.dataset import SPLITS
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
-    from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
-    from barcodemae.eval.identify.reference.library import DESCRIPTION
-    from barcodemae.files import staged_folder
-    from barcodemae.output.places import check_folder, claimed
     from barcodemae.training.data.sources.recognition import SourceOptions
 
     if check:
         check_library(sources)
         return
+    if push:
+        from barcodemae.hub.publishing import check_order
+
+        check_order(push, license_name, model, revision)
+    if push and output is None:
+        publish(Path(sources[0]), push, license_name, revision, private=private)
+        return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
-    expected = Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE
-    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
-    inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
-    check_folder(output, inputs)
-    embedder = load_embedder(
-        model,
+    search, network = engines_of(engine)
+    order = LibraryOrder(
+        source=SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy),
+        splits=names_of(splits),
+        held_out=names_of(held_out),
+        mixture=Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE,
+        offsets=offsets,
+        search=search,
+        overwrite=overwrite,
+    )
+    opening = ModelOptions(
         device=device or None,
         batch_size=batch_size,
         dtype=dtype,
         revision=revision or None,
+        engine=network,
     )
-    with (
-        claimed(output, inputs=inputs, folder=True),
-        staged_folder(output, overwrite=overwrite, marker=DESCRIPTION, what="library") as folder,
-        prepared(sources, source) as (dataset, is_prepared),
-        progress_bars() as on_progress,
-    ):
-        plan = LibraryPlan(
-            splits=names_of(splits) or ((PREPARED_SPLITS,) if is_prepared else SPLITS),
-            held_out=names_of(held_out) if is_prepared or splits else (),
-            mixture=expected,
-            engine=engine,
-        )
-        with_offsets = OffsetEmbedder(embedder, offsets)
-        found = build_library(dataset, folder, with_offsets, plan, on_progress=on_progress)
-    for line in summary(found):
-        typer.echo(line, err=True)
+    with progress_bars() as on_progress:
+        make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
+    if push:
+        publish(output, push, license_name, revision, private=private)
+
+
+def publish(folder: Path, repo_id: str, license_name: str, revision: str, *, private: bool) -> None:
+    """Publish a library, and print its place on the Hub with the revision."""
+    from barcodemae.hub.publishing import publish_library
+
+    commit = publish_library(folder, repo_id, license_name, revision=revision, private=private)
+    typer.echo(f"hf://{repo_id}@{commit}")
 
 
 def check_library(folders: list[str]) -> None:
@@ -136,41 +148,3 @@ def check_library(folders: list[str]) -> None:
         library = ReferenceLibrary(name)
         files = check_manifest(Path(name), everything=True)
         typer.echo(f"{name}: {len(library):,} references, {len(files)} files as written")
-
-
-@contextmanager
-def prepared(sources: list[str], source: Any) -> Iterator[tuple[Path, bool]]:
-    """Give a prepared data set: the source itself if it is one, else a temporary one."""
-    from barcodemae.cli.data import accounts
-    from barcodemae.training.data.prepare import PrepareOptions, prepare
-    from barcodemae.training.data.sources.recognition import SIMULATE
-
-    first = Path(sources[0])
-    if len(sources) == 1 and first.is_dir() and sources[0] != SIMULATE:
-        yield first, True
-        return
-    name = Path(sources[0].split("::")[0]).name.split(".")[0] or "reference"
-    with TemporaryDirectory() as folder:
-        dataset = Path(folder) / name
-        options = PrepareOptions(source=source, dedup="none", leakage=False)
-        for line in accounts(prepare(sources, dataset, options)):
-            typer.echo(line, err=True)
-        yield dataset, False
-
-
-def summary(found: dict[str, Any]) -> Iterator[str]:
-    """Say what the library holds, what was left out, and how it was calibrated."""
-    left_out = ", ".join(f"{count:,} {why}" for why, count in found["references_left_out"].items())
-    yield f"{found['references']:,} references" + (f"; left out: {left_out}" if left_out else "")
-    if found["references_reversed"]:
-        yield f"turned to the other strand: {found['references_reversed']:,}"
-    if found["placeholder_names"]:
-        yield f"names that name no taxon: {found['placeholder_names']:,}, such as `sp.`"
-    for kind, count in found["conflicts"].items():
-        yield f"conflicts: {count:,} of {kind}, see {REPORT_NAME}"
-    taxa = ", ".join(f"{count:,} {rank}" for rank, count in found["taxa"].items() if count)
-    yield f"taxa: {taxa}"
-    examples = ", ".join(
-        f"{count:,} {name.replace('_', ' ')}" for name, count in found["examples"].items() if count
-    )
-    yield f"calibrated on {found['held_out']}: {examples}"

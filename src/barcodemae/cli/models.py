@@ -37,6 +37,20 @@ def export(
     dtype: Annotated[
         WeightType | None, typer.Option(help="Store weights so; as they are by default.")
     ] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option(
+            "--onnx",
+            help="Also write DIR/onnx: graphs in float32 and int8, letters in, vector out.",
+        ),
+    ] = False,
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            metavar="FASTA",
+            help="Barcodes to measure the numbers of int8 on; bundled ones if none.",
+        ),
+    ] = "",
     force: options.Force = False,
 ) -> None:
     """Write a trained model as DIR (full) and DIR/encoder (plain BERT or ModernBERT).
@@ -63,6 +77,27 @@ def export(
             force=force,
         )
     typer.echo(f"wrote {output} (full) and {output / ENCODER_FOLDER} (native encoder)", err=True)
+    if onnx:
+        write_graphs(output, calibrate)
+
+
+def write_graphs(folder: Path, calibrate: str) -> None:
+    """Write the ONNX graphs of a model folder.
+
+    Args:
+        folder: Model folder.
+        calibrate: File of barcodes to measure ranges on; empty for the bundled ones.
+    """
+    from itertools import islice
+
+    from barcodemae.demonstration import REFERENCES
+    from barcodemae.eval.embed.graph.exporting import NUM_READ, export_graphs
+    from barcodemae.fasta import read_records
+
+    source = calibrate or str(REFERENCES)
+    barcodes = [record.sequence for record in islice(read_records(source), NUM_READ)]
+    for path in export_graphs(folder, barcodes, source):
+        typer.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)
 
 
 def convert(

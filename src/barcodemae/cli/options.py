@@ -12,6 +12,8 @@ import typer
 
 MODEL_HELP = "Model: a folder, a name on the Hub, `kmer:K`, or `default`, which is bundled."
 
+ENGINE_KINDS = (("exact", "faiss"), ("torch", "onnx"))  # what searches, what computes
+
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Models = Annotated[list[str], typer.Option("--model", "-m", help=f"{MODEL_HELP} Repeatable.")]
 MeasuredModels = Annotated[
@@ -48,7 +50,15 @@ Dtype = Annotated[
     typer.Option(
         "--dtype",
         help="Numbers to compute with: float32, bfloat16, float16, or auto: bfloat16 where the "
-        "device is fast at it.",
+        "device is fast at it; int8 with --engine onnx.",
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="What computes: torch, or onnx: ONNX Runtime, in float32 or int8; torch, where it is "
+        "installed, by default.",
     ),
 ]
 BatchSize = Annotated[
@@ -97,3 +107,32 @@ Force = Annotated[
 def names_of(text: str) -> tuple[str, ...]:
     """Split a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def engines_of(text: str) -> tuple[str, str]:
+    """Split the names of engines: one that searches, one that computes, or both.
+
+    Args:
+        text: Names, comma-separated, such as `faiss,onnx`.
+
+    Returns:
+        The engine that searches, `exact` if none is named, and the one that computes, empty if none
+        is named.
+
+    Raises:
+        SettingsError: A name is unknown, or two name the same kind.
+    """
+    from barcodemae.errors import SettingsError
+
+    found: dict[tuple[str, ...], str] = {}
+    for name in names_of(text):
+        kind = next((kind for kind in ENGINE_KINDS if name in kind), None)
+        if kind is None or kind in found:
+            known = ", ".join(name for kind in ENGINE_KINDS for name in kind)
+            raise SettingsError(
+                f"engine {text!r} is not one of {known}; what searches and what computes may be "
+                "named together, such as faiss,onnx"
+            )
+        found[kind] = name
+    searching, computing = ENGINE_KINDS
+    return found.get(searching, searching[0]), found.get(computing, "")

@@ -1,8 +1,9 @@
-"""The header of a safetensors file, read before any of its weights are.
+"""The header of a safetensors file, read before any of its weights are; and weights without torch.
 
 In: a file. Out: type and shape of each tensor, of a file whose header is sound: JSON of the size
 that it states, tensors that lie one after the other, each as long as its shape and type say, and
-that end where the file ends. And once they are read: whether all are numbers.
+that end where the file ends. And once they are read: whether all are numbers. `read_tensors` reads
+the weights as float32 where torch is not installed; NumPy alone has no bfloat16.
 Guarded by tests/barcodemae/stored/test_weights.py.
 """
 
@@ -12,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from barcodemae.errors import CheckpointError
 
@@ -23,6 +27,7 @@ BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8,
     "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8,
 }  # fmt: skip
+FLOATS: dict[str, Any] = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "BF16": "<u2"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,26 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     size, expected = path.stat().st_size, start + end
     if size != expected:
         raise CheckpointError(f"{path}: has {size} bytes, its header says {expected}")
+    return found
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read all floating-point tensors of a file as float32.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
+    described = read_header(path)
+    header, start = _read_json(path)
+    content = np.memmap(path, np.uint8, "r")
+    found = {}
+    for name, tensor in described.items():
+        if tensor.kind in FLOATS:
+            first, last = header[name]["data_offsets"]
+            stored = np.array(content[start + first : start + last]).view(FLOATS[tensor.kind])
+            if tensor.kind == "BF16":  # the upper half of a float32
+                stored = (stored.astype(np.uint32) << 16).view(np.float32)
+            found[name] = stored.astype(np.float32).reshape(tensor.shape)
     return found
 
 

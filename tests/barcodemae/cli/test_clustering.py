@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from barcodemae.cli.clustering import letters_to_compare
+from barcodemae.calls.units import letters_to_compare
 
 
 @dataclass

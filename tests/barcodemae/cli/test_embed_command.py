@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from barcodemae import cli
-from barcodemae.cli import embedding
+from barcodemae.calls import vectors as calls_vectors
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.output.lock import held
 from barcodemae.output.rejected import HEADER
@@ -41,7 +41,7 @@ def embedded(path):
 def test_embeddings_come_in_input_order_with_ids_verbatim(
     model_folder, fasta, barcodes, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(embedding, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(calls_vectors, "CHUNK_SIZE", 3)
     output = tmp_path / "out.parquet"
     assert cli.main(["embed", str(fasta), "-m", str(model_folder), "-o", str(output)]) == 0
     ids, vectors = embedded(output)

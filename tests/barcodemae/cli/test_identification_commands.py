@@ -5,7 +5,7 @@ import random
 import pytest
 
 from barcodemae import cli
-from barcodemae.eval.identify import units
+from barcodemae.eval.probe import clustering
 from barcodemae.output.lock import held
 
 
@@ -155,7 +155,7 @@ def test_a_library_is_not_replaced_unasked(reference, lib, capsys):
 
 
 def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(units, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    monkeypatch.setattr(clustering, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
     output, page = tmp_path / "units.tsv", tmp_path / "map.html"
     command = ["cluster", str(reference[0]), "-o", str(output), "-m", "kmer:4"]
     assert cli.main([*command, "--identity", "96", "--map", str(page)]) == 0

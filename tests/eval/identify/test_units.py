@@ -3,15 +3,17 @@ import pytest
 
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.identify import units as units_module
+from barcodemae.eval.identify import units
 from barcodemae.eval.identify.units import (
     UnitSettings,
+    components,
     cosine_of_identity,
     draw_units,
     find_units,
     single_linkage,
     write_units,
 )
+from barcodemae.eval.probe import clustering
 from barcodemae.eval.search.reference_search import unit_length
 
 
@@ -39,7 +41,7 @@ def test_units_are_the_simulated_species(barcodes, vectors, method):
 def test_single_linkage_by_blocks_equals_one_block(vectors, monkeypatch):
     vectors = unit_length(vectors)
     expected = single_linkage(vectors, 0.9)
-    monkeypatch.setattr(units_module, "BLOCK", 7)
+    monkeypatch.setattr(units, "BLOCK", 7)
     found = single_linkage(vectors, 0.9)
     assert len(set(zip(expected, found, strict=True))) == len(set(expected)) == len(set(found))
 
@@ -73,7 +75,7 @@ def test_one_barcode_is_one_unit():
 def test_too_many_barcodes_for_all_pairs_are_refused_before_memory_is_used(
     vectors, barcodes, monkeypatch
 ):
-    monkeypatch.setattr(units_module, "MAX_PAIRWISE", 10)
+    monkeypatch.setattr(units, "MAX_PAIRWISE", 10)
     with pytest.raises(SettingsError, match="use --method threshold"):
         find_units(vectors, barcodes[0], UnitSettings(method="ward"))
 
@@ -86,7 +88,7 @@ def test_impossible_settings_are_refused(options):
 
 def test_a_map_shows_each_barcode_with_its_unit(vectors, barcodes, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        units_module, "reduce_dimensions", lambda v, **options: v[:, :2].astype(np.float32)
+        clustering, "reduce_dimensions", lambda v, **options: v[:, :2].astype(np.float32)
     )
     ids = [f"id{number}" for number in range(len(vectors))]
     units = find_units(vectors, barcodes[0], UnitSettings())
@@ -97,3 +99,12 @@ def test_a_map_shows_each_barcode_with_its_unit(vectors, barcodes, tmp_path, mon
     assert (tmp_path / "map.png").stat().st_size > 1000
     with pytest.raises(DataError, match="only 3 barcodes"):
         draw_units(vectors[:3], ids[:3], units, tmp_path / "map.html")
+
+
+def test_components_join_what_is_joined_through_others():
+    left, right = np.array([5, 4, 3, 8, 7]), np.array([4, 3, 2, 7, 9])
+    assert components(10, left, right).tolist() == [0, 1, 2, 2, 2, 2, 6, 7, 7, 7]
+    nothing = np.zeros(0, np.int64)
+    assert components(3, nothing, nothing).tolist() == [0, 1, 2]
+    chain = np.random.default_rng(0).permutation(1000)
+    assert set(components(1000, chain[:-1], chain[1:]).tolist()) == {0}

@@ -1,0 +1,189 @@
+"""The part of a graph that turns tokens into a vector: BERT encoder, masked mean, readout.
+
+In: tokens of a batch. Out: one vector per sequence. With scales (see `ranges.py`) the products of
+the layers are of 8-bit numbers: activations unsigned, by ranges that were measured before, so that
+a vector does not depend on its batch; weights signed with 7 bits, because processors without VNNI
+add two products in 16 bits. Guarded by tests/eval/embed/graph/test_building.py.
+
+Shapes: B = sequences, P = tokens, D = encoder width, H = heads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barcodemae.eval.embed.graph.nodes import GraphWriter
+from barcodemae.eval.embed.graph.placing_nodes import Tokens
+from barcodemae.eval.embed.graph.stored_encoder import Linear, Norm, StoredEncoder, StoredLayer
+from barcodemae.eval.embed.readout import Dense, Readout
+
+
+HIDDEN = -1e30  # added to the scores of tokens that are not read
+LARGEST_WEIGHT = 63
+LARGEST_ENTRY = 127  # of a table, of which no products are taken
+STEPS = 255  # of an unsigned 8-bit number
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest and largest number that an activation takes; zero is among them."""
+
+    low: float
+    high: float
+
+
+class EncoderNodes:
+    """Writes the encoder.
+
+    Args:
+        graph: Writer of the graph.
+        encoder: The encoder.
+        ranges: Range of the input of each linear layer, by its place; None to compute in float32.
+
+    Attributes:
+        inputs: Name of the value that each linear layer reads, by its place.
+    """
+
+    def __init__(
+        self,
+        graph: GraphWriter,
+        encoder: StoredEncoder,
+        ranges: Mapping[str, Range] | None = None,
+    ) -> None:
+        self.graph, self.encoder, self.ranges = graph, encoder, ranges
+        self.inputs: dict[str, str] = {}
+
+    def vectors(self, tokens: Tokens) -> str:
+        """Embed tokens, (B, P) to (B, D) or to the width of the readout."""
+        graph = self.graph
+        ids, counts, positions = self.trim(tokens)
+        distinct, rows = self.distinct(ids, positions)
+        shape = graph.Concat(graph.Shape(ids), graph.numbers(-1), axis=0)
+        states = graph.Reshape(graph.Gather(distinct, rows), shape)  # (B, P, D)
+        weights = graph.cast(counts, "float")  # (B, P)
+        hidden = graph.Where(counts, graph.keep(0, "float32"), graph.keep(HIDDEN, "float32"))
+        hidden = graph.Unsqueeze(hidden, graph.numbers(1, 2))  # (B, 1, 1, P)
+        for number, layer in enumerate(self.encoder.layers):
+            # Queries, keys and values of the first layer are those of distinct tokens.
+            read = states if number else distinct
+            projected = self.linear(read, layer.projections, f"{number}.projections")
+            if number == 0:
+                projected = graph.Reshape(graph.Gather(projected, rows), shape)
+            states = self.layer(states, projected, hidden, layer, f"{number}.")
+        # The mean of what is read: a product of weights and states.
+        total = graph.MatMul(graph.Unsqueeze(weights, graph.numbers(1)), states)  # (B, 1, D)
+        total = graph.Squeeze(total, graph.numbers(1))
+        num_read = graph.ReduceSum(weights, graph.numbers(1), keepdims=1)  # (B, 1)
+        return self.read_out(graph.Div(total, num_read), self.encoder.readout)
+
+    def trim(self, tokens: Tokens) -> tuple[str, str, str]:
+        """Leave out the tokens at both ends that no sequence of the batch has.
+
+        Returns:
+            Ids (B, P), whether each is read (B, P), and their positions (P,).
+        """
+        graph = self.graph
+        used = graph.ReduceMax(graph.cast(tokens.counts, "int32"), axes=[0], keepdims=0)  # (P,)
+        first = graph.ArgMax(used, axis=0, keepdims=1)
+        stop = graph.Add(
+            graph.ArgMax(used, axis=0, keepdims=1, select_last_index=1), graph.numbers(1)
+        )
+        ids = graph.Slice(tokens.ids, first, stop, graph.numbers(1))
+        counts = graph.Slice(tokens.counts, first, stop, graph.numbers(1))
+        places = graph.keep(np.arange(self.encoder.max_tokens))
+        return ids, counts, graph.Slice(places, first, stop, graph.numbers(0))
+
+    def distinct(self, ids: str, positions: str) -> tuple[str, str]:
+        """Embed every distinct token at a position once: barcodes share most of theirs.
+
+        Args:
+            ids: Ids of tokens, (B, P).
+            positions: Their positions, (P,).
+
+        Returns:
+            Input of the first layer, (U, D), and the row of each token in it, (B * P,).
+        """
+        graph = self.graph
+        num_positions = graph.numbers(self.encoder.max_tokens)
+        pairs = graph.Add(graph.Mul(ids, num_positions), positions)
+        pairs, _, rows, _ = graph.Unique(pairs, outputs=4)  # (U,), .., (B * P,)
+        states = graph.Add(
+            self.rows_of(self.encoder.tokens, graph.Div(pairs, num_positions)),
+            self.rows_of(self.encoder.positions, graph.Mod(pairs, num_positions)),
+        )
+        return self.norm(states, self.encoder.input_norm), rows
+
+    def rows_of(self, table: NDArray[np.float32], rows: str) -> str:
+        """Look up rows of a table, which is kept in 8 bits if the layers compute so."""
+        graph = self.graph
+        if self.ranges is None:
+            return str(graph.Gather(graph.keep(table), rows))
+        steps = np.abs(table).max(axis=1, keepdims=True) / LARGEST_ENTRY
+        steps = np.maximum(steps, np.finfo(np.float32).tiny)
+        whole = graph.keep(np.round(table / steps).astype(np.int8))
+        found = graph.cast(graph.Gather(whole, rows), "float")
+        return str(graph.Mul(found, graph.Gather(graph.keep(steps, "float32"), rows)))
+
+    def layer(self, states: str, projected: str, hidden: str, layer: StoredLayer, name: str) -> str:
+        """Apply a layer of the encoder to states (B, P, D) with their projections (B, P, 3 * D)."""
+        graph = self.graph
+        heads, width = self.encoder.num_heads, self.encoder.width
+        # Attention: projections to queries, keys and values of each head.
+        by_head = graph.Reshape(projected, graph.numbers(0, 0, 3 * heads, width // heads))
+        by_head = graph.Transpose(by_head, perm=[0, 2, 1, 3])  # (B, 3 * H, P, D / H)
+        query, key, value = graph.Split(by_head, outputs=3, axis=1)
+        scores = graph.MatMul(query, graph.Transpose(key, perm=[0, 1, 3, 2]))  # (B, H, P, P)
+        shares = graph.Softmax(graph.Add(scores, hidden), axis=-1)
+        mixed = graph.Transpose(graph.MatMul(shares, value), perm=[0, 2, 1, 3])
+        mixed = graph.Reshape(mixed, graph.numbers(0, 0, width))  # (B, P, D)
+        attended = self.linear(mixed, layer.attended, f"{name}attended")
+        states = self.norm(graph.Add(attended, states), layer.attended_norm)
+        # Feed-forward layer with the exact GELU.
+        widened = self.linear(states, layer.widened, f"{name}widened")
+        curve = graph.Erf(graph.Div(widened, graph.keep(np.sqrt(2), "float32")))
+        curve = graph.Mul(widened, graph.Add(curve, graph.keep(1, "float32")))
+        curve = graph.Mul(curve, graph.keep(0.5, "float32"))
+        narrowed = self.linear(curve, layer.narrowed, f"{name}narrowed")
+        return self.norm(graph.Add(narrowed, states), layer.output_norm)
+
+    def linear(self, rows: str, layer: Linear, name: str) -> str:
+        """Apply a linear layer, in 8 bits if its range is known."""
+        graph = self.graph
+        self.inputs[name] = rows
+        if self.ranges is None:
+            product = graph.MatMul(rows, graph.keep(layer.weight))
+            return str(graph.Add(product, graph.keep(layer.bias)))
+        # Both factors as whole numbers, the product back to what it stands for.
+        wanted = self.ranges[name]
+        step = np.float32((wanted.high - wanted.low) / STEPS)
+        zero = graph.keep(round(-wanted.low / step), "uint8")
+        whole = graph.QuantizeLinear(rows, graph.keep(step, "float32"), zero)
+        weight_step = np.abs(layer.weight).max(axis=0) / LARGEST_WEIGHT  # (out,)
+        weight_step = np.maximum(weight_step, np.finfo(np.float32).tiny)
+        weight = np.round(layer.weight / weight_step).astype(np.int8)
+        product = graph.MatMulInteger(whole, graph.keep(weight), zero)
+        product = graph.Mul(graph.cast(product, "float"), graph.keep(step * weight_step, "float32"))
+        return str(graph.Add(product, graph.keep(layer.bias)))
+
+    def norm(self, states: str, norm: Norm) -> str:
+        """Apply a layer normalisation."""
+        scale, shift = self.graph.keep(norm.scale), self.graph.keep(norm.shift)
+        return str(
+            self.graph.LayerNormalization(
+                states, scale, shift, axis=-1, epsilon=self.encoder.epsilon
+            )
+        )
+
+    def read_out(self, pooled: str, readout: Readout) -> str:
+        """Apply the readout to pooled vectors, (B, D)."""
+        graph = self.graph
+        for step in readout.steps:
+            if isinstance(step, Dense):
+                weight = graph.keep(np.ascontiguousarray(step.weight.T))
+                pooled = graph.Add(graph.MatMul(pooled, weight), graph.keep(step.bias))
+            else:
+                length = graph.ReduceL2(pooled, axes=[1], keepdims=1)
+                pooled = graph.Div(pooled, graph.Max(length, graph.keep(1e-12, "float32")))
+        return pooled

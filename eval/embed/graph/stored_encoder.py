@@ -1,0 +1,239 @@
+"""A BERT encoder and its tokenizer as plain arrays, read from a model folder without torch.
+
+In: a folder that `barcodemae export` wrote, full or of the native encoder. Out: weights in float32,
+k, the frame and the readout: all that an ONNX graph of it holds.
+Guarded by tests/eval/embed/graph/test_stored_encoder.py.
+
+Shapes: D = encoder width, F = width of the feed-forward layer, T = number of tokens, P = positions.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barcodemae.errors import CheckpointError, DataError
+from barcodemae.eval.embed.readout import Dense, Readout, load_readout
+from barcodemae.model_files import hash_weights, read_frame
+from barcodemae.stored.json_objects import read_object
+from barcodemae.stored.weights import read_tensors
+
+
+Floats = NDArray[np.float32]
+KINDS = ("bert", "barcodemae")
+EXACT_GELU = "gelu"
+NUM_SPECIAL = 2  # tokens before the k-mers: [MASK] 0 and [UNK] 1, as published
+WORDS = "embeddings.word_embeddings.weight"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer, y = x W + b.
+
+    Attributes:
+        weight: Weight W, (in, out).
+        bias: Bias b, (out,).
+    """
+
+    weight: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Scale and shift of a layer normalisation, (D,) each."""
+
+    scale: Floats
+    shift: Floats
+
+
+@dataclass(frozen=True)
+class StoredLayer:
+    """A layer of the encoder.
+
+    Attributes:
+        projections: Queries, keys and values as one layer, (D, 3 * D); the scale of the attention
+            is in the queries.
+        attended: Projection of what was attended to, (D, D).
+        attended_norm: Normalisation after it.
+        widened: First half of the feed-forward layer, (D, F).
+        narrowed: Its second half, (F, D).
+        output_norm: Normalisation after it.
+    """
+
+    projections: Linear
+    attended: Linear
+    attended_norm: Norm
+    widened: Linear
+    narrowed: Linear
+    output_norm: Norm
+
+
+@dataclass(frozen=True)
+class StoredEncoder:
+    """An encoder with everything around it.
+
+    Attributes:
+        name: Name of the model as the user gave it.
+        fingerprint: First 16 hex digits of the SHA-256 of weights, frame and readout.
+        architecture: `encoder-decoder` or `encoder-only`, as it was trained.
+        k: Length of a k-mer, bp.
+        max_tokens: Largest number of tokens; the rest of a sequence is not read.
+        frame: Rows of the barcode frame; empty without one.
+        num_heads: Number of attention heads.
+        epsilon: Constant of the layer normalisations.
+        tokens: Embedding of each token, (T, D).
+        positions: Embedding of each position, that of the token type added, (P, D).
+        input_norm: Normalisation of the input.
+        layers: Layers in order.
+        readout: Steps after the mean.
+    """
+
+    name: str
+    fingerprint: str
+    architecture: str
+    k: int
+    max_tokens: int
+    frame: list[str]
+    num_heads: int
+    epsilon: float
+    tokens: Floats
+    positions: Floats
+    input_norm: Norm
+    layers: list[StoredLayer]
+    readout: Readout
+
+    @property
+    def width(self) -> int:
+        """Width of the encoder, D."""
+        return int(self.tokens.shape[1])
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embedding, after the readout."""
+        dense = [step for step in self.readout.steps if isinstance(step, Dense)]
+        return len(dense[-1].bias) if dense else self.width
+
+
+def read_encoder(folder: Path, name: str) -> StoredEncoder:
+    """Read an encoder from a model folder.
+
+    Args:
+        folder: Model folder.
+        name: Name of the model as the user gave it, for messages.
+
+    Raises:
+        CheckpointError: It is not a BERT encoder with a k-mer tokenizer, or is damaged.
+    """
+    try:
+        config = read_object(folder / "config.json")
+        tokenizer = read_object(folder / "tokenizer_config.json")
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
+    kind, activation = config.get("model_type"), config.get("hidden_act", EXACT_GELU)
+    if kind not in KINDS or activation != EXACT_GELU or "k" not in tokenizer:
+        raise CheckpointError(
+            f"{name}: a graph can be made of BERT encoders with the k-mer tokenizer only, and this "
+            f"is {kind} with {activation}; use --engine torch"
+        )
+    tensors = {
+        key: value
+        for path in sorted(folder.glob("*.safetensors"))
+        for key, value in read_tensors(path).items()
+    }
+    weights = Weights(folder, tensors, rows=4 ** int(tokenizer["k"]) + NUM_SPECIAL)
+    num_heads = int(config["num_attention_heads"])
+    tokens = weights[WORDS]
+    positions = weights["embeddings.position_embeddings.weight"]
+    head_width = tokens.shape[1] // num_heads
+    most = int(tokenizer.get("model_max_length", len(positions)))
+    return StoredEncoder(
+        name=name,
+        fingerprint=hash_weights(folder),
+        architecture=architecture_of(config),
+        k=int(tokenizer["k"]),
+        max_tokens=min(most, len(positions)),
+        frame=read_frame(folder),
+        num_heads=num_heads,
+        epsilon=float(config.get("layer_norm_eps", 1e-12)),
+        tokens=tokens,
+        positions=positions + weights["embeddings.token_type_embeddings.weight"][:1],
+        input_norm=weights.norm("embeddings.LayerNorm"),
+        layers=[
+            weights.layer(f"encoder.layer.{number}.", head_width)
+            for number in range(int(config["num_hidden_layers"]))
+        ],
+        readout=load_readout(folder),
+    )
+
+
+def architecture_of(config: dict[str, Any]) -> str:
+    """Return the architecture that a model was trained as, by its config."""
+    trained_with = config.get("barcodemae") or {}
+    layers = "decoder_num_hidden_layers"
+    return "encoder-decoder" if config.get(layers) or trained_with.get(layers) else "encoder-only"
+
+
+class Weights:
+    """The encoder's weights by their names in BERT, wherever in the file they are.
+
+    Args:
+        folder: Folder they come from, for messages.
+        tensors: All tensors of the folder.
+        rows: Number of tokens, by which the encoder's table is known from others.
+
+    Raises:
+        CheckpointError: There is no table of tokens, or a weight is NaN or infinite.
+    """
+
+    def __init__(self, folder: Path, tensors: dict[str, Floats], *, rows: int) -> None:
+        self.folder, self.tensors = folder, tensors
+        names = [name for name in tensors if name.endswith(WORDS) and len(tensors[name]) == rows]
+        if not names:
+            raise CheckpointError(
+                f"{folder}: its tokenizer makes {rows} tokens, and no table of its weights has as "
+                "many rows"
+            )
+        self.prefix = names[0].removesuffix(WORDS)
+
+    def __getitem__(self, name: str) -> Floats:
+        """Return a weight.
+
+        Raises:
+            CheckpointError: It is missing, or is NaN or infinite.
+        """
+        full = self.prefix + name
+        if full not in self.tensors:
+            raise CheckpointError(f"{self.folder}: weight {full} is not in its files")
+        if not np.isfinite(self.tensors[full]).all():
+            raise CheckpointError(f"{self.folder}: weight {full} holds NaN or infinite values")
+        return self.tensors[full]
+
+    def norm(self, name: str) -> Norm:
+        """Return a layer normalisation."""
+        return Norm(self[f"{name}.weight"], self[f"{name}.bias"])
+
+    def linear(self, name: str) -> Linear:
+        """Return a linear layer."""
+        return Linear(np.ascontiguousarray(self[f"{name}.weight"].T), self[f"{name}.bias"])
+
+    def layer(self, prefix: str, head_width: int) -> StoredLayer:
+        """Return a layer of the encoder."""
+        attention = f"{prefix}attention."
+        query, key, value = (
+            self.linear(f"{attention}self.{part}") for part in ("query", "key", "value")
+        )
+        scale = np.float32(head_width**-0.5)
+        return StoredLayer(
+            projections=Linear(
+                np.concatenate([query.weight * scale, key.weight, value.weight], axis=1),
+                np.concatenate([query.bias * scale, key.bias, value.bias]),
+            ),
+            attended=self.linear(f"{attention}output.dense"),
+            attended_norm=self.norm(f"{attention}output.LayerNorm"),
+            widened=self.linear(f"{prefix}intermediate.dense"),
+            narrowed=self.linear(f"{prefix}output.dense"),
+            output_norm=self.norm(f"{prefix}output.LayerNorm"),
+        )

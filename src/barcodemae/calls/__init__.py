@@ -1,0 +1,1 @@
+"""The Python calls: what the commands do, with tables and arrays in place of files."""
