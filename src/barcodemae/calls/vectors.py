@@ -22,7 +22,7 @@ from barcodemae.calls.tables import Reject, warn_of_rejected
 from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.fasta import SequenceRecord, read_records, without_long_records
+from barcodemae.fasta import SequenceRecord, read_records
 
 
 CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
@@ -105,7 +105,7 @@ def embed(
     if isinstance(source, list):
         name, records = "sequences", iter(source)
     else:
-        name, records = source, without_long_records(read_records(source))
+        name, records = source, read_records(source)
     chunks = list(embed_chunks(embedder, records, strict=strict, source=name))
     rejected = [
         {"record": record.number, "id": record.id, "reason": chunk.reasons[row]}

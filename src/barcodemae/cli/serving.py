@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from barcodemae.calls.talk import tell
 from barcodemae.cli import options
 from barcodemae.cli.command_help import add_command
-from barcodemae.cli.identification import default_threads, tell
 from barcodemae.default_model import DEFAULT_MODEL
 
 
@@ -58,6 +58,7 @@ def serve(
         raise SettingsError(f"--host {host} opens the server to others: set a token in {TOKEN}")
     from barcodemae.demonstration.names import resolve_reference
     from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.threads import default_threads
     from barcodemae.eval.identify.identification import IdentifyOptions
     from barcodemae.serving.app import Limits, make_app
     from barcodemae.serving.server import bind, run

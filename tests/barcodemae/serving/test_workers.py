@@ -1,5 +1,6 @@
 import os
 import signal
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -39,7 +40,19 @@ def test_a_killed_worker_is_replaced_and_its_records_are_examined_all_the_same(w
     assert workers.num_replaced == before + 1
 
 
-def test_records_that_kill_every_worker_end_in_an_error(workers, folder, monkeypatch):
-    monkeypatch.setattr("barcodemae.serving.workers.examine", os._exit)
+class DeadPool:
+    """A pool whose processes die over whatever they are given."""
+
+    def submit(self, *_):
+        raise BrokenProcessPool("killed")
+
+    def shutdown(self, **_):
+        pass
+
+
+def test_records_that_kill_every_worker_end_in_an_error(opened, folder, monkeypatch):
+    monkeypatch.setattr(Workers, "_new_pool", lambda self: DeadPool())
+    workers = Workers(opened, 1)
     with pytest.raises(WorkerError, match="died 3 times"):
         workers([record_of(folder)])
+    assert workers.num_replaced == 3
