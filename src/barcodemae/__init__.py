@@ -15,6 +15,7 @@ from barcodemae.registration import register_when_loaded
 
 if TYPE_CHECKING:
     from barcodemae.default_model import resolve_model
+    from barcodemae.eval.audit.auditing import audit
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
     from barcodemae.modeling_barcodemae import (
@@ -44,6 +45,7 @@ __all__ = [
     "InvalidSequenceError",
     "PretrainConfig",
     "__version__",
+    "audit",
     "load_embedder",
     "load_recipe",
     "masked_mean",
@@ -55,6 +57,7 @@ __all__ = [
 # Module -> the public names that are imported from it when they are first used.
 _HOMES = {
     "default_model": ("resolve_model",),
+    "eval.audit.auditing": ("audit",),
     "eval.embed.loading": ("load_embedder",),
     "eval.search.nearest": ("nearest_neighbors",),
     "modeling_barcodemae": (

@@ -15,6 +15,7 @@ import typer
 
 from barcodemae import __version__
 from barcodemae.cli import (
+    auditing,
     clustering,
     data,
     demo,
@@ -41,6 +42,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
     indexing,
+    auditing,
     identification,
     clustering,
     models,
