@@ -30,7 +30,7 @@ from barcodemae.eval.audit.findings import KINDS
 from barcodemae.eval.audit.labels import FEATURES, LABEL_RANKS, gather_labels
 from barcodemae.eval.audit.letters import LETTER_FEATURES, count_stops, gather_letters
 from barcodemae.eval.audit.neighborhoods import find_neighborhoods
-from barcodemae.eval.audit.odds import DECIMALS, WEIGHTS, Odds, expanded, standardised
+from barcodemae.eval.audit.odds import DECIMALS, Odds, expanded, standardised
 from barcodemae.eval.audit.records import Records
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.loading import load_embedder
@@ -39,6 +39,7 @@ from barcodemae.files import write_json
 
 
 REGULARISATION = 0.3  # scikit-learn's C
+WEIGHTS_FILE = Path(__file__).parents[1] / "eval" / "audit" / "weights.json"
 REFERENCES = "train"
 LOWEST = 0.001  # probability from which on findings are ranked here
 MAX_MAMMALS, MAX_HUMANS = 400, 100
@@ -231,7 +232,7 @@ def fit(
         "command": command + f" --first {first} --limit {limit}",
         "models": {question: model.to_json() for question, model in models.items()},
     }
-    write_json(WEIGHTS, content)
+    write_json(WEIGHTS_FILE, content)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.records import Records
 from barcodemae.eval.identify.judge.comparison import NO_BASE
 from barcodemae.eval.identify.reference.survey import OnProgress
-from barcodemae.eval.search.products import dot_products, import_torch_for
+from barcodemae.eval.search.products import dot_products
 from barcodemae.eval.search.reference_search import NO_ROW
 
 
@@ -71,7 +71,6 @@ def find_chimeras(records: Records, hoods: Neighborhoods, report: OnProgress) ->
         return Chimeras(none, none, none, none, np.zeros((0, len(CHIMERA_FEATURES))))
     usable = np.flatnonzero(records.is_usable)
     middle = letters.shape[1] // 2
-    import_torch_for(2**26)
     found = []
     for start in range(0, len(suspects), SUSPECTS_PER_BLOCK):
         block = suspects[start : start + SUSPECTS_PER_BLOCK]

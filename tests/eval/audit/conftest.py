@@ -13,6 +13,13 @@ from barcodemae.tokenization.barcode_placement import BarcodePlacer
 
 WIDTH = 300
 COPIES = 4
+GENERA = (
+    ("Aedes", "Culex", "Mansonia"),
+    ("Bombus", "Osmia", "Halictus"),
+    ("Carabus", "Pterostichus", "Amara"),
+    ("Danaus", "Vanessa", "Limenitis"),
+)
+EPITHETS = ("nigra", "occidentalis")
 BASES = np.array(list("ACGT"))
 
 
@@ -49,14 +56,15 @@ def simulate():
             for species in range(2):
                 codes = mutate(genus_codes, 0.03, generator, third=2)
                 for copy in range(COPIES):
-                    letters = mutate(codes, 0.003, generator, third=2)
+                    letters = mutate(codes, 0.002, generator, third=2)
+                    letters[3 * copy + 2 : 3 * copy + 6 : 3] = (copy + species) % 4  # all differ
                     rows.append(
                         {
                             "processid": f"R{family}{genus}{species}{copy}",
                             "order": f"Order{family // 2}",
                             "family": f"Family{family}",
-                            "genus": f"Genus{family}{genus}",
-                            "species": f"Genus{family}{genus} species{species}",
+                            "genus": GENERA[family][genus],
+                            "species": f"{GENERA[family][genus]} {EPITHETS[species]}",
                             "dna_bin": f"BOLD:AA{family}{genus}{species}",
                             "dna_barcode": "".join(BASES[letters]),
                             "split": "train",
