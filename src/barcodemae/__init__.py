@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from barcodemae.calls.units import cluster
     from barcodemae.calls.vectors import embed
     from barcodemae.default_model import resolve_model
+    from barcodemae.eval.audit.auditing import audit
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.search.nearest import nearest_neighbors
     from barcodemae.modeling_barcodemae import (
@@ -56,6 +57,7 @@ __all__ = [
     "OpenLibrary",
     "PretrainConfig",
     "__version__",
+    "audit",
     "cluster",
     "embed",
     "identify",
@@ -76,6 +78,7 @@ _HOMES = {
     "calls.units": ("cluster",),
     "calls.vectors": ("embed",),
     "default_model": ("resolve_model",),
+    "eval.audit.auditing": ("audit",),
     "eval.embed.loading": ("load_embedder",),
     "eval.search.nearest": ("nearest_neighbors",),
     "modeling_barcodemae": (

@@ -15,6 +15,7 @@ import typer
 
 from barcodemae import __version__
 from barcodemae.cli import (
+    auditing,
     clustering,
     data,
     demo,
@@ -42,6 +43,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
     indexing,
+    auditing,
     identification,
     clustering,
     serving,

@@ -80,6 +80,21 @@ GUIDES = {
             ),
         ),
     ),
+    "audit": Guide(
+        "References that mislead, ranked, with reasons.",
+        "Audit references before you index them: audit.tsv lists what is likely wrong, the worst "
+        "first, and report.html shows it. Look at findings before you act on them; --clean writes "
+        "a data set without the records whose faults score at least --clean-score, and never "
+        "changes a label. A library can be audited, too, but then strands and indels are not "
+        "known any more.",
+        (
+            ("A report", "barcodemae audit data -o report"),
+            (
+                "A report, and a data set without the worst",
+                "barcodemae audit refs.fasta --taxonomy names.tsv --clean clean -o report",
+            ),
+        ),
+    ),
     "identify": Guide(
         "Names for barcodes, down to what is certain.",
         "--reference is a library made by `barcodemae index` with the same --model. A name is "

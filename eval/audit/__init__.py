@@ -1,0 +1,1 @@
+"""Audit of references: which labels are likely wrong, which sequences are not what they seem."""

@@ -1,0 +1,211 @@
+"""What each record lies among: its nearest records, and the nearest of its own name at each rank.
+
+Embeddings choose the neighbours, letters tell how near they are: site by site in a frame, else by
+alignment. In: `Records`. Out: `Neighborhoods`.
+Guarded by tests/eval/audit/test_doctor.py.
+
+Shapes: N = records, K = neighbours, T = ranks, W = sites of the frame, P = pairs.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barcodemae.dataset import RANKS
+from barcodemae.eval.audit.records import Records
+from barcodemae.eval.identify.judge.alignment import align
+from barcodemae.eval.identify.judge.comparison import NO_BASE, conserved_sites
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
+from barcodemae.eval.identify.reference.survey import OnProgress
+from barcodemae.eval.search.reference_search import NO_ROW, ExactSearch
+
+
+NUM_NEIGHBORS, NUM_ALIGNED = 24, 8  # in a frame, and where each neighbour costs an alignment
+NUM_KIN = 3  # nearest by embedding of the own name, of which the nearest by letters counts
+MIN_SHARED = 100  # bp; over a shorter overlap, identity counts less
+NO_IDENTITY = -1.0  # of a neighbour that is not there
+PAIRS_PER_BLOCK, QUERIES_PER_BLOCK = 4096, 1024
+
+
+class Closeness(NamedTuple):
+    """How near pairs of records are.
+
+    Attributes:
+        identity: Share of equal letters, 0 to 1, less where few are shared, (P,).
+        slow: Share of different letters at the first two positions of codons, (P,); 0 of what is
+            aligned.
+        fast: Share of different letters at the third, (P,); likewise.
+    """
+
+    identity: NDArray[np.float32]
+    slow: NDArray[np.float32]
+    fast: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """What each record lies among.
+
+    Attributes:
+        rows: Nearest other records, the nearest first, (N, K); -1 is padding.
+        identity: Identity with them, (N, K); -1 for padding.
+        slow: Share of different letters at the first two positions of codons, (N, K).
+        fast: Share of different letters at the third position, (N, K).
+        kin: Nearest other record of the same name at each rank, (N, T); -1 where there is none.
+        kin_identity: Identity with it, (N, T); -1 where there is none.
+    """
+
+    rows: NDArray[np.int64]
+    identity: NDArray[np.float32]
+    slow: NDArray[np.float32]
+    fast: NDArray[np.float32]
+    kin: NDArray[np.int64]
+    kin_identity: NDArray[np.float32]
+
+
+def find_neighborhoods(records: Records, report: OnProgress) -> Neighborhoods:
+    """Find what each record lies among.
+
+    Args:
+        records: Records, N.
+        report: Function called with the stage, the number of records done, and their total.
+    """
+    wanted = NUM_ALIGNED if records.letters is None else NUM_NEIGHBORS
+    size = min(wanted, max(len(records) - 1, 1))
+    rows = np.full((len(records), size), NO_ROW, np.int64)
+    parts = [np.full(rows.shape, NO_IDENTITY, np.float32)]
+    parts += [np.zeros(rows.shape, np.float32) for _ in range(2)]
+    usable = np.flatnonzero(records.is_usable)
+    search = ExactSearch(records.vectors)
+    for start in range(0, len(usable), QUERIES_PER_BLOCK):
+        queries = usable[start : start + QUERIES_PER_BLOCK]
+        found = search.search(records.vectors[queries], size + 1).rows
+        found = without_self(found, queries, records.is_usable)
+        rows[queries] = found
+        query, place = np.nonzero(found != NO_ROW)
+        near = compare_pairs(records, queries[query], found[query, place])
+        for part, values in zip(parts, near, strict=True):
+            part[queries[query], place] = values
+        report("compare", start + len(queries), len(usable))
+    order = np.argsort(-parts[0], axis=1, kind="stable")
+    rows, *parts = (np.take_along_axis(part, order, axis=1) for part in (rows, *parts))
+    kin, kin_identity = find_kin(records, rows, parts[0])
+    return Neighborhoods(rows, *parts, kin, kin_identity)
+
+
+def without_self(
+    rows: NDArray[np.int64], queries: NDArray[np.int64], is_usable: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Leave out each query itself, and records without a vector, (Q, K + 1) to (Q, K)."""
+    is_other = (rows != queries[:, None]) & (rows != NO_ROW)
+    is_other &= is_usable[np.maximum(rows, 0)]
+    order = np.argsort(~is_other, axis=1, kind="stable")
+    kept = np.where(is_other, rows, NO_ROW)
+    return np.take_along_axis(kept, order, axis=1)[:, :-1]
+
+
+def compare_pairs(records: Records, left: NDArray[np.int64], right: NDArray[np.int64]) -> Closeness:
+    """Compare pairs of records letter by letter.
+
+    Args:
+        records: Records.
+        left: Rows of one record of each pair, (P,).
+        right: Rows of the other, (P,).
+    """
+    if records.letters is None:
+        found = [
+            align(records.text_of(a), records.text_of(b))
+            for a, b in zip(left.tolist(), right.tolist(), strict=True)
+        ]
+        identity = np.array([item.identity for item in found], np.float32)
+        return Closeness(identity, np.zeros_like(identity), np.zeros_like(identity))
+    is_slow = conserved_sites(records.letters)  # (W,)
+    parts: list[list[NDArray[np.float32]]] = [[], [], []]
+    for start in range(0, len(left), PAIRS_PER_BLOCK):
+        block = slice(start, start + PAIRS_PER_BLOCK)
+        mine, theirs = records.letters[left[block]], records.letters[right[block]]  # (P, W)
+        is_shared = (mine < NO_BASE) & (theirs < NO_BASE)
+        differs = (mine != theirs) & is_shared
+        shared = is_shared.sum(axis=1)
+        num_errors = differs.sum(axis=1)
+        parts[0].append(((shared - num_errors) / np.maximum(shared, MIN_SHARED)).astype("f4"))
+        for part, sites in ((parts[1], is_slow), (parts[2], ~is_slow)):
+            at_sites = np.maximum(is_shared[:, sites].sum(axis=1), 1)
+            part.append((differs[:, sites].sum(axis=1) / at_sites).astype("f4"))
+    empty = np.zeros(0, np.float32)
+    return Closeness(*(np.concatenate([empty, *part]) for part in parts))
+
+
+def find_kin(
+    records: Records, rows: NDArray[np.int64], identity: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the nearest record of the same name at each rank.
+
+    Among the neighbours it is the first; where none of them carries the name, all that do are
+    searched.
+
+    Args:
+        records: Records.
+        rows: Neighbours, the nearest first, (N, K).
+        identity: Identity with them, (N, K).
+
+    Returns:
+        Rows and identities, (N, T) each; -1 where there is none.
+    """
+    kin = np.full((len(records), len(RANKS)), NO_ROW, np.int64)
+    near = np.full(kin.shape, NO_IDENTITY, np.float32)
+    for rank in range(len(RANKS)):
+        codes = records.codes[:, rank]
+        is_same = (rows != NO_ROW) & (codes[rows] == codes[:, None]) & (codes != UNKNOWN)[:, None]
+        first = is_same.argmax(axis=1)
+        has = is_same.any(axis=1)
+        kin[has, rank] = rows[has, first[has]]
+        near[has, rank] = identity[has, first[has]]
+        searched = np.flatnonzero(~has & (codes != UNKNOWN) & records.is_usable)
+        for query, row, value in search_kin(records, codes, searched):
+            kin[query, rank], near[query, rank] = row, value
+    return kin, near
+
+
+def search_kin(
+    records: Records, codes: NDArray[np.int32], queries: NDArray[np.int64]
+) -> list[tuple[int, int, float]]:
+    """Search all records of the same name for the nearest of each query.
+
+    Args:
+        records: Records.
+        codes: Codes of the names, (N,).
+        queries: Rows to search for.
+
+    Returns:
+        Query, nearest record and identity, for those that have one.
+    """
+    usable = np.flatnonzero(records.is_usable)
+    order = usable[np.argsort(codes[usable], kind="stable")]
+    ordered = codes[order]
+    pairs: list[NDArray[np.int64]] = []
+    for code in np.unique(codes[queries]):
+        bounds = np.searchsorted(ordered, [code, code + 1])
+        members = order[bounds[0] : bounds[1]]  # (M,)
+        if len(members) < 2:
+            continue
+        mine = queries[codes[queries] == code]
+        scores = records.vectors[mine] @ records.vectors[members].T  # (Q, M)
+        scores[mine[:, None] == members] = -np.inf
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : min(NUM_KIN, len(members) - 1)]
+        pairs.append(np.stack([np.repeat(mine, best.shape[1]), members[best.ravel()]], axis=1))
+    if not pairs:
+        return []
+    query, row = np.concatenate(pairs).T
+    identity = compare_pairs(records, query, row).identity
+    ranked = np.lexsort((row, -identity, query))
+    _, first = np.unique(query[ranked], return_index=True)
+    chosen = ranked[first]
+    return list(
+        zip(query[chosen].tolist(), row[chosen].tolist(), identity[chosen].tolist(), strict=True)
+    )
+
+
+__all__ = ["Closeness", "Neighborhoods", "compare_pairs", "find_neighborhoods"]

@@ -1,0 +1,1 @@
+"""What an audit writes: tables, a page, a cleaned data set."""

@@ -1,0 +1,134 @@
+"""Planted faults are what they are said to be, and findings are scored against them rightly."""
+
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from barcodemae.conventions.taxa import tidy_taxon
+from barcodemae.dataset import RANKS
+from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.identify.judge.placing import PlacedLetters
+
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from audit import score_curve
+from planted import CHANGES, plant
+from vector_cache import CachedEmbedder
+
+
+MAMMAL = "ACGT" * 60
+
+
+class AsTheyAre:
+    """Places every sequence at the first site."""
+
+    width = 240
+
+    def place(self, sequences, *, both_strands=True):
+        return [PlacedLetters(text) for text in sequences]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Two orders of two families of two genera of two species, each with fifteen records."""
+    generator = random.Random(0)
+    return [
+        {
+            "processid": f"P{number}",
+            **dict.fromkeys(RANKS),
+            "order": f"Order{number % 2}",
+            "family": f"Family{number % 4}",
+            "genus": f"Genus{number % 8}",
+            "species": f"Genus{number % 8} species{number % 16}",
+            "dna_bin": f"BOLD:{number % 16}",
+            "dna_barcode": "".join(generator.choices("ACGT", k=240)),
+        }
+        for number in range(240)
+    ]
+
+
+@pytest.fixture(scope="module")
+def planting(rows):
+    return plant(rows, [MAMMAL], AsTheyAre(), share=0.025, seed=0)
+
+
+def test_every_kind_has_its_share_and_no_record_two_faults(planting):
+    counts = Counter(planting.kinds.values())
+    assert set(counts.values()) == {6}
+    assert len(counts) == len(CHANGES) + 3
+
+
+def test_records_without_a_fault_stay_as_they_were(rows, planting):
+    for number, row in enumerate(rows):
+        if number not in planting.kinds:
+            assert planting.rows[number] == row
+
+
+def test_labels_are_exchanged_below_what_both_share_and_bins_stay(rows, planting):
+    for number, partner in planting.partners.items():
+        kind, before, after = planting.kinds[number], rows[number], planting.rows[number]
+        assert after["species"] == rows[partner]["species"] != before["species"]
+        assert after["dna_bin"] == before["dna_bin"]
+        assert after["dna_barcode"] == before["dna_barcode"]
+        if kind != "label, anywhere":
+            assert after[kind.removeprefix("label, ")] == before[kind.removeprefix("label, ")]
+        wrong = planting.wrong_at[number]
+        assert after[wrong] != before[wrong]
+
+
+def test_letters_change_as_the_kind_says(rows, planting):
+    for number, kind in planting.kinds.items():
+        before, after = rows[number]["dna_barcode"], planting.rows[number]["dna_barcode"]
+        if kind == "other strand":
+            assert reverse_complement(after) == before
+        elif kind == "mammal":
+            assert after == MAMMAL
+        elif kind == "chimera":
+            assert after[:80] == before[:80]
+            assert after[160:] != before[160:]
+        elif kind == "placeholder":
+            name = planting.rows[number]["species"]
+            assert tidy_taxon("species", name) is None
+        elif kind == "NUMT-like":
+            assert after != before
+
+
+def test_a_perfect_score_has_full_precision_and_recall():
+    answers = np.array([True, False, True, False])
+    curve = score_curve(np.array([0.9, 0.1, 0.8, 0.0]), answers)
+    assert curve["precision_at_90_recall"] == curve["recall_at_95_precision"] == 100
+
+
+def test_what_is_not_found_never_counts_as_recalled():
+    curve = score_curve(np.array([0.9, 0.0, 0.0]), np.array([True, True, False]))
+    assert curve["recall"] == 50
+    assert curve["precision_at_90_recall"] == 0
+
+
+def test_equal_scores_stand_or_fall_together():
+    answers = np.array([True] + [False] * 9)
+    assert score_curve(np.ones(10), answers)["precision_at_90_recall"] == 10
+
+
+def test_a_barcode_is_embedded_once(tmp_path):
+    class Counting:
+        name = fingerprint = architecture = device = "counting"
+        dtype = network = placer = None
+        shareable = True
+        asked = 0
+
+        def embed(self, sequences, *, progress=False):
+            self.asked += len(sequences)
+            return np.array([[len(text), 1.0] for text in sequences], np.float32)
+
+    counting = Counting()
+    first = CachedEmbedder(counting, tmp_path)
+    assert first.embed(["AC", "ACG", "AC"]).tolist() == [[2, 1], [3, 1], [2, 1]]
+    first.save()
+    assert CachedEmbedder(counting, tmp_path).embed(["ACG"]).tolist() == [[3, 1]]
+    assert counting.asked == 2
