@@ -2,7 +2,8 @@
 
 from .barcode_frame import BarcodeFrame
 from .barcode_placement import Placement
-from .tokenization_barcodemae import BarcodeKmerTokenizer, InvalidSequenceError, kmer_vocabulary
+from .kmer_backend import kmer_vocabulary
+from .tokenization_barcodemae import BarcodeKmerTokenizer, InvalidSequenceError
 
 
 __all__ = [

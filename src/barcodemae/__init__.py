@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         masked_mean,
     )
     from barcodemae.tokenization import BarcodeKmerTokenizer, InvalidSequenceError
+    from barcodemae.training.batches.collator import BarcodeMAECollator
+    from barcodemae.training.batches.masking import Masking
     from barcodemae.training.pretrain import pretrain
     from barcodemae.training.run.pretrain_settings import PretrainConfig
     from barcodemae.training.run.run_settings import load_recipe
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BarcodeKmerTokenizer",
+    "BarcodeMAECollator",
     "BarcodeMAEConfig",
     "BarcodeMAEError",
     "BarcodeMAEForMaskedLM",
@@ -42,6 +45,7 @@ __all__ = [
     "BarcodeMAEForSequenceClassification",
     "BarcodeMAEModel",
     "InvalidSequenceError",
+    "Masking",
     "PretrainConfig",
     "__version__",
     "load_embedder",
@@ -66,6 +70,8 @@ _HOMES = {
         "masked_mean",
     ),
     "tokenization": ("BarcodeKmerTokenizer", "InvalidSequenceError"),
+    "training.batches.collator": ("BarcodeMAECollator",),
+    "training.batches.masking": ("Masking",),
     "training.pretrain": ("pretrain",),
     "training.run.pretrain_settings": ("PretrainConfig",),
     "training.run.run_settings": ("load_recipe",),

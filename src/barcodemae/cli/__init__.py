@@ -19,6 +19,7 @@ from barcodemae.cli import (
     data,
     demo,
     embedding,
+    framing,
     identification,
     indexing,
     models,
@@ -40,6 +41,7 @@ app = typer.Typer(
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
+    framing,
     indexing,
     identification,
     clustering,
