@@ -41,7 +41,7 @@ def kmer_vocabulary(k: int) -> dict[str, int]:
         ValueError: k is out of range.
     """
     if not MIN_K <= k <= MAX_K:
-        raise ValueError(f"k must be between {MIN_K} and {MAX_K}, got {k}")
+        raise ValueError(f"k must be between {MIN_K} and {MAX_K} bp, got k={k}")
     kmers = map("".join, product(BASES, repeat=k))
     return {token: index for index, token in enumerate([*SPECIAL_TOKENS, *kmers])}
 

@@ -144,6 +144,8 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             text = list(text)  # a column of a table, for instance
         if padding is None:
             padding = kwargs.get("return_tensors") is not None
+            if padding and kwargs.get("max_length") is not None:
+                kwargs.setdefault("truncation", True)  # as in transformers without padding
         return super().__call__(text, *args, padding=padding, **kwargs)
 
     def _encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
@@ -162,14 +164,15 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             return BatchEncoding(rows, encoding.encodings)
         return encoding.convert_to_tensors(tensor_type)
 
-    def _batch_encode_plus(self, batch: Any, **options: Any) -> BatchEncoding:
+    def _batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
         """Tokenize a batch; in transformers 4.57 every way into the tokenizer ends here."""
         in_words = options.get("is_split_into_words", False)
-        if any(isinstance(row, tuple) and not in_words for row in batch):
-            refuse_pair(batch)
+        rows = list(batch_text_or_text_pairs)
+        if any(isinstance(row, tuple) and not in_words for row in rows):
+            refuse_pair(rows)
         tensor_type = options.pop("return_tensors", None)
         encode = super()._batch_encode_plus
-        return self.encode_rows(encode, list(batch), options).convert_to_tensors(tensor_type)
+        return self.encode_rows(encode, rows, options).convert_to_tensors(tensor_type)
 
     def encode_rows(
         self, encode: Callable[..., BatchEncoding], rows: list[Any], options: dict[str, Any]
@@ -210,11 +213,16 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             raise ValueError(
                 "truncation_side must be 'right': the model counts positions from the first token"
             )
-        for name in ("return_overflowing_tokens", "return_offsets_mapping"):
-            if options.get(name) and self.frame is not None:
-                raise ValueError(
-                    f"{name} is not possible with a frame: tokens are sites, not pieces of the text"
-                )
+        if options.get("return_overflowing_tokens"):
+            raise ValueError(
+                "return_overflowing_tokens is not possible: of what is cut off, the k-mers would "
+                "be read at the positions of the first ones"
+            )
+        if options.get("return_offsets_mapping") and self.frame is not None:
+            raise ValueError(
+                "return_offsets_mapping is not possible with a frame: tokens are sites of the "
+                "barcode, not places in the text"
+            )
 
     def num_kept(self, options: dict[str, Any]) -> int:
         """Return the largest number of tokens that a row may have."""

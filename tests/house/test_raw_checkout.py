@@ -35,9 +35,12 @@ HUB_FILES = {
         "kmer_backend",
     },
     "tokenization/tokenization_barcodemae.py": {
+        "barcode_anchors",
         "barcode_frame",
+        "barcode_indels",
         "barcode_placement",
         "barcode_reading",
+        "barcode_shifts",
         "kmer_backend",
     },
 }
@@ -94,8 +97,9 @@ def imported_packages(path):
 def test_hub_files_import_only_what_every_user_has(name, neighbours):
     absolute, relative = imported_packages(ROOT / name)
     assert absolute <= ALLOWED
-    assert relative == {f".{neighbour}" for neighbour in neighbours}
-    # What transformers itself will find and copy: it reads the text, docstrings included.
+    assert relative <= {f".{neighbour}" for neighbour in neighbours}
+    # What transformers itself will find and copy: it reads the text, docstrings included. 4.57
+    # does not look into what it found, so the tokenizer's text names the neighbours of neighbours.
     assert set(get_relative_imports(ROOT / name)) == neighbours
 
 

@@ -57,7 +57,7 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
 TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
 TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # with the taxon loss only
 # What an Inference Endpoint installs on top of its image, which has torch.
-ENDPOINT_REQUIREMENTS = "transformers>=4.57\nsafetensors>=0.5\nnumpy>=2\n"
+ENDPOINT_REQUIREMENTS = "transformers>=4.57\nsafetensors>=0.5\n"
 # Names that all releases of sentence-transformers, and text-embeddings-inference, can read.
 SENTENCE_TRANSFORMERS_MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
