@@ -206,8 +206,8 @@ def page_of(
         "# Compatibility",
         "",
         "What a user without the package does with the two folders of a model. `make matrix` makes",
-        "an environment of each column, runs the checks of `tests/matrix/checks.py` in it and writes",
-        "this page. The package itself needs transformers 5.",
+        "an environment of each column, runs the checks of `tests/matrix/checks.py` in it and",
+        "writes this page. The package itself needs transformers 5.",
         "",
         "| | " + " | ".join(names) + " |",
         "| --- |" + " :---: |" * len(columns),
@@ -221,9 +221,9 @@ def page_of(
         lines.append(f"| {check.replace('_', ' ')} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "*no torch*: for that Python the package index offered only a build with CUDA to the machine",
-        "that wrote this page, so what needs torch was not run there. Nor were releases of torch",
-        "other than the one named.",
+        "*no torch*: for that Python the package index offered only a build with CUDA to the",
+        "machine that wrote this page, so what needs torch was not run there. Nor were releases of",
+        "torch other than the one named.",
         "",
     ]
     return "\n".join(lines)
