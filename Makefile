@@ -17,7 +17,7 @@ DOCS_STAMP := build/.docs-$(WHAT)
 BROWSER_VENV := $(VENV)-browser
 BROWSER_STAMP := $(BROWSER_VENV)/.installed
 
-.PHONY: setup demo reproduce test test-browser docs lint format clean
+.PHONY: setup demo reproduce test test-browser matrix docs lint format clean
 
 setup: $(STAMP)
 
@@ -75,6 +75,11 @@ $(BROWSER_STAMP): $(STAMP)
 		> $$($(BROWSER_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/project.pth
 	$(BROWSER_VENV)/bin/python -m pip install -qq "gradio>=6" "selenium>=4.20"
 	touch $@
+
+# What a user without the package does, with the lowest and the newest supported releases, each in
+# an environment of its own below out/matrix; writes docs/compatibility.md.
+matrix: setup
+	$(BIN)/python tests/matrix/run.py --work out/matrix --page docs/compatibility.md
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -27,7 +27,7 @@ from barcodemae.model_cards.run_record import RunRecord, draw_loss
 TEMPLATE_FILE = "card.md.jinja"
 FIGURES_FOLDER = "figures"
 CAPTIONS = {
-    "loss": "Loss during pre-training",
+    "loss": "Loss during training",
     "map": "Embeddings in two dimensions",
     "table": "Probe results",
 }
@@ -140,7 +140,8 @@ def place_figures(folder: Path, run: RunRecord, extra: Sequence[Path]) -> list[t
         CheckpointError: A file is not a PNG file.
     """
     figures = folder / FIGURES_FOLDER
-    draw_loss(run.history, figures / "loss.png")
+    what = "cross-entropy" if run.test else "masked cross-entropy"
+    draw_loss(run.history, figures / "loss.png", what)
     for picture in extra:
         with picture.open("rb") as stream:
             if not stream.read(8).startswith(b"\x89PNG"):
@@ -175,7 +176,7 @@ def render(
         settings.repo_id
     )  # fmt: skip
     carbon = estimate_carbon(run, settings)
-    data = card_data(folder, settings, own_id, tables, carbon)
+    data = card_data(folder, settings, own_id, tables, carbon, run)
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -224,6 +225,7 @@ def card_data(
     own_id: str,
     tables: list[ProtocolTable],
     carbon: Carbon | None,
+    run: RunRecord,
 ) -> ModelCardData:
     """Compile the front matter of a card.
 
@@ -233,17 +235,18 @@ def card_data(
         own_id: Hub name under which this folder is published.
         tables: Tables of results that include these weights.
         carbon: Estimate of emissions, None if there is none.
+        run: Record of the training run.
     """
-    tags = [*TAGS, "sentence-transformers"] if folder.is_native else TAGS
-    further: dict[str, Any] = {}
-    widget = widget_examples(folder)
-    if widget:
-        further["widget"] = widget
+    tags = [*TAGS, "sentence-transformers"] if folder.is_native else [*TAGS]
+    if not folder.is_native or folder.has_frame:
+        tags.append("custom_code")  # so that the Hub's snippets pass trust_remote_code=True
+    # No provider runs a model with code of its own, so a widget would only fail.
+    further: dict[str, Any] = {"inference": False} if "custom_code" in tags else {}
     if carbon is not None:
         further["co2_eq_emissions"] = {
             "emissions": round(carbon.grams, 1),
             "source": "duration times stated power times stated grid intensity",
-            "training_type": "pre-training",
+            "training_type": "fine-tuning" if run.test else "pre-training",
         }
     return ModelCardData(
         license=settings.license,
@@ -251,24 +254,11 @@ def card_data(
         pipeline_tag=folder.pipeline_tag,
         tags=tags,
         datasets=list(settings.datasets) or None,
-        base_model=settings.repo_id if folder.is_native else settings.base_model,
+        base_model=settings.repo_id if folder.is_native else settings.base_model or run.start,
         model_name=own_id.rpartition("/")[2],
         eval_results=[result for table in tables for result in to_eval_results(table)] or None,
         **further,
     )
-
-
-def widget_examples(folder: ModelFolder) -> list[dict[str, str]]:
-    """Return example inputs for the widget on the page of the Hub."""
-    barcode, k = EXAMPLE_BARCODES[0], kmer_length(folder)
-    if folder.pipeline_tag != "fill-mask":
-        return [{"text": barcode, "example_title": "Start of a COI barcode"}]
-    kmers = [barcode[start : start + k] for start in range(0, len(barcode) - k + 1, k)]
-    hidden = [*kmers[:1], "[MASK]", *kmers[2:]]
-    return [
-        {"text": " ".join(hidden), "example_title": "k-mers with a gap"},
-        {"text": "".join(hidden), "example_title": "Sequence with a gap"},
-    ]
 
 
 def to_eval_results(table: ProtocolTable) -> list[EvalResult]:

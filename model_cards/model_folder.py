@@ -25,12 +25,16 @@ TOKENIZER_CODE = (
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",
+    "barcode_reading.py",
     "barcode_shifts.py",
+    "kmer_backend.py",
 )
 CODE_FILES = (
     "configuration_barcodemae.py",
+    "fill_mask_barcodemae.py",
     "modeling_barcodemae.py",
     "pipeline_barcodemae.py",
+    "pooling_barcodemae.py",
     *TOKENIZER_CODE,
 )
 ENDPOINT_FILES = ("handler.py", "requirements.txt")
@@ -60,7 +64,7 @@ ALLOWED = (
     "[2-9]_Normalize/config.json",
 )
 # Records of the training run: the card reads them, but they hold paths of this machine.
-NOT_PUBLISHED = ("settings.json", "history.json", "loss.png")
+NOT_PUBLISHED = ("settings.json", "history.json", "loss.png", "test.json")
 PICKLE_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 
@@ -176,7 +180,8 @@ class ModelFolder:
         """
         required = (
             *REQUIRED[self.model_type],
-            *(TOKENIZER_CODE if self.has_frame else ("tokenizer.json",)),
+            "tokenizer.json",
+            *(TOKENIZER_CODE if self.has_frame else ()),
         )
         files = self.files()
         for file in files:

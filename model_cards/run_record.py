@@ -1,11 +1,12 @@
-"""Record of a pre-training run: its settings, its duration, its loss curve.
+"""Record of a training run: its settings, its duration, its loss curve.
 
-In: `settings.json` and `history.json` of a run, both optional; for the weights of the bundled
-model, those that come with it. Out: a `RunRecord` for the card, and a plot of the loss.
-Guarded by tests/model_cards/test_run_record.py.
+In: `settings.json`, `history.json` and, after fine-tuning, `test.json` of a run, all optional; for
+the weights of the bundled model, those that come with it. Out: a `RunRecord` for the card, and a
+plot of the loss. Guarded by tests/model_cards/test_run_record.py.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,12 +19,17 @@ from barcodemae.model_cards.model_folder import WEIGHTS, ModelFolder
 
 SETTINGS_FILE = "settings.json"
 HISTORY_FILE = "history.json"
+TEST_FILE = "test.json"
 EARLIER_STAGES = "*_stage"  # folders with the same two files of the runs before the last one
 # Name in settings.json -> label on the card. Sizes of the model are read from its config.
 SHOWN_SETTINGS = {
     "recipe": "recipe",
     "data": "data set",
+    "model": "fine-tuned from",
+    "rank": "rank that is named",
+    "freeze_encoder": "encoder kept as it was",
     "train_splits": "trained on",
+    "train_split": "trained on",
     "val_split": "validated on",
     "frame": "barcodes brought into a common frame",
     "mask_ratio": "k-mers hidden",
@@ -56,11 +62,16 @@ class RunRecord:
         settings: Label on the card -> value of each setting, in order; empty if unknown.
         history: Records by step; empty if unknown.
         earlier_seconds: Duration of the earlier stages that the run continued, s.
+        test: Content of `test.json` after fine-tuning; empty without it.
+        start: Hub name of the model that was fine-tuned; None if it had none, or after
+            pre-training.
     """
 
     settings: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     earlier_seconds: float = 0.0
+    test: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
 
     def last(self, name: str) -> Any:
         """Return the last value of a column of the history, None if there is none."""
@@ -123,7 +134,15 @@ def read_run(folder: Path) -> RunRecord:
         },
         history,
         sum(read_run(stage).seconds or 0.0 for stage in sorted(folder.glob(EARLIER_STAGES))),
+        read_json(folder / TEST_FILE, dict),
+        hub_name(settings.get("model")),
     )
+
+
+def hub_name(model: Any) -> str | None:
+    """Return a model's name if it is one of the Hub, `owner/name`, and not a folder."""
+    is_name = isinstance(model, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model)
+    return model if is_name and not Path(model).exists() else None
 
 
 def read_json(path: Path, kind: type) -> Any:
@@ -149,7 +168,7 @@ def read_json(path: Path, kind: type) -> Any:
 
 def describe(name: str, value: Any) -> str:
     """Format the value of a setting; only the last part of a path is shown, the rest is private."""
-    if name == "data":
+    if name == "data" or (name == "model" and hub_name(value) is None):
         return PurePath(str(value)).name
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -158,11 +177,12 @@ def describe(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
-def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
+def draw_loss(history: list[dict[str, Any]], path: Path, what: str) -> bool:
     """Plot training and validation loss against steps.
 
     Args:
         history: Records by step.
+        what: What the loss is.
         path: PNG file to write.
 
     Returns:
@@ -178,7 +198,7 @@ def draw_loss(history: list[dict[str, Any]], path: Path) -> bool:
             panel.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
     if not panel.lines:
         return False
-    panel.set(xlabel="step", ylabel="masked cross-entropy (nats)")
+    panel.set(xlabel="step", ylabel=f"{what} (nats)")
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, loc="upper right")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ from .modeling_barcodemae import (
     BarcodeMAEModel,
     BarcodeMAEModelOutput,
     BarcodeMAEPreTrainedModel,
-    masked_mean,
 )
+from .pooling_barcodemae import masked_mean
 
 
 __all__ = [

@@ -1,16 +1,18 @@
 """The configuration of every BarcodeMAE model: two transformer towers, one k-mer vocabulary.
 
 In: the fields of `BarcodeMAEConfig`. Out: a checked configuration, and the stock transformers
-configuration of each tower. This file goes to the Hub verbatim, so it imports only transformers
-and huggingface_hub. Guarded by tests/modeling_barcodemae/test_configuration.py.
+configuration of each tower. This file goes to the Hub verbatim, so it imports only transformers.
+Guarded by tests/modeling_barcodemae/test_configuration.py.
+
+It is a class with a constructor, not a `@strict` one, which transformers 5.0 to 5.3 refuse, and its
+base has the name that 4.57 knows too.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from huggingface_hub.dataclasses import strict
 from transformers import BertConfig, ModernBertConfig
 from transformers.activations import ACT2FN
-from transformers.configuration_utils import PreTrainedConfig
+from transformers.configuration_utils import PretrainedConfig
 
 
 NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers follow
@@ -18,6 +20,7 @@ NUM_SPECIAL_TOKENS = 2  # [MASK] = 0 and [UNK] = 1, the published ids; k-mers fo
 # in its layers with local attention, whose window is about as long as a barcode; the larger base
 # of its global layers is meant for 8,192 tokens.
 ROTARY_BASE = 10_000.0
+TOWER_TYPES = ("bert", "modernbert")
 # Fields that older releases do not know, with the values at which files leave them out.
 NEWER_FIELDS = {
     "tower_type": "bert",
@@ -27,8 +30,7 @@ NEWER_FIELDS = {
 }
 
 
-@strict
-class BarcodeMAEConfig(PreTrainedConfig):
+class BarcodeMAEConfig(PretrainedConfig):
     """Configuration of a masked auto-encoder for DNA barcodes.
 
     The three models of the paper differ in two fields:
@@ -81,13 +83,13 @@ class BarcodeMAEConfig(PreTrainedConfig):
         pad_token_id: Id of padding tokens: [UNK] as published, told apart by attention mask 0.
 
     Raises:
-        StrictDataclassError: A value has the wrong type, is out of range or contradicts another;
-            the message names the field.
+        TypeError: A value has the wrong type; the message names the field.
+        ValueError: A value is out of range or contradicts another; the message names the field.
     """
 
     model_type = "barcodemae"
 
-    tower_type: Literal["bert", "modernbert"] = "bert"
+    tower_type: str = "bert"
     k: int = 6
     vocab_size: int | None = None
     hidden_size: int = 768
@@ -115,10 +117,17 @@ class BarcodeMAEConfig(PreTrainedConfig):
     unk_token_id: int = 1
     pad_token_id: int | None = 1
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
+        names = BarcodeMAEConfig.__annotations__
+        own = {name: fields.pop(name) for name in names if name in fields}
+        super().__init__(**fields)
+        # After the base, which in some releases resets fields that it knows by name.
+        for name in names:
+            setattr(self, name, own.get(name, getattr(BarcodeMAEConfig, name)))
+        self.check_types()
         if self.vocab_size is None:
             self.vocab_size = NUM_SPECIAL_TOKENS + 4 ** max(self.k, 0)
-        super().__post_init__(**kwargs)
+        self.validate_architecture()
 
     @property
     def num_kmers(self) -> int:
@@ -181,6 +190,9 @@ class BarcodeMAEConfig(PreTrainedConfig):
             rope_parameters={
                 "full_attention": {"rope_type": "default", "rope_theta": ROTARY_BASE},
             },
+            # The same two in the words of transformers 4.57.
+            global_attn_every_n_layers=1,
+            global_rope_theta=ROTARY_BASE,
             bos_token_id=None,
             eos_token_id=None,
             cls_token_id=None,
@@ -197,8 +209,16 @@ class BarcodeMAEConfig(PreTrainedConfig):
             "attn_implementation": self._attn_implementation,
         }
 
+    def check_types(self) -> None:
+        """Refuse values of another type than the field has."""
+        for name, kind in BarcodeMAEConfig.__annotations__.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                kinds = kind if "|" in str(kind) else kind.__name__
+                raise TypeError(f"'{name}' must be of type {kinds}, got {value!r}")
+
     def validate_architecture(self) -> None:
-        """Refuse sizes that contradict each other (called by `@strict` at construction)."""
+        """Refuse sizes that contradict each other; called at construction, and by every model."""
         if not 1 <= self.k <= 8:
             raise ValueError(f"k must be between 1 and 8 bp, got k={self.k}")
         if self.vocab_size != NUM_SPECIAL_TOKENS + self.num_kmers:
@@ -250,6 +270,10 @@ class BarcodeMAEConfig(PreTrainedConfig):
         for name in ("barcode_loss_weight", "taxon_loss_weight", "num_taxa"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.tower_type not in TOWER_TYPES:
+            raise ValueError(
+                f"tower_type must be one of {', '.join(TOWER_TYPES)}, got {self.tower_type!r}"
+            )
         has_decoder = self.decoder_num_hidden_layers > 0
         if not has_decoder and not self.encoder_sees_mask:
             raise ValueError(

@@ -15,6 +15,7 @@ E = decoder width, K = k-mer classes, C = taxa or other classes.
 
 import copy
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,33 +24,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
-from transformers.configuration_utils import PreTrainedConfig
+from transformers.configuration_utils import PretrainedConfig
 from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .configuration_barcodemae import NUM_SPECIAL_TOKENS, BarcodeMAEConfig
+from .pooling_barcodemae import is_traced, masked_mean, refuse_empty_rows, warn_of_padding
 
 
 IGNORE_INDEX = -100  # label of a position that is not predicted, as everywhere in transformers
 NO_POSITION = -1  # padding of a table of positions, in rows shorter than the longest
-
-
-def masked_mean(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-    """Average token vectors into one vector per barcode: *the* embedding of this project.
-
-    Args:
-        hidden_states: Last hidden state of an encoder, (B, L, D).
-        attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
-
-    Returns:
-        Mean of the attended tokens, (B, D), in the dtype of `hidden_states`.
-    """
-    if attention_mask is None:
-        return hidden_states.mean(dim=1)
-    weights = attention_mask.unsqueeze(-1).to(torch.float32)  # (B, L, 1)
-    total = (hidden_states.to(torch.float32) * weights).sum(dim=1)  # (B, D)
-    return (total / weights.sum(dim=1)).to(hidden_states.dtype)
 
 
 def table_of_positions(is_selected: Tensor) -> Tensor:
@@ -69,7 +54,14 @@ def table_of_positions(is_selected: Tensor) -> Tensor:
     return order.masked_fill(~is_filled, NO_POSITION)
 
 
-def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
+def name_lora_targets() -> None:
+    """Tell PEFT, if it is loaded, which layers LoRA adapts by default: as in a stock tower."""
+    constants = sys.modules.get("peft.utils.constants")
+    table = getattr(constants, "TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING", {})
+    table.setdefault(BarcodeMAEConfig.model_type, ["query", "value", "Wqkv"])
+
+
+def build_tower(config: PretrainedConfig) -> PreTrainedModel:
     """Initialise a stock encoder with random weights, without BERT's pooler."""
     options = {"add_pooling_layer": False} if config.model_type == "bert" else {}
     tower: PreTrainedModel = AutoModel.from_config(config, **options)
@@ -82,7 +74,7 @@ class BarcodeMAEModelOutput(ModelOutput):
 
     Args:
         last_hidden_state: Last hidden state of the tokens that were read, (B, V, D); V = L if no
-            token was hidden.
+            token was hidden, and in compiled and exported graphs.
         attention_mask: 1 for tokens, 0 for padding, (B, V).
         visible_positions: Positions of the visible tokens in the barcode, (B, V), `NO_POSITION`
             for padding; None if no token was left out.
@@ -106,10 +98,10 @@ class BarcodeMAEForPreTrainingOutput(ModelOutput):
     Args:
         loss: Mean cross-entropy over the predicted positions, plus the weighted losses of the mean
             if the batch has targets for them; None without labels.
-        logits: Logits of the k-mers at `target_positions`, (B, T, K), or at all positions,
-            (B, L, K), without labels. Class c is the k-mer with token id c + 2.
-        target_positions: Positions that were predicted, (B, T), `NO_POSITION` for padding; None
-            without labels.
+        logits: Logits of the k-mers at all positions, (B, L, K), or, if `target_positions` were
+            given, at these, (B, T, K). Class c is the k-mer with token id c + 2.
+        target_positions: Positions that were predicted, (B, T), `NO_POSITION` for padding, as
+            given; None means all.
         hidden_states: Hidden states of the encoder; None unless `output_hidden_states`.
         attentions: Attention weights of the encoder; None unless `output_attentions`.
     """
@@ -131,6 +123,8 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
     config: BarcodeMAEConfig
     config_class = BarcodeMAEConfig
     base_model_prefix = "barcodemae"
+    # The losses are means over a batch: `Trainer` must divide by the number of accumulated batches.
+    accepts_loss_kwargs = False
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -139,8 +133,10 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
 
     def __init__(self, config: BarcodeMAEConfig, *args: Any, **kwargs: Any) -> None:
         # Fields set after construction (`from_pretrained(folder, k=4)`) are not yet validated.
-        config.validate()
+        config.check_types()
+        config.validate_architecture()
         super().__init__(config, *args, **kwargs)
+        name_lora_targets()
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, **kwargs: Any
@@ -155,6 +151,11 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
             *args: Passed on to `PreTrainedModel.save_pretrained`.
             **kwargs: Passed on to `PreTrainedModel.save_pretrained`.
         """
+        # Here, since loading a model must not load transformers' pipelines. But the lines stand in
+        # this file, so the files it names are fetched along with remote code and are there to copy.
+        from .fill_mask_barcodemae import FILL_MASK
+        from .pipeline_barcodemae import DNA_EMBEDDING
+
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
         for name in HUB_FILES:
@@ -163,8 +164,10 @@ class BarcodeMAEPreTrainedModel(PreTrainedModel):
             if not (target.exists() and target.samefile(source)):
                 shutil.copyfile(source, target)
         self.config.auto_map = dict(AUTO_MAP)
-        self.config.custom_pipelines = copy.deepcopy(CUSTOM_PIPELINES)
+        self.config.custom_pipelines = copy.deepcopy(DNA_EMBEDDING | FILL_MASK)
         super().save_pretrained(directory, *args, **kwargs)
+        for weights in directory.glob("*.safetensors"):  # safetensors lets nobody else read them
+            weights.chmod((directory / "config.json").stat().st_mode)
 
 
 class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
@@ -217,12 +220,15 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             Hidden states of the tokens that were read, with the positions of these tokens.
 
         Raises:
-            ValueError: `input_ids` is not a batch, or has more than `max_position_embeddings`
-                tokens.
+            ValueError: `input_ids` is not a batch, has more than `max_position_embeddings` tokens,
+                or a row without an attended one.
         """
         # Drop the hidden tokens; those that stay keep their true positions.
         if input_ids is not None:
             self.check_shape(input_ids)
+            warn_of_padding(input_ids, attention_mask, self.config.pad_token_id)
+        if visible_positions is None:
+            refuse_empty_rows(attention_mask)
         if visible_positions is None and input_ids is not None:
             visible_positions = self.find_visible(input_ids, attention_mask)
         if visible_positions is not None and input_ids is not None:
@@ -276,9 +282,12 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
     def find_visible(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         """List the positions of the visible tokens, (B, V); None if no token is to be left out."""
         is_hidden = input_ids == self.config.mask_token_id  # (B, L)
-        if self.config.encoder_sees_mask or not bool(is_hidden.any()):
+        if self.config.encoder_sees_mask or not (is_traced() or bool(is_hidden.any())):
             return None
         is_token = torch.ones_like(is_hidden) if attention_mask is None else attention_mask.bool()
+        if is_traced():  # the shape cannot depend on values, so hidden tokens are masked: V = L
+            places = torch.arange(input_ids.shape[1], device=input_ids.device)  # (L,)
+            return torch.where(~is_hidden & is_token, places, NO_POSITION)  # (B, L)
         return table_of_positions(~is_hidden & is_token)  # (B, V)
 
     @staticmethod
@@ -331,13 +340,13 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         visible_positions: Tensor | None = None,
         target_positions: Tensor | None = None,
         barcode_targets: Tensor | None = None,
-        taxon_labels: Tensor | None = None,
+        taxon_targets: Tensor | None = None,
         **kwargs: Any,
     ) -> BarcodeMAEForPreTrainingOutput:
         """Encode the visible k-mers, put the hidden ones back, decode, predict.
@@ -349,16 +358,16 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
             visible_positions: Positions of the visible tokens, (B, V), `NO_POSITION` for padding;
                 found from `input_ids` if None. Ignored if `encoder_sees_mask`, so that one batch
                 fits all three models.
-            target_positions: Positions to predict, (B, T), `NO_POSITION` for padding; found from
-                `labels` if None.
+            target_positions: Positions to predict, (B, T), `NO_POSITION` for padding; None computes
+                the logits of all. Giving them spares the logits that no label asks for.
             barcode_targets: Vectors that describe the whole barcodes, (B, D). With labels, they
                 add `barcode_loss_weight` times `barcode_loss` to the loss.
-            taxon_labels: Class number of each barcode's taxon, -100 if unknown, (B,). With labels,
+            taxon_targets: Class number of each barcode's taxon, -100 if unknown, (B,). With labels,
                 they add `taxon_loss_weight` times `taxon_loss` to the loss.
-            **kwargs: Passed on to the encoder.
+            **kwargs: Passed on to the encoder; `inputs_embeds` may take the place of `input_ids`.
 
         Returns:
-            Loss and k-mer logits; with labels, logits are computed only at the target positions.
+            Loss and k-mer logits, at the target positions if given.
         """
         # Encode the visible k-mers.
         encoded = self.barcodemae(
@@ -370,13 +379,14 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         )  # (B, V, D)
 
         # Put the mask embedding at every hidden position, and decode all positions.
-        restored = self.restore_hidden(encoded, num_tokens=input_ids.shape[1])  # (B, L, E)
+        read: Tensor = kwargs["inputs_embeds"] if input_ids is None else input_ids  # (B, L, ...)
+        restored = self.restore_hidden(encoded, num_tokens=read.shape[1])  # (B, L, E)
         decoded = self.decode(restored, attention_mask)  # (B, L, E)
 
         # Predict the k-mers at the target positions; add the losses of the mean, if any.
-        loss, logits, target_positions = self.score(decoded, labels, target_positions)
+        loss, logits = self.score(decoded, labels, target_positions)
         if loss is not None:
-            loss = loss + self.mean_loss(encoded, barcode_targets, taxon_labels)
+            loss = loss + self.mean_loss(encoded, barcode_targets, taxon_targets)
         return BarcodeMAEForPreTrainingOutput(
             loss=loss,
             logits=logits,
@@ -389,19 +399,19 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
         self,
         encoded: BarcodeMAEModelOutput,
         barcode_targets: Tensor | None,
-        taxon_labels: Tensor | None,
+        taxon_targets: Tensor | None,
     ) -> Tensor | float:
         """Compute the weighted losses of the mean of the visible tokens, as in `forward`."""
         loss: Tensor | float = 0.0
-        if barcode_targets is None and taxon_labels is None:
+        if barcode_targets is None and taxon_targets is None:
             return loss
         hidden_states = cast("Tensor", encoded.last_hidden_state)
         mean = masked_mean(hidden_states, encoded.attention_mask)  # (B, D)
         if barcode_targets is not None:
             loss = loss + self.config.barcode_loss_weight * barcode_loss(mean, barcode_targets)
-        if taxon_labels is not None and self.taxon_head is not None:
+        if taxon_targets is not None and self.taxon_head is not None:
             logits = self.taxon_head(mean)  # (B, C)
-            loss = loss + self.config.taxon_loss_weight * taxon_loss(logits, taxon_labels)
+            loss = loss + self.config.taxon_loss_weight * taxon_loss(logits, taxon_targets)
         return loss
 
     def restore_hidden(self, encoded: BarcodeMAEModelOutput, num_tokens: int) -> Tensor:
@@ -427,29 +437,27 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
 
     def score(
         self, decoded: Tensor, labels: Tensor | None, target_positions: Tensor | None
-    ) -> tuple[Tensor | None, Tensor, Tensor | None]:
-        """Predict the k-mers at the target positions, or at all positions without labels.
+    ) -> tuple[Tensor | None, Tensor]:
+        """Predict the k-mers at the target positions, or at all positions.
 
         Args:
             decoded: Hidden states of all positions, (B, L, E).
             labels: True token ids at the positions to predict, -100 elsewhere, (B, L).
-            target_positions: Positions to predict, (B, T); found from `labels` if None.
+            target_positions: Positions to predict, (B, T); None means all.
 
         Returns:
             loss: Mean cross-entropy; None without labels.
-            logits: Logits of the k-mers, (B, T, K), or (B, L, K) without labels.
-            target_positions: Positions that were predicted, (B, T); None without labels.
+            logits: Logits of the k-mers, (B, T, K), or (B, L, K) at all positions.
         """
-        if labels is None:
-            return None, self.head(self.dropout(decoded)), None
-        if target_positions is None:
-            target_positions = table_of_positions(labels != IGNORE_INDEX)  # (B, T)
-        index = target_positions.clamp(min=0)  # (B, T)
-        rows = index.unsqueeze(-1).expand(-1, -1, decoded.shape[-1])  # (B, T, E)
-        decoded = decoded.gather(1, rows)  # (B, T, E)
-        targets = labels.gather(1, index).masked_fill(target_positions < 0, IGNORE_INDEX)  # (B, T)
-        logits = self.head(self.dropout(decoded))  # (B, T, K)
-        return kmer_cross_entropy(logits, targets), logits, target_positions
+        if target_positions is not None:
+            index = target_positions.clamp(min=0)  # (B, T)
+            rows = index.unsqueeze(-1).expand(-1, -1, decoded.shape[-1])  # (B, T, E)
+            decoded = decoded.gather(1, rows)  # (B, T, E)
+            if labels is not None:
+                is_padding = target_positions < 0  # (B, T)
+                labels = labels.gather(1, index).masked_fill(is_padding, IGNORE_INDEX)  # (B, T)
+        logits = self.head(self.dropout(decoded))  # (B, T, K) or (B, L, K)
+        return None if labels is None else kmer_cross_entropy(logits, labels), logits
 
 
 def kmer_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -500,7 +508,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
@@ -511,7 +519,7 @@ class BarcodeMAEForMaskedLM(BarcodeMAEForPreTraining):
             input_ids: Token ids with [MASK] at the hidden positions, (B, L).
             attention_mask: 1 for tokens, 0 for padding, (B, L); None means no padding.
             labels: True token ids at the positions to predict, -100 elsewhere, (B, L).
-            **kwargs: Passed on to the encoder.
+            **kwargs: Passed on to the encoder; `inputs_embeds` may take the place of `input_ids`.
 
         Returns:
             Loss and logits of the tokens, (B, L, vocab). Special tokens get the lowest finite
@@ -573,6 +581,7 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
         """
         # Encode all tokens, average them, classify the mean.
         outputs = self.barcodemae(input_ids, attention_mask, return_dict=True, **kwargs)
+        refuse_empty_rows(outputs.attention_mask)
         pooled = masked_mean(outputs.last_hidden_state, outputs.attention_mask)  # (B, D)
         logits = self.classifier(self.dropout(pooled))  # (B, C)
         loss = None
@@ -587,15 +596,13 @@ class BarcodeMAEForSequenceClassification(BarcodeMAEPreTrainedModel):
 
 
 # Files copied beside the weights of every saved folder, and what `config.json` says about them.
-# The pipeline's entry is here and not in its own file, because that file imports this one.
-HUB_FILES = ("configuration_barcodemae.py", "modeling_barcodemae.py", "pipeline_barcodemae.py")
-CUSTOM_PIPELINES = {
-    "dna-embedding": {
-        "impl": "pipeline_barcodemae.DnaEmbeddingPipeline",
-        "pt": ["AutoModel"],
-        "type": "text",
-    }
-}
+HUB_FILES = (
+    "configuration_barcodemae.py",
+    "fill_mask_barcodemae.py",
+    "modeling_barcodemae.py",
+    "pipeline_barcodemae.py",
+    "pooling_barcodemae.py",
+)
 AUTO_MAP = {
     "AutoConfig": "configuration_barcodemae.BarcodeMAEConfig",
     "AutoModel": "modeling_barcodemae.BarcodeMAEModel",
@@ -606,7 +613,6 @@ AUTO_MAP = {
 
 __all__ = [
     "AUTO_MAP",
-    "CUSTOM_PIPELINES",
     "HUB_FILES",
     "IGNORE_INDEX",
     "NO_POSITION",
@@ -619,7 +625,6 @@ __all__ = [
     "BarcodeMAEPreTrainedModel",
     "barcode_loss",
     "kmer_cross_entropy",
-    "masked_mean",
     "table_of_positions",
     "taxon_loss",
 ]

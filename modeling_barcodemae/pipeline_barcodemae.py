@@ -5,7 +5,7 @@
 An embedding is the mean of the tokens, followed by the readout if the folder stores one: linear
 layers and normalisations that `modules.json` lists, applied as by sentence-transformers. The
 folder's `config.json` names this class in `custom_pipelines`. This file goes to the Hub verbatim:
-it imports only torch, transformers, safetensors and the models beside it.
+it imports only torch, transformers, safetensors and `pooling_barcodemae.py`.
 
 In: a sequence, a record `{"id": ..., "sequence": ...}`, or a list or generator of either. Out: for
 a sequence its embedding, a list of D numbers; for a record `{"id": ..., "embedding": [...]}`.
@@ -26,10 +26,13 @@ from torch.nn.functional import normalize as scale_to_unit_length
 from transformers import Pipeline
 from transformers.utils.hub import cached_file
 
-from .modeling_barcodemae import masked_mean
+from .pooling_barcodemae import masked_mean
 
 
 TASK = "dna-embedding"
+DNA_EMBEDDING = {  # as it stands in `config.json`
+    TASK: {"impl": "pipeline_barcodemae.DnaEmbeddingPipeline", "pt": ["AutoModel"], "type": "text"}
+}
 POOLINGS = ("mean", "none")
 IDENTITY = ".Identity"
 COMMIT = re.compile("[0-9a-f]{40}")  # hash of a Hub revision
@@ -171,4 +174,4 @@ def find_file(config: Any, name: str) -> Any:
     return cached_file(place, name, revision=commit, _raise_exceptions_for_missing_entries=False)
 
 
-__all__ = ["DnaEmbeddingPipeline"]
+__all__ = ["DNA_EMBEDDING", "DnaEmbeddingPipeline"]

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .barcode_frame import BarcodeFrame
     from .barcode_placement import BarcodePlacer, Placement
-    from .tokenization_barcodemae import (
-        BarcodeKmerTokenizer,
-        InvalidSequenceError,
-        kmer_vocabulary,
-    )
+    from .kmer_backend import kmer_vocabulary
+    from .tokenization_barcodemae import BarcodeKmerTokenizer, InvalidSequenceError
 
 _HOME_OF = {
     "BarcodeFrame": "barcode_frame",
@@ -23,7 +20,7 @@ _HOME_OF = {
     "BarcodePlacer": "barcode_placement",
     "InvalidSequenceError": "tokenization_barcodemae",
     "Placement": "barcode_placement",
-    "kmer_vocabulary": "tokenization_barcodemae",
+    "kmer_vocabulary": "kmer_backend",
 }
 
 __all__ = [

@@ -194,4 +194,4 @@ def count_indels(text: str, segments: Sequence[Segment]) -> tuple[int, int]:
     return num_gained, num_lost
 
 
-__all__ = ["BarcodePlacer", "Placement", "unknown_for_gaps"]
+__all__ = ["UNKNOWN_LETTER", "BarcodePlacer", "Placement", "unknown_for_gaps"]

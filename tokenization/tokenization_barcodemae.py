@@ -1,11 +1,11 @@
-"""The k-mer tokenizer: non-overlapping k-mers of a DNA barcode as data, not code.
+"""The k-mer tokenizer: non-overlapping k-mers of a DNA barcode as data, with a frame as code.
 
     ACGTACGGTACAN  ->  ACGTAC GGTACA        (k = 6, trailing N stripped, remainder dropped)
 
-The saved `tokenizer.json` (a `Split` on `.{k}` and a `WordLevel` vocabulary) is complete, so saved
-folders open with plain `AutoTokenizer`, without remote code, in transformers 4.57 and 5. The class
-here adds construction from k and a guard: a sequence without a usable k-mer raises an error
-instead of becoming an empty row.
+Without a frame the saved `tokenizer.json` (`kmer_backend.py`) is complete, so saved folders open
+with plain `AutoTokenizer`, without remote code, in transformers 4.57 and 5. The class here adds
+construction from k and guards: a sequence without a usable k-mer raises an error instead of
+becoming an empty row, and what lies beyond the longest input is not read.
 
 A tokenizer with a barcode frame (`barcode_frame.py`: common coordinates, in which each base of a
 barcode has a site) puts every k-mer at its own sites:
@@ -14,42 +14,45 @@ barcode has a site) puts every k-mer at its own sites:
                                          of the first k-mer, so [UNK] fills its place, unattended)
 
 An inserted or deleted base would shift every k-mer after it; `barcode_indels.py` undoes the shift
-and writes N for each deleted base.
+and writes N for each deleted base. No `tokenizer.json` can do that. The one that is saved reads
+framed text (`framed_text`), in which somebody has placed the letters already, and makes no token of
+any other. All ways into the tokenizer end in `_encode_plus` (4.57: `_batch_encode_plus`), and the
+frame is there. This file goes to the Hub verbatim, with its neighbours: it imports only numpy and
+transformers. transformers 4.57 fetches the neighbours that this text names, and not theirs, so:
 
-`tokenizer.json` cannot express this, so that file is left out: plain `AutoTokenizer` then fails on
-the folder, rather than reading barcodes at positions the model was not trained on. This file goes
-to the Hub verbatim, with its neighbours: it imports only numpy, tokenizers and transformers.
+    from .barcode_anchors import (needed by barcode_placement)
+    from .barcode_indels import (needed by barcode_reading)
+    from .barcode_shifts import (needed by barcode_indels)
 
 In: one sequence or a list. Out: `input_ids` and `attention_mask`, (B, L).
 Guarded by tests/tokenization/.
 """
 
 import json
-import re
 import shutil
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .barcode_frame import BASES, LETTER_CODES, NO_BASE, BarcodeFrame
-from .barcode_indels import find_segments, letters_in_frame
-from .barcode_placement import BarcodePlacer, Placement, unknown_for_gaps
+from .barcode_placement import BarcodePlacer, Placement
+from .barcode_reading import BarcodeReading, Reading
+from .kmer_backend import (
+    MASK_TOKEN,
+    SPECIAL_TOKENS,
+    UNK_ID,
+    UNK_TOKEN,
+    build_backend,
+)
 
 
-MASK_TOKEN = "[MASK]"
-UNK_TOKEN = "[UNK]"
-SPECIAL_TOKENS = (MASK_TOKEN, UNK_TOKEN)  # ids 0 and 1, as published
-UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
-MIN_K, MAX_K = 3, 8
-GAPS = re.compile(r"[-.\s]+")
-LEAD = re.compile(rf"(?:{re.escape(UNK_TOKEN)})*")  # [UNK] tokens before the first k-mer
-MASKED_BASE = "\0"  # stands for each base of a [MASK] while a sequence is placed in the frame
 MAX_LENGTH_BP = 660  # the published input length: a full 658 bp barcode and two bases
+# transformers 4.57 has two ways into a tokenizer, and the one for single sequences ends in the
+# other; in 5 there is only `_encode_plus`.
+HAS_BATCH_WAY = hasattr(PreTrainedTokenizerFast, "_batch_encode_plus")
 
 
 class InvalidSequenceError(ValueError):
@@ -66,58 +69,13 @@ class InvalidSequenceError(ValueError):
         super().__init__(f"{len(reasons)} of the sequences cannot be tokenized: {shown}{more}")
 
 
-def count_leading(ids: Sequence[int], token: int) -> int:
-    """Count how many times a row repeats one token at its beginning."""
-    return next((place for place, other in enumerate(ids) if other != token), len(ids))
-
-
-def kmer_vocabulary(k: int) -> dict[str, int]:
-    """Number the tokens: [MASK] = 0, [UNK] = 1, then the k-mers in `product("ACGT")` order.
-
-    Args:
-        k: Length of a k-mer in bp, 3 to 8.
-
-    Returns:
-        Token -> id, 4**k + 2 entries.
-
-    Raises:
-        ValueError: k is out of range.
-    """
-    if not MIN_K <= k <= MAX_K:
-        raise ValueError(f"k must be between {MIN_K} and {MAX_K} bp, got k={k}")
-    kmers = ("".join(letters) for letters in product(BASES, repeat=k))
-    return {token: index for index, token in enumerate([*SPECIAL_TOKENS, *kmers])}
-
-
-def build_backend(k: int) -> Tokenizer:
-    """Assemble the tokenizer that is stored in `tokenizer.json`.
-
-    It accepts lower case and U, removes gaps (`-`, `.`) and white space, strips N from the 3' end
-    as the reference code does (N at the 5' end stays, so that the k-mer boundaries stay) and drops
-    an incomplete last k-mer. A k-mer with any letter but A, C, G, T becomes [UNK].
-    """
-    backend = Tokenizer(models.WordLevel(kmer_vocabulary(k), unk_token=UNK_TOKEN))
-    # tokenizers has no upper-case normaliser, hence one replacement per letter.
-    upper = [normalizers.Replace(letter, letter.upper()) for letter in "acgtn"]
-    backend.normalizer = normalizers.Sequence(
-        [
-            *upper,
-            *(normalizers.Replace(letter, "T") for letter in "uU"),
-            normalizers.Replace(Regex(GAPS.pattern), ""),
-            normalizers.Replace(Regex(r"N+\z"), ""),
-        ]
-    )
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{{k}}}"), "removed", invert=True)
-    backend.decoder = decoders.Fuse()  # k-mers decode to one sequence, without blanks
-    backend.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIAL_TOKENS])
-    return backend
-
-
 class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
     """Fast tokenizer for non-overlapping k-mers.
 
-    Calling it pads and truncates by default, so a list of strings always gives a rectangular
-    batch: with `return_tensors="pt"`, `input_ids` and `attention_mask` of shape (B, L).
+    Whatever the way in (a call, `encode`, `tokenize`, `text_target`, words that are one sequence),
+    sequences are placed in the frame, if there is one, and what lies beyond `max_length_bp` is not
+    read. With `return_tensors` a list is padded unless told otherwise: `input_ids` and
+    `attention_mask` of shape (B, L).
 
     Args:
         k: Length of a k-mer in bp, 3 to 8.
@@ -130,10 +88,11 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         frame: The rows as given, which is how the frame is stored; None without one.
         barcode_frame: The frame itself; None without one.
         placer: What places sequences in the frame; None without one.
+        reading: What reads sequences as k-mers, in the frame if there is one.
 
     Raises:
         ValueError: k is out of range, `max_length_bp` is less than k, or `frame` is not a frame.
-        InvalidSequenceError: On a call, a sequence has no usable k-mer.
+        InvalidSequenceError: When it reads, a sequence has no usable k-mer.
     """
 
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 (transformers' own form)
@@ -161,22 +120,17 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         self.frame = None if frame is None else list(frame)
         self.barcode_frame = None if frame is None else BarcodeFrame(frame)
         self.placer = None if self.barcode_frame is None else BarcodePlacer(self.barcode_frame)
+        self.reading = BarcodeReading(k, self.barcode_frame)
 
     def __call__(
-        self,
-        text: str | Sequence[str],
-        *args: Any,
-        padding: bool | str = True,
-        truncation: bool | str = True,
-        **kwargs: Any,
+        self, text: Any = None, *args: Any, padding: bool | str | None = None, **kwargs: Any
     ) -> BatchEncoding:
         """Tokenize one barcode or a batch of them.
 
         Args:
             text: A sequence or a list of sequences.
             *args: Passed on to `PreTrainedTokenizerFast`.
-            padding: On by default, unlike in transformers.
-            truncation: On by default, unlike in transformers.
+            padding: As in transformers; None pads if tensors are asked for, and only then.
             **kwargs: Passed on to `PreTrainedTokenizerFast`, e.g. `return_tensors="pt"`.
 
         Returns:
@@ -184,31 +138,124 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
 
         Raises:
             InvalidSequenceError: Some sequences have no usable k-mer; names each.
-            ValueError: The batch is empty.
+            ValueError: The batch is empty, or an option would shift k-mers from their positions.
         """
-        if not isinstance(text, str) and not len(text):
-            raise ValueError("there are no sequences to tokenize")
-        sequences = [text] if isinstance(text, str) else list(text)
-        tensor_type = kwargs.pop("return_tensors", None)
-        placed = self.place_in_frame(sequences)
-        encoding: BatchEncoding = super().__call__(
-            placed[0] if isinstance(text, str) else placed,
-            *args,
-            padding=padding,
-            truncation=truncation,
-            **kwargs,
+        if not (text is None or isinstance(text, (str, list, tuple))):
+            text = list(text)  # a column of a table, for instance
+        if padding is None:
+            padding = kwargs.get("return_tensors") is not None
+            if padding and kwargs.get("max_length") is not None:
+                kwargs.setdefault("truncation", True)  # as in transformers without padding
+        return super().__call__(text, *args, padding=padding, **kwargs)
+
+    def _encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+        """Tokenize; every way into the tokenizer ends here."""
+        if HAS_BATCH_WAY:
+            return super()._encode_plus(text, text_pair, **options)
+        in_words = options.get("is_split_into_words", False)
+        is_single = isinstance(text, str) or (in_words and (not text or isinstance(text[0], str)))
+        refuse_pair(text_pair)
+        tensor_type = options.pop("return_tensors", None)
+        encoding = self.encode_rows(
+            super()._encode_plus, [text] if is_single else list(text), options
         )
-        self.refuse_unusable([tokens.ids for tokens in encoding.encodings or []], sequences)
+        if is_single and tensor_type is None:
+            rows = {name: value[0] for name, value in encoding.items()}
+            return BatchEncoding(rows, encoding.encodings)
+        return encoding.convert_to_tensors(tensor_type)
+
+    def _batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
+        """Tokenize a batch; in transformers 4.57 every way into the tokenizer ends here."""
+        in_words = options.get("is_split_into_words", False)
+        rows = list(batch_text_or_text_pairs)
+        if any(isinstance(row, tuple) and not in_words for row in rows):
+            refuse_pair(rows)
+        tensor_type = options.pop("return_tensors", None)
+        encode = super()._batch_encode_plus
+        return self.encode_rows(encode, rows, options).convert_to_tensors(tensor_type)
+
+    def encode_rows(
+        self, encode: Callable[..., BatchEncoding], rows: list[Any], options: dict[str, Any]
+    ) -> BatchEncoding:
+        """Place sequences, encode them, refuse what is unusable, and mask the leading [UNK].
+
+        Args:
+            encode: The method of transformers that encodes a list of texts.
+            rows: Sequences, or the words of each.
+            options: Arguments of that method.
+
+        Returns:
+            The encoding of the batch, as lists.
+        """
+        self.check_options(options)
+        if options.pop("is_split_into_words", False):  # a barcode has no words
+            rows = ["".join(words) for words in rows]
+        sequences = check_texts(rows)
+        most = self.num_kept(options)
+        readings = self.reading.read(sequences, self.model_max_length)
+        encoding = encode([self.reading.tokens_of(row, most) for row in readings], **options)
+        encodings = encoding.encodings or []
+        self.refuse_unusable([tokens.ids for tokens in encodings], sequences, most, readings)
         # In a frame the leading [UNK] tokens stand for k-mers that the sequence does not have.
         if self.frame is not None and "attention_mask" in encoding:
-            masks = encoding["attention_mask"]
-            for row, tokens in enumerate(encoding.encodings or []):
-                lead = count_leading(tokens.ids, self.unk_token_id)
-                mask = masks if isinstance(text, str) else masks[row]
+            for mask, tokens in zip(encoding["attention_mask"], encodings, strict=True):
+                lead = count_leading(tokens.ids, UNK_ID)
                 mask[:lead] = [0] * lead
-        if tensor_type is not None:
-            encoding.convert_to_tensors(tensor_type, prepend_batch_axis=isinstance(text, str))
         return encoding
+
+    def check_options(self, options: dict[str, Any]) -> None:
+        """Refuse options that would give k-mers other positions than in training."""
+        if (options.get("padding_side") or self.padding_side) != "right":
+            raise ValueError(
+                "padding_side must be 'right': the model counts positions from the first token"
+            )
+        if self.truncation_side != "right":
+            raise ValueError(
+                "truncation_side must be 'right': the model counts positions from the first token"
+            )
+        if options.get("return_overflowing_tokens"):
+            raise ValueError(
+                "return_overflowing_tokens is not possible: of what is cut off, the k-mers would "
+                "be read at the positions of the first ones"
+            )
+        if options.get("return_offsets_mapping") and self.frame is not None:
+            raise ValueError(
+                "return_offsets_mapping is not possible with a frame: tokens are sites of the "
+                "barcode, not places in the text"
+            )
+
+    def num_kept(self, options: dict[str, Any]) -> int:
+        """Return the largest number of tokens that a row may have."""
+        cuts = getattr(options.get("truncation_strategy"), "value", "do_not_truncate")
+        longest: int | None = options.get("max_length")
+        if cuts == "do_not_truncate" or longest is None:
+            return self.model_max_length
+        return longest
+
+    def pad(self, encoded_inputs: Any, *args: Any, **kwargs: Any) -> BatchEncoding:
+        """Pad encoded barcodes on the right; see transformers."""
+        self.check_options(kwargs)
+        return super().pad(encoded_inputs, *args, **kwargs)
+
+    def framed_text(self, sequences: Sequence[str]) -> list[str]:
+        """Write sequences so that the plain tokenizer reads the same ids, without any code.
+
+        An `@`, then the letters at their sites of the frame, N where there are none. The plain
+        tokenizer is the `tokenizer.json` of the folder. It attends to every token, so whoever
+        averages must leave out the leading [UNK], as this class does.
+
+        Args:
+            sequences: Barcodes as letters.
+
+        Raises:
+            ValueError: The tokenizer has no frame: it reads plain letters.
+            InvalidSequenceError: Some sequences have no usable k-mer; names each.
+        """
+        if self.frame is None:
+            raise ValueError("this tokenizer has no frame: its tokenizer.json reads plain letters")
+        self.kmer_ids(sequences, self.model_max_length)  # refuses what is unusable
+        readings = self.reading.read(sequences, self.model_max_length)
+        return [self.reading.framed_text(row, self.model_max_length) for row in readings]
 
     def place(self, sequences: Sequence[str], *, both_strands: bool = True) -> list[Placement]:
         """Find whether, where in the frame and on which strand each sequence is a barcode.
@@ -237,8 +284,8 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         Raises:
             InvalidSequenceError: Some sequences have no usable k-mer; names each.
         """
-        placed = self.place_in_frame(list(sequences))
-        split = [self.split_lead(text, max_tokens) for text in placed]
+        readings = self.reading.read(sequences, self.model_max_length)
+        split = [self.split_lead(row, max_tokens) for row in readings]
         # Number the k-mers of all sequences at once, then cut the numbers into rows again.
         numbers = self.number_kmers("".join(kmers for _, kmers in split if kmers is not None))
         rows: list[list[int]] = []
@@ -249,33 +296,33 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             start = stop
         # What arithmetic cannot read goes through the stored tokenizer.
         others = [row for row, (_, kmers) in enumerate(split) if kmers is None]
-        if others:
-            texts = [placed[row] for row in others]
-            encoding = super().__call__(texts, truncation=True, max_length=max_tokens)
-            for row, ids in zip(others, encoding["input_ids"], strict=True):
-                rows[row] = ids
-        self.refuse_unusable(rows, sequences)
+        self.backend_tokenizer.no_truncation()
+        self.backend_tokenizer.no_padding()
+        for row in others:
+            text = self.reading.tokens_of(readings[row], max_tokens)
+            rows[row] = self.backend_tokenizer.encode(text).ids
+        self.refuse_unusable(rows, sequences, max_tokens, readings)
         return rows
 
-    def split_lead(self, text: str, max_tokens: int) -> tuple[int, str | None]:
-        """Split a placed sequence into its leading [UNK] tokens and its complete k-mers.
+    def split_lead(self, reading: Reading, max_tokens: int) -> tuple[int, str | None]:
+        """Split a reading into its leading [UNK] tokens and its complete k-mers.
 
         Args:
-            text: A sequence from `place_in_frame`.
+            reading: How the sequence is read.
             max_tokens: Longest row in tokens; the rest is cut off.
 
         Returns:
             lead: Number of leading [UNK] tokens.
             kmers: Letters of the complete k-mers; None if arithmetic cannot read them, since they
-                hold something that is not a letter, such as [MASK] or white space.
+                hold something that is not a letter, such as a masked base.
         """
-        lead = LEAD.match(text).end() // len(UNK_TOKEN)  # type: ignore[union-attr]  # or empty
-        letters = text[lead * len(UNK_TOKEN) :].replace("-", "").replace(".", "")
+        letters = reading.letters
         if letters and not (letters.isascii() and letters.isalpha()):
             return 0, None
-        lead = min(lead, max_tokens)
-        num_kmers = min(len(letters.rstrip("Nn")) // self.k, max_tokens - lead)
-        return lead, letters[: num_kmers * self.k]
+        lead = min(reading.lead, max_tokens)
+        # As many tokens are read as are kept; what ends them in N is no k-mer.
+        letters = letters[: (max_tokens - lead) * self.k].rstrip("Nn")
+        return lead, letters[: len(letters) // self.k * self.k]
 
     def number_kmers(self, letters: str) -> list[int]:
         """Number k-mers that are written one after the other."""
@@ -288,55 +335,18 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         numbers: list[int] = ids.tolist()
         return numbers
 
-    def place_in_frame(self, sequences: list[str]) -> list[str]:
-        """Place sequences in the frame, if there is one.
-
-        Returns:
-            The sequences, each with an [UNK] for every k-mer before its first complete one, and an
-            N for every deleted base; unchanged without a frame.
-        """
-        if self.barcode_frame is None:
-            return sequences
-        cleaned = [
-            unknown_for_gaps(text).replace(MASK_TOKEN, MASKED_BASE * self.k) for text in sequences
-        ]
-        placed = []
-        found = find_segments(self.barcode_frame, cleaned)
-        for original, sequence, segments in zip(sequences, cleaned, found, strict=True):
-            first_site = segments[0].site
-            lead = max(-(-first_site // self.k), 0)  # k-mers that are missing or incomplete
-            letters = letters_in_frame(sequence, segments)[lead * self.k - first_site :]
-            if not self.has_kmer(letters, self.model_max_length - lead):
-                # Readable from its first base as without a frame, so not refused.
-                lead, letters = 0, self.without_gaps(original)
-            placed.append(UNK_TOKEN * lead + self.restore_masks(letters))
-        return placed
-
-    def without_gaps(self, text: str) -> str:
-        """Remove gaps and white space from a sequence and mark its masked bases."""
-        return GAPS.sub("", text).replace(MASK_TOKEN, MASKED_BASE * self.k)
-
-    def restore_masks(self, letters: str) -> str:
-        """Write [MASK] for every k-mer with a masked base."""
-        if MASKED_BASE not in letters:
-            return letters
-        kmers = [
-            letters[base : base + self.k] for base in range(0, len(letters) - self.k + 1, self.k)
-        ]
-        return "".join(MASK_TOKEN if MASKED_BASE in kmer else kmer for kmer in kmers)
-
-    def has_kmer(self, letters: str, max_tokens: int) -> bool:
-        """Whether any of the first `max_tokens` k-mers consists of A, C, G and T only."""
-        pattern = rf"(?:.{{{self.k}}})*?[ACGTUacgtu]{{{self.k}}}"
-        return re.match(pattern, letters[: self.k * max(max_tokens, 0)]) is not None
-
-    def refuse_unusable(self, rows: Sequence[Sequence[int]], sequences: Sequence[str]) -> None:
+    def refuse_unusable(
+        self,
+        rows: Sequence[Sequence[int]],
+        sequences: Sequence[str],
+        max_tokens: int,
+        readings: Sequence[Reading],
+    ) -> None:
         """Raise `InvalidSequenceError` if any row of ids has no usable k-mer."""
-        unusable = {self.unk_token_id}
         reasons = {
-            row: self._reason(sequences[row])
+            row: self._reason(sequences[row], readings[row], max_tokens)
             for row, ids in enumerate(rows)
-            if unusable.issuperset(ids)
+            if {UNK_ID}.issuperset(ids)
         }
         if reasons:
             raise InvalidSequenceError(reasons)
@@ -349,21 +359,26 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         """
         try:
             if sequences:
-                self(list(sequences))
+                self.kmer_ids(sequences, self.model_max_length)
         except InvalidSequenceError as error:
             return error.reasons
         return {}
 
-    def _reason(self, sequence: str | Sequence[str]) -> str:
-        letters = self.backend_tokenizer.normalizer.normalize_str("".join(sequence))
+    def _reason(self, sequence: str, reading: Reading, max_tokens: int) -> str:
+        letters = self.backend_tokenizer.normalizer.normalize_str(sequence)
         if len(letters) < self.k:
             return f"{len(letters)} bases after clean-up, fewer than k={self.k}"
+        if self.reading.has_kmer(reading.letters, self.model_max_length - reading.lead):
+            return (
+                f"starts at token {reading.lead + 1} of the frame, but only {max_tokens} tokens "
+                "are kept: truncate less"
+            )
         return f"no k-mer of {', '.join(BASES)} only: every token would be {UNK_TOKEN}"
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, *args: Any, with_code: bool = False, **kwargs: Any
     ) -> tuple[str, ...]:
-        """Save a folder that plain `AutoTokenizer` opens; with a frame, only this class opens it.
+        """Save a folder that plain `AutoTokenizer` opens; with a frame, it reads framed text.
 
         Args:
             save_directory: Folder to write to.
@@ -385,17 +400,44 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
         settings["model_input_names"] = self.model_input_names  # 4.57 would add token types
         settings.pop("auto_map", None)
-        if self.frame is not None:  # only this class can place sequences in it
-            settings["tokenizer_class"] = type(self).__name__
-            path.with_name("tokenizer.json").unlink()
-            files = tuple(name for name in files if not name.endswith("tokenizer.json"))
         if with_code or self.frame is not None:
-            for name in HUB_FILES:
-                shutil.copyfile(Path(__file__).with_name(name), path.with_name(name))
+            # By its name, the package opens it as this class too, without remote code.
+            settings["tokenizer_class"] = type(self).__name__
             reference = f"tokenization_barcodemae.{type(self).__name__}"
             settings["auto_map"] = {"AutoTokenizer": [None, reference]}
+            for name in HUB_FILES:
+                shutil.copyfile(Path(__file__).with_name(name), path.with_name(name))
+        if self.frame is not None:  # only this class can place sequences in it
+            plain = build_backend(self.k, reads_framed_text=True)
+            plain.save(str(path.with_name("tokenizer.json")))
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
         return tuple(files)
+
+
+def count_leading(ids: Sequence[int], token: int) -> int:
+    """Count how many times a row repeats one token at its beginning."""
+    return next((place for place, other in enumerate(ids) if other != token), len(ids))
+
+
+def refuse_pair(pair: Any) -> None:
+    """Refuse a second text beside each sequence."""
+    if pair is not None:
+        raise ValueError("a barcode has no second text: barcodes are not read in pairs")
+
+
+def check_texts(rows: list[Any]) -> list[str]:
+    """Check that a batch holds texts, and at least one.
+
+    Raises:
+        ValueError: The batch is empty.
+        TypeError: A row is not text; names it.
+    """
+    if not rows:
+        raise ValueError("there are no sequences to tokenize")
+    for row, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise TypeError(f"sequence {row} is not text but {type(text).__name__}")
+    return rows
 
 
 HUB_FILES = (
@@ -404,7 +446,9 @@ HUB_FILES = (
     "barcode_frame.py",
     "barcode_indels.py",
     "barcode_placement.py",
+    "barcode_reading.py",
     "barcode_shifts.py",
+    "kmer_backend.py",
 )
 
-__all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError", "build_backend", "kmer_vocabulary"]
+__all__ = ["BarcodeKmerTokenizer", "InvalidSequenceError"]

@@ -61,3 +61,10 @@ def average(records: Sequence[ResultRecord]) -> Cell:
         num_seeds=len({seed for _, seed in by_seed}),
         num_training_seeds=len({training for training, _ in by_seed} - {None}),
     )
+
+
+def write_choice(name: str, value: Any) -> str:
+    """Format the value of an entry of a protocol."""
+    if name == "num_clusters" and value is None:
+        return "as many as labels"
+    return " + ".join(value) if isinstance(value, list) else str(value)

@@ -8,11 +8,10 @@ Guarded by tests/eval/report/test_leaderboard.py.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.probe.scores import harmonic_mean
-from barcodemae.eval.report.averages import Cell, average, comparable
+from barcodemae.eval.report.averages import Cell, average, comparable, write_choice
 from barcodemae.eval.report.records import ResultRecord
 from barcodemae.eval.report.systems import NO_SYSTEMS, Systems
 
@@ -134,13 +133,6 @@ def describe_repeats(cells: dict[str, Cell]) -> str:
     if len(rows) == 1:
         return next(iter(rows))
     return ", ".join(f"{repeats} ({', '.join(models)})" for repeats, models in rows.items())
-
-
-def write_choice(name: str, value: Any) -> str:
-    """Format the value of an entry of a protocol."""
-    if name == "num_clusters" and value is None:
-        return "as many as labels"
-    return " + ".join(value) if isinstance(value, list) else str(value)
 
 
 def build_table(records: Sequence[ResultRecord], systems: Systems = NO_SYSTEMS) -> Table:

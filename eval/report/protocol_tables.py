@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from barcodemae.eval.report.averages import Cell, average, comparable
+from barcodemae.eval.report.averages import Cell, average, comparable, write_choice
 from barcodemae.eval.report.records import ResultRecord
 
 
@@ -103,7 +103,10 @@ class ProtocolTable:
     @property
     def note(self) -> str:
         """Data set and protocol in one line."""
-        choices = [f"{name.replace('_', ' ')} {value}" for name, value in self.protocol.items()]
+        choices = [
+            f"{name.replace('_', ' ')} {write_choice(name, value)}"
+            for name, value in self.protocol.items()
+        ]
         return "; ".join([f"data {self.dataset_hash or 'without fingerprint'}", *choices])
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         BarcodePlacer,
         InvalidSequenceError,
     )
+    from barcodemae.training.batches.collator import BarcodeMAECollator
+    from barcodemae.training.batches.masking import Masking
     from barcodemae.training.pretrain import pretrain
     from barcodemae.training.run.pretrain_settings import PretrainConfig
     from barcodemae.training.run.run_settings import load_recipe
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BarcodeFrame",
     "BarcodeKmerTokenizer",
+    "BarcodeMAECollator",
     "BarcodeMAEConfig",
     "BarcodeMAEError",
     "BarcodeMAEForMaskedLM",
@@ -54,6 +57,7 @@ __all__ = [
     "BarcodeMAEModel",
     "BarcodePlacer",
     "InvalidSequenceError",
+    "Masking",
     "OpenLibrary",
     "PretrainConfig",
     "__version__",
@@ -95,6 +99,8 @@ _HOMES = {
         "BarcodePlacer",
         "InvalidSequenceError",
     ),
+    "training.batches.collator": ("BarcodeMAECollator",),
+    "training.batches.masking": ("Masking",),
     "training.pretrain": ("pretrain",),
     "training.run.pretrain_settings": ("PretrainConfig",),
     "training.run.run_settings": ("load_recipe",),

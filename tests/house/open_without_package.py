@@ -105,7 +105,13 @@ def open_framed(folder):
         "pipeline": torch.tensor(embed(fragments, batch_size=4)),
     }
     origins = {"AutoTokenizer": origin(tokenizer), "pipeline": origin(embed.tokenizer)}
-    return tensors, {**origins, "refusals": list(refusals.values()), "fragments": fragments}
+    plain = transformers.AutoTokenizer.from_pretrained(native, trust_remote_code=False)
+    return tensors, {
+        **origins,
+        "refusals": list(refusals.values()),
+        "fragments": fragments,
+        "unplaced": plain(fragments)["input_ids"],
+    }
 
 
 def refusal(folder):

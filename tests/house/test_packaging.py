@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -36,9 +37,6 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 """
 TRACKERS = ("wandb", "trackio", "mlflow", "comet_ml", "aim", "clearml", "tensorboard")
-
-
-BUNDLED = "barcodemae/default/"  # a model folder: package data, not a package
 
 
 def package_files(root):
@@ -105,8 +103,7 @@ print(json.dumps([list(importlib.import_module(name).__path__)[0] for name in pa
 
 
 def test_every_folder_with_files_is_a_listed_package(checkout):
-    names = {name for name in package_files(checkout) if not name.startswith(BUNDLED)}
-    found = {str(Path(name).parent).replace("/", ".") for name in names}
+    found = {str(Path(name).parent).replace("/", ".") for name in package_files(checkout)}
     assert found == set(SETUPTOOLS["packages"])
 
 
@@ -161,6 +158,27 @@ def test_importing_opens_no_connection_and_loads_no_tracker(action):
 def test_the_network_guard_of_this_file_would_notice_a_connection():
     code = f"{NO_NETWORK}\nimport socket\nsocket.create_connection(('127.0.0.1', 9))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 3
+
+
+def test_the_source_distribution_holds_the_tests_and_what_they_read(checkout):
+    for name in ("MANIFEST.in", "CHANGELOG.md", "CITATION.cff", "constraints.txt"):
+        shutil.copy(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / "tests", checkout / "tests", ignore=IGNORED)
+    folder = checkout / "sdist"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, "build_sdist", str(folder), "{}"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "absent from the `packages` configuration" not in done.stderr
+    with tarfile.open(folder / done.stdout.split()[-1]) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
+    assert tests <= held
+    assert {"CHANGELOG.md", "CITATION.cff", "constraints.txt", "pyproject.toml"} <= held
 
 
 def test_the_citation_names_the_version_of_the_package():

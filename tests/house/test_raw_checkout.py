@@ -13,19 +13,38 @@ from transformers.dynamic_module_utils import get_relative_imports
 ROOT = Path(__file__).parents[2]
 HUB_FILES = {
     "modeling_barcodemae/configuration_barcodemae.py": set(),
-    "modeling_barcodemae/modeling_barcodemae.py": {"configuration_barcodemae"},
+    "modeling_barcodemae/pooling_barcodemae.py": set(),
+    "modeling_barcodemae/modeling_barcodemae.py": {
+        "configuration_barcodemae",
+        "fill_mask_barcodemae",
+        "pipeline_barcodemae",
+        "pooling_barcodemae",
+    },
+    "modeling_barcodemae/fill_mask_barcodemae.py": set(),
+    "modeling_barcodemae/pipeline_barcodemae.py": {"pooling_barcodemae"},
     "tokenization/barcode_frame.py": set(),
     "tokenization/barcode_anchors.py": {"barcode_frame"},
     "tokenization/barcode_shifts.py": {"barcode_anchors", "barcode_frame"},
     "tokenization/barcode_indels.py": {"barcode_anchors", "barcode_frame", "barcode_shifts"},
     "tokenization/barcode_placement.py": {"barcode_anchors", "barcode_frame", "barcode_indels"},
-    "tokenization/tokenization_barcodemae.py": {
+    "tokenization/kmer_backend.py": {"barcode_frame"},
+    "tokenization/barcode_reading.py": {
         "barcode_frame",
         "barcode_indels",
         "barcode_placement",
+        "kmer_backend",
+    },
+    "tokenization/tokenization_barcodemae.py": {
+        "barcode_anchors",
+        "barcode_frame",
+        "barcode_indels",
+        "barcode_placement",
+        "barcode_reading",
+        "barcode_shifts",
+        "kmer_backend",
     },
 }
-ALLOWED = {"numpy", "torch", "transformers", "tokenizers", "huggingface_hub"} | set(
+ALLOWED = {"numpy", "safetensors", "torch", "transformers", "tokenizers", "huggingface_hub"} | set(
     sys.stdlib_module_names
 )
 
@@ -78,8 +97,9 @@ def imported_packages(path):
 def test_hub_files_import_only_what_every_user_has(name, neighbours):
     absolute, relative = imported_packages(ROOT / name)
     assert absolute <= ALLOWED
-    assert relative == {f".{neighbour}" for neighbour in neighbours}
-    # What transformers itself will find and copy: it reads the text, docstrings included.
+    assert relative <= {f".{neighbour}" for neighbour in neighbours}
+    # What transformers itself will find and copy: it reads the text, docstrings included. 4.57
+    # does not look into what it found, so the tokenizer's text names the neighbours of neighbours.
     assert set(get_relative_imports(ROOT / name)) == neighbours
 
 

@@ -166,7 +166,7 @@ def test_records_of_other_weights_do_not_render(exported, results, tiny_model, t
 def test_every_python_block_is_short(compiled):
     blocks = python_blocks(compiled) + python_blocks(compiled / "encoder")
     assert len(blocks) == 7
-    assert max(sum(bool(line.strip()) for line in block.splitlines()) for block in blocks) <= 8
+    assert max(sum(bool(line.strip()) for line in block.splitlines()) for block in blocks) <= 9
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,40 @@ def test_the_card_of_a_classifier_shows_classification_and_its_base_model(
     assert card.data.base_model == "lab/base"
     assert 'pipeline("text-classification", model="lab/tiny"' in card.text
     assert "knows 7 classes" in card.text
+
+
+def test_the_card_of_a_fine_tuned_classifier_tells_of_fine_tuning(make_config, tokenizer, tmp_path):
+    folder = tmp_path / "model"
+    export(BarcodeMAEForSequenceClassification(make_config(num_labels=7)), tokenizer, folder)
+    settings = {
+        "model": "lab/base",
+        "rank": "genus",
+        "data": "/home/me/mine",
+        "train_split": "train",
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    history = [{"step": 4, "loss": 1.0, "seconds": 60.0}, {"step": 4, "val_loss": 1.25}]
+    (folder / "history.json").write_text(json.dumps(history))
+    test = {"rank": "genus", "split": "test", "accuracy": 87.5, "num_barcodes": 80,
+            "num_of_unknown_class": 3}  # fmt: skip
+    (folder / "test.json").write_text(json.dumps(test))
+    assert main(["card", str(folder), "--repo-id", FULL]) == 0
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.base_model == "lab/base"
+    for told in ("nats per barcode", "| rank that is named | genus |", "genus of 87.5 %",
+                 "| fine-tuned from | lab/base |", "Of the 80 barcodes"):  # fmt: skip
+        assert told in card.text
+    for wrong in ("hidden k-mer", "pre-training", "/home/me"):
+        assert wrong not in card.text
+    assert ModelFolder(folder).check_publishable() is None
+
+
+def test_cards_have_no_widget_and_their_commands_can_be_pasted(compiled):
+    for folder in (compiled, compiled / "encoder"):
+        card = ModelCard.load(folder / "README.md")
+        assert "widget" not in card.data.to_dict()
+        assert " None" not in card.text.partition("## Results")[2]
+    assert "custom_code" in ModelCard.load(compiled / "README.md").data.tags
 
 
 def test_a_card_can_be_compiled_again(compiled):

@@ -71,15 +71,15 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path, name, content):
 def test_the_same_history_is_drawn_as_the_same_picture(run_folder, tmp_path):
     history = read_run(run_folder).history
     pictures = [tmp_path / "a" / "loss.png", tmp_path / "b" / "loss.png"]
-    assert all(draw_loss(history, path) for path in pictures)
+    assert all(draw_loss(history, path, "loss") for path in pictures)
     first, second = (path.read_bytes() for path in pictures)
     assert first == second
     assert first.startswith(b"\x89PNG")
 
 
 def test_without_losses_nothing_is_drawn(tmp_path):
-    assert not draw_loss([{"step": 1, "seconds": 2.0}], tmp_path / "loss.png")
-    assert not (tmp_path / "loss.png").exists()
+    assert not draw_loss([{"step": 1, "seconds": 2.0}], tmp_path / "loss.png", "loss")
+    assert not (tmp_path / "loss.png", "loss").exists()
 
 
 def test_earlier_stages_count_towards_the_duration(run_folder):

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, BertConfig, ModernBertConfig
 
 from barcodemae import BarcodeMAEConfig, BarcodeMAEForPreTraining
@@ -52,7 +51,7 @@ def test_defaults_are_the_published_model():
     ],
 )
 def test_contradictions_are_refused_and_the_field_is_named(make_config, changes, field):
-    with pytest.raises(StrictDataclassError, match=field):
+    with pytest.raises((TypeError, ValueError), match=field):
         make_config(**changes)
 
 
@@ -86,13 +85,13 @@ def test_a_file_whose_k_and_vocabulary_disagree_is_refused(tiny_config, tmp_path
     tiny_config.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(path.read_text().replace('"k": 3', '"k": 4'))
-    with pytest.raises(StrictDataclassError, match="vocab_size"):
+    with pytest.raises(ValueError, match="vocab_size"):
         BarcodeMAEConfig.from_pretrained(tmp_path)
 
 
 def test_a_field_changed_into_a_contradiction_is_refused_by_the_model(tiny_config):
     tiny_config.hidden_size = 33
-    with pytest.raises(StrictDataclassError, match="hidden_size=33"):
+    with pytest.raises(ValueError, match="hidden_size=33"):
         BarcodeMAEForPreTraining(tiny_config)
 
 

@@ -76,7 +76,13 @@ def test_the_whole_model_equals_a_slow_loop_over_barcodes(make_config, sees_mask
     with torch.no_grad():
         loss, rows = slow_loss_and_logits(model, ids, attention_mask, labels)
         everywhere = model(ids, attention_mask)
-        at_labels = model(ids, attention_mask, labels=labels)
+        at_labels = model(
+            ids,
+            attention_mask,
+            labels=labels,
+            target_positions=table_of_positions(labels != -100),
+        )
+        assert model(ids, attention_mask, labels=labels).logits.shape == everywhere.logits.shape
     for row, expected in enumerate(rows):
         torch.testing.assert_close(everywhere.logits[row, : len(expected)], expected, **TOLERANCE)
         wanted = (labels[row] != -100).nonzero()[:, 0]

@@ -223,9 +223,9 @@ def test_gaps_inside_are_unknown_bases_and_gaps_at_the_ends_are_nothing(tokenize
         assert ids == [tokenizer(text)["input_ids"] for text in written] == [ids[0]] * 3
 
 
-def test_gaps_inside_are_removed_without_a_frame():
+def test_gaps_inside_are_unknown_bases_without_a_frame_too():
     plain = BarcodeKmerTokenizer(k=3)
-    assert plain("-ACG-TTT.")["input_ids"] == plain("ACGTTT")["input_ids"]
+    assert plain("-ACG-TTTA.")["input_ids"] == plain("ACGNTTTA")["input_ids"]
     with pytest.raises(ValueError, match="no frame"):
         plain.place(["ACGTTT"])
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from barcodemae import BarcodeKmerTokenizer, InvalidSequenceError
@@ -76,8 +77,9 @@ def test_a_batch_is_padded_on_the_right_and_leads_are_not_attended(framed, whole
     attended = [[1] * 20, [0] * 3 + [1] * 14 + [0] * 3, [0] * 4 + [1] * 16]
     assert batch["input_ids"].tolist() == expected
     assert batch["attention_mask"].tolist() == attended
-    assert framed(sequences)["input_ids"] == expected
-    assert framed(sequences)["attention_mask"] == attended
+    assert framed(sequences, padding=True)["input_ids"] == expected
+    assert framed(sequences, padding=True)["attention_mask"] == attended
+    assert framed(sequences)["input_ids"] == [expected[0], expected[1][:-3], expected[2]]
 
 
 def test_one_string_and_a_list_of_one_give_the_same_tensors(framed):
@@ -150,13 +152,15 @@ def test_an_invalid_frame_is_refused():
         BarcodeKmerTokenizer(k=3, frame=["123"] * 3)
 
 
-def test_a_saved_folder_holds_code_and_no_tokenizer_json(framed, tmp_path):
+def test_a_saved_folder_holds_code_and_a_tokenizer_json_of_framed_text(framed, tmp_path):
     files = framed.save_pretrained(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     code = set(HUB_FILES)
     assert {"tokenizer_config.json", *code} <= names
-    assert "tokenizer.json" not in names
-    assert not [name for name in files if name.endswith("tokenizer.json")]
+    assert [name for name in files if name.endswith("tokenizer.json")]
+    stored = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert stored.encode(SITES).ids == []
+    assert stored.encode(framed.framed_text([SITES])[0]).ids == framed(SITES)["input_ids"]
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert settings["frame"] == ROWS
     assert settings["tokenizer_class"] == "BarcodeKmerTokenizer"
@@ -206,6 +210,6 @@ def test_framed_tokenizers_travel_to_worker_processes(framed, duplicate):
     assert twin(SITES[5:]).data == framed(SITES[5:]).data
 
 
-def test_overlong_sequences_may_still_be_returned_in_pieces(plain):
-    pieces = plain(SITES * 2, return_overflowing_tokens=True)
-    assert [len(row) for row in pieces["input_ids"]] == [20, 20]
+def test_overlong_sequences_are_not_returned_in_pieces_of_wrong_positions(plain):
+    with pytest.raises(ValueError, match="positions of the first"):
+        plain(SITES * 2, return_overflowing_tokens=True)

@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 
 from barcodemae.tokenization import kmer_vocabulary
 from barcodemae.tokenization.barcode_frame import BASES, NO_BASE
-from barcodemae.tokenization.tokenization_barcodemae import (
-    MASK_TOKEN,
-    SPECIAL_TOKENS,
-    UNK_TOKEN,
-)
+from barcodemae.tokenization.kmer_backend import MASK_TOKEN, SPECIAL_TOKENS, UNK_TOKEN
 from barcodemae.training.data.cleaning import read_barcodes
 
 

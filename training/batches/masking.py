@@ -105,7 +105,7 @@ class MaskedBatch:
         target_positions: Positions to predict, ascending, -1 for padding, (B, T).
         barcode_targets: Vectors that describe the whole barcodes, to be predicted from the mean of
             the visible tokens (`training.batches.barcode_targets`), (B, D); None without that loss.
-        taxon_labels: Class number of each barcode's taxon, -100 if unknown, (B,); None without
+        taxon_targets: Class number of each barcode's taxon, -100 if unknown, (B,); None without
             that loss.
     """
 
@@ -115,7 +115,7 @@ class MaskedBatch:
     visible_positions: Tensor
     target_positions: Tensor
     barcode_targets: Tensor | None = None
-    taxon_labels: Tensor | None = None
+    taxon_targets: Tensor | None = None
 
     @property
     def num_targets(self) -> int:

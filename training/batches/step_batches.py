@@ -160,7 +160,7 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         stream: How the stream is drawn.
         masking: How k-mers are hidden.
         barcode_targets: Target vector of every barcode, (N, D); None without the barcode loss.
-        taxon_labels: Class number of every barcode's taxon, -100 if unknown, (N,); None without
+        taxon_targets: Class number of every barcode's taxon, -100 if unknown, (N,); None without
             the taxon loss.
     """
 
@@ -172,12 +172,12 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         masking: Masking,
         *,
         barcode_targets: NDArray[np.floating] | None = None,
-        taxon_labels: NDArray[np.int64] | None = None,
+        taxon_targets: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__(reader, share, stream)
         self.masking = masking
         self.barcode_targets = barcode_targets
-        self.taxon_labels = taxon_labels
+        self.taxon_targets = taxon_targets
 
     def __getitem__(self, step: int) -> list[MaskedBatch]:
         barcodes, skipped, generator = self.draw(step)
@@ -198,9 +198,9 @@ class StepBatches(StepStream, Dataset[list[MaskedBatch]]):
         if self.barcode_targets is not None:
             vectors = self.barcode_targets[barcodes].astype(np.float32)  # (M, D)
             batch = dataclasses.replace(batch, barcode_targets=torch.from_numpy(vectors))
-        if self.taxon_labels is not None:
-            taxa = torch.from_numpy(self.taxon_labels[barcodes])  # (M,)
-            batch = dataclasses.replace(batch, taxon_labels=taxa)
+        if self.taxon_targets is not None:
+            taxa = torch.from_numpy(self.taxon_targets[barcodes])  # (M,)
+            batch = dataclasses.replace(batch, taxon_targets=taxa)
         return batch
 
 

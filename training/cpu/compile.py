@@ -149,7 +149,7 @@ class FastScore:
 
     def score(
         self, decoded: Tensor, labels: Tensor | None, target_positions: Tensor | None
-    ) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    ) -> tuple[Tensor | None, Tensor]:
         """Compute what `BarcodeMAEForPreTraining.score` would.
 
         Args:
@@ -160,7 +160,6 @@ class FastScore:
         Returns:
             loss: Mean cross-entropy.
             logits: Logits of the k-mers, without gradient, (B, T, K).
-            target_positions: As given.
         """
         model = self.model
         has_targets = labels is not None and bool((labels >= NUM_SPECIAL_TOKENS).any())
@@ -177,7 +176,7 @@ class FastScore:
             model.dropout.p,
             draw_keys(1),
         )
-        return loss, logits.detach().unflatten(0, index.shape), target_positions
+        return loss, logits.detach().unflatten(0, index.shape)
 
 
 def can_be_fast(layer: nn.Module) -> bool:

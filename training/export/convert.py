@@ -9,8 +9,6 @@ Guarded by tests/training/export/test_convert.py.
 from pathlib import Path
 from typing import Any, cast
 
-from huggingface_hub.errors import StrictDataclassError
-
 from barcodemae.errors import CheckpointError
 from barcodemae.kmer_facts import MAX_K, MIN_K
 from barcodemae.modeling_barcodemae import (
@@ -72,9 +70,8 @@ def build_model(original: Original) -> BarcodeMAEPreTrainedModel:
     """
     try:
         config = BarcodeMAEConfig(**infer_fields(original))
-    except StrictDataclassError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise CheckpointError(f"{original.path}: {reason}") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{original.path}: {error}") from error
     model: BarcodeMAEPreTrainedModel
     try:
         if original.has_head:

@@ -40,7 +40,9 @@ from barcodemae.training.export.stored_readout import copy_readout, drop_readout
 
 
 ENCODER_FOLDER = "encoder"
-TOKENIZER_FILE = "tokenizer.json"
+# transformers 5 computes in the format that is stored, 4.57 in fp32: so every release gives the
+# same vectors from an fp32 folder only.
+STORED_DTYPE = torch.float32
 NATIVE_TYPES = ("bert", "modernbert")
 MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
     model_class.__name__: model_class
@@ -55,7 +57,7 @@ MODEL_CLASSES: dict[str, type[BarcodeMAEPreTrainedModel]] = {
 TRAINED_WITH = ("decoder_num_hidden_layers", "encoder_sees_mask")
 TRAINED_WITH_LABELS = ("taxon_loss_weight", "taxon_rank", "num_taxa")  # with the taxon loss only
 # What an Inference Endpoint installs on top of its image, which has torch.
-ENDPOINT_REQUIREMENTS = "transformers>=5\nsafetensors>=0.5\n"
+ENDPOINT_REQUIREMENTS = "transformers>=4.57\nsafetensors>=0.5\n"
 # Names that all releases of sentence-transformers, and text-embeddings-inference, can read.
 SENTENCE_TRANSFORMERS_MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -68,7 +70,7 @@ def export(
     tokenizer: BarcodeKmerTokenizer,
     directory: Path | str,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype = STORED_DTYPE,
     force: bool = False,
     readout_from: Path | None = None,
 ) -> None:
@@ -78,7 +80,7 @@ def export(
         model: Any of the four models; the full folder keeps all its weights.
         tokenizer: Tokenizer of the model.
         directory: Folder to write to; files of an earlier export are replaced, others are kept.
-        dtype: Number format of the stored weights; None keeps the model's.
+        dtype: Number format of the stored weights.
         force: Whether to write into a folder that has files but no BarcodeMAE model, too.
         readout_from: Model folder whose readout, if it has one, is copied; None copies none.
 
@@ -100,7 +102,7 @@ def export_full(
     tokenizer: BarcodeKmerTokenizer,
     directory: Path | str,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype = STORED_DTYPE,
     force: bool = False,
 ) -> None:
     """Write the full folder: all weights, complete `auto_map`, code, tokenizer, endpoint handler.
@@ -117,7 +119,7 @@ def export_native(
     tokenizer: BarcodeKmerTokenizer,
     directory: Path | str,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype = STORED_DTYPE,
     force: bool = False,
 ) -> None:
     """Write the encoder alone as a stock model, with the files of sentence-transformers.
@@ -133,10 +135,10 @@ def write_full(
     model: BarcodeMAEPreTrainedModel,
     tokenizer: BarcodeKmerTokenizer,
     folder: Path,
-    dtype: torch.dtype | None,
+    dtype: torch.dtype,
 ) -> None:
     """Write the files of the full folder into an empty one."""
-    if dtype is not None and dtype != model.dtype:
+    if dtype != model.dtype:
         model = copy.deepcopy(model).to(dtype)  # type: ignore[arg-type]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder, with_code=True)
@@ -148,10 +150,10 @@ def write_native(
     model: BarcodeMAEPreTrainedModel,
     tokenizer: BarcodeKmerTokenizer,
     folder: Path,
-    dtype: torch.dtype | None,
+    dtype: torch.dtype,
 ) -> None:
     """Write the files of the native encoder's folder into an empty one."""
-    native_encoder(model).to(dtype or model.dtype).save_pretrained(folder)  # type: ignore[arg-type]
+    native_encoder(model).to(dtype).save_pretrained(folder)  # type: ignore[arg-type]
     tokenizer.save_pretrained(folder)
     write_sentence_transformers_files(folder, model.config, tokenizer)
 
@@ -332,9 +334,6 @@ def move_into_place(staging: Path, directory: Path) -> None:
         return
     flush_folder(staging)
     drop_readout(directory, unless_in=staging)
-    # A tokenizer with a frame has no such file; an older one would be used instead of its code.
-    if not (staging / TOKENIZER_FILE).exists():
-        (directory / TOKENIZER_FILE).unlink(missing_ok=True)
     for entry in sorted(staging.iterdir()):
         if entry.is_dir():
             replace_folder(entry, directory / entry.name)

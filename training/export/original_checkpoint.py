@@ -22,8 +22,11 @@ import torch
 from torch import Tensor
 
 from barcodemae.errors import CheckpointError
+from barcodemae.stored.weights import check_finite
 
 
+# What DistributedDataParallel and torch.compile, in any nesting, put before and into names.
+WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod)\.")
 REQUIRED_ENTRIES = ("model", "bert_config", "config")
 
 
@@ -84,7 +87,8 @@ def read_original(path: Path) -> Original:
     """Read a checkpoint without running any code in it.
 
     Raises:
-        CheckpointError: The file is missing, damaged, unsafe, or not of the original code.
+        CheckpointError: The file is missing, damaged, unsafe, not of the original code, or a weight
+            is NaN or infinite.
     """
     stored = load_safely(path)
     missing = [name for name in REQUIRED_ENTRIES if name not in stored]
@@ -98,7 +102,8 @@ def read_original(path: Path) -> Original:
             raise CheckpointError(f"{path}: entry {name} is not a {kind.__name__}")
     if not all(isinstance(value, Tensor) for value in stored["model"].values()):
         raise CheckpointError(f"{path}: entry model does not hold tensors only")
-    weights = {name.removeprefix("module."): value for name, value in stored["model"].items()}
+    weights = {WRAPPERS.sub("", name): value for name, value in stored["model"].items()}
+    check_finite(weights.items(), path)
     is_classifier = any(name.startswith("bert.") for name in weights)
     prefix = "bert." if is_classifier else ""
     original = Original(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
-from barcodemae.default_model import resolve_model
+from barcodemae.default_model import DEFAULT_HINT, resolve_model
 from barcodemae.errors import CheckpointError, DataError, SettingsError, first_line
 from barcodemae.modeling_barcodemae import BarcodeMAEConfig, BarcodeMAEForSequenceClassification
 from barcodemae.tokenization import BarcodeKmerTokenizer
@@ -57,7 +58,7 @@ def build_classifier(
         SettingsError: Random offsets are set for an encoder that was trained in a frame.
         DataError: There are fewer than two classes.
     """
-    encoder, model_config, pretrained = load_encoder(Path(resolve_model(config.model)))
+    encoder, model_config, pretrained = load_encoder(find_model(config.model))
     if config.random_offset and pretrained.frame is not None:
         raise SettingsError(
             f"{config.model} was trained with --frame, which excludes random_offset: turn it off"
@@ -80,6 +81,24 @@ def build_classifier(
     if config.freeze_encoder:
         freeze(model.barcodemae)
     return model, tokenizer, barcodes
+
+
+def find_model(name: Path) -> Path:
+    """Find the folder of a model: as named, that of `default`, or a copy of a Hub repository.
+
+    Raises:
+        CheckpointError: There is neither a folder nor a repository of that name.
+    """
+    folder = Path(resolve_model(name))
+    if folder.exists():
+        return folder
+    try:
+        return Path(snapshot_download(name.as_posix()))
+    except (OSError, ValueError) as error:  # no such name, no connection, not allowed
+        raise CheckpointError(
+            f"{name}: is neither a folder nor a model on the Hub ({first_line(error)}); "
+            f"{DEFAULT_HINT}"
+        ) from error
 
 
 def freeze(module: nn.Module) -> None:

@@ -25,7 +25,7 @@ class FinetuneConfig(RunSettings):
         SettingsError: A value has the wrong type, is out of range or contradicts another.
     """
 
-    model: Annotated[Path, "Model to start from: a full folder, a native encoder, or `default`."]
+    model: Annotated[Path, "Model to start from: a folder, a name on the Hub, or `default`."]
     rank: Annotated[Rank, "Taxonomic rank to predict."] = "species"
     freeze_encoder: Annotated[bool, "Train the linear head only."] = False
     random_offset: Annotated[bool, "Skip 0 to k-1 bases at the start of each draw."] = False

@@ -109,7 +109,8 @@ def train_step(run: TrainingRun, batches: list[Any], *, wants_accuracy: bool) ->
     Returns:
         `loss`, this process's part of the mean loss over all predictions, and `accuracy`, if
         wanted, its part of the percentage of correct predictions: both sum over the processes to
-        the value of the step and have no gradient. `grad_norm` if gradients are clipped.
+        the value of the step and have no gradient. `grad_norm` if gradients are clipped, and
+        `learning_rate`, that of the step.
     """
     accelerator, model = run.accelerator, run.model
     seed_dropout(run)
@@ -139,6 +140,8 @@ def train_step(run: TrainingRun, batches: list[Any], *, wants_accuracy: bool) ->
             model.parameters(), run.config.max_grad_norm
         )
     run.optimizer.step()
+    # The rate of this step, which the schedule is about to replace by that of the next.
+    metrics["learning_rate"] = torch.tensor(run.scheduler.get_last_lr()[0], dtype=torch.float64)
     run.scheduler.step()
     run.optimizer.zero_grad()
     return metrics
@@ -190,7 +193,7 @@ def summarise(run: TrainingRun, metrics: dict[str, Tensor]) -> dict[str, Any]:
     return {
         **values,
         "epoch": round(run.step * run.config.batch_size / run.train.num_barcodes, 4),
-        "learning_rate": run.scheduler.get_last_lr()[0],
+        "learning_rate": float(metrics["learning_rate"]),
         "barcodes_per_second": round(steps * run.config.batch_size / max(seconds, 1e-9), 2),
         "seconds": round(run.seconds, 1),
     }

@@ -177,7 +177,7 @@ def build_train_batches(
         stream,
         config.masking(),
         barcode_targets=build_barcode_targets(config, reader, accelerator, model),
-        taxon_labels=None if taxa is None else taxa.numbers,
+        taxon_targets=None if taxa is None else taxa.numbers,
     )
 
 

@@ -140,13 +140,10 @@ class PretrainConfig(RunSettings):
     def _check_model(self) -> None:
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        from huggingface_hub.errors import StrictDataclassError
-
         try:
             self.model_config()
-        except StrictDataclassError as error:
-            reason = " ".join(str(error.__cause__ or error).split())
-            raise SettingsError(f"model: {reason}") from error
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"model: {error}") from error
 
     def masking(self) -> "Masking":
         """Return the settings of the masking."""

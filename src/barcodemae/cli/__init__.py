@@ -20,6 +20,7 @@ from barcodemae.cli import (
     data,
     demo,
     embedding,
+    framing,
     identification,
     indexing,
     models,
@@ -42,6 +43,7 @@ app = typer.Typer(
 COMMAND_GROUPS: tuple[ModuleType, ...] = (
     data,
     embedding,
+    framing,
     indexing,
     auditing,
     identification,

@@ -48,6 +48,20 @@ GUIDES = {
             ("With a picture", "barcodemae describe data --plot data.png"),
         ),
     ),
+    "frame": Guide(
+        "Barcodes to text for programs that run no code.",
+        "Servers of embeddings and everybody who does not trust code beside a model read the "
+        "tokenizer.json of its encoder folder, which cannot place letters in the barcode. This "
+        "places them beforehand. Take the model that will read the text: each has a frame of its "
+        "own. To embed here, `embed` needs none of this.",
+        (
+            ("With the bundled model's frame", "barcodemae frame barcodes.fasta -o framed.tsv"),
+            (
+                "With that of a model of your own, from a pipe",
+                "zcat barcodes.fasta.gz | barcodemae frame - -m out/mine > framed.tsv",
+            ),
+        ),
+    ),
     "embed": Guide(
         "Barcodes to vectors.",
         "The suffix of --output decides the format: .parquet for data frames and large files, .npy "

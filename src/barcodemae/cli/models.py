@@ -35,8 +35,8 @@ def export(
     ] = None,
     output: options.OutputFolder,
     dtype: Annotated[
-        WeightType | None, typer.Option(help="Store weights so; as they are by default.")
-    ] = None,
+        WeightType, typer.Option(help="Number format of the stored weights.")
+    ] = WeightType.float32,
     onnx: Annotated[
         bool,
         typer.Option(
@@ -73,7 +73,7 @@ def export(
             *load_model_folder(source),
             output,
             readout_from=source,
-            dtype=None if dtype is None else getattr(torch, dtype.value),
+            dtype=getattr(torch, dtype.value),
             force=force,
         )
     typer.echo(f"wrote {output} (full) and {output / ENCODER_FOLDER} (native encoder)", err=True)

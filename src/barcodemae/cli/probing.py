@@ -4,6 +4,7 @@ Guarded by tests/barcodemae/cli/test_probe_command.py and
 tests/barcodemae/cli/test_table_commands.py.
 """
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,10 +37,14 @@ def without_folder(name: str) -> str:
 
 def describe_command(command: str, models: list[str], data: Path, **options: object) -> str:
     """Write the command line with names instead of paths, for the records."""
-    parts = [f"barcodemae {command}", *(f"--model {without_folder(model)}" for model in models)]
-    parts.append(f"--data {data.resolve().name}")
-    parts += [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value]
-    return " ".join(parts)
+    parts = ["barcodemae", command]
+    for model in models:
+        parts += ["--model", without_folder(model)]
+    parts += ["--data", data.resolve().name]
+    for name, value in options.items():
+        if value:
+            parts += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(parts)
 
 
 def summarise(record: "ResultRecord") -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
-from barcodemae.tokenization.tokenization_barcodemae import build_backend
+from barcodemae.tokenization.kmer_backend import build_backend
 from barcodemae.training.data.cleaning import (
     CleaningRules,
     clean_barcodes,

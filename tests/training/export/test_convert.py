@@ -124,7 +124,7 @@ def embed(folder):
 
 
 @pytest.mark.parametrize("arch", ["maelm", "transformer"])
-@pytest.mark.parametrize("ddp_prefix", ["", "module."])
+@pytest.mark.parametrize("ddp_prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_both_artefacts_embed_as_the_original_does(arch, ddp_prefix, tmp_path):
     original = Original(arch)
     file = original.save(tmp_path / "original.pt", ddp_prefix=ddp_prefix)
@@ -300,6 +300,13 @@ def test_missing_weights_are_refused_by_name(lost, match, tmp_path):
     weights = original.content()["model"]
     del weights[lost]
     refused(original, tmp_path, match, model=weights)
+
+
+def test_weights_that_are_not_numbers_are_refused_by_name(tmp_path):
+    original = Original("maelm")
+    weights = original.content()["model"]
+    weights["encoder.layer.1.output.dense.weight"][0, 0] = float("nan")
+    refused(original, tmp_path, r"output.dense.weight holds NaN", model=weights)
 
 
 @pytest.mark.parametrize("entry", ["model", "bert_config", "config"])

@@ -17,6 +17,7 @@ from barcodemae.dataset import COLUMNS
 from barcodemae.errors import SettingsError, TrainingError
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.run import loop
+from barcodemae.training.run.optimisation import build_schedule
 from barcodemae.training.run.pretrain_run import build_model, prepare_pretraining
 from barcodemae.training.run.pretrain_settings import PretrainConfig
 
@@ -106,6 +107,18 @@ def test_the_history_holds_training_and_validation(finished):
     assert result.history.column("val_accuracy")[0] == [5, 10]
     last = result.history.records[-2]
     assert {"loss", "accuracy", "grad_norm", "learning_rate", "barcodes_per_second"} <= set(last)
+
+
+def test_the_history_holds_the_learning_rate_of_each_step_and_not_of_the_next(finished):
+    config, result = finished
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    schedule = build_schedule(config, optimizer, num_steps=10)
+    expected = []
+    for _ in range(10):
+        expected += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert result.history.column("learning_rate")[1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_trackers_are_off_by_default(finished):

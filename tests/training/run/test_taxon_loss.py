@@ -34,14 +34,14 @@ def test_the_loss_is_that_of_the_kmers_and_of_the_known_taxa(model):
     mean = masked_mean(encoded.last_hidden_state, encoded.attention_mask)
     named = F.cross_entropy(model.taxon_head(mean)[[0, 2]], taxa[[0, 2]])
     kmers = model(IDS, labels=labels).loss
-    both = model(IDS, labels=labels, taxon_labels=taxa).loss
+    both = model(IDS, labels=labels, taxon_targets=taxa).loss
     torch.testing.assert_close(both, kmers + 0.5 * named)
-    assert model(IDS, taxon_labels=taxa).loss is None
+    assert model(IDS, taxon_targets=taxa).loss is None
 
 
 def test_a_batch_without_a_name_has_the_loss_of_its_kmers_and_all_gradients(model):
     labels = torch.where(IDS == 0, 40, -100)
-    unnamed = model(IDS, labels=labels, taxon_labels=torch.full((3,), -100)).loss
+    unnamed = model(IDS, labels=labels, taxon_targets=torch.full((3,), -100)).loss
     assert torch.equal(unnamed, model(IDS, labels=labels).loss)
     unnamed.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -68,9 +68,9 @@ def test_batches_carry_the_taxa_of_their_barcodes(settings, simulated):
     for step in (0, 3):
         (batch,) = run.train[step]
         expected = taxa.numbers[run.train.barcodes(step)]
-        np.testing.assert_array_equal(batch.taxon_labels.numpy(), expected)
+        np.testing.assert_array_equal(batch.taxon_targets.numpy(), expected)
     (batch,) = run.val[0]
-    assert batch.taxon_labels is None
+    assert batch.taxon_targets is None
 
 
 @pytest.mark.parametrize("rank", ["genus", "species"])
