@@ -44,13 +44,13 @@ def frame(
     What cannot be read is listed on the screen and left out.
     """
     from barcodemae.errors import DataError
-    from barcodemae.fasta import read_records, without_long_records
+    from barcodemae.fasta import read_records
     from barcodemae.files import whole_file
     from barcodemae.output.places import claimed
 
     tokenizer = open_tokenizer(model)
     with claimed(output, inputs=[fasta]):
-        lines = framed_lines(tokenizer, without_long_records(read_records(fasta)))
+        lines = framed_lines(tokenizer, read_records(fasta))
         if output == "-":
             typer.echo(HEADER, nl=False)
             count = sum(typer.echo(line, nl=False) is None for line in lines)
