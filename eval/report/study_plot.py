@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.figures import COLORS, MARKERS, STYLE, save_figure
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, STYLE, save_figure
 from barcodemae.eval.report.records import ResultRecord
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, new_figure, save_figure
 from barcodemae.eval.report.leaderboard import CLUSTERING, HARMONIC, NEAREST, Row, Table
 from barcodemae.eval.report.table_text import OURS
 

@@ -24,6 +24,7 @@ from barcodemae.cli import (
     models,
     probing,
     publishing,
+    reporting,
     training,
 )
 from barcodemae.exit_codes import run_app, run_program
@@ -42,6 +43,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     embedding,
     indexing,
     identification,
+    reporting,
     clustering,
     models,
     probing,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.fasta import SequenceRecord
 
 
 NO_BARCODE = "not a barcode of this model's marker on either strand"
@@ -60,21 +61,34 @@ def cluster(
     map_page: Annotated[
         Path | None, typer.Option("--map", metavar="HTML", help="Draw a map too.")
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            "-r",
+            metavar="LIB",
+            help="Colour the map by the names that this library gives, too.",
+        ),
+    ] = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = "",
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
+    from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.identify.units import UnitSettings, draw_units, find_units, write_units
-    from barcodemae.eval.probe.map_plot import check_map_file
+    from barcodemae.eval.identify.overview.unit_map import draw_units
+    from barcodemae.eval.identify.units import UnitSettings, find_units, write_units
+    from barcodemae.eval.report.maps.write import check_map_file
     from barcodemae.output.places import claimed
     from barcodemae.raw_fasta import read_any_records
 
     settings = UnitSettings(method=method, identity=identity)
     if map_page is not None:
         check_map_file(map_page)
+    elif reference is not None:
+        raise SettingsError("--reference colours the map: name one with --map")
     report = RejectedRecords(str(output), queries, strict=False)
     pages = [] if map_page is None else [map_page]
     with claimed(*report.outputs(), *pages, inputs=[queries]):
@@ -102,4 +116,29 @@ def cluster(
             typer.echo(f"barcodemae: {len(kept)} barcodes in {len(units.sizes)} units", err=True)
         report.close()
         if map_page is not None:
-            draw_units(vectors, [record.id for record in kept], units, map_page)
+            names = names_by_library(reference, embedder, kept) if reference else []
+            draw_units(vectors, [record.id for record in kept], units, map_page, names)
+
+
+def names_by_library(
+    reference: Path, embedder: Embedder, records: list[SequenceRecord]
+) -> list[dict[str, str]]:
+    """Return the names, by rank, that a library gives each record.
+
+    Args:
+        reference: Library, or `demo`.
+        embedder: Model that the library was indexed with.
+        records: Records to name.
+    """
+    from barcodemae.demonstration.names import resolve_reference
+    from barcodemae.eval.embed.offsets import OffsetEmbedder
+    from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
+    from barcodemae.eval.identify.overview.unit_map import name_records
+    from barcodemae.eval.identify.reference.library import ReferenceLibrary
+
+    def say(line: str) -> None:
+        typer.echo(f"barcodemae: {line}", err=True)
+
+    library = ReferenceLibrary(resolve_reference(reference, lambda: embedder, say))
+    model = OffsetEmbedder(embedder, library.description["offsets"])
+    return name_records(Identifier(library, model, IdentifyOptions()), records)

@@ -19,7 +19,7 @@ from barcodemae.default_model import DEFAULT_MODEL
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from barcodemae.eval.embed.embedder import Embedder
     from barcodemae.eval.identify.identification import IdentifyOptions
@@ -81,6 +81,10 @@ def identify(
     summary_file: Annotated[
         Path | None, typer.Option("--summary", metavar="JSON", help="Write the counts of the run.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="HTML", help="Draw what was found as a web page."),
+    ] = None,
     strand: Annotated[
         str, typer.Option(help="both, or plus if all are on the library's strand.")
     ] = "both",
@@ -104,21 +108,16 @@ def identify(
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.judge.ladder import Mixture
+    from barcodemae.eval.identify.overview.page import write_overview
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
-    from barcodemae.output.places import check_file
-    from barcodemae.output.rejected import check_list, rejected_path_of
 
-    check_file(output, [queries, reference])
-    if output != "-":
-        check_list(rejected_path_of(Path(output)))
-    elif candidates:
-        raise SettingsError("--candidates writes a second table beside the first: name one with -o")
-    if candidates and resume:
-        raise SettingsError("--candidates needs a run from the start; leave out --resume")
+    check_outputs(output, [queries, reference], candidates=candidates, resume=resume)
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
+    if report is not None:
+        check_report(report, output, output_format, [queries, reference])
     restriction = Restriction(
         names_of(within), () if checklist is None else read_checklist(checklist)
     )
@@ -169,6 +168,68 @@ def identify(
             on_batch=on_batch,
         )
     report_run(sink, summary, summary_file)
+    if report is not None:
+        write_overview([Path(output)], report, about_run(library, embedder, how, summary))
+
+
+def check_outputs(
+    output: str, inputs: Sequence[Path | str], *, candidates: int, resume: bool
+) -> None:
+    """Check that the tables can be written, before any time is spent.
+
+    Raises:
+        SettingsError: One of them cannot be written there, or is not to be had in this way.
+    """
+    from barcodemae.errors import SettingsError
+    from barcodemae.output.places import check_file
+    from barcodemae.output.rejected import check_list, rejected_path_of
+
+    check_file(output, inputs)
+    if output != "-":
+        check_list(rejected_path_of(Path(output)))
+    elif candidates:
+        raise SettingsError("--candidates writes a second table beside the first: name one with -o")
+    if candidates and resume:
+        raise SettingsError("--candidates needs a run from the start; leave out --resume")
+
+
+def check_report(
+    report: Path, output: str, output_format: str, inputs: Sequence[Path | str]
+) -> None:
+    """Check that a page can be drawn of the table of names, before any time is spent.
+
+    Raises:
+        SettingsError: The page cannot be written there, or there is no table to draw it of.
+    """
+    from barcodemae.errors import SettingsError
+    from barcodemae.eval.identify.overview.page import check_page
+    from barcodemae.files import is_written_through
+    from barcodemae.output.places import check_file
+
+    check_page(report)
+    check_file(report, inputs)
+    if output == "-" or is_written_through(Path(output)) or output_format != "tsv":
+        raise SettingsError("--report is drawn of the table of names: write it as TSV with -o FILE")
+
+
+def about_run(
+    library: ReferenceLibrary, embedder: Embedder, how: IdentifyOptions, summary: Summary
+) -> dict[str, str]:
+    """Return what the page says of library, model and settings."""
+    reference = library.description["reference"]
+    words = {
+        "library": f"{reference['name']}, {len(library):,} references, {library.fingerprint()}",
+        "model": f"{embedder.name}, weights {embedder.fingerprint}",
+        "named from": ", ".join(f"{rank} {value:g}" for rank, value in how.thresholds.items()),
+    }
+    if how.restriction.within or how.restriction.checklist:
+        words["restricted to"] = ", ".join((*how.restriction.within, *how.restriction.checklist))
+    if summary.mixture is not None:
+        shares = summary.mixture.by_name().items()
+        words[f"mixture, {summary.mixture.origin}"] = ", ".join(
+            f"{100 * share:.1f} % {name.replace('_', ' ')}" for name, share in shares
+        )
+    return words
 
 
 def settings_of(how: IdentifyOptions, library: ReferenceLibrary) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from barcodemae import cli
-from barcodemae.eval.identify import units
+from barcodemae.eval.identify.overview import unit_map
 from barcodemae.output.lock import held
 
 
@@ -119,6 +119,14 @@ def test_rows_carry_identity(queries, lib, tmp_path):
     assert all(row["identity"] == row["coverage"] == 1.0 for row in rows)
 
 
+def test_a_report_is_drawn_of_the_names_and_tells_the_library(queries, lib, tmp_path):
+    page = tmp_path / "out.html"
+    assert identify(queries, lib, tmp_path / "out.tsv", "--report", str(page)) == 0
+    text = page.read_text()
+    for words in ("<title>out", "refs, 96 references", "protein", "tiny", "kmer:4"):
+        assert words in text
+
+
 def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path):
     output = tmp_path / "out.tsv"
     assert identify(queries, lib, output, "--resume") == 0
@@ -138,6 +146,9 @@ def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path
         (["--within", "Nobody"], "holds no taxon 'Nobody'"),
         (["--strand", "minus"], "strand 'minus'"),
         (["-o", "-", "--resume"], "--resume needs a file"),
+        (["-o", "-", "--report", "r.html"], "--report is drawn of the table of names"),
+        (["--format", "jsonl", "--report", "r.html"], "--report is drawn of the table of names"),
+        (["--report", "r.pdf"], "end in .html"),
         (["--threads", "-1"], "at least one thread"),
     ],
 )
@@ -155,7 +166,7 @@ def test_a_library_is_not_replaced_unasked(reference, lib, capsys):
 
 
 def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(units, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    monkeypatch.setattr(unit_map, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
     output, page = tmp_path / "units.tsv", tmp_path / "map.html"
     command = ["cluster", str(reference[0]), "-o", str(output), "-m", "kmer:4"]
     assert cli.main([*command, "--identity", "96", "--map", str(page)]) == 0
@@ -166,6 +177,15 @@ def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys
     assert "R000" in page.read_text()
     assert "96 barcodes in" in capsys.readouterr().err
     assert cli.main([*command, "--map", str(tmp_path / "map.pdf")]) == 2
+
+
+def test_a_library_names_the_points_of_the_map(reference, lib, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(unit_map, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    command = ["cluster", str(reference[0]), "-o", str(tmp_path / "u.tsv"), "-m", "kmer:4"]
+    assert cli.main([*command, "-r", str(lib)]) == 2
+    assert "name one with --map" in capsys.readouterr().err
+    assert cli.main([*command, "-r", str(lib), "--map", str(tmp_path / "map.html")]) == 0
+    assert "genus: Genus0" in (tmp_path / "map.html").read_text()
 
 
 def test_a_faiss_index_gives_the_same_names_on_a_small_library(reference, queries, lib, tmp_path):

@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.probe.map_plot import OTHER, MapSettings, draw_map, group_taxa
+from barcodemae.errors import SettingsError
 from barcodemae.eval.report.figures import new_figure, save_figure
 from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord
@@ -105,47 +103,3 @@ def test_figures_refuse_other_formats(tmp_path):
     with pytest.raises(SettingsError, match=r"must be \.png, \.svg or \.pdf"):
         save_figure(figure, tmp_path / "f.gif")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_rare_and_unknown_taxa_share_one_group():
-    taxa = ["common"] * 9 + [f"taxon{i}" for i in range(30)] + [None]
-    groups = group_taxa(taxa)
-    assert groups[:9] == ["common"] * 9
-    assert groups[-1] == OTHER
-    assert len(set(groups)) == 13
-
-
-@pytest.mark.usefixtures("quick_layout")
-def test_the_map_is_a_self_contained_page_and_a_picture(dataset_folder, tmp_path):
-    pytest.importorskip("plotly")
-    settings = MapSettings(
-        dataset=dataset_folder, splits=("test",), color="genus", num_neighbors=5, title="six-mers"
-    )
-    draw_map(KmerCounts(3), settings, tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text()
-    assert "six-mers, 32 barcodes" in page
-    assert "Genus0 (4)" in page
-    assert "species: Genus0 species1" in page
-    assert 'src="http' not in page
-    with Image.open(tmp_path / "map.png") as picture:
-        colors = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
-    assert len(colors) > 8
-
-
-@pytest.mark.parametrize(
-    ("changes", "name", "error", "words"),
-    [
-        ({}, "map.png", SettingsError, "must end in .html"),
-        ({}, "no/map.html", SettingsError, "does not exist"),
-        ({"color": "tribe"}, "map.html", SettingsError, "rank 'tribe'"),
-        ({"splits": ("nowhere",)}, "map.html", DataError, "no rows in split"),
-    ],
-)
-def test_maps_that_cannot_be_drawn_are_refused(
-    dataset_folder, tmp_path, changes, name, error, words
-):
-    settings = MapSettings(
-        **{"dataset": dataset_folder, "splits": ("test",), "color": "genus"} | changes
-    )
-    with pytest.raises(error, match=words):
-        draw_map(KmerCounts(3), settings, tmp_path / name)
