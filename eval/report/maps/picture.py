@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 
 from barcodemae.eval.report.figures import new_figure, save_figure
 from barcodemae.eval.report.maps.points import Coloring, MapPoints
@@ -33,13 +34,15 @@ def write_picture(points: MapPoints, title: str, path: Path) -> None:
     coloring = points.colorings[points.shown]
     size = float(np.clip(20_000 / len(points.lines), 1.5, 14))
     if coloring.rest:
+        x, y = points.places[coloring.rest, 0], points.places[coloring.rest, 1]
+        label = f"{coloring.rest_name} ({len(coloring.rest)})"
         axes.scatter(
-            *points.places[coloring.rest].T, s=size, facecolors="none", edgecolors=RIM_COLOR,
-            linewidths=0.5, label=f"{coloring.rest_name} ({len(coloring.rest)})",
-        )  # fmt: skip
+            x, y, s=size, facecolors="none", edgecolors=RIM_COLOR, linewidths=0.5, label=label
+        )
         axes.legend(loc="upper right", fontsize=7, borderpad=0.2, handletextpad=0.1)
     for group in reversed(coloring.groups):
-        axes.scatter(*points.places[group.rows].T, s=size, c=group.color, linewidths=0, alpha=0.85)
+        x, y = points.places[group.rows, 0], points.places[group.rows, 1]
+        axes.scatter(x, y, s=size, c=group.color, linewidths=0, alpha=0.85)
     axes.set(xticks=[], yticks=[], xlabel="UMAP 1 (no unit)", ylabel="UMAP 2 (no unit)")
     axes.set_title(f"{title}; colours: {coloring.title}", fontsize=9)
     write_labels(figure, axes, points, coloring)
@@ -54,7 +57,8 @@ def write_labels(figure: Figure, axes: Axes, points: MapPoints, coloring: Colori
     """
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()  # settles where the axes are
-    frame, taken = axes.get_window_extent(renderer), []
+    frame = axes.get_window_extent(renderer)
+    taken: list[Bbox] = []
     for group in coloring.groups[:MAX_LABELS]:
         text = axes.annotate(
             group.name, group.anchor(points.places), xytext=(0, 4), textcoords="offset points",
