@@ -5,7 +5,6 @@ In: NAME.tsv, also compressed, and NAME.rejected.tsv if there is one. Out: one `
 read too. Guarded by tests/eval/identify/overview/test_named_table.py.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,9 @@ from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
 from barcodemae.eval.identify.formats import TSV_COLUMNS, UNASSIGNED
 from barcodemae.eval.identify.judge.ladder import LADDER
-from barcodemae.eval.identify.summary import NO_BARCODE, NO_NAME, SIZE
+from barcodemae.eval.identify.summary import NO_BARCODE, NO_NAME, SAMPLE, SIZE
 from barcodemae.output.rejected import is_ours, rejected_path_of
 from barcodemae.plain_text import open_text
-
-
-SAMPLE = re.compile(r";sample=([^;]+)")  # sample of a record, as dereplication writes it
 
 
 @dataclass(frozen=True)

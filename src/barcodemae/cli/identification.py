@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.identify.formats import Format
     from barcodemae.eval.identify.identification import IdentifyOptions
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.resumable import ResultSink
@@ -54,7 +55,7 @@ def identify(
     output: options.OutputFile = "-",
     model: options.Model = DEFAULT_MODEL,
     output_format: Annotated[
-        str, typer.Option("--format", help="tsv, jsonl, sintax or qiime2.")
+        str, typer.Option("--format", help="tsv, jsonl, sintax, qiime2, phyloseq, dwc or biom.")
     ] = "tsv",
     threshold: Annotated[
         str,
@@ -146,7 +147,7 @@ def identify(
     identifier = Identifier(library, embedder, how)
     form = FORMATS[output_format]
     settings = settings_of(how, library) | {"format": output_format, "dtype": embedder.dtype}
-    sink = open_sink(output, form.header, settings, resume=resume)
+    sink = open_sink(output, form, settings, resume=resume)
     reuse_freed_memory()
     with (
         readable_twice(resolve_queries(queries)) as read,
@@ -298,11 +299,11 @@ def tell(line: str) -> None:
     typer.echo(f"barcodemae: {line}", err=True)
 
 
-def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: bool) -> ResultSink:
+def open_sink(output: str, form: Format, settings: dict[str, Any], *, resume: bool) -> ResultSink:
     """Open the output.
 
     Raises:
-        SettingsError: Standard output cannot be resumed.
+        SettingsError: Standard output cannot be resumed, nor take what is written as a whole.
     """
     from barcodemae.errors import SettingsError
     from barcodemae.eval.identify.resumable import FileSink, StreamSink
@@ -310,10 +311,12 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
 
     path = None if output == "-" else Path(output)
     if path is not None and not is_written_through(path):
-        return FileSink(path, header, settings, resume=resume)
+        return FileSink(path, form.header, settings, resume=resume, document=form.document)
     if resume:
         raise SettingsError("--resume needs a file to go on with: name one with -o")
-    return StreamSink(header, path)
+    if form.document is not None:
+        raise SettingsError("this format is written as a whole: name a file with -o")
+    return StreamSink(form.header, path)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def test_every_query_is_a_row_or_a_rejected_one(queries, lib, tmp_path, capsys):
     assert "26 records: 24 identified, 2 rejected" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("output_format", ["jsonl", "sintax", "qiime2"])
+@pytest.mark.parametrize("output_format", ["jsonl", "sintax", "qiime2", "phyloseq", "dwc"])
 def test_formats_go_to_stdout_and_to_compressed_files_alike(
     queries, lib, tmp_path, output_format, capsys
 ):
@@ -110,6 +110,22 @@ def test_formats_go_to_stdout_and_to_compressed_files_alike(
     said = capsys.readouterr()
     assert said.out == gzip.decompress(output.read_bytes()).decode()
     assert "not identified: record 25\tprotein" in said.err
+
+
+def test_a_biom_table_holds_every_record_that_was_named(queries, lib, tmp_path):
+    output = tmp_path / "out.biom"
+    assert identify(queries, lib, output, "--format", "biom") == 0
+    assert json.loads(output.read_text())["shape"] == [24, 1]
+
+
+def test_darwin_core_names_library_and_model(queries, lib, tmp_path):
+    output = tmp_path / "out.tsv"
+    assert identify(queries, lib, output, "--format", "dwc") == 0
+    header, first, *_ = output.read_text().splitlines()
+    cells = dict(zip(header.split("\t"), first.split("\t"), strict=True))
+    assert cells["otu_db"].startswith("refs, 96 references, hash ")
+    assert "model kmer:4" in cells["otu_seq_comp_appr"]
+    assert len(cells["DNA_sequence"]) == 160
 
 
 def test_rows_carry_identity(queries, lib, tmp_path):
@@ -149,6 +165,7 @@ def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path
         (["-o", "-", "--report", "r.html"], "--report is drawn of the table of names"),
         (["--format", "jsonl", "--report", "r.html"], "--report is drawn of the table of names"),
         (["--report", "r.pdf"], "end in .html"),
+        (["-o", "-", "--format", "biom"], "is written as a whole"),
         (["--threads", "-1"], "at least one thread"),
     ],
 )
@@ -242,7 +259,7 @@ def test_references_are_never_replaced_by_the_library(reference, capsys):
     assert reference[0].exists()
 
 
-@pytest.mark.parametrize("output_format", ["tsv", "jsonl", "sintax", "qiime2"])
+@pytest.mark.parametrize("output_format", ["tsv", "jsonl", "sintax", "qiime2", "phyloseq", "dwc"])
 def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_path, output_format):
     path, output = tmp_path / "q.fasta", tmp_path / "out.txt"
     ids = ["a\x0bb", "c\x85d", "e\u2028f", "g\x1ch"]
@@ -251,5 +268,5 @@ def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_p
     assert identify(path, lib, output, "--format", output_format) == 0
     text = output.read_text(encoding="utf-8")
     rows = text.splitlines()[-len(ids) :]
-    assert len(text.splitlines()) == len(ids) + (output_format in ("tsv", "qiime2"))
+    assert len(text.splitlines()) == len(ids) + (output_format not in ("jsonl", "sintax"))
     assert all(row.count("\t") == rows[0].count("\t") for row in rows)
