@@ -29,7 +29,8 @@ from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.calibrating import FRAGMENT_LENGTHS
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.scores import score_rank
-from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, new_figure, save_figure
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.fasta import SequenceRecord
 

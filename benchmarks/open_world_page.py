@@ -20,7 +20,8 @@ from worlds.contest import OURS, Row
 from worlds.parts import LEFT_OUT
 from worlds.results_file import SPEED
 
-from barcodemae.eval.report.figures import COLORS, MARKERS, new_figure, save_figure
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, new_figure, save_figure
 from barcodemae.files import write_text
 
 

@@ -7,6 +7,7 @@ Guarded by tests/space/test_space_answers.py.
 Shapes: N = vectors, R = references, D = embedding width.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +15,12 @@ from answers import Answer, Library
 from numpy.typing import NDArray
 from plotly import graph_objects
 
-from barcodemae.eval.probe.map_plot import color_of, group_taxa
+from barcodemae.eval.report.colors import OTHER_COLOR, PALETTE
 
 
 QUERY_COLOR = "#111111"
+MAX_NAMED_TAXA = len(PALETTE)
+OTHER = "other or unknown"
 COLOR_RANKS = ("family", "order", "class", "phylum", "genus")
 
 
@@ -44,6 +47,18 @@ class Projection:
         """Project vectors onto the map, (N, D) to (N, 2)."""
         places: NDArray[np.float64] = (vectors - self.center) @ self.axes.T
         return places
+
+
+def group_taxa(taxa: list[str | None]) -> list[str]:
+    """Return the colour group of each taxon: frequent taxa have their own, the others share one."""
+    counts = Counter(name for name in taxa if name is not None)
+    named = {name for name, _ in counts.most_common(MAX_NAMED_TAXA)}
+    return [OTHER if name is None or name not in named else name for name in taxa]
+
+
+def color_of(name: str, index: int) -> str:
+    """Return the colour of a group by its name and its place in the order of groups."""
+    return OTHER_COLOR if name == OTHER else PALETTE[index % len(PALETTE)]
 
 
 def color_rank(library: Library) -> str:

@@ -1,6 +1,7 @@
-"""Text formats for identifications: TSV, JSON Lines, the SINTAX table, a QIIME 2 taxonomy.
+"""Text formats for identifications: TSV, JSON Lines, and those that other programs take.
 
-In: `Identification`s. Out: one line of text for each; record ids are written unchanged.
+In: `Identification`s. Out: one line of text for each; record ids are written unchanged. BIOM is one
+document, made of its lines when all are there.
 Guarded by tests/eval/identify/test_formats.py.
 """
 
@@ -10,8 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from barcodemae.dataset import RANKS
+from barcodemae.eval.identify.exchange import darwin_core, phyloseq
+from barcodemae.eval.identify.exchange.biom import biom_document, to_biom_line
+from barcodemae.eval.identify.exchange.darwin_core import to_darwin_core
+from barcodemae.eval.identify.exchange.phyloseq import to_phyloseq
+from barcodemae.eval.identify.exchange.provenance import Provenance
 from barcodemae.eval.identify.findings import Identification
 from barcodemae.eval.identify.judge.ladder import LADDER
+from barcodemae.eval.identify.resumable import Document
+from barcodemae.fasta import SequenceRecord
 from barcodemae.output.cells import json_line, row_of
 
 
@@ -133,10 +141,26 @@ class Format:
     Attributes:
         header: First line of the file, or the empty string.
         line: Function that formats one identification, line end included.
+        row: Function that also needs the record and where names come from, in place of `line`.
+        document: Function that turns all lines into the pieces of a file; None if they are one.
     """
 
     header: str
     line: Callable[[Identification], str]
+    row: Callable[[Identification, SequenceRecord, Provenance], str] | None = None
+    document: Document | None = None
+
+    def write(
+        self, found: Identification, record: SequenceRecord, provenance: Callable[[], Provenance]
+    ) -> str:
+        """Format one identification.
+
+        Args:
+            found: What was found.
+            record: Record that it was found of.
+            provenance: Function that says where names come from; called only if that is written.
+        """
+        return self.line(found) if self.row is None else self.row(found, record, provenance())
 
 
 FORMATS = {
@@ -144,4 +168,7 @@ FORMATS = {
     "jsonl": Format("", to_jsonl),
     "sintax": Format("", to_sintax),
     "qiime2": Format("Feature ID\tTaxon\tConfidence\n", to_qiime2),
+    "phyloseq": Format(phyloseq.HEADER, to_phyloseq),
+    "dwc": Format(darwin_core.HEADER, to_jsonl, row=to_darwin_core),
+    "biom": Format("", to_biom_line, document=biom_document),
 }

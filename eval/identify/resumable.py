@@ -13,6 +13,7 @@ import gzip
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,13 +21,15 @@ from typing import Any, BinaryIO, Protocol
 
 from barcodemae.errors import BarcodeMAEError, DataError, SettingsError, WorkerError
 from barcodemae.eval.identify.progress import Progress
-from barcodemae.files import behind_links, write_json
+from barcodemae.files import behind_links, whole_file, write_json
 from barcodemae.output.lock import Lock
 from barcodemae.output.places import check_file
 from barcodemae.output.rejected import HEADER, check_list, clear_list, rejected_path_of
 
 
 SECONDS_BETWEEN_SAVES = 2.0  # of the progress file
+# Turns a function that reads the lines anew into the pieces of a file.
+Document = Callable[[Callable[[], Iterator[str]]], Iterator[str]]
 GO_ON = "the same command with --resume goes on after record {records}"
 
 
@@ -69,6 +72,7 @@ class FileSink:
         header: First line of the output, line end included.
         settings: Settings that determine the output's content.
         resume: Whether to continue what an interrupted run left.
+        document: Function that turns all lines into the file; None if they are the file.
 
     Raises:
         SettingsError: The file cannot be written there, another run is writing it, its list of
@@ -77,9 +81,16 @@ class FileSink:
     """
 
     def __init__(
-        self, output: Path, header: str, settings: dict[str, Any], *, resume: bool
+        self,
+        output: Path,
+        header: str,
+        settings: dict[str, Any],
+        *,
+        resume: bool,
+        document: Document | None = None,
     ) -> None:
         check_file(output)
+        self.document = document
         self.output = behind_links(output)
         self.rejected_path: Path | None = rejected_path_of(self.output)
         endings = (".partial", ".rejected.partial", ".progress.json")
@@ -200,15 +211,33 @@ class FileSink:
     def finish(self) -> None:
         """Give the files their final names; an empty list of rejected records is deleted."""
         self._flush()
+        if self.document is not None:  # before anything is closed: if it fails, the run can go on
+            self._write_document(self.document)
         for stream in self.streams:
             stream.close()
         rejected_path = rejected_path_of(self.output)
         clear_list(rejected_path)
         if self.progress.rejected:
             self.partial_paths[1].replace(rejected_path)
-        self.partial_paths[0].replace(self.output)
+        if self.document is None:
+            self.partial_paths[0].replace(self.output)
         self._remove_parts()
         self.close()
+
+    def _write_document(self, document: Document) -> None:
+        """Write the file that the lines make up; until it is there, the lines stay."""
+        is_packed = self.output.suffix == ".gz"
+
+        def lines() -> Iterator[str]:
+            opened: Any = gzip.open if is_packed else open
+            with opened(self.partial_paths[0], "rb") as stream:
+                for line in stream:
+                    yield line.decode("utf-8", "surrogateescape")
+
+        with whole_file(self.output) as path, path.open("wb") as stream:
+            for piece in document(lines):
+                content = piece.encode("utf-8", "surrogateescape")
+                stream.write(gzip.compress(content, mtime=0) if is_packed else content)
 
 
 def open_at(path: Path, size: int) -> BinaryIO:

@@ -25,6 +25,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.threads import one_thread_each
 from barcodemae.eval.identify.candidates import candidate_lines
+from barcodemae.eval.identify.exchange.provenance import Provenance
 from barcodemae.eval.identify.findings import Finding
 from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
@@ -157,6 +158,7 @@ class Worker:
         self.form = form
         self.sample = sample
         self.num_done = 0
+        self._provenance: Provenance | None = None
 
     def __call__(self, batch: Batch) -> FinishedBatch:
         """Identify one batch."""
@@ -169,7 +171,7 @@ class Worker:
             if isinstance(named, Rejection):
                 rejected.append(row_of([str(record.number), named.id, named.reason]))
             else:
-                lines.append(self.form.line(named))
+                lines.append(self.form.write(named, record, self.provenance))
             if isinstance(part, Finding) and part.match is not None:
                 library = self.identifier.library
                 candidates += candidate_lines(part.id, part.match.candidates, library)
@@ -177,6 +179,15 @@ class Worker:
         if self.num_done % BATCHES_PER_TRIM == 0:
             return_freed_memory()
         return FinishedBatch(lines, rejected, len(batch.records), batch.digest, summary, candidates)
+
+    def provenance(self) -> Provenance:
+        """Say where names come from."""
+        if self._provenance is None:
+            made_by = self.identifier
+            self._provenance = Provenance.of(
+                made_by.library, made_by.embedder, made_by.options.thresholds
+            )
+        return self._provenance
 
     def examine(self, records: list[SequenceRecord]) -> list[Finding | Rejection]:
         """Examine records, but for those that were examined for the sample."""

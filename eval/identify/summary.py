@@ -17,6 +17,7 @@ from barcodemae.fasta import SequenceRecord
 
 
 SIZE = re.compile(r";size=(\d+)")  # reads behind a record, as dereplication writes them
+SAMPLE = re.compile(r";sample=([^;]+)")  # sample of a record, likewise
 NO_NAME, NO_BARCODE, REJECTED = "no name", "not a barcode", "rejected"
 
 

@@ -1,4 +1,4 @@
-"""Clustering of barcodes into species-like units (MOTUs) without references, and their map.
+"""Clustering of barcodes into species-like units (MOTUs) without references.
 
 In: embeddings (N, D). Out: the unit of each barcode, the medoid that represents it, and the
 similarity within units. `threshold` is single linkage at a cosine, computed block by block, so it
@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/test_units.py.
 Shapes: N = barcodes, D = embedding width, U = units.
 """
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from barcodemae.errors import DataError, SettingsError
+from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.judge.alignment import align
 from barcodemae.eval.search.nearest import blocks_of, check_finite
 from barcodemae.eval.search.reference_search import ExactSearch, unit_length
 from barcodemae.files import write_text
-from barcodemae.output.cells import escape, row_of
+from barcodemae.output.cells import row_of
 
 
 METHODS = ("threshold", "ward", "hdbscan")
@@ -39,8 +38,6 @@ NUM_ALIGNED_NEIGHBORS = 10
 WARD_FACTOR = 1.5  # Ward's distance of two groups as a multiple of the distance of their members
 MAX_PAIRWISE = 40_000  # barcodes; a matrix of all their pairs fits into memory
 BLOCK = 2048  # barcodes per side of a block of pairs
-MAX_POINTS = 20_000  # of a map
-NUM_NEIGHBORS = 15  # of UMAP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +250,11 @@ def find_units(
     return Units(of, sizes, representatives, similarity, to_representative)
 
 
+def unit_name(unit: int) -> str:
+    """Return the name of a unit by its number: `U1` is the largest."""
+    return f"U{unit + 1}"
+
+
 def unit_rows(ids: Sequence[str], units: Units) -> list[str]:
     """Write a row of `UNIT_COLUMNS` for each barcode, in input order.
 
@@ -265,7 +267,7 @@ def unit_rows(ids: Sequence[str], units: Units) -> list[str]:
         unit = int(units.of[row])
         cells = [
             barcode_id,
-            f"U{unit + 1}",
+            unit_name(unit),
             str(units.sizes[unit]),
             ids[units.representatives[unit]],
         ]
@@ -283,39 +285,3 @@ def write_units(output: Path, ids: Sequence[str], units: Units) -> None:
         units: Units of the barcodes.
     """
     write_text(output, "".join([row_of(UNIT_COLUMNS), *unit_rows(ids, units)]))
-
-
-def draw_units(
-    vectors: NDArray[np.float32], ids: Sequence[str], units: Units, output: Path
-) -> None:
-    """Draw a UMAP of the barcodes, coloured by the largest units.
-
-    Args:
-        vectors: Embeddings of the barcodes, (N, D).
-        ids: Ids of the barcodes, N.
-        units: Units of the barcodes.
-        output: Web page to write, `.html`; a `.png` image is written beside it.
-
-    Raises:
-        DataError: There are too few barcodes for a map.
-    """
-    from barcodemae.eval.probe.clustering import reduce_dimensions
-    from barcodemae.eval.probe.map_plot import (
-        MIN_POINTS,
-        MapPoints,
-        MapSettings,
-        group_taxa,
-        write_map,
-    )
-
-    if len(ids) < MIN_POINTS:
-        raise DataError(output, f"only {len(ids)} barcodes; a map needs at least {MIN_POINTS}")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(ids))[:MAX_POINTS])
-    points = reduce_dimensions(vectors[chosen], num_neighbors=NUM_NEIGHBORS, dimensions=2, seed=0)
-    names: list[str | None] = [f"U{units.of[row] + 1}" for row in chosen]
-    hover = [
-        f"{html.escape(escape(ids[row]))}<br>unit: {name} ({units.sizes[units.of[row]]} barcodes)"
-        for row, name in zip(chosen, names, strict=True)
-    ]
-    settings = MapSettings(dataset=output, splits=(), color="unit", title=output.stem)
-    write_map(MapPoints(points, group_taxa(names), hover), settings, output)

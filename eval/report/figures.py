@@ -1,6 +1,6 @@
 """Style of the figures, and saving of a figure whole or not at all.
 
-The colours are those of Okabe and Ito, which people with any common colour vision can tell apart.
+Colours stand in `colors.py`.
 Guarded by tests/eval/report/test_plots.py.
 """
 
@@ -15,7 +15,6 @@ from barcodemae.errors import SettingsError
 from barcodemae.files import whole_file
 
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: Any = {
     "font.size": 9,

@@ -1,7 +1,8 @@
 """Plot of a masking study: accuracy against the share of hidden tokens.
 
 In: records of `mask-study`. Out: a figure file with one panel per model and one line per mode;
-bands show the range over seeds. Guarded by tests/eval/report/test_plots.py.
+bands show the 95 % intervals of the records, from the lowest to the highest end over seeds.
+Guarded by tests/eval/report/test_plots.py.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.figures import COLORS, MARKERS, STYLE, save_figure
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, STYLE, save_figure
 from barcodemae.eval.report.records import ResultRecord
 
 
@@ -47,7 +49,7 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
             draw_panel(axes, [record for record in own if record.model == model])
             axes.set_title(model, fontsize=9)
             # All panels have the same scale, so that models can be compared.
-            axes.set(xlim=(-3, 100), ylim=(0, 1.05 * max(record.value for record in own)))
+            axes.set(xlim=(-3, 100), ylim=(0, 1.05 * span_of(own)[1]))
             axes.set_ylabel(f"1-NN {own[0].protocol['rank']} accuracy (%)")
             axes.label_outer()
         handles: dict[str, Artist] = {}
@@ -64,16 +66,16 @@ def plot_mask_study(records: Sequence[ResultRecord], path: Path) -> None:
 
 
 def draw_panel(axes: Axes, records: Sequence[ResultRecord]) -> None:
-    """Draw the panel of one model: for each mode a line, and a band over seeds."""
+    """Draw the panel of one model: for each mode a line, and a band that holds its intervals."""
     for index, mode in enumerate(MODES):
-        values: dict[float, list[float]] = {}
+        found: dict[float, list[ResultRecord]] = {}
         for record in records:
             if record.protocol["mode"] == mode:
-                values.setdefault(100 * record.protocol["rate"], []).append(record.value)
-        if not values:
+                found.setdefault(100 * record.protocol["rate"], []).append(record)
+        if not found:
             continue
-        rates = sorted(values)
-        means = [sum(values[rate]) / len(values[rate]) for rate in rates]
+        rates = sorted(found)
+        means = [sum(record.value for record in found[rate]) / len(found[rate]) for rate in rates]
         axes.plot(
             rates,
             means,
@@ -83,6 +85,14 @@ def draw_panel(axes: Axes, records: Sequence[ResultRecord]) -> None:
             linewidth=1.2,
             label=LABELS[mode],
         )
-        lows, highs = [min(values[rate]) for rate in rates], [max(values[rate]) for rate in rates]
+        spans = [span_of(found[rate]) for rate in rates]
+        lows, highs = zip(*spans, strict=True)
         axes.fill_between(rates, lows, highs, color=COLORS[index], alpha=0.15, linewidth=0)
     axes.set_xlabel("tokens taken away (%)")
+
+
+def span_of(records: Sequence[ResultRecord]) -> tuple[float, float]:
+    """Return the lowest and the highest end of intervals; of values where there are none."""
+    lows = [record.value if record.low is None else record.low for record in records]
+    highs = [record.value if record.high is None else record.high for record in records]
+    return min(lows), max(highs)

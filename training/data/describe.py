@@ -21,6 +21,7 @@ from barcodemae.training.data.cleaning import CleanBarcodes, count_outside, lett
 
 LABELS = (*RANKS, "dna_bin")
 NO_PARTITION = "no partition"
+TREEMAP_RANKS = ("order", "family")  # where orders are known
 UNNAMED = "unnamed"  # stands for a taxon without a name
 # Barcodes are grouped by their number of unknown letters; these are the groups' upper bounds, and
 # the last group has none.
@@ -50,7 +51,7 @@ class _Counts:
                 self.labelled[split, name] += len(known)
                 self.distinct[split, name].update(pc.unique(known).to_pylist())
         self._add_letters(batch["dna_barcode"])
-        self._add_families(table)
+        self.families += count_pairs(table, TREEMAP_RANKS)
 
     def _add_letters(self, barcodes: pa.Array) -> None:
         letters = CleanBarcodes(*letters_and_offsets(barcodes))
@@ -61,17 +62,33 @@ class _Counts:
             found, counts = np.unique(values, return_counts=True)
             counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
-    def _add_families(self, table: pa.Table) -> None:
-        names = [
-            pc.fill_null(table[name], UNNAMED)
-            if name in table.column_names
-            else pa.array([UNNAMED] * table.num_rows)
-            for name in ("order", "family")
-        ]
-        pairs = pa.table(names, names=["order", "family"])
-        grouped = pairs.group_by(["order", "family"]).aggregate([([], "count_all")])
-        for row in grouped.to_pylist():
-            self.families[row["order"], row["family"]] += row["count_all"]
+
+def count_pairs(table: pa.Table, ranks: tuple[str, str]) -> Counter[tuple[str, str]]:
+    """Count the barcodes of each pair of an outer and an inner taxon; `UNNAMED` where unknown."""
+    names = [
+        pc.fill_null(table[name], UNNAMED)
+        if name in table.column_names
+        else pa.array([UNNAMED] * table.num_rows)
+        for name in ranks
+    ]
+    pairs = pa.table(names, names=["outer", "inner"])
+    grouped = pairs.group_by(["outer", "inner"]).aggregate([([], "count_all")])
+    return Counter({(row["outer"], row["inner"]): row["count_all"] for row in grouped.to_pylist()})
+
+
+def choose_ranks(num_labelled: dict[str, int]) -> tuple[str, str]:
+    """Choose the ranks of the treemap: order and family, else the deepest that is known.
+
+    Args:
+        num_labelled: Rank -> number of labelled barcodes.
+
+    Returns:
+        Rank of the tiles, and rank of their parts; both the same if only one is known.
+    """
+    known = [rank for rank in RANKS if num_labelled.get(rank, 0)]
+    if "order" in known or not known:
+        return TREEMAP_RANKS
+    return (known[-2], known[-1]) if len(known) > 1 else (known[-1], known[-1])
 
 
 def describe_dataset(directory: Path | str) -> dict[str, Any]:
@@ -84,7 +101,7 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
         `num_barcodes`; `partitions` (for each its barcodes, and labelled and distinct ones by
         rank); `labels` (the same over all partitions); `lengths` (bp -> barcodes);
         `unknown_letters` (range of their number -> barcodes); `orders` (order -> family ->
-        barcodes, the largest first).
+        barcodes, the largest first); `treemap` (the two ranks drawn, and the same of them).
 
     Raises:
         DataError: The data set cannot be read or is empty.
@@ -101,6 +118,9 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
         *(name for name in SPLITS if name in counts.rows),
         *sorted(set(counts.rows) - set(SPLITS)),
     ]
+    orders = _nest(counts.families)
+    num_labelled = {name: sum(counts.labelled[split, name] for split in splits) for name in LABELS}
+    ranks = choose_ranks(num_labelled)
     return {
         "directory": str(directory),
         "num_barcodes": counts.rows.total(),
@@ -119,15 +139,27 @@ def describe_dataset(directory: Path | str) -> dict[str, Any]:
         },
         "labels": {
             name: {
-                "labelled": sum(counts.labelled[split, name] for split in splits),
+                "labelled": num_labelled[name],
                 "distinct": len(set().union(*(counts.distinct[split, name] for split in splits))),
             }
             for name in LABELS
         },
         "lengths": dict(sorted(counts.lengths.items())),
         "unknown_letters": _group_by_range(counts.unknown),
-        "orders": _nest_families(counts.families),
+        "orders": orders,
+        "treemap": {
+            "ranks": list(ranks),
+            "counts": orders if ranks == TREEMAP_RANKS else _count_anew(directory, ranks),
+        },
     }
+
+
+def _count_anew(directory: Path | str, ranks: tuple[str, str]) -> dict[str, dict[str, int]]:
+    """Count the barcodes of each pair of taxa of two other ranks."""
+    found: Counter[tuple[str, str]] = Counter()
+    for batch in read_rows(directory, list(dict.fromkeys(ranks))):
+        found += count_pairs(pa.table(batch), ranks)
+    return _nest(found)
 
 
 def _group_by_range(unknown: Counter[int]) -> dict[str, int]:
@@ -145,15 +177,15 @@ def _group_by_range(unknown: Counter[int]) -> dict[str, int]:
     return groups
 
 
-def _nest_families(families: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Turn counts by (order, family) into order -> family -> count, the largest first."""
-    orders: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (order, family), count in families.items():
-        orders[order][family] += count
-    by_size = sorted(orders.items(), key=lambda item: (-item[1].total(), item[0]))
+def _nest(pairs: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Turn counts by (outer, inner) taxon into outer -> inner -> count, the largest first."""
+    nested: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (outer, inner), count in pairs.items():
+        nested[outer][inner] += count
+    by_size = sorted(nested.items(), key=lambda item: (-item[1].total(), item[0]))
     return {
-        order: dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        for order, counts in by_size
+        outer: dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        for outer, counts in by_size
     }
 
 

@@ -1,4 +1,4 @@
-"""Picture of a data set: a treemap of orders and families, lengths, partitions.
+"""Picture of a data set: a treemap of orders and families (or deeper ranks), lengths, partitions.
 
 In: a description from `describe_dataset`. Out: a picture in the format 16:9. The areas of the
 treemap are proportional to numbers of barcodes. Guarded by
@@ -138,7 +138,7 @@ def draw_dataset(description: dict[str, Any], path: Path) -> None:
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="white")
         FigureCanvasAgg(figure)
         _write_title(figure, description)
-        _draw_treemap(figure.add_axes((0.03, 0.04, 0.63, 0.80)), description["orders"])
+        _draw_treemap(figure.add_axes((0.03, 0.04, 0.63, 0.80)), description["treemap"])
         _draw_lengths(figure.add_axes((0.725, 0.56, 0.25, 0.27)), description["lengths"])
         _draw_partitions(figure.add_axes((0.775, 0.06, 0.185, 0.37)), description["partitions"])
         with whole_file(path) as file:
@@ -162,7 +162,8 @@ def _write_title(figure: Any, description: dict[str, Any]) -> None:
     figure.text(0.03, 0.873, f"{name}: " + ", ".join(parts), size=15, color="#5A6068")
 
 
-def _draw_treemap(axes: "Axes", orders: dict[str, dict[str, int]]) -> None:
+def _draw_treemap(axes: "Axes", treemap: dict[str, Any]) -> None:
+    orders = treemap["counts"]
     axes.set_axis_off()
     space = Rectangle(0, 0, 0.63 * WIDTH, 0.80 * HEIGHT)
     axes.set_xlim(0, space.width)
@@ -174,11 +175,12 @@ def _draw_treemap(axes: "Axes", orders: dict[str, dict[str, int]]) -> None:
         shown.items(), squarify(list(shown.values()), space), strict=True
     ):
         families = largest(orders[order], NUM_FAMILIES) if order in colour_of else {order: count}
-        _draw_order(axes, tile, order, families, colour_of.get(order, GREY))
+        title = f"{treemap['ranks'][0]} unknown" if order == UNNAMED else order
+        _draw_order(axes, tile, title, families, colour_of.get(order, GREY))
 
 
 def _draw_order(
-    axes: "Axes", tile: Rectangle, order: str, families: dict[str, int], colour: str
+    axes: "Axes", tile: Rectangle, title: str, families: dict[str, int], colour: str
 ) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle as Patch
@@ -193,14 +195,13 @@ def _draw_order(
         if (
             part.width > 0.075 * len(family)
             and part.height > 0.62
-            and family not in (order, UNNAMED)
+            and family not in (title, UNNAMED)
         ):
             axes.text(
                 part.x + 0.07, part.y + part.height - 0.08, family, size=8, color="white",
                 va="bottom", alpha=0.95,
             )  # fmt: skip
     axes.add_patch(Patch((tile.x, tile.y), tile.width, tile.height, fc="none", ec="white", lw=3.5))
-    title = "order unknown" if order == UNNAMED else order
     # A bold letter is about 0.68 times as wide as the font size, which is in 1/72 inch.
     size = min(19.0, 72 * (tile.width - 0.2) / (0.68 * len(title)), 42 * tile.height)
     if size >= 6:

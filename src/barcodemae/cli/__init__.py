@@ -26,6 +26,7 @@ from barcodemae.cli import (
     models,
     probing,
     publishing,
+    reporting,
     serving,
     training,
 )
@@ -47,6 +48,7 @@ COMMAND_GROUPS: tuple[ModuleType, ...] = (
     indexing,
     auditing,
     identification,
+    reporting,
     clustering,
     serving,
     models,

@@ -128,6 +128,16 @@ GUIDES = {
             ),
         ),
     ),
+    "report": Guide(
+        "Tables of names to a page to look at.",
+        "Give the tables that `barcodemae identify` wrote, one of each sample, and they stand "
+        "beside each other; ids that carry ;sample=NAME tell samples apart within a table, "
+        ";size=N counts reads. The option of `identify` of the same name draws one run.",
+        (
+            ("One sample", "barcodemae report names.tsv -o names.html"),
+            ("Several beside each other", "barcodemae report upstream.tsv mouth.tsv -o river.html"),
+        ),
+    ),
     "serve": Guide(
         "Names of barcodes over HTTP.",
         "For programs that ask again and again: model and library stay open, and what several "
@@ -144,7 +154,9 @@ GUIDES = {
         "Species-like units without references.",
         "--method threshold joins whatever reaches --identity, and goes for any number of "
         "barcodes; ward makes compact units, hdbscan needs no --identity; both take up to "
-        "40,000. 97 % is usual for species of animals; raise it where species are young.",
+        "40,000. 97 % is usual for species of animals; raise it where species are young. --map "
+        "draws units and how they resemble each other, with --reference also what a library "
+        "calls them.",
         (
             ("Species-like units at 97 %", "barcodemae cluster barcodes.fasta -o units.tsv"),
             (

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from barcodemae.calls.names import OpenLibrary
+    from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.identify.formats import Format
     from barcodemae.eval.identify.identification import IdentifyOptions
+    from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.resumable import ResultSink
     from barcodemae.eval.identify.stream import FinishedBatch
     from barcodemae.eval.identify.summary import Summary
@@ -48,7 +51,7 @@ def identify(
     output: options.OutputFile = "-",
     model: options.Model = DEFAULT_MODEL,
     output_format: Annotated[
-        str, typer.Option("--format", help="tsv, jsonl, sintax or qiime2.")
+        str, typer.Option("--format", help="tsv, jsonl, sintax, qiime2, phyloseq, dwc or biom.")
     ] = "tsv",
     threshold: Annotated[
         str,
@@ -75,6 +78,10 @@ def identify(
     summary_file: Annotated[
         Path | None, typer.Option("--summary", metavar="JSON", help="Write the counts of the run.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="HTML", help="Draw what was found as a web page."),
+    ] = None,
     strand: Annotated[
         str, typer.Option(help="both, or plus if all are on the library's strand.")
     ] = "both",
@@ -99,22 +106,21 @@ def identify(
     from barcodemae.calls.talk import counting
     from barcodemae.cpu_memory import reuse_freed_memory
     from barcodemae.demonstration.names import resolve_queries
-    from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.threads import default_threads
     from barcodemae.eval.identify.findings import parse_thresholds
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.judge.ladder import Mixture
+    from barcodemae.eval.identify.overview.page import write_overview
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.stream import identify_stream
     from barcodemae.output.places import check_files, claimed
 
-    beside = outputs_beside(output, candidates, summary_file)
+    beside = outputs_beside(output, candidates, summary_file, report)
     lists = [] if checklist is None else [checklist]
     check_files([output, *beside], [queries, reference, *lists])
     check_output(output, candidates, resume=resume)
-    if output_format not in FORMATS:
-        raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
+    check_format(output_format, output, report)
     restriction = Restriction(
         names_of(within), () if checklist is None else read_checklist(checklist)
     )
@@ -141,7 +147,7 @@ def identify(
     form = FORMATS[output_format]
     settings = settings_of(how, lib) | {"format": output_format}
     with claimed(*beside):
-        sink = open_sink(output, form.header, settings, resume=resume)
+        sink = open_sink(output, form, settings, resume=resume)
         reuse_freed_memory()
         with (
             readable_twice(resolve_queries(queries)) as read,
@@ -163,6 +169,9 @@ def identify(
                 on_batch=on_batch,
             )
             report_run(sink, summary, summary_file)
+            if report is not None:
+                about = about_run(lib.references, lib.embedder, how, summary)
+                write_overview([Path(output)], report, about)
 
 
 def check_output(output: str, candidates: int, *, resume: bool) -> None:
@@ -182,10 +191,53 @@ def check_output(output: str, candidates: int, *, resume: bool) -> None:
         raise SettingsError("--candidates needs a run from the start; leave out --resume")
 
 
-def outputs_beside(output: str, candidates: int, summary_file: Path | None) -> list[Path]:
+def check_format(output_format: str, output: str, report: Path | None) -> None:
+    """Check that the format exists, and that a page can be drawn of the table, if it is wanted.
+
+    Raises:
+        SettingsError: There is no such format, the page cannot be written there, or there is no
+            table to draw it of.
+    """
+    from barcodemae.errors import SettingsError
+    from barcodemae.eval.identify.formats import FORMATS
+    from barcodemae.eval.identify.overview.page import check_page
+    from barcodemae.files import is_written_through
+
+    if output_format not in FORMATS:
+        raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
+    if report is None:
+        return
+    check_page(report)
+    if output == "-" or is_written_through(Path(output)) or output_format != "tsv":
+        raise SettingsError("--report is drawn of the table of names: write it as TSV with -o FILE")
+
+
+def about_run(
+    library: ReferenceLibrary, embedder: Embedder, how: IdentifyOptions, summary: Summary
+) -> dict[str, str]:
+    """Return what the page says of library, model and settings."""
+    reference = library.description["reference"]
+    words = {
+        "library": f"{reference['name']}, {len(library):,} references, {library.fingerprint()}",
+        "model": f"{embedder.name}, weights {embedder.fingerprint}",
+        "named from": ", ".join(f"{rank} {value:g}" for rank, value in how.thresholds.items()),
+    }
+    if how.restriction.within or how.restriction.checklist:
+        words["restricted to"] = ", ".join((*how.restriction.within, *how.restriction.checklist))
+    if summary.mixture is not None:
+        shares = summary.mixture.by_name().items()
+        words[f"mixture, {summary.mixture.origin}"] = ", ".join(
+            f"{100 * share:.1f} % {name.replace('_', ' ')}" for name, share in shares
+        )
+    return words
+
+
+def outputs_beside(
+    output: str, candidates: int, summary_file: Path | None, report: Path | None
+) -> list[Path]:
     """List the files that a run writes beside its table and the list of rejected records."""
     table = [candidates_path(output)] if candidates and output != "-" else []
-    return table + ([] if summary_file is None else [summary_file])
+    return table + [path for path in (summary_file, report) if path is not None]
 
 
 def candidates_path(output: str) -> Path:
@@ -243,11 +295,11 @@ def candidate_table(output: str, candidates: int) -> Iterator[Any]:
         yield stream.writelines
 
 
-def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: bool) -> ResultSink:
+def open_sink(output: str, form: Format, settings: dict[str, Any], *, resume: bool) -> ResultSink:
     """Open the output.
 
     Raises:
-        SettingsError: Standard output cannot be resumed.
+        SettingsError: Standard output cannot be resumed, nor take what is written as a whole.
     """
     from barcodemae.errors import SettingsError
     from barcodemae.eval.identify.resumable import FileSink, StreamSink
@@ -255,7 +307,9 @@ def open_sink(output: str, header: str, settings: dict[str, Any], *, resume: boo
 
     path = None if output == "-" else Path(output)
     if path is not None and not is_written_through(path):
-        return FileSink(path, header, settings, resume=resume)
+        return FileSink(path, form.header, settings, resume=resume, document=form.document)
     if resume:
         raise SettingsError("--resume needs a file to go on with: name one with -o")
-    return StreamSink(header, path)
+    if form.document is not None:
+        raise SettingsError("this format is written as a whole: name a file with -o")
+    return StreamSink(form.header, path)

@@ -13,6 +13,7 @@ from barcodemae.files import behind_links, write_text
 from barcodemae.output.cells import row_of
 
 
+ENDING = ".rejected.tsv"
 HEADER = row_of(("barcodemae_record", "id", "reason"))
 
 
@@ -23,13 +24,18 @@ def rejected_path_of(output: Path) -> Path:
     """
     output = behind_links(output)
     name = Path(output.name.removesuffix(".gz"))
-    return output.with_name(f"{name.stem}.rejected.tsv")
+    return output.with_name(f"{name.stem}{ENDING}")
 
 
 def is_ours(path: Path) -> bool:
     """Whether a file begins with our header; an empty one holds nothing that could be lost."""
     with path.open("rb") as stream:
         return stream.read(len(HEADER)) in (HEADER.encode(), b"")
+
+
+def is_list(path: Path) -> bool:
+    """Whether a path is a list of rejected records, and not a table of results."""
+    return path.name.endswith(ENDING) and path.is_file() and is_ours(path)
 
 
 def check_list(path: Path) -> None:

@@ -19,6 +19,7 @@ from barcodemae.fasta import SequenceRecord, read_records
 
 BAD_REQUEST, TOO_LARGE = 400, 413
 JSON_TYPE = "application/json"
+LINE_FORMATS = [name for name, form in FORMATS.items() if form.document is None]
 MARKS = (b">", b"@")  # of FASTA and FASTQ
 BOM = b"\xef\xbb\xbf"
 SHAPE = '{"sequences": {"ID": "ACGT..."}} or {"sequences": ["ACGT...", ...]}'
@@ -78,8 +79,9 @@ def read_question(
     """
     is_json = content_type.partition(";")[0].strip().lower() == JSON_TYPE
     output_format = output_format or ("jsonl" if is_json else "tsv")
-    if output_format not in FORMATS:
-        raise RefusedError(BAD_REQUEST, f"format {output_format!r} is not one of {list(FORMATS)}")
+    if output_format not in LINE_FORMATS:
+        reason = f"format {output_format!r} is not one of {', '.join(LINE_FORMATS)}"
+        raise RefusedError(BAD_REQUEST, reason)
     try:
         thresholds = parse_thresholds(threshold)
         expected = Mixture.parse(mixture) if mixture else None

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from barcodemae import cli
-from barcodemae.eval.probe import clustering
+from barcodemae.eval.identify.overview import unit_map
 from barcodemae.output.lock import held
 
 
@@ -99,7 +99,7 @@ def test_every_query_is_a_row_or_a_rejected_one(queries, lib, tmp_path, capsys):
     assert "26 records: 24 identified, 2 rejected" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("output_format", ["jsonl", "sintax", "qiime2"])
+@pytest.mark.parametrize("output_format", ["jsonl", "sintax", "qiime2", "phyloseq", "dwc"])
 def test_formats_go_to_stdout_and_to_compressed_files_alike(
     queries, lib, tmp_path, output_format, capsys
 ):
@@ -112,11 +112,35 @@ def test_formats_go_to_stdout_and_to_compressed_files_alike(
     assert "not identified: record 25\tprotein" in said.err
 
 
+def test_a_biom_table_holds_every_record_that_was_named(queries, lib, tmp_path):
+    output = tmp_path / "out.biom"
+    assert identify(queries, lib, output, "--format", "biom") == 0
+    assert json.loads(output.read_text())["shape"] == [24, 1]
+
+
+def test_darwin_core_names_library_and_model(queries, lib, tmp_path):
+    output = tmp_path / "out.tsv"
+    assert identify(queries, lib, output, "--format", "dwc") == 0
+    header, first, *_ = output.read_text().splitlines()
+    cells = dict(zip(header.split("\t"), first.split("\t"), strict=True))
+    assert cells["otu_db"].startswith("refs, 96 references, hash ")
+    assert "model kmer:4" in cells["otu_seq_comp_appr"]
+    assert len(cells["DNA_sequence"]) == 160
+
+
 def test_rows_carry_identity(queries, lib, tmp_path):
     output = tmp_path / "out.jsonl"
     assert identify(queries, lib, output, "--format", "jsonl") == 0
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert all(row["identity"] == row["coverage"] == 1.0 for row in rows)
+
+
+def test_a_report_is_drawn_of_the_names_and_tells_the_library(queries, lib, tmp_path):
+    page = tmp_path / "out.html"
+    assert identify(queries, lib, tmp_path / "out.tsv", "--report", str(page)) == 0
+    text = page.read_text()
+    for words in ("<title>out", "refs, 96 references", "protein", "tiny", "kmer:4"):
+        assert words in text
 
 
 def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path):
@@ -138,6 +162,10 @@ def test_resume_without_anything_left_is_a_run_of_its_own(queries, lib, tmp_path
         (["--within", "Nobody"], "holds no taxon 'Nobody'"),
         (["--strand", "minus"], "strand 'minus'"),
         (["-o", "-", "--resume"], "--resume needs a file"),
+        (["-o", "-", "--report", "r.html"], "--report is drawn of the table of names"),
+        (["--format", "jsonl", "--report", "r.html"], "--report is drawn of the table of names"),
+        (["--report", "r.pdf"], "end in .html"),
+        (["-o", "-", "--format", "biom"], "is written as a whole"),
         (["--threads", "-1"], "at least one thread"),
     ],
 )
@@ -155,7 +183,7 @@ def test_a_library_is_not_replaced_unasked(reference, lib, capsys):
 
 
 def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(clustering, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    monkeypatch.setattr(unit_map, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
     output, page = tmp_path / "units.tsv", tmp_path / "map.html"
     command = ["cluster", str(reference[0]), "-o", str(output), "-m", "kmer:4"]
     assert cli.main([*command, "--identity", "96", "--map", str(page)]) == 0
@@ -166,6 +194,15 @@ def test_cluster_writes_units_and_a_map(reference, tmp_path, monkeypatch, capsys
     assert "R000" in page.read_text()
     assert "96 barcodes in" in capsys.readouterr().err
     assert cli.main([*command, "--map", str(tmp_path / "map.pdf")]) == 2
+
+
+def test_a_library_names_the_points_of_the_map(reference, lib, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(unit_map, "reduce_dimensions", lambda vectors, **options: vectors[:, :2])
+    command = ["cluster", str(reference[0]), "-o", str(tmp_path / "u.tsv"), "-m", "kmer:4"]
+    assert cli.main([*command, "-r", str(lib)]) == 2
+    assert "name one with --map" in capsys.readouterr().err
+    assert cli.main([*command, "-r", str(lib), "--map", str(tmp_path / "map.html")]) == 0
+    assert "genus: Genus0" in (tmp_path / "map.html").read_text()
 
 
 def test_a_faiss_index_gives_the_same_names_on_a_small_library(reference, queries, lib, tmp_path):
@@ -222,7 +259,7 @@ def test_references_are_never_replaced_by_the_library(reference, capsys):
     assert reference[0].exists()
 
 
-@pytest.mark.parametrize("output_format", ["tsv", "jsonl", "sintax", "qiime2"])
+@pytest.mark.parametrize("output_format", ["tsv", "jsonl", "sintax", "qiime2", "phyloseq", "dwc"])
 def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_path, output_format):
     path, output = tmp_path / "q.fasta", tmp_path / "out.txt"
     ids = ["a\x0bb", "c\x85d", "e\u2028f", "g\x1ch"]
@@ -231,5 +268,5 @@ def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_p
     assert identify(path, lib, output, "--format", output_format) == 0
     text = output.read_text(encoding="utf-8")
     rows = text.splitlines()[-len(ids) :]
-    assert len(text.splitlines()) == len(ids) + (output_format in ("tsv", "qiime2"))
+    assert len(text.splitlines()) == len(ids) + (output_format not in ("jsonl", "sintax"))
     assert all(row.count("\t") == rows[0].count("\t") for row in rows)

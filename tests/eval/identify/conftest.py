@@ -8,6 +8,8 @@ import pytest
 
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.findings import Identification, Placed
+from barcodemae.eval.identify.judge.ladder import LADDER
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 
@@ -83,3 +85,38 @@ def library_folder(tmp_path_factory, reference_data, embedder):
 def library(library_folder):
     """The library, opened."""
     return ReferenceLibrary(library_folder)
+
+
+@pytest.fixture
+def found():
+    """Named down to the genus; no subfamily is known."""
+    return Identification(
+        id="q1;size=3|x",
+        names=["Arthropoda", "Insecta", "Diptera", "Culicidae", None, "Aedes", "Aedes aegypti"],
+        probabilities=[0.999, 0.99, 0.98, 0.97, float("nan"), 0.9, 0.412345],
+        depth=6,
+        novelty=dict.fromkeys(LADDER, 0.05) | {"species": 0.55},
+        nearest="REF7",
+        similarity=0.91,
+        agreement=0.8,
+        identity=None,
+        coverage=None,
+        placed=Placed(
+            is_barcode=True,
+            evidence=0.9,
+            strand="-",
+            length=650,
+            unknown=0.0,
+            num_before=25,
+            num_after=0,
+            num_gained=1,
+            num_lost=0,
+            has_stop=False,
+            is_short=True,
+        ),
+        bin="BOLD:AAA1",
+        bin_agreement=0.5,
+        candidates=["Aedes aegypti", "Aedes albopictus"],
+        excluded=None,
+        flags=["novel_species", "short"],
+    )

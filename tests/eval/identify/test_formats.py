@@ -1,45 +1,7 @@
 import json
+from dataclasses import replace
 
-import pytest
-
-from barcodemae.eval.identify.findings import Identification, Placed
 from barcodemae.eval.identify.formats import FORMATS, TSV_COLUMNS
-from barcodemae.eval.identify.judge.ladder import LADDER
-
-
-@pytest.fixture
-def found():
-    """Named down to the genus; no subfamily is known."""
-    return Identification(
-        id="q1;size=3|x",
-        names=["Arthropoda", "Insecta", "Diptera", "Culicidae", None, "Aedes", "Aedes aegypti"],
-        probabilities=[0.999, 0.99, 0.98, 0.97, float("nan"), 0.9, 0.412345],
-        depth=6,
-        novelty=dict.fromkeys(LADDER, 0.05) | {"species": 0.55},
-        nearest="REF7",
-        similarity=0.91,
-        agreement=0.8,
-        identity=None,
-        coverage=None,
-        placed=Placed(
-            is_barcode=True,
-            evidence=0.9,
-            strand="-",
-            length=650,
-            unknown=0.0,
-            num_before=25,
-            num_after=0,
-            num_gained=1,
-            num_lost=0,
-            has_stop=False,
-            is_short=True,
-        ),
-        bin="BOLD:AAA1",
-        bin_agreement=0.5,
-        candidates=["Aedes aegypti", "Aedes albopictus"],
-        excluded=None,
-        flags=["novel_species", "short"],
-    )
 
 
 def test_tsv_truncates_names_and_keeps_probabilities(found):
@@ -85,7 +47,7 @@ def test_qiime2_has_the_lineage_and_the_confidence_of_its_last_name(found):
 
 
 def test_without_an_assigned_name_every_format_says_unassigned(found):
-    found = Identification(**{**found.__dict__, "depth": 0})
+    found = replace(found, depth=0)
     assert FORMATS["qiime2"].line(found).split("\t")[1] == "Unassigned"
     assert FORMATS["sintax"].line(found).endswith("\t-\t\n")
     assert json.loads(FORMATS["jsonl"].line(found))["lineage"] == {}

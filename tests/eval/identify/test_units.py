@@ -1,19 +1,17 @@
 import numpy as np
 import pytest
 
-from barcodemae.errors import DataError, SettingsError
+from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.identify import units
 from barcodemae.eval.identify.units import (
     UnitSettings,
     components,
     cosine_of_identity,
-    draw_units,
     find_units,
     single_linkage,
     write_units,
 )
-from barcodemae.eval.probe import clustering
 from barcodemae.eval.search.reference_search import unit_length
 
 
@@ -84,21 +82,6 @@ def test_too_many_barcodes_for_all_pairs_are_refused_before_memory_is_used(
 def test_impossible_settings_are_refused(options):
     with pytest.raises(SettingsError):
         UnitSettings(**options)
-
-
-def test_a_map_shows_each_barcode_with_its_unit(vectors, barcodes, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        clustering, "reduce_dimensions", lambda v, **options: v[:, :2].astype(np.float32)
-    )
-    ids = [f"id{number}" for number in range(len(vectors))]
-    units = find_units(vectors, barcodes[0], UnitSettings())
-    draw_units(vectors, ids, units, tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text()
-    assert "id17" in page
-    assert f"U1 ({units.sizes[0]})" in page
-    assert (tmp_path / "map.png").stat().st_size > 1000
-    with pytest.raises(DataError, match="only 3 barcodes"):
-        draw_units(vectors[:3], ids[:3], units, tmp_path / "map.html")
 
 
 def test_components_join_what_is_joined_through_others():

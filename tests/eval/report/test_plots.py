@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.kmer_counts import KmerCounts
-from barcodemae.eval.probe.map_plot import OTHER, MapSettings, draw_map, group_taxa
+from barcodemae.errors import SettingsError
 from barcodemae.eval.report.figures import new_figure, save_figure
 from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord
@@ -34,9 +32,52 @@ def test_the_table_figure_names_models_and_curves(tmp_path):
     text = text_of(tmp_path / "t.svg")
     assert "first model" in text
     assert "half measured" not in text
-    assert all(f">{mean}<" in text for mean in range(10, 100, 10))
+    assert ">first model<" in text
+    assert ">68<" in text  # a curve of equal harmonic mean near the point, 68.6
     with pytest.raises(SettingsError, match="no row has both"):
         plot_table(build_table(records[2:]), tmp_path / "t.svg")
+
+
+def axes_of_the_table_figure(monkeypatch, records):
+    drawn = []
+    monkeypatch.setattr(
+        "barcodemae.eval.report.table_plot.save_figure", lambda figure, path: drawn.append(figure)
+    )
+    plot_table(build_table(records), None)
+    return drawn[0].axes[0]
+
+
+def points(**models):
+    return [
+        record(name, probe, metric, value, low=value - 1, high=value + 1)
+        for name, values in models.items()
+        for (probe, metric), value in zip(
+            (("1nn", "accuracy"), ("zsc", "ami")), values, strict=True
+        )
+    ]
+
+
+def test_the_table_figure_reaches_as_far_as_its_points(monkeypatch):
+    axes = axes_of_the_table_figure(monkeypatch, points(a=(60.0, 70.0), b=(90.0, 72.0)))
+    low, high = axes.get_xlim()
+    assert 50 < low < 59
+    assert 91 < high < 100
+    low, high = axes.get_ylim()
+    assert 60 < low < 69
+    assert 73 < high < 80
+
+
+def test_names_in_the_table_figure_do_not_cover_each_other(monkeypatch):
+    crowd = {
+        f"a model with a long name, {number}": (80.0, 70.0 + number / 10) for number in range(6)
+    }
+    axes = axes_of_the_table_figure(monkeypatch, points(**crowd))
+    labels = [text for text in axes.texts if text.get_text().startswith("a model")]
+    assert len(labels) == 6
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(
+        one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number]
+    )
 
 
 def test_the_table_figure_has_no_curves_where_there_is_no_harmonic_mean(tmp_path):
@@ -47,7 +88,7 @@ def test_the_table_figure_has_no_curves_where_there_is_no_harmonic_mean(tmp_path
     plot_table(build_table(records), tmp_path / "t.svg")
     text = text_of(tmp_path / "t.svg")
     assert ">model<" in text
-    assert ">50<" not in text  # the axes count by twenties
+    assert ">68<" not in text
 
 
 def test_nothing_of_the_table_figure_is_cut_off(tmp_path):
@@ -57,7 +98,7 @@ def test_nothing_of_the_table_figure_is_cut_off(tmp_path):
         for probe, metric in (("1nn", "accuracy"), ("zsc", "ami"))
     ]
     plot_table(build_table(records, Systems(ours=("short",))), tmp_path / "t.svg")
-    assert "short (ours)" in text_of(tmp_path / "t.svg")
+    assert ">short (ours)<" in text_of(tmp_path / "t.svg")
     plot_table(build_table(records), tmp_path / "t.png")
     with Image.open(tmp_path / "t.png") as picture:
         pixels = np.asarray(picture.convert("L"))
@@ -80,6 +121,22 @@ def test_the_study_figure_has_a_panel_per_model_and_a_line_per_mode(tmp_path):
     assert "visible outputs" not in text
     with pytest.raises(SettingsError, match="no record of a masking study"):
         plot_mask_study([], tmp_path / "s.svg")
+
+
+def test_bands_of_the_study_figure_hold_the_intervals_of_all_seeds(tmp_path, monkeypatch):
+    records = [
+        record("m", "mask-study", "accuracy", value, low=value - 4, high=value + 5, seed=seed,
+               protocol={"mode": "drop", "rate": 0.5, "rank": "genus"})
+        for seed, value in enumerate((30.0, 40.0))
+    ]  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(
+        "barcodemae.eval.report.study_plot.save_figure", lambda figure, path: drawn.append(figure)
+    )
+    plot_mask_study(records, tmp_path / "s.svg")
+    (band,) = drawn[0].axes[0].collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (26.0, 45.0)
 
 
 def test_every_panel_of_the_study_figure_shows_the_best_model_whole(tmp_path, monkeypatch):
@@ -105,47 +162,3 @@ def test_figures_refuse_other_formats(tmp_path):
     with pytest.raises(SettingsError, match=r"must be \.png, \.svg or \.pdf"):
         save_figure(figure, tmp_path / "f.gif")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_rare_and_unknown_taxa_share_one_group():
-    taxa = ["common"] * 9 + [f"taxon{i}" for i in range(30)] + [None]
-    groups = group_taxa(taxa)
-    assert groups[:9] == ["common"] * 9
-    assert groups[-1] == OTHER
-    assert len(set(groups)) == 13
-
-
-@pytest.mark.usefixtures("quick_layout")
-def test_the_map_is_a_self_contained_page_and_a_picture(dataset_folder, tmp_path):
-    pytest.importorskip("plotly")
-    settings = MapSettings(
-        dataset=dataset_folder, splits=("test",), color="genus", num_neighbors=5, title="six-mers"
-    )
-    draw_map(KmerCounts(3), settings, tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text()
-    assert "six-mers, 32 barcodes" in page
-    assert "Genus0 (4)" in page
-    assert "species: Genus0 species1" in page
-    assert 'src="http' not in page
-    with Image.open(tmp_path / "map.png") as picture:
-        colors = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
-    assert len(colors) > 8
-
-
-@pytest.mark.parametrize(
-    ("changes", "name", "error", "words"),
-    [
-        ({}, "map.png", SettingsError, "must end in .html"),
-        ({}, "no/map.html", SettingsError, "does not exist"),
-        ({"color": "tribe"}, "map.html", SettingsError, "rank 'tribe'"),
-        ({"splits": ("nowhere",)}, "map.html", DataError, "no rows in split"),
-    ],
-)
-def test_maps_that_cannot_be_drawn_are_refused(
-    dataset_folder, tmp_path, changes, name, error, words
-):
-    settings = MapSettings(
-        **{"dataset": dataset_folder, "splits": ("test",), "color": "genus"} | changes
-    )
-    with pytest.raises(error, match=words):
-        draw_map(KmerCounts(3), settings, tmp_path / name)

@@ -5,7 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.errors import DataError
-from barcodemae.training.data.describe import describe_dataset, length_quantiles, text_report
+from barcodemae.training.data.describe import (
+    choose_ranks,
+    describe_dataset,
+    length_quantiles,
+    text_report,
+)
 
 
 ROWS = [
@@ -51,6 +56,29 @@ def test_orders_are_nested_largest_first(directory):
         "Odonata": {"Aeshnidae": 1},
         "unnamed": {"unnamed": 1},
     }
+
+
+def test_without_orders_the_treemap_shows_the_deepest_ranks_that_are_known(directory):
+    table = pq.read_table(directory / "t.parquet").drop(["order", "family"])
+    pq.write_table(table, directory / "t.parquet")
+    assert describe_dataset(directory)["treemap"] == {
+        "ranks": ["genus", "species"],
+        "counts": {
+            "Aedes": {"Aedes aegypti": 2},
+            "unnamed": {"unnamed": 2},
+            "Aeshna": {"unnamed": 1},
+        },
+    }
+
+
+def test_with_orders_the_treemap_shows_them(directory):
+    found = describe_dataset(directory)
+    assert found["treemap"] == {"ranks": ["order", "family"], "counts": found["orders"]}
+
+
+def test_one_known_rank_is_drawn_alone():
+    assert choose_ranks({"species": 4}) == ("species", "species")
+    assert choose_ranks({}) == ("order", "family")
 
 
 def test_quantiles_are_those_of_the_sorted_lengths():

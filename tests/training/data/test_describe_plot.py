@@ -1,5 +1,6 @@
 """Treemap tiles have the right areas; pictures are written completely."""
 
+import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ def test_small_entries_are_summed_and_the_order_is_by_size():
 @pytest.fixture
 def description(tmp_path):
     labels = {name: {"labelled": 10, "distinct": 3} for name in LABELS}
+    orders = {"Diptera": {"Culicidae": 9, "unnamed": 5}, "unnamed": {"unnamed": 6}}
     partition = {"barcodes": 10, "labels": labels}
     return {
         "directory": str(tmp_path / "insects"),
@@ -53,7 +55,8 @@ def description(tmp_path):
         "partitions": {"train": partition, "test_unseen": partition},
         "labels": labels,
         "lengths": {400: 3, 658: 17},
-        "orders": {"Diptera": {"Culicidae": 9, "unnamed": 5}, "unnamed": {"unnamed": 6}},
+        "orders": orders,
+        "treemap": {"ranks": ["order", "family"], "counts": orders},
     }
 
 
@@ -76,3 +79,15 @@ def test_the_picture_is_wide_and_shows_the_orders_colours(tmp_path, description)
 def test_another_suffix_is_an_error(tmp_path, description):
     with pytest.raises(SettingsError, match=r"p.xlsx: the suffix must be one of .png, .svg, .pdf"):
         draw_dataset(description, tmp_path / "p.xlsx")
+
+
+def test_the_treemap_shows_the_ranks_that_it_is_given(tmp_path, description):
+    description["treemap"] = {
+        "ranks": ["genus", "species"],
+        "counts": {"Aedes": {"Aedes aegypti": 12}, "unnamed": {"unnamed": 8}},
+    }
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        draw_dataset(description, tmp_path / "p.svg")
+    text = (tmp_path / "p.svg").read_text()
+    assert "Aedes aegypti" in text
+    assert "genus unknown" in text

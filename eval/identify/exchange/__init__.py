@@ -1,0 +1,1 @@
+"""Exchange: identifications in the formats that other programs and databases take."""

@@ -1,0 +1,1 @@
+"""Overview: the page that shows what `identify` found in one file or in several."""
