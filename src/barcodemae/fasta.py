@@ -134,7 +134,8 @@ class Lines:
 
 def parse_fasta(first: bytes, lines: Lines) -> Iterator[Entry]:
     """Split lines into FASTA entries."""
-    header, letters = None, bytearray()  # what stands before the first header has none
+    header: bytes | None = None  # what stands before the first header has none
+    letters = bytearray()
     for line in chain((first,), lines):
         if line.startswith(b">"):
             if header is not None or letters:

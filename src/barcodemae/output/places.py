@@ -57,7 +57,8 @@ def check_files(outputs: Iterable[Path | str], inputs: Iterable[Path | str] = ()
     Raises:
         SettingsError: As for `check_file`, or two of them are one file.
     """
-    outputs, sources, seen = list(outputs), list(inputs), set()
+    outputs, sources = list(outputs), list(inputs)
+    seen: set[str] = set()
     for output in outputs:
         check_file(output, sources)
     for place in _places(outputs):
