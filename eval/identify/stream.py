@@ -218,7 +218,7 @@ def identify_stream(
     *,
     threads: int = 1,
     forks: bool = False,
-    on_batch: Callable[["FinishedBatch", int | None], None] | None = None,
+    on_batch: Callable[["FinishedBatch", int | None], object] | None = None,
 ) -> Summary:
     """Identify all records and finish the sink.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import typer
 
@@ -126,7 +126,13 @@ def index(
     )
     of_model = {name: given[name] for name in given if name in ModelChoices.__annotations__}
     several = [sources] if isinstance(sources, str | Path) else sources
-    make_library(list(map(str, several)), Path(output), model, model_options(of_model), order)
+    make_library(
+        list(map(str, several)),
+        Path(output),
+        model,
+        model_options(cast("ModelChoices", of_model)),
+        order,
+    )
     return Path(output)
 
 

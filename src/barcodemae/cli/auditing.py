@@ -67,8 +67,8 @@ def audit(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Find references that mislead: wrong labels, chimeras, contamination, contradictions."""
+    from barcodemae.calls.libraries import prepared
     from barcodemae.cli.data import progress_bars
-    from barcodemae.cli.indexing import prepared
     from barcodemae.dataset import SPLITS
     from barcodemae.errors import SettingsError
     from barcodemae.eval.audit.doctor import audit_reference

@@ -276,7 +276,7 @@ def leaderboard(
     from barcodemae.files import write_text
     from barcodemae.output.places import claimed
 
-    outputs = [output, *([] if figure is None else [figure])]
+    outputs: list[str | Path] = [output, *([] if figure is None else [figure])]
     with claimed(*outputs, inputs=[*results, *([] if systems is None else [systems])]):
         listed = NO_SYSTEMS if systems is None else read_systems(systems)
         table = build_table(read_all_records(results), listed)
@@ -310,7 +310,8 @@ def plot_map(
 ) -> None:
     """Draw an interactive map of embeddings (UMAP, two dimensions)."""
     from barcodemae.eval.embed.loading import load_embedder
-    from barcodemae.eval.probe.map_plot import MapSettings, check_map_file, draw_map
+    from barcodemae.eval.probe.map_plot import MapSettings, draw_map
+    from barcodemae.eval.report.maps.write import check_map_file
     from barcodemae.output.places import claimed
 
     check_map_file(output)
