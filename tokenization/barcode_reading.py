@@ -8,7 +8,7 @@ In a frame the leading k-mers that a sequence lacks are [UNK], and a deleted bas
 goes to the Hub verbatim: it imports only its neighbours.
 
 In: sequences as they stand in a file, with or without [MASK]. Out: a `Reading` of each.
-Guarded by tests/tokenization/test_framed_tokenizer.py and tests/tokenization/test_framed_text.py.
+Guarded by tests/tokenization/test_framed_tokenizer.py.
 """
 
 import re

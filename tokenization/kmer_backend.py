@@ -10,7 +10,7 @@ cannot be read at positions the model was not trained on. This file goes to the 
 imports only tokenizers.
 
 In: k. Out: a `tokenizers.Tokenizer`. Guarded by tests/tokenization/test_tokenization.py and
-tests/tokenization/test_framed_text.py.
+tests/tokenization/test_framed_tokenizer.py.
 """
 
 from itertools import product

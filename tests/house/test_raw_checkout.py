@@ -103,10 +103,10 @@ def test_hub_files_import_only_what_every_user_has(name, neighbours):
     assert set(get_relative_imports(ROOT / name)) == neighbours
 
 
-def test_rooms_of_hub_files_define_nothing_in_their_init():
+def test_rooms_of_hub_files_define_nothing_in_their_init_but_the_import_of_names():
     for room in ("modeling_barcodemae", "tokenization"):
         tree = ast.parse((ROOT / room / "__init__.py").read_text())
         defined = [
-            node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)
+            node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)
         ]
-        assert not defined
+        assert set(defined) <= {"__getattr__"}

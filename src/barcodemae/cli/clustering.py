@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from barcodemae.cli import options
-from barcodemae.cli.command_help import add_command
 from barcodemae.cli.embedding import RejectedRecords
+from barcodemae.cli.help.command_help import add_command
 from barcodemae.default_model import DEFAULT_MODEL
 
 

@@ -13,7 +13,7 @@ import typer
 
 from barcodemae.calls.talk import accounts
 from barcodemae.cli import options
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 from barcodemae.dataset import parquet_files
 
 

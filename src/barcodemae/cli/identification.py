@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from barcodemae.cli import options
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
 

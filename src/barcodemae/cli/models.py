@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from barcodemae.cli import options
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 
 
 class WeightType(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from barcodemae.calls.talk import tell
 from barcodemae.cli import options
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 from barcodemae.default_model import DEFAULT_MODEL
 
 

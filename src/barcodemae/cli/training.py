@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from barcodemae.cli.command_help import add_command
+from barcodemae.cli.help.command_help import add_command
 from barcodemae.dataset import parquet_files
 from barcodemae.training.run.command_line import command_from_settings
 from barcodemae.training.run.finetune_settings import FinetuneConfig

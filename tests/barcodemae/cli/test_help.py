@@ -7,7 +7,7 @@ import pytest
 import typer.main
 
 from barcodemae.cli import app, main
-from barcodemae.cli.guide import GUIDES
+from barcodemae.cli.help.guide import GUIDES
 
 
 COMMANDS = typer.main.get_command(app).commands

@@ -58,7 +58,7 @@ GUIDES = {
             ("With the bundled model's frame", "barcodemae frame barcodes.fasta -o framed.tsv"),
             (
                 "With that of a model of your own, from a pipe",
-                "zcat barcodes.fasta.gz | barcodemae frame - -m out/mine > framed.tsv",
+                "zcat barcodes.fasta.gz | barcodemae frame - -m out/mine -o framed.tsv",
             ),
         ),
     ),

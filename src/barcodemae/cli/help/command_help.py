@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from barcodemae.cli.guide import GUIDES
+from barcodemae.cli.help.guide import GUIDES
 from barcodemae.errors import SettingsError
 
 

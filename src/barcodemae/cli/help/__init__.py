@@ -1,0 +1,1 @@
+"""What the help of every command says, and how."""
