@@ -2,9 +2,9 @@
 
 One file per group of commands, each with a `register(app)`; options that several of them have are
 in `options.py`, and what help says beside options is in `help/guide.py`. A command imports what it
-needs when it runs, so that `--help` and mistakes cost no seconds. Data goes to stdout or to `-o`, talk to
-stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a machine that
-cannot (disk full, file missing), said in one line, 130 interrupted.
+needs when it runs, so that `--help` and mistakes cost no seconds. Data goes to stdout or to `-o`,
+talk to stderr. Exit codes: 0 done, 1 a bug (with traceback), 2 wrong usage, bad input or a machine
+that cannot (disk full, file missing), said in one line, 130 interrupted.
 Guarded by tests/barcodemae/cli/.
 """
 
