@@ -216,6 +216,7 @@ def identify_stream(
     form: Format,
     sink: ResultSink,
     *,
+    sample_from: Callable[[], Iterator[SequenceRecord]] | None = None,
     threads: int = 1,
     forks: bool = False,
     on_batch: Callable[["FinishedBatch", int | None], object] | None = None,
@@ -227,6 +228,8 @@ def identify_stream(
         read: Function that begins to read the query records; called twice.
         form: Text format of the output.
         sink: Destination of the results; it knows how many records are done already.
+        sample_from: Function that begins to read what the mixture is estimated from; None for the
+            records themselves.
         threads: Number of batches that are processed at the same time.
         forks: Whether each of several threads may fork a worker process, which is faster. Not
             safe if the caller has threads that hold locks.
@@ -245,7 +248,7 @@ def identify_stream(
         check_threads(threads)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with single_threaded(identifier.embedder):
-            sample = take_sample(identifier, read, threads, forks=forks)
+            sample = take_sample(identifier, sample_from or read, threads, forks=forks)
             summary = Summary(mixture=sample.mixture)
             records = read()
             skip_finished_records(records, digest, sink.progress.records, sink.progress.digest)

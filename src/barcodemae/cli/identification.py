@@ -96,6 +96,10 @@ def identify(
     device: options.Device = "",
     dtype: options.Dtype = "",
     revision: options.Revision = "",
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Only part I of N, for many machines; see `merge`."),
+    ] = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a killed run stopped.")
     ] = False,
@@ -113,14 +117,14 @@ def identify(
     from barcodemae.eval.identify.judge.ladder import Mixture
     from barcodemae.eval.identify.overview.page import write_overview
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
+    from barcodemae.eval.identify.shards import Part, Shard
     from barcodemae.eval.identify.stream import identify_stream
     from barcodemae.output.places import check_files, claimed
 
     beside = outputs_beside(output, candidates, summary_file, report)
-    lists = [] if checklist is None else [checklist]
-    check_files([output, *beside], [queries, reference, *lists])
+    check_files([output, *beside], [queries, reference, *([checklist] if checklist else [])])
     check_output(output, candidates, resume=resume)
-    check_format(output_format, output, report)
+    check_format(output_format, output, report, shard)
     restriction = Restriction(
         names_of(within), () if checklist is None else read_checklist(checklist)
     )
@@ -143,11 +147,9 @@ def identify(
         revision=revision or None,
         engine=network,
     )
-    identifier = Identifier(lib.references, lib.embedder, how)
-    form = FORMATS[output_format]
-    settings = settings_of(how, lib) | {"format": output_format}
+    form, settings = FORMATS[output_format], settings_of(how, lib) | {"format": output_format}
     with claimed(*beside):
-        sink = open_sink(output, form, settings, resume=resume)
+        sink = open_sink(output, form, settings | {"shard": shard}, resume=resume)
         reuse_freed_memory()
         with (
             readable_twice(resolve_queries(queries)) as read,
@@ -159,15 +161,19 @@ def identify(
                 show(sink.progress.records, total)
                 write_candidates(batch.candidates)
 
+            part = Part.of(Shard.parse(shard), read) if shard else None
             summary = identify_stream(
-                identifier,
-                read,
+                Identifier(lib.references, lib.embedder, how),
+                read if part is None else part.read,
                 form,
                 sink,
+                sample_from=read,
                 threads=threads or default_threads(),
                 forks=True,
                 on_batch=on_batch,
             )
+            if part is not None:
+                part.write_note(Path(output), settings, form.header)
             report_run(sink, summary, summary_file)
             if report is not None:
                 about = about_run(lib.references, lib.embedder, how, summary)
@@ -191,20 +197,26 @@ def check_output(output: str, candidates: int, *, resume: bool) -> None:
         raise SettingsError("--candidates needs a run from the start; leave out --resume")
 
 
-def check_format(output_format: str, output: str, report: Path | None) -> None:
-    """Check that the format exists, and that a page can be drawn of the table, if it is wanted.
+def check_format(output_format: str, output: str, report: Path | None, shard: str) -> None:
+    """Check that the format exists, and goes with a page or a shard, if they are wanted.
 
     Raises:
-        SettingsError: There is no such format, the page cannot be written there, or there is no
-            table to draw it of.
+        SettingsError: There is no such format, the page cannot be written there, there is no table
+            to draw it of, or a shard that could not be merged.
     """
     from barcodemae.errors import SettingsError
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.overview.page import check_page
+    from barcodemae.eval.identify.shards import Shard
     from barcodemae.files import is_written_through
 
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")
+    if shard and Shard.parse(shard):
+        if output == "-" or is_written_through(Path(output)):
+            raise SettingsError("--shard writes a note beside the table: name a file with -o")
+        if FORMATS[output_format].document is not None:
+            raise SettingsError(f"--shard cannot be merged in format {output_format}")
     if report is None:
         return
     check_page(report)

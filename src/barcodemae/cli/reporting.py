@@ -1,4 +1,4 @@
-"""`barcodemae report`: tables of names, of one sample or of many, as one page to look at.
+"""`barcodemae report` and `merge`: tables of names as one page, and parts of a table as one.
 
 Guarded by tests/barcodemae/cli/test_report_command.py.
 """
@@ -16,6 +16,7 @@ from barcodemae.cli.help.command_help import add_command
 def register(app: typer.Typer) -> None:
     """Add the command."""
     add_command(app, "report", report)
+    add_command(app, "merge", merge)
 
 
 def report(
@@ -39,3 +40,25 @@ def report(
         tally = write_overview([path for path in tables if not is_list(path)], output)
     number = sum(counts.outcomes.total() for counts in tally.records.values())
     typer.echo(f"barcodemae: {number} records of {len(tally.records)} samples: {output}", err=True)
+
+
+def merge(
+    tables: Annotated[
+        list[Path],
+        typer.Argument(metavar="TABLE...", help="Tables that `identify --shard` wrote, all of N."),
+    ],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
+) -> None:
+    """Put the tables of all shards together; what is missing or double is refused."""
+    from barcodemae.eval.identify.shards import merge_tables, note_path
+    from barcodemae.output.places import claimed
+    from barcodemae.output.rejected import check_list, is_list, rejected_path_of
+
+    # A pattern such as names.* finds what lies beside the tables too.
+    notes = {note_path(path) for path in tables}
+    chosen = [path for path in tables if path not in notes and not is_list(path)]
+    check_list(rejected_path_of(output))
+    with claimed(output, rejected_path_of(output), inputs=chosen):
+        total = merge_tables(chosen, output)
+    typer.echo(f"barcodemae: {total} records of {len(chosen)} shards: {output}", err=True)

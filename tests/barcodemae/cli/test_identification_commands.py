@@ -270,3 +270,23 @@ def test_control_characters_in_an_id_leave_one_row_a_record(lib, lineages, tmp_p
     rows = text.splitlines()[-len(ids) :]
     assert len(text.splitlines()) == len(ids) + (output_format not in ("jsonl", "sintax"))
     assert all(row.count("\t") == rows[0].count("\t") for row in rows)
+
+
+def test_merged_shards_are_the_table_of_one_run(queries, lib, tmp_path, capsys):
+    assert identify(queries, lib, tmp_path / "whole.tsv") == 0
+    for number in (2, 3, 1):
+        output = tmp_path / f"part{number}.tsv"
+        assert identify(queries, lib, output, "--shard", f"{number}/3") == 0
+    parts = sorted(map(str, tmp_path.glob("part*")))  # tables, notes and lists
+    assert cli.main(["merge", *parts, "-o", str(tmp_path / "merged.tsv")]) == 0
+    for ending in (".tsv", ".rejected.tsv"):
+        merged = (tmp_path / f"merged{ending}").read_bytes()
+        assert merged == (tmp_path / f"whole{ending}").read_bytes()
+    assert "26 records of 3 shards" in capsys.readouterr().err
+
+
+def test_a_shard_needs_a_file_and_a_format_of_lines(queries, lib, tmp_path, capsys):
+    assert identify(queries, lib, "-", "--shard", "1/2") == 2
+    assert "name a file with -o" in capsys.readouterr().err
+    assert identify(queries, lib, tmp_path / "x", "--shard", "1/2", "--format", "biom") == 2
+    assert "cannot be merged" in capsys.readouterr().err
