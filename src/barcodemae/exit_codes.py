@@ -82,7 +82,7 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
             return INTERRUPTED
         return int(stop.code or 0)
     except (BarcodeMAEError, OSError) as error:
-        typer.echo(f"barcodemae: error: {with_notes(str(error), error)}", err=True)
+        typer.echo(f"barcodemae: error: {printable(with_notes(str(error), error))}", err=True)
         return 2
     return 0
 
@@ -93,6 +93,11 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     while cause is not None and not isinstance(cause, KeyboardInterrupt):
         cause = cause.__cause__ or cause.__context__
     return cause
+
+
+def printable(text: str) -> str:
+    """Write what a terminal may not take, such as bytes of a file that are not UTF-8, as codes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def with_notes(text: str, error: BaseException) -> str:

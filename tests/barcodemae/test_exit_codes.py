@@ -59,6 +59,11 @@ def test_bad_input_and_a_machine_that_cannot_give_2_and_one_line(error, capsys):
     assert capsys.readouterr().err == f"barcodemae: error: {error}\n"
 
 
+def test_bytes_that_are_no_text_are_told_as_codes(capsys):
+    assert run_app(app_that(fail(DataError("x.fasta", "record M\udcfcller"))), []) == 2
+    assert "record M\\udcfcller" in capsys.readouterr().err
+
+
 def test_an_interrupt_is_one_line_that_says_how_to_go_on(capsys):
     error = KeyboardInterrupt()
     error.add_note("run it again")

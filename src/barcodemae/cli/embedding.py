@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from barcodemae.fasta import SequenceRecord
 
 
+MAX_NAME = 60  # letters of an id that a message shows; a damaged file can have very long ones
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     add_command(app, "embed", embed)
@@ -112,7 +115,8 @@ class RejectedRecords:
         from barcodemae.output.rejected import write_list
 
         if self.num_embedded == 0:
-            first = self.lines[0].strip().replace("\t", " ")
+            number, name, reason = self.lines[0].strip().split("\t")
+            first = f"{number} {name[:MAX_NAME]} {reason}"
             raise DataError(self.source, f"no record can be embedded; record {first}")
         total = self.num_embedded + len(self.lines)
         if self.path is None:

@@ -152,10 +152,10 @@ GUIDES = {
     ),
     "merge": Guide(
         "Tables of shards to one table.",
-        "For clusters and workflows: run `identify --shard I/N` for each I from 1 to N, on as many "
-        "machines as you like, and merge what they wrote. The rows are those of one run without "
-        "shards; a shard that is missing, double, damaged or of another run is refused. Each "
-        "table needs the note that lies beside it, NAME.shard.json.",
+        "For clusters and workflows: run `identify` with a shard I/N for each I from 1 to N, on "
+        "as many machines as you like, and merge what they wrote. The rows are those of one run "
+        "without shards; a shard that is missing, double, damaged or of another run is refused. "
+        "Each table needs the note that lies beside it, NAME.shard.json.",
         (
             ("Eight shards", "barcodemae merge part*.tsv -o names.tsv"),
             ("Packed", "barcodemae merge part*.tsv.gz -o names.tsv.gz"),
