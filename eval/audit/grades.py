@@ -6,8 +6,9 @@
     D  one or two records
     E  a unit that holds another species, too
 
-A unit is a BIN where it is known, else a cluster of the letters, by its BIN if it has one. In: records and their clusters.
-Out: a grade for every species, and a row for every order and family.
+A unit is a BIN where it is known, else a cluster of the letters, by its BIN if it has one.
+In: records and their clusters. Out: a grade for every species, and a row for every order and
+family.
 Guarded by tests/eval/audit/test_contradictions.py.
 """
 
