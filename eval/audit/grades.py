@@ -6,8 +6,9 @@
     D  one or two records
     E  a unit that holds another species, too
 
-A unit is a BIN where it is known, else a cluster of the letters. In: records and their clusters.
-Out: a grade for every species, and a row for every order and family.
+A unit is a BIN where it is known, else a cluster of the letters, by its BIN if it has one.
+In: records and their clusters. Out: a grade for every species, and a row for every order and
+family.
 Guarded by tests/eval/audit/test_contradictions.py.
 """
 
@@ -58,10 +59,7 @@ def grade_species(records: Records, clusters: NDArray[np.int64]) -> list[Species
         records: Records.
         clusters: Cluster of each record.
     """
-    units = [
-        f"cluster {cluster}" if name is None else name
-        for name, cluster in zip(records.bins, clusters.tolist(), strict=True)
-    ]
+    units = units_of(records, clusters)
     members: dict[int, list[int]] = defaultdict(list)
     species_of: dict[str, set[int]] = defaultdict(set)
     for row in np.flatnonzero((records.codes[:, SPECIES] != UNKNOWN) & records.is_usable).tolist():
@@ -86,6 +84,19 @@ def grade_species(records: Records, clusters: NDArray[np.int64]) -> list[Species
             )
         )
     return sorted(grades, key=lambda item: (item.order, item.family, item.species))
+
+
+def units_of(records: Records, clusters: NDArray[np.int64]) -> list[str]:
+    """Return the unit of each record: its BIN, else the BIN of its cluster, else the cluster."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for name, cluster in zip(records.bins, clusters.tolist(), strict=True):
+        if name is not None:
+            found[cluster][name] += 1
+    of_cluster = {cluster: names.most_common(1)[0][0] for cluster, names in found.items()}
+    return [
+        of_cluster.get(cluster, f"cluster {cluster}") if name is None else name
+        for name, cluster in zip(records.bins, clusters.tolist(), strict=True)
+    ]
 
 
 def commonest(records: Records, rows: list[int], rank: str) -> str:

@@ -19,6 +19,7 @@ from barcodemae.eval.audit.labels import LABEL_RANKS, gather_labels
 from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.odds import load_odds
 from barcodemae.eval.audit.records import Records
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.search.reference_search import NO_ROW
 
 
@@ -45,9 +46,8 @@ def label_probabilities(
         found = model.probability(evidence.features)
         probability[evidence.rows, column] = np.where(evidence.others == NO_ROW, 0.0, found)
     # A name below a wrong one is wrong, too.
-    for column in range(1, len(RANKS)):
-        higher = np.maximum(probability[:, column], probability[:, column - 1])
-        probability[:, column] = np.where(records.codes[:, column] < 0, 0.0, higher)
+    probability = np.maximum.accumulate(probability, axis=1)
+    probability[records.codes == UNKNOWN] = 0.0
     return probability, others
 
 
