@@ -28,10 +28,13 @@ from numpy.typing import NDArray
 from queries import Queries
 
 from barcodemae.dataset import RANKS, dataset_hash, read_splits
+from barcodemae.default_model import DEFAULT_MODEL, resolve_model
 from barcodemae.eval.embed.graph.building import LETTERS, build_graph
-from barcodemae.eval.embed.graph.graph_embedder import CODES, NO_BASE, read_encoder
+from barcodemae.eval.embed.graph.graph_embedder import CODES
+from barcodemae.eval.embed.graph.placing_nodes import NO_BASE
 from barcodemae.eval.embed.graph.sessions import open_session
-from barcodemae.eval.embed.loading import load_embedder, resolve_model
+from barcodemae.eval.embed.graph.stored_encoder import read_encoder
+from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.eval.search.programs import write_fasta
@@ -59,15 +62,26 @@ def embed_alone(model: str, sequences: Sequence[str]) -> NDArray[np.float32]:
     return np.concatenate(vectors)
 
 
-def compare_vectors(library: ReferenceLibrary, model: str, queries: Queries) -> Scores:
-    """Compare the vectors of the queries, and what is nearest to them by each engine."""
-    barcodes = [library.barcodes[row] for row in range(len(library))]
+def compare_vectors(
+    library: ReferenceLibrary, rows: NDArray[np.int64], model: str, queries: Queries
+) -> Scores:
+    """Compare the vectors of the queries, and what is nearest to them by each engine.
+
+    Args:
+        library: Library that torch indexed in float32.
+        rows: References to compare with, of its rows.
+        model: Its model.
+        queries: Queries.
+    """
+    barcodes = [library.barcodes[row] for row in rows]
+    codes = library.codes[rows, GENUS]
+    truth = library.codes_of("genus", queries.names[GENUS])
     scores: Scores = {}
     exact = load_embedder(model, device="cpu").embed(queries.sequences)
     for name in (*ENGINES, PLUS_GRAPH):
         typer.echo(f"vectors of {name} ...", err=True)
         if name == "torch":
-            found, references = exact, np.asarray(library.vectors)
+            found, references = exact, np.asarray(library.vectors[rows])
         elif name == PLUS_GRAPH:
             found, references = (
                 embed_alone(model, queries.sequences),
@@ -85,22 +99,21 @@ def compare_vectors(library: ReferenceLibrary, model: str, queries: Queries) -> 
             "largest_difference": float(np.abs(found - exact).max()),
             "smallest_cosine": float(cosine.min()),
             "mean_cosine": float(cosine.mean()),
-            "nearest_genus_accuracy": nearest_genus(library, references, found, queries),
+            "nearest_genus_accuracy": nearest_genus(references, codes, found, truth),
         }
     return scores
 
 
 def nearest_genus(
-    library: ReferenceLibrary,
     references: NDArray[np.float32],
+    codes: NDArray[np.int32],
     vectors: NDArray[np.float32],
-    queries: Queries,
+    truth: NDArray[np.int64],
 ) -> float:
     """Return how often the nearest reference has the query's genus, of those that have one, %."""
     rows = ExactSearch(references).search(vectors, 1).rows[:, 0]
-    truth = library.codes_of("genus", queries.names[GENUS])
-    is_known = truth >= 0
-    return 100 * float((library.codes[rows, GENUS] == truth)[is_known].mean())
+    can_be_right = np.isin(truth, codes[codes >= 0])
+    return 100 * float((codes[rows] == truth)[can_be_right].mean())
 
 
 def compare_names(library: Path, model: str, queries: Queries, folder: Path) -> Scores:
@@ -172,13 +185,24 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def references_of(library: ReferenceLibrary, queries: Queries, wanted: int) -> NDArray[np.int64]:
+    """Choose references: first those of the queries' genera, then others in the library's order."""
+    genera = set(library.codes_of("genus", queries.names[GENUS]).tolist()) - {-1}
+    is_near = np.isin(library.codes[:, GENUS], list(genera))
+    order = np.argsort(~is_near, kind="stable")
+    return np.sort(order[: wanted or None])
+
+
 def main(
     data: Annotated[Path, typer.Option(help="Folder of a prepared data set.")],
     library: Annotated[Path, typer.Option(help="Library that torch indexed in float32.")],
     int8_library: Annotated[
         Path | None, typer.Option(help="The same references, indexed by onnx in int8.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Model of both libraries.")] = "default",
+    num_queries: Annotated[int, typer.Option("--queries", help="Queries; 0 for all.")] = 0,
+    num_references: Annotated[
+        int, typer.Option("--references", help="References of the 1-NN; 0 for all.")
+    ] = 0,
     timed: Annotated[int, typer.Option(help="Queries of the timing.")] = 10_000,
     json_file: Annotated[Path, typer.Option("--json", help="Where the records go.")] = Path(
         "results/speed/engines.json"
@@ -186,13 +210,16 @@ def main(
 ) -> None:
     """Compare the engines."""
     queries = Queries.read(data, ("val_unseen",))
-    opened = ReferenceLibrary(library)
+    opened, model = ReferenceLibrary(library), DEFAULT_MODEL
+    generator = np.random.default_rng(0)
+    queries = queries.take(generator.permutation(len(queries.ids))[: num_queries or None])
+    rows = references_of(opened, queries, num_references)
     libraries = {"torch": library, "onnx": library}
     if int8_library is not None:
         libraries["int8"] = int8_library
     pool = read_splits(data, ("pretrain",), ("dna_barcode",))["dna_barcode"]
-    chosen = np.random.default_rng(0).permutation(len(pool))[:timed]
-    scores = compare_vectors(opened, model, queries)
+    chosen = generator.permutation(len(pool))[:timed]
+    scores = compare_vectors(opened, rows, model, queries)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = [
@@ -202,8 +229,18 @@ def main(
     for part in parts:
         for method, found in part.items():
             scores.setdefault(method, {}).update(found)
-    counts = {"references": len(opened), "queries": len(queries.ids), "timed": timed}
-    show([{"engine": name, **found} for name, found in scores.items()], "engines")
+    counts = {
+        "references": len(opened),
+        "compared": len(rows),
+        "queries": len(queries.ids),
+        "timed": timed,
+    }
+    metrics = list(dict.fromkeys(metric for found in scores.values() for metric in found))
+    rows_shown = [
+        {"measured": metric, **{name: found.get(metric, "") for name, found in scores.items()}}
+        for metric in metrics
+    ]
+    show(rows_shown, "engines")
     records = [
         ResultRecord(
             model=method,

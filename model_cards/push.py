@@ -79,10 +79,12 @@ class PushPlan:
     Attributes:
         repo_id: Name of the repository, `owner/name`.
         files: All files it will hold.
+        repo_type: `model`, or `dataset` for what is data.
     """
 
     repo_id: str
     files: list[PlannedFile]
+    repo_type: str = "model"
 
 
 def plan_push(folder: ModelFolder, repo_id: str) -> PushPlan:
@@ -153,7 +155,9 @@ def push(plan: PushPlan, *, private: bool = False, api: HfApi | None = None) -> 
     retry(
         plan.repo_id,
         "creating it",
-        lambda: api.create_repo(plan.repo_id, private=private, exist_ok=True),
+        lambda: api.create_repo(
+            plan.repo_id, private=private, exist_ok=True, repo_type=plan.repo_type
+        ),
         patience,
     )
     revision = retry(plan.repo_id, UPLOADING, lambda: commit(api, plan), patience)
@@ -167,15 +171,18 @@ def commit(api: HfApi, plan: PushPlan) -> str:
     It is safe to run again after a broken connection: files that have arrived are not sent again,
     and if the commit itself has arrived, nothing changes and its id is returned.
     """
-    held = {entry.path for entry in api.list_repo_tree(plan.repo_id, recursive=True)
-            if isinstance(entry, RepoFile)}  # fmt: skip
+    entries = api.list_repo_tree(plan.repo_id, recursive=True, repo_type=plan.repo_type)
+    held = {entry.path for entry in entries if isinstance(entry, RepoFile)}
     wanted = {file.name for file in plan.files}
     operations: list[CommitOperationAdd | CommitOperationDelete | CommitOperationCopy] = [
         *(CommitOperationAdd(file.name, file.source) for file in plan.files),
         *(CommitOperationDelete(name) for name in sorted(held - wanted - HUB_OWN_FILES)),
     ]
     done = api.create_commit(
-        plan.repo_id, operations, commit_message="Publish the model with its card"
+        plan.repo_id,
+        operations,
+        commit_message=f"Publish the {plan.repo_type} with its card",
+        repo_type=plan.repo_type,
     )
     return str(done.oid)
 
@@ -197,7 +204,11 @@ def check_published(
     entries = retry(
         plan.repo_id,
         "checking what arrived",
-        lambda: list(api.list_repo_tree(plan.repo_id, recursive=True, revision=revision)),
+        lambda: list(
+            api.list_repo_tree(
+                plan.repo_id, recursive=True, revision=revision, repo_type=plan.repo_type
+            )
+        ),
         patience or Patience(),
     )
     held = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}

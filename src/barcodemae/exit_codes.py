@@ -26,6 +26,15 @@ BARS = {
     "huggingface_hub.utils": "disable_progress_bars",
     "transformers.utils.logging": "disable_progress_bar",
 }
+# What the light distribution lacks, by the names of the modules.
+FULL_ONLY = (
+    "torch", "transformers", "tokenizers", "datasets", "accelerate", "evaluate", "sklearn", "scipy",
+    "pandas", "matplotlib", "umap", "plotly", "msprime", "tskit", "jinja2",
+)  # fmt: skip
+LIGHT = (
+    "this needs {}, which the light installation lacks: pip uninstall barcodemae-light, then "
+    "pip install barcodemae"
+)
 INTERRUPTED = 130  # 128 and the number of SIGINT
 SECONDS_TO_STOP = 1.5  # after an interrupt, for a command that computes without a break
 
@@ -83,6 +92,12 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except (BarcodeMAEError, OSError) as error:
         typer.echo(f"barcodemae: error: {printable(with_notes(str(error), error))}", err=True)
+        return 2
+    except ModuleNotFoundError as error:
+        lacking = (error.name or "").partition(".")[0]
+        if lacking not in FULL_ONLY:
+            raise
+        typer.echo(f"barcodemae: error: {LIGHT.format(lacking)}", err=True)
         return 2
     return 0
 

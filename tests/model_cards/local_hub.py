@@ -306,16 +306,17 @@ def describe(path, content):
 
 
 NAME = r"(?P<repo>[^/]+/[^/]+?)"
+KIND, PREFIX = "(?:models|datasets)", "(?:datasets/)?"
 ROUTES = (
     ("POST", r"/api/repos/create", "create"),
     ("POST", r"/api/validate-yaml", "validate"),
-    ("POST", rf"/api/models/{NAME}/preupload/(?P<revision>[^/]+)", "preupload"),
-    ("POST", rf"/{NAME}\.git/info/lfs/objects/batch", "batch"),
+    ("POST", rf"/api/{KIND}/{NAME}/preupload/(?P<revision>[^/]+)", "preupload"),
+    ("POST", rf"/{PREFIX}{NAME}\.git/info/lfs/objects/batch", "batch"),
     ("PUT", r"/large/(?P<oid>\w+)", "store"),
     ("POST", r"/verify", "verify"),
-    ("POST", rf"/api/models/{NAME}/commit/(?P<revision>[^/]+)", "commit"),
-    ("GET", rf"/api/models/{NAME}", "info"),
-    ("GET", rf"/api/models/{NAME}/revision/(?P<revision>[^/]+)", "info"),
-    ("GET", rf"/api/models/{NAME}/tree/(?P<revision>[^/]+)(?:/(?P<folder>.*))?", "tree"),
-    ("GET HEAD", rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "resolve"),
+    ("POST", rf"/api/{KIND}/{NAME}/commit/(?P<revision>[^/]+)", "commit"),
+    ("GET", rf"/api/{KIND}/{NAME}", "info"),
+    ("GET", rf"/api/{KIND}/{NAME}/revision/(?P<revision>[^/]+)", "info"),
+    ("GET", rf"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)(?:/(?P<folder>.*))?", "tree"),
+    ("GET HEAD", rf"/{PREFIX}{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "resolve"),
 )

@@ -68,7 +68,7 @@ def check_choices(choices: Mapping[str, Any], known: type) -> None:
         raise SettingsError(f"unknown choice {', '.join(sorted(unknown))}; there are {there_are}")
 
 
-def model_options(choices: ModelChoices) -> ModelOptions:
+def model_options(choices: Mapping[str, Any]) -> ModelOptions:
     """Turn choices into options of opening a model; the number format is `auto` by default.
 
     Raises:

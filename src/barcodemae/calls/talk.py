@@ -19,7 +19,7 @@ def tell(line: str) -> None:
 
 
 @contextmanager
-def counting(what: str, *, wanted: bool = True) -> Iterator[Callable[[int, int | None], object]]:
+def counting(what: str, *, wanted: bool = True) -> Iterator[Callable[[int, int | None], None]]:
     """Show how many records are done, of how many, and the time that is left.
 
     Args:

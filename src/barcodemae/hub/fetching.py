@@ -7,6 +7,7 @@ are. Guarded by tests/barcodemae/hub/test_hub_libraries.py.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.stored.manifest import MANIFEST, check_manifest
@@ -63,7 +64,11 @@ def snapshot(library: str, repo: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    wanted = {"revision": revision, "allow_patterns": LIBRARY_FILES}
+    wanted: dict[str, Any] = {
+        "repo_type": "dataset",
+        "revision": revision,
+        "allow_patterns": LIBRARY_FILES,
+    }
     if COMMIT.fullmatch(revision):
         try:
             cached = Path(snapshot_download(repo, local_files_only=True, **wanted))

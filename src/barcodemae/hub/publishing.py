@@ -1,6 +1,6 @@
 """Publishing of a library: its files as its manifest lists them, and a card, in one commit.
 
-In: the folder of a library, and a licence. Out: a repository on the Hub and the id of its commit.
+In: the folder of a library, and a licence. Out: a repository of data on the Hub, and its commit.
 An interrupted push is completed by running it again, as with models.
 Guarded by tests/barcodemae/hub/test_hub_libraries.py.
 """
@@ -68,4 +68,5 @@ def publish_library(
         card = Path(scratch) / CARD
         card.write_text(write_card(repo_id, library.description, license_name, revision))
         files = [plan_file(folder, folder / name) for name in names]
-        return push(PushPlan(repo_id, [*files, plan_file(card.parent, card)]), private=private)
+        files.append(plan_file(card.parent, card))
+        return push(PushPlan(repo_id, files, "dataset"), private=private)
