@@ -4,8 +4,8 @@
 
 Each row of the table is an environment of its own, made by `uv`, in which the package is not
 installed. torch is installed once for each Python, as the CPU build, and seen by its environments
-through a `.pth` file. Where only a build with CUDA is offered, which is gigabytes, the environments
-of that Python have no torch: nothing runs there, and the table says so. Exit code 1 if a check fails.
+through a `.pth` file. Where only a build with CUDA is offered, which is gigabytes, nothing is run
+for that Python, and the table says so. Exit code 1 if a check fails.
 
 In: the releases below. Out: the page, and the log of each environment below the working folder.
 """
