@@ -4,8 +4,8 @@
 
 Each row of the table is an environment of its own, made by `uv`, in which the package is not
 installed. torch is installed once for each Python, as the CPU build, and seen by its environments
-through a `.pth` file. Where only a build with CUDA is offered, which is gigabytes, the environments
-of that Python have no torch, and the table says so. Exit code 1 if a check fails.
+through a `.pth` file. Where only a build with CUDA is offered, which is gigabytes, nothing is run
+for that Python, and the table says so. Exit code 1 if a check fails.
 
 In: the releases below. Out: the page, and the log of each environment below the working folder.
 """
@@ -26,7 +26,9 @@ from folders import make_folders
 
 HERE = Path(__file__).parent
 TORCH = "torch==2.13.0"
-BESIDE_TORCH = ["sympy", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions"]
+BESIDE_TORCH = ["sympy>=1.13.3", "networkx>=3", "jinja2>=3.1", "fsspec>=2024.6", "filelock>=3.13",
+                "typing-extensions>=4.10"]  # fmt: skip
+PYENV = Path.home() / ".pyenv/versions"  # uv does not look there
 CUDA_FREE = ("cpu", "darwin", "arm64")  # in the name of a build without CUDA
 NO_TORCH = "no torch"
 LIBRARIES = ("transformers", "huggingface-hub", "tokenizers", "sentence-transformers", "accelerate",
@@ -141,6 +143,8 @@ def find_python(version: str) -> str | None:
     """Find an interpreter; None if there is none of that version."""
     if sysconfig.get_python_version() == version:
         return sys.executable
+    if found := sorted(PYENV.glob(f"{version}.*/bin/python")):
+        return str(found[-1])
     try:
         return uv("python", "find", "--no-python-downloads", version).strip()
     except RuntimeError:
@@ -222,8 +226,8 @@ def page_of(
     lines += [
         "",
         "*no torch*: for that Python the package index offered only a build with CUDA to the",
-        "machine that wrote this page, so what needs torch was not run there. Nor were releases of",
-        "torch other than the one named.",
+        "machine that wrote this page, so nothing was run there. Nor were releases of torch other",
+        "than the one named. `-`: not run.",
         "",
     ]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from barcodemae.errors import CheckpointError, DataError, SettingsError
 from barcodemae.training.batches.labelled import NO_CLASS, LabelledBarcodes, count_named
 from barcodemae.training.finetune import finetune, prepare_finetuning
 from barcodemae.training.pretrain import pretrain
-from barcodemae.training.run import loop
+from barcodemae.training.run import classifier, loop
 from barcodemae.training.run.classifier import load_encoder
 from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.pretrain_settings import PretrainConfig
@@ -215,3 +216,17 @@ def test_every_record_is_used_or_counted_with_its_reason(tmp_path):
         "train: 5 records, 3 used; 2 without a genus",
         "val: 3 records, 1 used; 1 without a genus, 1 of no class",
     ]
+
+
+def test_a_model_is_a_folder_the_bundled_one_or_a_name_on_the_hub(tmp_path, monkeypatch):
+    assert classifier.find_model(tmp_path) == tmp_path
+    assert (classifier.find_model(Path("default")) / "model.safetensors").is_file()
+    monkeypatch.setattr(classifier, "snapshot_download", {"lab/mine": str(tmp_path)}.__getitem__)
+    assert classifier.find_model(Path("lab/mine")) == tmp_path
+
+    def refuse(name):
+        raise OSError("offline mode is enabled")
+
+    monkeypatch.setattr(classifier, "snapshot_download", refuse)
+    with pytest.raises(CheckpointError, match=r"neither a folder nor a model on the Hub \(offline"):
+        classifier.find_model(Path("lab/other"))
