@@ -12,12 +12,13 @@ WHAT := $(shell { cat pyproject.toml constraints.txt; \
 	find $(ROOMS) -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | sort; } | cksum | tr ' ' -)
 STAMP := build/.installed-$(WHAT)
 DOCS_STAMP := build/.docs-$(WHAT)
+NOTEBOOKS_STAMP := build/.notebooks-$(WHAT)
 # The Space's libraries want other releases than ours, so they live in an environment that looks
 # into the project's and shadows what differs.
 BROWSER_VENV := $(VENV)-browser
 BROWSER_STAMP := $(BROWSER_VENV)/.installed
 
-.PHONY: setup demo reproduce test test-browser docs lint format clean
+.PHONY: setup demo reproduce test test-browser test-notebooks docs lint format clean
 
 setup: $(STAMP)
 
@@ -74,6 +75,14 @@ $(BROWSER_STAMP): $(STAMP)
 	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
 		> $$($(BROWSER_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/project.pth
 	$(BROWSER_VENV)/bin/python -m pip install -qq "gradio>=6" "selenium>=4.20"
+	touch $@
+
+# The notebooks, from top to bottom; results are not stored in them.
+test-notebooks: $(NOTEBOOKS_STAMP)
+	$(BIN)/python -m pytest tests/notebooks
+
+$(NOTEBOOKS_STAMP): $(STAMP)
+	$(PIP) --no-build-isolation --config-settings editable_mode=strict -e ".[dev,notebooks]"
 	touch $@
 
 docs: $(DOCS_STAMP)
