@@ -12,12 +12,13 @@ WHAT := $(shell { cat pyproject.toml constraints.txt; \
 	find $(ROOMS) -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | sort; } | cksum | tr ' ' -)
 STAMP := build/.installed-$(WHAT)
 DOCS_STAMP := build/.docs-$(WHAT)
+NOTEBOOKS_STAMP := build/.notebooks-$(WHAT)
 # The Space's libraries want other releases than ours, so they live in an environment that looks
 # into the project's and shadows what differs.
 BROWSER_VENV := $(VENV)-browser
 BROWSER_STAMP := $(BROWSER_VENV)/.installed
 
-.PHONY: setup demo reproduce test test-browser matrix docs lint format clean
+.PHONY: setup demo reproduce test test-browser test-notebooks matrix docs lint format clean
 
 setup: $(STAMP)
 
@@ -80,6 +81,14 @@ $(BROWSER_STAMP): $(STAMP)
 # an environment of its own below out/matrix; writes docs/compatibility.md.
 matrix: setup
 	$(BIN)/python tests/matrix/run.py --work out/matrix --page docs/compatibility.md
+
+# The notebooks, from top to bottom; results are not stored in them.
+test-notebooks: $(NOTEBOOKS_STAMP)
+	$(BIN)/python -m pytest tests/notebooks
+
+$(NOTEBOOKS_STAMP): $(STAMP)
+	$(PIP) --no-build-isolation --config-settings editable_mode=strict -e ".[dev,notebooks]"
+	touch $@
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -4,11 +4,10 @@ from snakemake.shell import shell
 
 
 log = snakemake.log_fmt_shell(stdout=False, stderr=True)
-report = snakemake.output.get("report", "")
-report = f"--report {report:q}" if report else ""
+report = "--report {snakemake.output.report:q}" if "report" in snakemake.output.keys() else ""
 extra = snakemake.params.get("extra", "")
 shell(
     "barcodemae identify {snakemake.input.sequences:q}"
     " --reference {snakemake.input.reference:q} --threads {snakemake.threads}"
-    " --output {snakemake.output.names:q} {report} {extra} {log}"
+    " --output {snakemake.output.names:q} " + report + " {extra} {log}"
 )
