@@ -41,7 +41,7 @@ def audit(
         DataError: The reference is neither, or is damaged.
         SettingsError: The lowest probability is not between 0 and 1.
     """
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     embedder = load_embedder(model, device=device, dtype=dtype)
     found = audit_reference(Path(reference), embedder, tuple(splits), min_score=min_score)

@@ -89,7 +89,8 @@ def find_chimeras(records: Records, hoods: Neighborhoods, report: OnProgress) ->
 def one_hot(letters: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Write letter codes as numbers whose products count equal letters, (R, H) to (R, 4 H)."""
     bases = np.arange(NO_BASE, dtype=np.uint8)
-    return (letters[:, :, None] == bases).reshape(len(letters), -1).astype(np.float32)
+    numbers: NDArray[np.float32] = (letters[:, :, None] == bases).astype(np.float32)
+    return numbers.reshape(len(letters), -1)
 
 
 def nearest_of_half(

@@ -90,9 +90,10 @@ def find_neighborhoods(records: Records, report: OnProgress) -> Neighborhoods:
             part[queries[query], place] = values
         report("compare", start + len(queries), len(usable))
     order = np.argsort(-parts[0], axis=1, kind="stable")
-    rows, *parts = (np.take_along_axis(part, order, axis=1) for part in (rows, *parts))
-    kin, kin_identity = find_kin(records, rows, parts[0])
-    return Neighborhoods(rows, *parts, kin, kin_identity)
+    rows = np.take_along_axis(rows, order, axis=1)
+    identity, slow, fast = (np.take_along_axis(part, order, axis=1) for part in parts)
+    kin, kin_identity = find_kin(records, rows, identity)
+    return Neighborhoods(rows, identity, slow, fast, kin, kin_identity)
 
 
 def without_self(

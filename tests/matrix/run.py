@@ -58,7 +58,7 @@ ENVIRONMENTS = (
     Environment("lowest of all, 4.57", "3.11", (
         "transformers==4.57.6", "sentence-transformers>=5.1", *FLOORS), lowest=True),
     Environment("lowest of all, 5", "3.11", (
-        "transformers==5.0.0", "sentence-transformers>=5.2", *FLOORS), lowest=True),
+        "transformers==5.0.0", "sentence-transformers>=5.2", "peft>=0.18", *FLOORS), lowest=True),
     Environment("newest", "3.11", ("transformers", *NEWEST)),
     Environment("newest", "3.13", ("transformers", *NEWEST)),
 )  # fmt: skip
