@@ -176,6 +176,11 @@ class BarcodeMAEConfig(PretrainedConfig):
                 attention_probs_dropout_prob=self.attention_probs_dropout_prob,
                 layer_norm_eps=self.layer_norm_eps,
             )
+        # The same layers and positions as below in the words of transformers 4.57.
+        as_in_4_57: dict[str, Any] = {
+            "global_attn_every_n_layers": 1,
+            "global_rope_theta": ROTARY_BASE,
+        }
         return ModernBertConfig(
             **sizes,
             **self._shared_by_towers(),
@@ -190,9 +195,7 @@ class BarcodeMAEConfig(PretrainedConfig):
             rope_parameters={
                 "full_attention": {"rope_type": "default", "rope_theta": ROTARY_BASE},
             },
-            # The same two in the words of transformers 4.57.
-            global_attn_every_n_layers=1,
-            global_rope_theta=ROTARY_BASE,
+            **as_in_4_57,
             bos_token_id=None,
             eos_token_id=None,
             cls_token_id=None,

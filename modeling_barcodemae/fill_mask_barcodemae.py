@@ -48,7 +48,7 @@ class BarcodeFillMaskPipeline(FillMaskPipeline):
         ValueError: A [MASK] lies outside the barcode, so nothing is predicted there.
     """
 
-    def preprocess(
+    def preprocess(  # type: ignore[override]
         self, inputs: Any, return_tensors: str | None = None, **options: Any
     ) -> dict[str, Any]:
         """Tokenize one sequence; `input_ids` and `attention_mask` are (1, L)."""
@@ -60,13 +60,15 @@ class BarcodeFillMaskPipeline(FillMaskPipeline):
             )
         return {**tokenizer([text], return_tensors="pt"), "text": text}
 
-    def _forward(self, model_inputs: dict[str, Any], **options: Any) -> Any:
+    def _forward(  # type: ignore[override]
+        self, model_inputs: dict[str, Any], **options: Any
+    ) -> Any:
         """Predict the k-mers; `logits` are (B, L, vocab)."""
         texts = model_inputs.pop("text")
         outputs = self.model(**model_inputs)
         return {"logits": outputs.logits, "text": texts}
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: dict[str, Any], top_k: int = 5, target_ids: Any = None
     ) -> Any:
         """List the best guesses for each [MASK] of one sequence."""

@@ -78,7 +78,7 @@ def warn_of_padding(
 
 def is_traced() -> bool:
     """Whether torch is recording a graph, in which a value cannot decide what is done."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined]
 
 
 __all__ = ["is_traced", "masked_mean", "refuse_empty_rows", "warn_of_padding"]

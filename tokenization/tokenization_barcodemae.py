@@ -146,9 +146,13 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
             padding = kwargs.get("return_tensors") is not None
             if padding and kwargs.get("max_length") is not None:
                 kwargs.setdefault("truncation", True)  # as in transformers without padding
-        return super().__call__(text, *args, padding=padding, **kwargs)
+        return super().__call__(  # type: ignore[no-any-return]
+            text, *args, padding=padding, **kwargs
+        )
 
-    def _encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+    def _encode_plus(  # type: ignore[override]
+        self, text: Any, text_pair: Any = None, **options: Any
+    ) -> BatchEncoding:
         """Tokenize; every way into the tokenizer ends here."""
         if HAS_BATCH_WAY:
             return super()._encode_plus(text, text_pair, **options)
@@ -162,7 +166,7 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         if is_single and tensor_type is None:
             rows = {name: value[0] for name, value in encoding.items()}
             return BatchEncoding(rows, encoding.encodings)
-        return encoding.convert_to_tensors(tensor_type)
+        return encoding.convert_to_tensors(tensor_type)  # type: ignore[no-any-return]
 
     def _batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
         """Tokenize a batch; in transformers 4.57 every way into the tokenizer ends here."""
@@ -171,8 +175,9 @@ class BarcodeKmerTokenizer(PreTrainedTokenizerFast):
         if any(isinstance(row, tuple) and not in_words for row in rows):
             refuse_pair(rows)
         tensor_type = options.pop("return_tensors", None)
-        encode = super()._batch_encode_plus
-        return self.encode_rows(encode, rows, options).convert_to_tensors(tensor_type)
+        encode = super()._batch_encode_plus  # type: ignore[misc]
+        encoding = self.encode_rows(encode, rows, options)
+        return encoding.convert_to_tensors(tensor_type)  # type: ignore[no-any-return]
 
     def encode_rows(
         self, encode: Callable[..., BatchEncoding], rows: list[Any], options: dict[str, Any]

@@ -50,10 +50,12 @@ def frame(
 
     tokenizer = open_tokenizer(model)
     with claimed(output, inputs=[fasta]):
-        lines = framed_lines(tokenizer, read_records(fasta))
+        lines, count = framed_lines(tokenizer, read_records(fasta)), 0
         if output == "-":
             typer.echo(HEADER, nl=False)
-            count = sum(typer.echo(line, nl=False) is None for line in lines)
+            for line in lines:
+                typer.echo(line, nl=False)
+                count += 1
         else:
             with whole_file(output) as path, path.open("w", encoding="utf-8") as file:
                 file.write(HEADER)
@@ -74,7 +76,7 @@ def open_tokenizer(model: str) -> BarcodeKmerTokenizer:
     from barcodemae.tokenization import BarcodeKmerTokenizer
 
     try:
-        tokenizer = BarcodeKmerTokenizer.from_pretrained(resolve_model(model))
+        tokenizer: BarcodeKmerTokenizer = BarcodeKmerTokenizer.from_pretrained(resolve_model(model))
     except Exception as error:  # transformers raises a dozen types for a damaged folder
         raise CheckpointError(f"{model}: no tokenizer to open: {first_line(error)}") from error
     if tokenizer.frame is None:
