@@ -77,6 +77,9 @@ def _wide_encoding(head: bytes) -> str:
     marked = next((name for mark, name in _WIDE_MARKS.items() if head.startswith(mark)), "")
     if marked or len(head) < 2 or bool(head[0]) == bool(head[1]):
         return marked
+    # Without a mark, of plain letters every second byte is zero; other bytes are no text at all.
+    if any(head[1 if head[0] else 0 : _HEAD_BYTES : 2]):
+        return ""
     return "utf-16-le" if head[0] else "utf-16-be"
 
 

@@ -55,7 +55,7 @@ def test_the_bundled_model_is_published_from_its_name_with_its_own_run_and_resul
     bundled, tmp_path, capsys
 ):
     out = tmp_path / "mine"
-    assert main(["export", "--model", "default", "--out", str(out)]) == 0
+    assert main(["export", "--model", "default", "--out", str(out), "--dtype", "bfloat16"]) == 0
     assert (out / "model.safetensors").read_bytes() == (bundled / "model.safetensors").read_bytes()
     assert load_embedder(out / "encoder").embed(["ACGTACGTTTAA"]).shape == (1, 32)
     assert main(["card", str(out), "--repo-id", FULL, "--native", NATIVE]) == 0

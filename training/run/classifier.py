@@ -92,6 +92,8 @@ def find_model(name: Path) -> Path:
     folder = Path(resolve_model(name))
     if folder.exists():
         return folder
+    if name.as_posix().count("/") != 1 or name.is_absolute():
+        raise CheckpointError(f"{name}: no such folder; {DEFAULT_HINT}")
     try:
         return Path(snapshot_download(name.as_posix()))
     except (OSError, ValueError) as error:  # no such name, no connection, not allowed

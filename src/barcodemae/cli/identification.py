@@ -125,16 +125,13 @@ def identify(
     check_files([output, *beside], [queries, reference, *([checklist] if checklist else [])])
     check_output(output, candidates, resume=resume)
     check_format(output_format, output, report, shard)
-    restriction = Restriction(
-        names_of(within), () if checklist is None else read_checklist(checklist)
-    )
     search, network = engines_of(engine)
     how = IdentifyOptions(
         thresholds=parse_thresholds(threshold),
         strand=strand,
         engine=search,
         mixture=Mixture.parse(mixture) if mixture else None,
-        restriction=restriction,
+        restriction=Restriction(names_of(within), read_checklist(checklist) if checklist else ()),
         num_candidates=candidates,
     )
 
@@ -147,6 +144,7 @@ def identify(
         revision=revision or None,
         engine=network,
     )
+    identifier = Identifier(lib.references, lib.embedder, how)
     form, settings = FORMATS[output_format], settings_of(how, lib) | {"format": output_format}
     with claimed(*beside):
         sink = open_sink(output, form, settings | {"shard": shard}, resume=resume)
@@ -163,7 +161,7 @@ def identify(
 
             part = Part.of(Shard.parse(shard), read) if shard else None
             summary = identify_stream(
-                Identifier(lib.references, lib.embedder, how),
+                identifier,
                 read if part is None else part.read,
                 form,
                 sink,
