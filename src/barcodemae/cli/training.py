@@ -29,7 +29,9 @@ def finetune(config: FinetuneConfig, resume: bool | Path) -> None:
     parquet_files(config.data)
     from barcodemae.training.batches.labelled import count_named
     from barcodemae.training.finetune import finetune
+    from barcodemae.training.run.classifier import find_model
 
+    find_model(config.model)  # complains before anything is counted
     splits = [config.train_split, config.val_split, config.test_split]
     for counted in count_named(config.data, list(filter(None, splits)), config.rank):
         typer.echo(counted.told(config.rank), err=True)
