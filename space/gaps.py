@@ -52,7 +52,9 @@ class GapFiller:
         folder = ModelFolder(Path(resolve_model(model)))
         if not folder.path.is_dir() or folder.pipeline_tag != "fill-mask":
             raise CheckpointError("this model has no decoder to fill in k-mers with")
-        self._pipeline: Any = pipeline("fill-mask", model=str(folder.path), device="cpu")
+        self._pipeline: Any = pipeline(
+            "fill-mask", model=str(folder.path), device="cpu", trust_remote_code=True
+        )
         self.k: int = self._pipeline.model.config.k
 
     def fill(self, text: str) -> tuple[list[Gap], str]:

@@ -21,7 +21,7 @@ import typer
 ROOT = Path(__file__).parents[2]
 NAME = "barcodemae-light"
 NEEDED = (
-    "numpy", "pyarrow", "dnaio", "backports.zstd", "edlib", "typer", "rich", "pyyaml",
+    "numpy", "pyarrow", "backports.zstd", "edlib", "typer", "rich", "pyyaml",
     "safetensors", "threadpoolctl", "huggingface-hub", "onnx", "onnxruntime",
 )  # fmt: skip
 EXTRAS = {"tables": ("pandas",), "index": ("scikit-learn", "scipy")}

@@ -6,6 +6,7 @@ import pytest
 
 from barcodemae.errors import DataError
 from barcodemae.model_cards.run_record import SHOWN_SETTINGS, RunRecord, draw_loss, read_run
+from barcodemae.training.run.finetune_settings import FinetuneConfig
 from barcodemae.training.run.pretrain_settings import PretrainConfig
 
 
@@ -25,7 +26,8 @@ def run_folder(tmp_path):
 
 def test_settings_are_read_by_the_names_that_training_writes(run_folder):
     settings = read_run(run_folder).settings
-    assert set(SHOWN_SETTINGS) <= set(json.loads((run_folder / "settings.json").read_text()))
+    known = set(json.loads((run_folder / "settings.json").read_text()))
+    assert set(SHOWN_SETTINGS) <= known | set(FinetuneConfig.__dataclass_fields__)
     assert settings["epochs"] == "35"
     assert settings["weight decay"] == "1e-05"
     assert settings["trained on"] == "pretrain, other_heldout"
@@ -79,7 +81,7 @@ def test_the_same_history_is_drawn_as_the_same_picture(run_folder, tmp_path):
 
 def test_without_losses_nothing_is_drawn(tmp_path):
     assert not draw_loss([{"step": 1, "seconds": 2.0}], tmp_path / "loss.png", "loss")
-    assert not (tmp_path / "loss.png", "loss").exists()
+    assert not (tmp_path / "loss.png").exists()
 
 
 def test_earlier_stages_count_towards_the_duration(run_folder):

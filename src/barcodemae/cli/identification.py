@@ -115,7 +115,6 @@ def identify(
     from barcodemae.eval.identify.formats import FORMATS
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.judge.ladder import Mixture
-    from barcodemae.eval.identify.overview.page import write_overview
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
     from barcodemae.eval.identify.shards import Part, Shard
     from barcodemae.eval.identify.stream import identify_stream
@@ -174,6 +173,8 @@ def identify(
                 part.write_note(Path(output), settings, form.header)
             report_run(sink, summary, summary_file)
             if report is not None:
+                from barcodemae.eval.identify.overview.page import write_overview  # not in light
+
                 about = about_run(lib.references, lib.embedder, how, summary)
                 write_overview([Path(output)], report, about)
 
@@ -204,7 +205,6 @@ def check_format(output_format: str, output: str, report: Path | None, shard: st
     """
     from barcodemae.errors import SettingsError
     from barcodemae.eval.identify.formats import FORMATS
-    from barcodemae.eval.identify.overview.page import check_page
     from barcodemae.eval.identify.shards import Shard
     from barcodemae.files import is_written_through
 
@@ -217,6 +217,8 @@ def check_format(output_format: str, output: str, report: Path | None, shard: st
             raise SettingsError(f"--shard cannot be merged in format {output_format}")
     if report is None:
         return
+    from barcodemae.eval.identify.overview.page import check_page  # not in the light installation
+
     check_page(report)
     if output == "-" or is_written_through(Path(output)) or output_format != "tsv":
         raise SettingsError("--report is drawn of the table of names: write it as TSV with -o FILE")

@@ -109,7 +109,7 @@ def test_the_endpoint_gives_the_same_vectors(framed_folder, fragments, expected)
 
 
 def test_fill_mask_answers_for_the_mask_in_the_text_alone(framed_folder, relatives):
-    fill = pipeline("fill-mask", model=str(framed_folder))
+    fill = pipeline("fill-mask", model=str(framed_folder), trust_remote_code=True)
     text = relatives[0][25:60] + "[MASK]" + relatives[0][63:]
     answers = fill(text, top_k=1)
     with torch.no_grad():

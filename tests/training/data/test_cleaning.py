@@ -38,7 +38,8 @@ def test_letters_are_normalised_and_the_end_stripped(deposited, clean):
     assert cleaned(deposited) == [clean]
 
 
-@given(st.lists(st.text(alphabet="ACGTacgtuNn-. R*é", max_size=60), max_size=6))
+# Without gaps, which `prepare` has written as N before a data set holds them.
+@given(st.lists(st.text(alphabet="ACGTacgtuNn R*é", max_size=60), max_size=6))
 def test_cleaning_equals_the_tokenizers_normalisation(sequences):
     normalise = build_backend(6).normalizer.normalize_str
     expected = [normalise(sequence) for sequence in sequences]

@@ -60,6 +60,8 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
     }
     assert names_in(exported / "encoder") == native
     assert names_in(exported) == {f"encoder/{name}" for name in native} | {
+        "fill_mask_barcodemae.py",
+        "pooling_barcodemae.py",
         "config.json",
         "model.safetensors",
         "tokenizer.json",
