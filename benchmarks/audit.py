@@ -45,7 +45,6 @@ LOWEST = 0.001  # probability from which on findings are ranked here
 MAX_MAMMALS, MAX_HUMANS = 400, 100
 LABELS = {f"wrong_{rank}" for rank in LABEL_RANKS} | {"swapped_pair"}
 ABOVE = tuple(rank for rank in RANKS if rank != "species")
-IN_LETTERS = {"chimera", "numt_like", "foreign", "stop_codon", "frameshift", "not_barcode"}
 # Kind of a planted fault -> kinds of findings that find it.
 FINDS = {
     "other strand": {"other_strand"},

@@ -26,6 +26,7 @@ TRIES = 50
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 PLACEHOLDERS: tuple[Callable[[str], str], ...] = (
     lambda genus: f"{genus} sp.",
+    lambda genus: f"{genus} cf. maculatus",
     lambda genus: f"{genus} sp. BOLD:AAA1234",
     lambda genus: f"{genus} nr. alba",
     lambda genus: f"unidentified {genus}",

@@ -19,7 +19,6 @@ from barcodemae.eval.audit.records import NOT_BARCODE, Records
 
 SHORT_SHARE = 0.6  # of the median length of the library
 MAX_UNKNOWN = 0.01  # share of unknown letters that BOLD's barcode standard allows
-QUESTIONS = {"numt_like": "numt_like", "foreign": "foreign"}
 
 
 def find_in_traits(records: Records) -> Iterator[Finding]:

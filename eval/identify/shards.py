@@ -8,7 +8,6 @@ Guarded by tests/eval/identify/test_shards.py.
 """
 
 import gzip
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.identify.progress import RecordDigest
 from barcodemae.fasta import SequenceRecord
 from barcodemae.files import whole_file, write_json
+from barcodemae.model_files import hash_file
 from barcodemae.output.rejected import HEADER, clear_list, rejected_path_of
 
 
@@ -103,8 +103,8 @@ class Part:
             self.digest,
             settings,
             header,
-            hash_file(table),
-            hash_file(rejected) if rejected.is_file() else "",
+            hash_file(table).hex(),
+            hash_file(rejected).hex() if rejected.is_file() else "",
         )
         write_json(note_path(table), asdict(note))
 
@@ -157,12 +157,6 @@ class Note:
         return note
 
 
-def hash_file(path: Path) -> str:
-    """Hash a file by SHA-256."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def merge_tables(tables: Sequence[Path], output: Path) -> int:
     """Put the tables of all shards of a file together, and their lists of rejected records.
 
@@ -212,7 +206,7 @@ def check_together(notes: dict[Path, Note]) -> None:
         of_number[note.number] = table
         hashes = {table: note.table, rejected_path_of(table): note.rejected}
         for path, hashed in hashes.items():
-            if (hash_file(path) if path.is_file() else "") != hashed:
+            if (hash_file(path).hex() if path.is_file() else "") != hashed:
                 raise DataError(path, "is not as it was written; run this shard again")
     if missing := sorted(set(range(1, expected.of + 1)) - set(of_number)):
         listed = ", ".join(f"{number}/{expected.of}" for number in missing)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 
 MIN_EXAMPLES = 20  # of either outcome; with fewer, all queries get the same probability
@@ -97,8 +96,7 @@ def fit_logistic(
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=INVERSE_PENALTY, max_iter=MAX_ITERATIONS)
-    with threadpool_limits(1, "blas"):  # a second thread is only waited for
-        model.fit(standard, is_true, sample_weight=weights * (len(weights) / weights.sum()))
+    model.fit(standard, is_true, sample_weight=weights * (len(weights) / weights.sum()))
     return Logistic(model.coef_[0].round(DECIMALS), round(float(model.intercept_[0]), DECIMALS))
 
 

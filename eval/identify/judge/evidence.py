@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.comparison import Comparison
@@ -126,8 +125,7 @@ def gather_evidence(
     near = np.where((compared.rows == NO_ROW)[:, :, None], UNKNOWN, near)
     winners = choose_lineage(near, compared.score)
     members = vectors[compared.rows]  # (Q, K, D)
-    with threadpool_limits(1, "blas"):  # of products this small, a second thread is only waited for
-        among = np.matmul(members, members.transpose(0, 2, 1))  # (Q, K, K)
+    among = np.matmul(members, members.transpose(0, 2, 1))  # (Q, K, K)
     columns = list(whole_features(compared, lengths))
     agreement = np.zeros(winners.shape)
     for rank in range(len(RANKS)):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
@@ -67,15 +69,16 @@ def build_library(
     description = write_library(
         dataset, folder, embedder, splits=plan.splits, engine=plan.engine, on_progress=on_progress
     )
-    calibration = calibrate(
-        ReferenceLibrary(folder, is_finished=False),
-        dataset,
-        embedder,
-        splits=plan.held_out,
-        mixture=plan.mixture,
-        max_fragments=plan.max_fragments,
-        on_progress=on_progress,
-    )
+    with threadpool_limits(1, "blas"):  # of products this small, a second thread is only waited for
+        calibration = calibrate(
+            ReferenceLibrary(folder, is_finished=False),
+            dataset,
+            embedder,
+            splits=plan.held_out,
+            mixture=plan.mixture,
+            max_fragments=plan.max_fragments,
+            on_progress=on_progress,
+        )
     content = calibration.to_json()
     (folder / CALIBRATION).write_text(json.dumps(content, allow_nan=False) + "\n")
     write_manifest(folder)

@@ -40,9 +40,7 @@ def audit(
         ),
     ],
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "--out", "-o", metavar="DIR", help="Folder of the report.")
-    ],
+    output: options.OutputFolder,
     clean: Annotated[
         Path | None,
         typer.Option("--clean", metavar="DIR", help="Write the references without the worst."),
