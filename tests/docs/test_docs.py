@@ -56,6 +56,8 @@ def demo_folder(tmp_path, monkeypatch, tiny_model, tokenizer, simulated):
     monkeypatch.chdir(tmp_path)
 
 
+# peft asks transformers for a property that transformers has renamed.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.usefixtures("demo_folder")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
 def test_the_blocks_of_a_page_run_in_order(page):
