@@ -23,30 +23,6 @@ PAGE = ROOT / "docs" / "identify_measured.md"
 Content = list[dict[str, Any]]
 Kinds = dict[str, Callable[[Any], str]]
 Commands = dict[str, str]
-PERCENT_SCORES = {
-    "species_accuracy": "species, accuracy",
-    "genus_accuracy": "genus, accuracy",
-    "family_accuracy": "family, accuracy",
-    "unseen_genus_named_right": "genus of unseen species, named rightly",
-    "unseen_genus_named_wrong": "genus of unseen species, named wrongly",
-    "unseen_genus_best_guess": "genus of unseen species, best guess right",
-    "species_over_classified": "species, over-classified",
-    "species_under_classified": "species, under-classified",
-    "new_genus_over_classified": "new genera, over-classified",
-    "genus_under_classified": "genus, under-classified",
-    "new_species_auroc": "AUROC, new species",
-    "new_genus_auroc": "AUROC, new genus",
-}
-ERROR_SCORES = {
-    "species_calibration_error": "species, calibration error",
-    "genus_calibration_error": "genus, calibration error",
-    "family_calibration_error": "family, calibration error",
-}
-SPEED_SCORES = {
-    "queries_per_second": "queries per second",
-    "start_up_seconds": "start-up, seconds",
-    "peak_memory_gib": "peak memory, GiB",
-}
 NO_VALUE = "-"
 
 
@@ -59,85 +35,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def format_number(value: float | None, digits: int) -> str:
     """Format a number, or a dash for a missing one."""
     return NO_VALUE if value is None else f"{value:,.{digits}f}"
-
-
-def by_method(records: Content) -> dict[str, dict[str, float]]:
-    """Group scores by method, in the order of the file; the name of our model is left out."""
-    found: dict[str, dict[str, float]] = {}
-    for record in records:
-        method = re.sub(r"^.* (?=identify)", "", record["model"])
-        found.setdefault(method, {})[record["metric"]] = record["value"]
-    return found
-
-
-def source(record: dict[str, Any]) -> str:
-    """Describe queries, references and model, and the command that measured them."""
-    counts, protocol = record["counts"], record["protocol"]
-    return (
-        f"{counts['queries']:,} queries of `{protocol['seen']}` and `{protocol['unseen']}`, "
-        f"{counts['references']:,} references, {protocol['threads']} threads, "
-        f"model `{record['model'].split()[0]}` (weights `{record['weights']}`, "
-        f"{protocol['dtype']}): `{record['command']}`.\n"
-    )
-
-
-def quality(records: Content) -> str:
-    """Format the scores of all methods, one row per score."""
-    methods = by_method(records)
-    rows = [
-        [label, *(format_number(scores.get(name), digits) for scores in methods.values())]
-        for names, digits in ((PERCENT_SCORES, 1), (ERROR_SCORES, 3), (SPEED_SCORES, 1))
-        for name, label in names.items()
-    ]
-    return f"{source(records[0])}\n{table(['', *methods], rows)}"
-
-
-def thresholds(records: Content) -> str:
-    """Format species accuracy and share of wrong names, one row per threshold."""
-    scores = by_method(records)["identify"]
-    values = [
-        name.removeprefix("species_accuracy_at_")
-        for name in scores
-        if name.startswith("species_accuracy_at_")
-    ]
-    rows = [
-        [
-            value,
-            format_number(scores[f"species_accuracy_at_{value}"], 1),
-            format_number(scores.get(f"species_wrong_of_named_at_{value}"), 1),
-        ]
-        for value in values
-    ]
-    header = ["threshold", "species, accuracy (%)", "wrong of the names given (%)"]
-    return f"{source(records[0])}\n{table(header, rows)}"
-
-
-def treatments(records: Content) -> str:
-    """Format scores of treated queries, one row per treatment and way of identification."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for record in records:
-        way = record["model"].split(" ", 1)[1]
-        key = (record["protocol"]["treatment"], way)
-        found.setdefault(key, {})[record["metric"]] = record["value"]
-    metrics = {
-        "genus_best_guess": ("genus, best guess (%)", 1),
-        "genus_named_right": ("genus, named rightly (%)", 1),
-        "genus_named_wrong": ("wrongly (%)", 1),
-        "species_named_right": ("species, named rightly (%)", 1),
-        "species_named_wrong": ("wrongly (%)", 1),
-        "genus_calibration_error": ("genus, calibration error", 3),
-        "strand_right": ("strand right (%)", 1),
-    }
-    rows = [
-        [*key, *(format_number(scores.get(name), digits) for name, (_, digits) in metrics.items())]
-        for key, scores in found.items()
-    ]
-    header = ["query", "way", *(label for label, _ in metrics.values())]
-    first = records[0]
-    return (
-        f"{first['counts']['queries']:,} queries of `{first['protocol']['queries']}`: "
-        f"`{first['command']}`.\n\n{table(header, rows)}"
-    )
 
 
 def scale(rows: Content) -> str:
@@ -162,19 +59,6 @@ def scale(rows: Content) -> str:
         f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
         f"{table(header, cells)}"
     )
-
-
-def mixed(rows: Content) -> str:
-    """Format the scores of the same queries, one row per mixture of the calibration."""
-    columns = {
-        "species_accuracy": "species, accuracy",
-        "genus_accuracy": "genus, accuracy",
-        "genus_under_classified": "known genera left unassigned",
-        "new_genus_over_classified": "new genera named",
-        "new_genus_auroc": "AUROC, new genus",
-    }
-    cells = [[row["mixture"], *(format_number(row[name], 1) for name in columns)] for row in rows]
-    return f"`{rows[0]['command']}`\n\n{table(['mixture', *columns.values()], cells)}"
 
 
 def resumed(content: dict[str, Any]) -> str:
@@ -203,19 +87,11 @@ def resumed(content: dict[str, Any]) -> str:
 
 
 KINDS: Kinds = {
-    "quality": quality,
-    "thresholds": thresholds,
-    "treatments": treatments,
     "scale": scale,
-    "mixed": mixed,
     "resumed": resumed,
 }
 COMMANDS: Commands = {
-    "quality": "python benchmarks/identify.py --data DATA --blast 200",
-    "thresholds": "python benchmarks/identify.py --data DATA --splits val,val_unseen --json FILE",
-    "treatments": "python benchmarks/fragments.py --data DATA",
     "scale": "python benchmarks/identify_scale.py --data DATA",
-    "mixed": "python benchmarks/mixtures.py --data DATA",
     "resumed": "python benchmarks/identify_resume.py --data DATA",
 }
 
@@ -232,6 +108,8 @@ def fill(page: str, root: Path = ROOT, kinds: Kinds = KINDS, commands: Commands 
 
     def written(block: re.Match[str]) -> str:
         path, kind = root / block["files"], block["kind"]
+        if kind not in kinds:  # another page's writer fills it
+            return block[0]
         if path.is_file():
             text = kinds[kind](json.loads(path.read_text()))
         else:

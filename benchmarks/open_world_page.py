@@ -1,9 +1,10 @@
 """Writer of docs/trust.md: python benchmarks/open_world_page.py [--check] [--figures].
 
-Measured parts stand between marks as in `identify_page.py`, and are written from the results file
-of `open_world.py` alone. `--check` writes nothing and fails if the page does not agree with the
-file; the tests run it. `--figures` also draws the curves. In: the page and the results file. Out:
-the page, docs/trust_RANK.svg. Guarded by tests/docs/test_open_world_page.py.
+Measured parts of this page and of the README stand between marks as in `identify_page.py`, and are
+written from the results files of `open_world.py` alone. `--check` writes nothing and fails if a
+page does not agree with the files; the tests run it. `--figures` also draws the curves. In: the
+pages and results files. Out: the pages, docs/trust_RANK.svg.
+Guarded by tests/docs/test_open_world_page.py.
 """
 
 import json
@@ -26,6 +27,7 @@ from barcodemae.files import write_text
 
 
 PAGE = ROOT / "docs" / "trust.md"
+README = ROOT / "README.md"
 RESULTS = ROOT / "results" / "identify" / "open_world.json"
 COMMAND = "python benchmarks/open_world.py --data DATA"
 MOST_SHOWN = 50  # percent; beyond, no method is of use
@@ -81,6 +83,16 @@ SPEEDS: Columns = {
     "peak memory (GiB)": ("", "peak_memory_gib", 1),
     "indexing (s)": ("", "index_seconds", 0),
 }
+POSTER = ("identify", "SINTAX 0.8", "VSEARCH best hit")
+POSTER_COLUMNS = {  # label -> part, beginning of the set, score
+    "species: right": ("closed", SEEN, "species_named_right"),
+    "wrong": ("closed", SEEN, "species_named_wrong"),
+    "genus: right": ("closed", SEEN, "genus_named_right"),
+    "new genera given a genus": ("genera", "", "genus_over_classified"),
+    "other phyla given a name": ("foreign", FOREIGN, "any_name"),
+    "genus of joined read ends: right": ("gaps", "read ends joined by ten N", "genus_named_right"),
+}
+CHOICES = {"genera": "genus", "families": "family"}  # part -> rank
 COLUMN_OF_AXIS = {"over": "over_classified", "under": "under_classified"}
 
 
@@ -209,6 +221,36 @@ def speeds(content: Content) -> str:
     return where + section(content, rows, ["", *SPEEDS], lines)
 
 
+def poster(content: Content) -> str:
+    """Format the README's table: one line per method, one score of each of the main parts."""
+    lines = []
+    for method in POSTER:
+        cells_of = []
+        for part, beginning, score in POSTER_COLUMNS.values():
+            rows = [row for row in rows_of(content, part) if row["method"] == method]
+            cells_of += cells(rows, {"": (beginning, score, 1)})
+        lines.append([method, *cells_of])
+    rows = rows_of(content, "closed")
+    return section(content, rows, ["percent", *POSTER_COLUMNS], lines)
+
+
+def choices(content: Content) -> str:
+    """Format what each threshold does to new and known taxa, one line per threshold."""
+    curves = {}
+    for part, rank in CHOICES.items():
+        rows = [row for row in rows_of(content, part) if row["method"] == OURS]
+        if rows:
+            curves[rank] = {point["threshold"]: point for point in rows[0]["curve"][rank]}
+    header = ["threshold", *(f"{rank}: {what}" for rank in curves for what in ("new", "known"))]
+    levels = sorted(set.intersection(*map(set, curves.values()))) if curves else []
+    lines = [
+        [f"{level:g}"]
+        + [f"{of[level][axis]:.1f}" for of in curves.values() for axis in COLUMN_OF_AXIS]
+        for level in levels
+    ]
+    return section(content, content["rows"], header, lines)
+
+
 KINDS: Kinds = {
     "world_closed": lambda content: method_table(content, "closed", CLOSED),
     "world_calibration": lambda content: method_table(content, "closed", CALIBRATION),
@@ -220,6 +262,8 @@ KINDS: Kinds = {
     "world_errors": lambda content: changed(content, "errors"),
     "world_lengths": lambda content: changed(content, "lengths"),
     "world_speed": speeds,
+    "world_choices": choices,
+    "world_poster": poster,
 }
 COMMANDS: Commands = dict.fromkeys(KINDS, COMMAND)
 
@@ -273,20 +317,24 @@ def draw_all(content: Content, folder: Path) -> None:
 
 
 def main(
-    check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
+    check: Annotated[bool, typer.Option(help="Only say whether the pages are up to date.")] = False,
     figures: Annotated[bool, typer.Option(help="Draw the curves too.")] = False,
 ) -> None:
-    """Write the measured parts of the page, or check them."""
-    text = PAGE.read_text()
-    filled = fill(text, ROOT, KINDS, COMMANDS)
-    if check and filled != text:
-        typer.echo(f"not what the results files say: {PAGE.name}", err=True)
+    """Write the measured parts of the pages, or check them."""
+    changed_pages = []
+    for page in (PAGE, README):
+        text = page.read_text()
+        filled = fill(text, ROOT, KINDS, COMMANDS)
+        if filled != text:
+            changed_pages.append(page.name)
+            if not check:
+                write_text(page, filled)
+    if check and changed_pages:
+        typer.echo(f"not what the results files say: {', '.join(changed_pages)}", err=True)
         raise typer.Exit(1)
-    if filled != text:
-        write_text(PAGE, filled)
     if figures and RESULTS.is_file():
         draw_all(json.loads(RESULTS.read_text()), PAGE.parent)
-    typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
+    typer.echo(f"changed: {', '.join(changed_pages) or 'nothing'}", err=True)
 
 
 if __name__ == "__main__":

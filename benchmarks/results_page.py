@@ -168,6 +168,8 @@ def fill(page: str, root: Path = ROOT) -> str:
     """
 
     def written(block: re.Match[str]) -> str:
+        if block["kind"] not in KINDS:  # another page's writer fills it
+            return block[0]
         text = KINDS[block["kind"]](read_block(block["files"], root))
         return f"{block['start']}\n{text}\n{block['end']}"
 

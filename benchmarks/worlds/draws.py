@@ -32,7 +32,8 @@ def draw_taxa(queries: Queries, rank: str, seed: int = 0) -> set[str]:
 
 def without_taxa(table: pa.Table, rank: str, taxa: Collection[str]) -> pa.Table:
     """Leave the rows of some taxa of a rank out of a table."""
-    return table.filter(pa.array([name not in taxa for name in table[rank].to_pylist()]))
+    is_kept = [name not in taxa for name in table[rank].to_pylist()]
+    return table.filter(pa.array(is_kept, pa.bool_()))  # of no rows, too
 
 
 def draw_rows(num_rows: int, limit: int | None, seed: int = 0) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from identify_page import fill
-from open_world_page import COMMANDS, KINDS, PAGE, draw_all
+from open_world_page import COMMANDS, KINDS, PAGE, README, draw_all
 
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "open_world_page.py"
@@ -43,10 +43,10 @@ def test_the_committed_page_is_up_to_date():
 
 
 def test_the_page_has_a_part_of_every_kind():
-    text = PAGE.read_text()
+    text = PAGE.read_text() + README.read_text()
     for kind in KINDS:
-        assert f"<!-- {kind}: results/identify/open_world.json -->" in text
-    assert text.count("<!-- end -->") == len(KINDS)
+        assert f"<!-- {kind}: results/identify/open_world" in text
+    assert PAGE.read_text().count("<!-- end -->") == len(KINDS) - 1  # one stands in the README
 
 
 def test_what_is_not_measured_names_its_command(tmp_path):
@@ -94,6 +94,26 @@ def test_changes_have_a_line_for_every_method(tmp_path, part):
     text = filled(tmp_path, f"world_{part}", rows)
     assert "| 100 bp | identify | 1,200 | 50.0 | - |" in text
     assert "| 100 bp | x | 1,200 | 50.0 | - |" in text
+
+
+def test_the_poster_takes_a_score_of_each_part(tmp_path):
+    rows = [
+        row("closed", "identify", "seen and unseen species", species_named_right=92.04),
+        row("foreign", "identify", "foreign phyla", any_name=0.1),
+        row("genera", "identify", draw=0, genus_over_classified=4.0),
+        row("genera", "identify", draw=1, genus_over_classified=6.0),
+    ]
+    text = filled(tmp_path, "world_poster", rows)
+    assert "| identify | 92.0 | - | - | 5.0 (4.0 to 6.0) | 0.1 | - |" in text
+
+
+def test_choices_show_new_and_known_taxa_at_every_threshold(tmp_path):
+    points = [{"threshold": 0.5, "over": 10.0, "under": 2.0, "wrong": 1.0}]
+    rows = [{**row("genera", "identify", draw=0), "curve": {"genus": points}}]
+    rows += [{**row("families", "identify", draw=0), "curve": {"family": points}}]
+    text = filled(tmp_path, "world_choices", rows)
+    assert "| threshold | genus: new | genus: known | family: new | family: known |" in text
+    assert "| 0.5 | 10.0 | 2.0 | 10.0 | 2.0 |" in text
 
 
 def test_speed_names_the_processor(tmp_path):
