@@ -19,6 +19,7 @@ from contextlib import suppress
 import typer
 
 from barcodemae.errors import BarcodeMAEError, DataWarning
+from barcodemae.files import remove_unfinished
 
 
 # Module -> its function that hides the bar it draws for every file it reads, writes or downloads.
@@ -160,6 +161,7 @@ def end_soon_when_interrupted() -> None:
         while signal.SIGINT not in os.read(reader, 64):
             pass
         time.sleep(SECONDS_TO_STOP)
+        remove_unfinished()
         with suppress(OSError, ValueError):
             os.write(2, b"barcodemae: interrupted\n")
         os._exit(INTERRUPTED)

@@ -40,6 +40,27 @@ DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 # Some network drives cannot flush, folders above all; Windows flushes only what it may write to.
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
 LOCK, CONTENT = "lock", "content"  # the two entries of a hidden folder
+_unfinished: set[Path] = set()  # hidden files and folders that this process is writing
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[None]:
+    """Name a hidden file or folder that is of no use when the process ends within the block.
+
+    Args:
+        path: The file or folder; `remove_unfinished` removes it until the block has ended.
+    """
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process was writing, because it is about to end without cleaning up."""
+    for path in tuple(_unfinished):
+        _remove(path)
 
 
 @contextmanager
@@ -65,7 +86,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     target = behind_links(path)
     hidden = target.with_name(f".{target.stem}.{_unique()}{path.suffix}")
     try:
-        with _reporting(path, hidden):
+        with _reporting(path, hidden), unfinished(hidden):
             yield hidden
             flush(hidden)
             hidden.replace(target)
@@ -172,8 +193,9 @@ def scratch_folder(target: Path | str) -> Iterator[Path]:
         paths = (hidden, target, _aside(target))
         with _reporting(target, *paths), (hidden / LOCK).open("w") as lock:
             _take(lock)
-            content.mkdir()
-            yield content
+            with unfinished(hidden):
+                content.mkdir()
+                yield content
     finally:
         _remove(content)  # the lock goes last: without it, only an empty folder counts as left
         _remove(hidden)

@@ -120,6 +120,43 @@ def test_an_interrupt_ends_a_program_whatever_its_threads_do(how):
     assert (program.returncode, said) == (130, b"barcodemae: interrupted\n")
 
 
+WRITING = """
+import sys, time, typer
+from pathlib import Path
+from barcodemae.exit_codes import run_program
+from barcodemae.files import staged_folder, whole_file
+from barcodemae.output.lock import held
+app = typer.Typer(add_completion=False)
+@app.command()
+def wait(place: Path):
+    out = place / "out"
+    with held(out), staged_folder(out) as folder, whole_file(place / "table.tsv") as table:
+        (folder / "part").write_text("half")
+        table.write_text("half")
+        print("ready", flush=True)
+        while True:
+            try:
+                time.sleep(600)
+            except KeyboardInterrupt:  # as what computes without a break does not hear it
+                pass
+run_program(app)
+"""
+
+
+def test_an_interrupt_that_is_not_heard_leaves_nothing_half_written(tmp_path):
+    program = subprocess.Popen(
+        [sys.executable, "-c", WRITING, tmp_path],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert program.stdout.readline() == b"ready\n"
+    assert len(list(tmp_path.iterdir())) == 3
+    program.send_signal(signal.SIGINT)
+    program.communicate()
+    assert program.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_a_closed_standard_stream_is_no_error(closed):
     command = f"{shlex.quote(sys.executable)} -c {shlex.quote(PROGRAM)} print {closed}"

@@ -9,10 +9,11 @@ tests/barcodemae/output/test_lock.py.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.files import unfinished
 
 
 if sys.platform != "win32":
@@ -38,6 +39,8 @@ class Lock:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             self.descriptor = self._take(output)
+            self.named = ExitStack()  # removed even if the process ends without `release`
+            self.named.enter_context(unfinished(self.path))
         except OSError as error:
             self._remove_parents()
             raise DataError(
@@ -65,6 +68,7 @@ class Lock:
             return
         with suppress(OSError):
             self.path.unlink()  # before the lock is dropped: afterwards it may be another run's
+        self.named.close()
         os.close(self.descriptor)
         self.descriptor = -1
         self._remove_parents()
