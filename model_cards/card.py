@@ -49,6 +49,8 @@ class CardSettings:
         license: Licence of the weights, by its name on the Hub.
         datasets: Hub names of the data sets that the model was trained on.
         base_model: Hub name of the model that it was fine-tuned from.
+        space: Hub name of the Space where it can be tried in a browser.
+        sisters: Hub names of models made the same way.
         power_watts: Mean power drawn in training, W; needed for an estimate of emissions.
         grams_per_kwh: CO2 emissions of the local grid, g per kWh; needed for the same estimate.
 
@@ -61,6 +63,8 @@ class CardSettings:
     license: str = "mit"
     datasets: tuple[str, ...] = ()
     base_model: str | None = None
+    space: str | None = None
+    sisters: tuple[str, ...] = ()
     power_watts: float | None = None
     grams_per_kwh: float | None = None
 

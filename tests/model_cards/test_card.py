@@ -244,6 +244,14 @@ def test_cards_have_no_widget_and_their_commands_can_be_pasted(compiled):
     assert "custom_code" in ModelCard.load(compiled / "README.md").data.tags
 
 
+def test_the_space_and_sister_models_are_linked_where_they_are_named(exported):
+    options = ["--space", "lab/names", "--sister", "lab/small", "--sister", "lab/large"]
+    assert main(["card", str(exported), *options]) == 0
+    card = (exported / "README.md").read_text()
+    assert "[lab/names](https://huggingface.co/spaces/lab/names)" in card
+    assert "[lab/small](https://huggingface.co/lab/small),\n[lab/large]" in card
+
+
 def test_a_card_can_be_compiled_again(compiled):
     before = (compiled / "README.md").read_text()
     weights = load_file(compiled / "model.safetensors")

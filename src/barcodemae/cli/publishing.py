@@ -42,6 +42,8 @@ def card(
     licence: str = typer.Option("mit", "--license", help="Licence of the weights (Hub's name)."),
     dataset: list[str] = typer.Option([], help="Hub name of the training data; repeatable."),
     base_model: str = typer.Option(None, help="Hub name of the model this was fine-tuned from."),
+    space: str = typer.Option(None, help="OWNER/NAME of a Space where the model can be tried."),
+    sister: list[str] = typer.Option([], help="Hub name of a sister model; repeatable."),
     power_watts: float = typer.Option(None, help="Mean power in training, for the carbon line."),
     grams_per_kwh: float = typer.Option(None, help="CO2 of the grid, for the carbon line."),
 ) -> None:
@@ -59,6 +61,8 @@ def card(
         license=licence,
         datasets=tuple(dataset),
         base_model=base_model,
+        space=space,
+        sisters=tuple(sister),
         power_watts=power_watts,
         grams_per_kwh=grams_per_kwh,
     )
