@@ -38,10 +38,10 @@ FLAGS = (
     "stop_codon",
     "exact_match",
 )
-# Chosen on `val` and `val_unseen` with genera left out there, on left-out references for families,
-# and on a sample with foreigners above it, where caution costs next to nothing; see docs/log.md.
+# Chosen on `val` and `val_unseen`, see "How the thresholds were chosen" in docs/trust.md, and above
+# families on a sample with foreigners, where caution costs next to nothing; see docs/log.md.
 DEFAULT_THRESHOLDS = (
-    dict.fromkeys(RANKS, 0.8) | {"family": 0.6, "subfamily": 0.6} | {"species": 0.5, "genus": 0.5}
+    dict.fromkeys(RANKS, 0.8) | {"family": 0.6, "subfamily": 0.6, "genus": 0.7, "species": 0.5}
 )
 
 
