@@ -18,8 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import typer
+from identify_page import fill, format_number, table
 from numpy.typing import NDArray
 from planted import Planting, Row, plant
+from results_page import ROOT
 from sklearn.linear_model import LogisticRegression
 from vector_cache import CachedEmbedder
 
@@ -35,7 +37,7 @@ from barcodemae.eval.audit.records import Records
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.search.programs import Vsearch
-from barcodemae.files import write_json
+from barcodemae.files import write_json, write_text
 
 
 REGULARISATION = 0.3  # scikit-learn's C
@@ -52,7 +54,15 @@ FINDS = {
     "placeholder": {"no_name"},
     "chimera": {"chimera"},
     "NUMT-like": {"numt_like", "stop_codon", "frameshift"},
-    "mammal": {"foreign", "not_barcode"},
+    "mammal": {"foreign", "not_barcode"} | LABELS,  # several of them lie among each other
+}
+PAGE = ROOT / "docs" / "audit.md"
+SHOWN = {
+    "precision_at_90_recall": "precision at 90 % recall",
+    "recall_at_95_precision": "recall at 95 % precision",
+    "recall_at_90_precision": "recall at 90 % precision",
+    "recall_at_95_precision_beyond_those": "the same at 95 %, without old findings",
+    "recall_at_90_precision_beyond_those": "at 90 %, without old findings",
 }
 app = typer.Typer(help=__doc__)
 
@@ -288,6 +298,36 @@ def measure(
     }
     json_file.parent.mkdir(parents=True, exist_ok=True)
     write_json(json_file, {"about": about, "rows": table}, indent=1)
+
+
+def planted(content: Any) -> str:
+    """Format how well planted faults are found, one line per question and way."""
+    about = content["about"]
+    lines = [
+        [row["question"], row["way"], str(row["planted"])]
+        + [format_number(row[name], 0) for name in SHOWN]
+        for row in content["rows"]
+    ]
+    header = ["planted fault", "way", "planted", *SHOWN.values()]
+    command = f"python benchmarks/audit.py measure DATA --cache DIR --seed {about['seed']}"
+    command += f" --first {about['first']} --limit {about['references']}"
+    return (
+        f"{about['references']:,} references of `{about['data']}`'s `{about['splits']}`, "
+        f"{100 * about['share']:g} % of each fault: `{command}`.\n\n{table(header, lines)}"
+    )
+
+
+@app.command()
+def page(
+    check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
+) -> None:
+    """Write the measured part of docs/audit.md, or check it."""
+    text = PAGE.read_text()
+    filled = fill(text, ROOT, {"planted": planted}, {"planted": "python benchmarks/audit.py"})
+    if check and filled != text:
+        raise typer.BadParameter(f"not what the results file says: {PAGE.name}")
+    if filled != text:
+        write_text(PAGE, filled)
 
 
 if __name__ == "__main__":

@@ -129,9 +129,10 @@ def audit_records(
 def findings_of_letters(
     records: Records, hoods: Neighborhoods, chimeras: Chimeras, min_score: float
 ) -> list[Finding]:
-    """Find faults of letters and of labels; where letters are at fault, the label is not blamed."""
+    """Find faults of letters and labels; where letters are likely at fault, no label is blamed."""
     in_letters = list(find_in_letters(records, hoods, chimeras, min_score))
-    blamed = {row for found in in_letters if found.is_calibrated for row in found.rows}
+    likely = (found for found in in_letters if found.is_calibrated and found.score >= MIN_SCORE)
+    blamed = {row for found in likely for row in found.rows}
     return [*in_letters, *find_wrong_labels(records, hoods, min_score, skip=blamed)]
 
 

@@ -1,6 +1,7 @@
 """Planted faults are what they are said to be, and findings are scored against them rightly."""
 
 import random
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -133,3 +134,11 @@ def test_a_barcode_is_embedded_once(tmp_path):
     first.save()
     assert CachedEmbedder(counting, tmp_path).embed(["ACG"]).tolist() == [[3, 1]]
     assert counting.asked == 2
+
+
+def test_the_committed_page_is_what_the_results_file_says():
+    script = Path(__file__).parents[2] / "benchmarks" / "audit.py"
+    result = subprocess.run(
+        [sys.executable, script, "page", "--check"], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr

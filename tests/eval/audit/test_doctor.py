@@ -77,8 +77,8 @@ def test_a_chimera_of_two_families_names_both_parents(audited, rows, ids_of):
 def test_a_copy_that_decayed_at_all_codon_positions_is_numt_like(audited, rows, ids_of):
     generator = np.random.default_rng(1)
     letters = np.array(list(rows[2]["dna_barcode"]))
-    places = generator.choice(len(letters), 45, replace=False)
-    letters[places] = generator.choice(list("ACGT"), 45)
+    places = generator.choice(len(letters), 70, replace=False)
+    letters[places] = generator.choice(list("ACGT"), 70)
     rows[2]["dna_barcode"] = "".join(letters)
     assert "R0002" in ids_of(audited(rows), "numt_like", "stop_codon")
 
