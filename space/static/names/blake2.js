@@ -22,7 +22,7 @@ const SIGMA = [
 const MIXED = [
   [0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15],
   [0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14],
-]; // prettier-ignore
+].map((places) => places.map((place) => 2 * place)); // prettier-ignore
 const BLOCK_BYTES = 128;
 const DIGEST_BYTES = 8;
 const ROUNDS = 12;
@@ -30,34 +30,39 @@ const ROUNDS = 12;
 const work = new Uint32Array(32);
 const message = new Uint32Array(32);
 
+/** Mix the columns a, b, c, d with two words of the message; all are places of low halves. */
+function mix(a, b, c, d, x, y) {
+  add(a, work[b], work[b + 1]);
+  add(a, message[x], message[x + 1]);
+  turn(d, a, 32);
+  add(c, work[d], work[d + 1]);
+  turn(b, c, 24);
+  add(a, work[b], work[b + 1]);
+  add(a, message[y], message[y + 1]);
+  turn(d, a, 16);
+  add(c, work[d], work[d + 1]);
+  turn(b, c, 63);
+}
+
 function add(to, low, high) {
-  const sum = work[2 * to] + low;
-  work[2 * to + 1] += high + (sum > 0xffffffff ? 1 : 0);
-  work[2 * to] = sum;
+  const sum = work[to] + low;
+  work[to + 1] += high + (sum > 0xffffffff ? 1 : 0);
+  work[to] = sum;
 }
 
 /** d = (d ^ a) rotated to the right by a number of bits. */
-function mixAndRotate(d, a, bits) {
-  const low = work[2 * d] ^ work[2 * a];
-  const high = work[2 * d + 1] ^ work[2 * a + 1];
+function turn(d, a, bits) {
+  const low = work[d] ^ work[a];
+  const high = work[d + 1] ^ work[a + 1];
   if (bits === 32) {
-    [work[2 * d], work[2 * d + 1]] = [high, low];
+    work[d] = high;
+    work[d + 1] = low;
   } else if (bits === 63) {
-    work[2 * d] = (low << 1) | (high >>> 31);
-    work[2 * d + 1] = (high << 1) | (low >>> 31);
+    work[d] = (low << 1) | (high >>> 31);
+    work[d + 1] = (high << 1) | (low >>> 31);
   } else {
-    work[2 * d] = (low >>> bits) | (high << (32 - bits));
-    work[2 * d + 1] = (high >>> bits) | (low << (32 - bits));
-  }
-}
-
-function mix([a, b, c, d], x, y) {
-  for (const [part, first, second] of [[x, 32, 24], [y, 16, 63]]) {
-    add(a, work[2 * b], work[2 * b + 1]);
-    add(a, message[2 * part], message[2 * part + 1]);
-    mixAndRotate(d, a, first);
-    add(c, work[2 * d], work[2 * d + 1]);
-    mixAndRotate(b, c, second);
+    work[d] = (low >>> bits) | (high << (32 - bits));
+    work[d + 1] = (high >>> bits) | (low << (32 - bits));
   }
 }
 
@@ -82,7 +87,10 @@ export function blake2b64(bytes) {
     }
     for (let round = 0; round < ROUNDS; round++) {
       const order = SIGMA[round % 10];
-      MIXED.forEach((places, step) => mix(places, order[2 * step], order[2 * step + 1]));
+      for (let step = 0; step < MIXED.length; step++) {
+        const [a, b, c, d] = MIXED[step];
+        mix(a, b, c, d, 2 * order[2 * step], 2 * order[2 * step + 1]);
+      }
     }
     for (let word = 0; word < 16; word++) state[word] ^= work[word] ^ work[word + 16];
   }

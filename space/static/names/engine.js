@@ -13,8 +13,8 @@ export async function openEngine(ort, library) {
   const model = await ort.InferenceSession.create(library.graph, options);
   const search = await ort.InferenceSession.create(library.searchGraph, options);
 
-  /** Compute the vectors of rows of site codes. */
-  async function embed(codes) {
+  /** Compute the vectors of rows of site codes; `onRows` is told how many are done, and waited for. */
+  async function embed(codes, onRows = () => {}) {
     const vectors = new Array(codes.length);
     const order = orderOf(codes);
     for (let start = 0; start < order.length; start += ROWS) {
@@ -26,6 +26,7 @@ export async function openEngine(ort, library) {
       const { data } = (await model.run(given)).embedding;
       const size = library.dimensions;
       rows.forEach((row, place) => (vectors[row] = data.slice(place * size, (place + 1) * size)));
+      await onRows(start + rows.length);
     }
     return vectors;
   }

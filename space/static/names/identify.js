@@ -47,29 +47,30 @@ export class Identifier {
 
   /** Identify records that are a whole sample, in their order.
    *
-   * @param onProgress Told the number of examined records.
+   * @param onProgress Told now and then how many records are examined; waited for.
    */
   async identify(records, onProgress = () => {}) {
     const found = new Map();
+    this.onProgress = (numMore) => onProgress(found.size + numMore);
     const drawn = [...records].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     const sample = drawn.slice(0, MAX_SAMPLED);
-    await this.examineInto(found, sample, onProgress);
+    await this.examineInto(found, sample);
     const likelihoods = sample.map(({ key }) => found.get(key).match?.likelihoods).filter(Boolean);
     const mixture = estimateMixture(likelihoods, this.library.calibration.assumed);
     for (let start = 0; start < records.length; start += RECORDS_PER_BATCH) {
       const batch = records.slice(start, start + RECORDS_PER_BATCH);
-      await this.examineInto(found, batch.filter(({ key }) => !found.has(key)), onProgress);
+      await this.examineInto(found, batch.filter(({ key }) => !found.has(key)));
     }
     const named = records.map((record) => this.conclude(record, found.get(record.key), mixture));
     return { named, mixture };
   }
 
-  async examineInto(found, records, onProgress) {
+  async examineInto(found, records) {
     for (let start = 0; start < records.length; start += RECORDS_PER_BATCH) {
       const batch = records.slice(start, start + RECORDS_PER_BATCH);
       const examined = await this.examine(batch);
       batch.forEach(({ key }, row) => found.set(key, examined[row]));
-      onProgress(found.size);
+      await this.onProgress(0);
     }
   }
 
@@ -120,7 +121,7 @@ export class Identifier {
     const { library, engine } = this;
     const { k, max_tokens: maxTokens } = library.description;
     const codes = siteCodes(library.frame, placed.map(({ letters }) => letters), k * maxTokens, k);
-    const vectors = (await engine.embed(codes)).map(unitLength);
+    const vectors = (await engine.embed(codes, this.onProgress)).map(unitLength);
     const neighbors = await searchNearest(library, vectors, engine.multiply);
     return placed.map((one, row) => ({ ...this.matchOne(one, neighbors[row]), vector: vectors[row] }));
   }
