@@ -53,17 +53,20 @@ function symbolsOf(...texts) {
 
 /** Errors of `left` against what ends at each place of `right`; with a free start or without. */
 function lastRow(left, right, isFree) {
-  let row = new Int32Array(right.length + 1);
-  if (!isFree) row.forEach((_, place) => (row[place] = place));
-  for (let i = 1; i <= left.length; i++) {
-    const next = new Int32Array(right.length + 1);
-    next[0] = i;
-    for (let j = 1; j <= right.length; j++) {
-      const diagonal = row[j - 1] + (left[i - 1] & right[j - 1] ? 0 : 1);
-      const gap = (row[j] < next[j - 1] ? row[j] : next[j - 1]) + 1;
-      next[j] = diagonal < gap ? diagonal : gap;
+  const row = new Int32Array(right.length + 1);
+  if (!isFree) for (let j = 1; j < row.length; j++) row[j] = j;
+  for (let i = 0; i < left.length; i++) {
+    const mine = left[i];
+    let diagonal = row[0];
+    let before = (row[0] = i + 1);
+    for (let j = 1; j < row.length; j++) {
+      const above = row[j];
+      const paired = diagonal + (mine & right[j - 1] ? 0 : 1);
+      const gap = (above < before ? above : before) + 1;
+      before = paired < gap ? paired : gap;
+      row[j] = before;
+      diagonal = above;
     }
-    row = next;
   }
   return row;
 }
@@ -76,10 +79,13 @@ function traceBack(left, right) {
     const above = (i - 1) * width;
     const here = i * width;
     table[here] = i;
+    const mine = left[i - 1];
+    let before = i;
     for (let j = 1; j < width; j++) {
-      const diagonal = table[above + j - 1] + (left[i - 1] & right[j - 1] ? 0 : 1);
-      const gap = Math.min(table[above + j], table[here + j - 1]) + 1;
-      table[here + j] = diagonal < gap ? diagonal : gap;
+      const diagonal = table[above + j - 1] + (mine & right[j - 1] ? 0 : 1);
+      const gap = (table[above + j] < before ? table[above + j] : before) + 1;
+      before = diagonal < gap ? diagonal : gap;
+      table[here + j] = before;
     }
   }
   const operations = [];

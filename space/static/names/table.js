@@ -71,8 +71,10 @@ export function toTsv(named) {
   return `${COLUMNS.join("\t")}\n${rows.join("")}`;
 }
 
-/** Write the table of all records that were not. */
+/** Write the table of all records that were not; nothing if there are none. */
 export function toRejected(named) {
   const rows = named.filter(({ reason }) => reason);
-  return rows.map(({ number, id, reason }) => rowOf([String(number), id, reason])).join("");
+  if (!rows.length) return "";
+  const lines = rows.map(({ number, id, reason }) => rowOf([String(number), id, reason]));
+  return rowOf(["barcodemae_record", "id", "reason"]) + lines.join("");
 }
