@@ -189,6 +189,9 @@ find("save").addEventListener("click", () => save(state.answers.tsv, "barcodemae
 find("save-rejected").addEventListener("click", () =>
   save(state.answers.rejected, "barcodemae.rejected.tsv"),
 );
+window.addEventListener("resize", () => {
+  if (state.map) drawMap(state.map, state.answers?.shown ?? []);
+});
 listenForFiles();
 refresh();
 startWorker();

@@ -3,8 +3,8 @@
 // Guarded by tests/browser/test_static_page.py.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 900;
-const HEIGHT = 460;
+const MIN_WIDTH = 280;
+const MAX_HEIGHT = 480;
 const MARGIN = 34;
 // Distinct for the colour-blind too (Okabe and Ito); what is not among the named taxa is grey.
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900"];
@@ -25,10 +25,13 @@ function shape(tag, attributes, title = "") {
 /** Draw references and answers. */
 export function drawMap(map, answers) {
   const queries = answers.filter(({ at }) => at);
-  const toPixels = scaleOf([...map.places, ...queries.map(({ at }) => at)]);
+  // In the size that it is shown in, so that letters are as large as elsewhere.
+  const width = Math.max(document.getElementById("map").clientWidth, MIN_WIDTH);
+  const height = Math.min(width, MAX_HEIGHT);
+  const toPixels = scaleOf([...map.places, ...queries.map(({ at }) => at)], width, height);
   const picture = shape(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" },
+    { viewBox: `0 0 ${width} ${height}`, role: "img" },
     `Map of ${map.places.length} references and ${queries.length} of your barcodes`,
   );
   map.places.forEach((at, place) => {
@@ -45,9 +48,9 @@ export function drawMap(map, answers) {
     );
   });
   const [first, second] = map.shares.map((share) => `${(share * 100).toFixed(0)} %`);
-  axis(picture, { x: WIDTH / 2, y: HEIGHT - 8 }, `first direction, ${first} of the variance`);
-  const turned = `rotate(-90 14 ${HEIGHT / 2})`;
-  axis(picture, { x: 14, y: HEIGHT / 2, transform: turned }, `second direction, ${second}`);
+  axis(picture, { x: width / 2, y: height - 8 }, `first direction, ${first} of the variance`);
+  const turned = `rotate(-90 14 ${height / 2})`;
+  axis(picture, { x: 14, y: height / 2, transform: turned }, `second direction, ${second}`);
   document.getElementById("map").replaceChildren(picture);
   document.getElementById("map-note").textContent =
     `References by the two directions in which their vectors vary most, coloured by ${map.rank}` +
@@ -61,7 +64,7 @@ function axis(picture, attributes, text) {
   picture.append(made);
 }
 
-function scaleOf(places) {
+function scaleOf(places, width, height) {
   const bounds = [0, 1].map((axis) => {
     const values = places.map((at) => at[axis]);
     const low = values.reduce((least, value) => Math.min(least, value), Infinity);
@@ -69,8 +72,8 @@ function scaleOf(places) {
     return [low, high - low || 1];
   });
   return ([x, y]) => [
-    MARGIN + ((x - bounds[0][0]) / bounds[0][1]) * (WIDTH - 2 * MARGIN),
-    HEIGHT - MARGIN - ((y - bounds[1][0]) / bounds[1][1]) * (HEIGHT - 2 * MARGIN),
+    MARGIN + ((x - bounds[0][0]) / bounds[0][1]) * (width - 2 * MARGIN),
+    height - MARGIN - ((y - bounds[1][0]) / bounds[1][1]) * (height - 2 * MARGIN),
   ];
 }
 

@@ -137,7 +137,11 @@ class Page:
 
     def press(self, name):
         self.browser.until(lambda: self.find(f"#{name}").is_enabled())
-        self.browser.execute_script("arguments[0].click()", self.find(f"#{name}"))
+        # A real click: a page may save several files only if it was asked to.
+        self.browser.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'})", self.find(f"#{name}")
+        )
+        self.find(f"#{name}").click()
 
     def identify(self):
         self.press("identify")
