@@ -56,7 +56,7 @@ function rowOf(found) {
   if (found.placed.isReverse) head.append(element("div", "turned round", "soft"));
   row.append(
     cell("Name", ...nameOf(found)),
-    cell("New here?", noveltyOf(found)),
+    cell("New here", ...noveltyOf(found)),
     cell("Nearest", ...nearestOf(found)),
     cell("Remarks", ...remarksOf(found)),
   );
@@ -90,10 +90,10 @@ function nameOf(found) {
 }
 
 function noveltyOf(found) {
-  if (!found.placed.isBarcode) return element("span");
+  if (!found.placed.isBarcode) return [];
   const step = found.novelty.findIndex((value) => value >= NOVEL_FROM);
   const text = step < 0 ? "no" : `new ${LADDER[step]}, ${percent(found.novelty[step])}`;
-  return element("span", text, step < 0 ? "" : "new");
+  return [element("span", text, step < 0 ? "" : "new")];
 }
 
 function nearestOf(found) {
@@ -110,7 +110,7 @@ function nearestOf(found) {
 
 function remarksOf(found) {
   const told = found.flags.filter((flag) => !flag.startsWith("novel_"));
-  const parts = [element("span", told.map((flag) => WORDS[flag] ?? flag).join(", "))];
+  const parts = told.length ? [element("span", told.map((flag) => WORDS[flag] ?? flag).join(", "))] : [];
   if (found.candidates.length) {
     parts.push(element("div", `alike: ${found.candidates.join(", ")}`, "soft"));
   }
