@@ -92,7 +92,6 @@ GUIDES = {
                 "Straight from FASTA; most queries will be of species that it lacks",
                 "barcodemae index refs.fasta --taxonomy names.tsv --mixture 30,50,20 -o lib",
             ),
-            ("A library as files of a web page", "barcodemae index library --web site/library"),
         ),
     ),
     "audit": Guide(
