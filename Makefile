@@ -65,12 +65,13 @@ reproduce: setup
 		--model one-step=$(REPRODUCED)/barely/encoder --model kmer:6 --json $(REPRODUCED)/results.json
 	$(BIN)/barcodemae leaderboard $(REPRODUCED)/results.json
 
-# The Space in headless Chromium; screenshots go to out/screenshots.
+# The Space and the static page in headless Chromium; screenshots go to out/screenshots.
 test-browser: $(BROWSER_STAMP)
 	$(BROWSER_VENV)/bin/python -m pytest tests/browser
 
 $(BROWSER_STAMP): $(STAMP)
 	command -v chromedriver || { apt-get update -qq && apt-get install -y chromium chromium-driver; }
+	command -v npm || { apt-get update -qq && apt-get install -y npm; }
 	$(PYTHON) -m venv $(BROWSER_VENV)
 	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
 		> $$($(BROWSER_VENV)/bin/python -c "import site; print(site.getsitepackages()[0])")/project.pth

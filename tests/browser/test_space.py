@@ -4,7 +4,6 @@ Needs Chromium with its driver, gradio and selenium; `make test-browser` install
 this. Screenshots are kept in out/screenshots/. Nothing outside this machine can be reached.
 """
 
-import base64
 import csv
 import json
 import os
@@ -18,20 +17,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 
 ROOT = Path(__file__).parents[2]
-SCREENSHOTS = ROOT / "out" / "screenshots"
 DESKTOP, PHONE = (1280, 1000), (390, 844)
 BARCODES = dict(
     part.split("\n")[:2]
     for part in (ROOT / "tests/space/examples.fasta").read_text().split(">")[1:]
 )
-PATIENCE_SECONDS = 60
 
 
 def fasta(*names):
@@ -83,38 +78,12 @@ def wait_for_server(server, url, log):
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    """One browser for all tests; it can resolve no name but this machine's."""
-    options = webdriver.ChromeOptions()
-    downloads = tmp_path_factory.mktemp("downloads")
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-dev-shm-usage", "--hide-scrollbars",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    service = webdriver.ChromeService(os.environ.get("CHROMEDRIVER", "/usr/bin/chromedriver"))
-    with webdriver.Chrome(options=options, service=service) as browser:
-        browser.downloads = downloads
-        yield browser
-
-
 class Visitor:
     """What a person does on the page."""
 
     def __init__(self, browser, address, size):
         self.browser = browser
-        self.width = size[0]
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": size[0], "height": size[1], "deviceScaleFactor": 1,
-             "mobile": size == PHONE},
-        )  # fmt: skip
+        browser.show_as(*size)
         browser.get_log("performance")
         browser.get(address)
         self.until(lambda: self.find("#identify").is_displayed())
@@ -127,9 +96,7 @@ class Visitor:
         return [element.text for element in found]
 
     def until(self, condition):
-        wait = WebDriverWait(self.browser, PATIENCE_SECONDS, poll_frequency=0.05,
-                             ignored_exceptions=[Exception])  # fmt: skip
-        return wait.until(lambda _: condition())
+        return self.browser.until(condition)
 
     def press(self, name):
         self.until(lambda: self.find(f"#{name}").is_enabled())
@@ -164,23 +131,10 @@ class Visitor:
         ]
 
     def picture(self, name):
-        """Keep a picture of the whole page."""
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        size = self.browser.execute_script(
-            "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-        )
-        shot = self.browser.execute_cdp_cmd(
-            "Page.captureScreenshot",
-            {"captureBeyondViewport": True,
-             "clip": {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}},
-        )  # fmt: skip
-        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+        self.browser.picture(name)
 
     def is_wider_than_the_window(self):
-        # Not innerWidth: a phone's browser widens that to hold what sticks out.
-        return self.browser.execute_script(
-            "return document.documentElement.scrollWidth > arguments[0]", self.width
-        )
+        return self.browser.is_wider_than_the_window()
 
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -8,7 +8,7 @@ Guarded by tests/eval/embed/graph/test_graph_embedder.py.
 Shapes: N = sequences, G = sites that the model reads, D = embedding width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import AUTO, Placer, UnusableSequencesError
 from barcodemae.eval.embed.graph.building import LETTERS, build_graph
+from barcodemae.eval.embed.graph.encoder_nodes import Range
 from barcodemae.eval.embed.graph.placing_nodes import NO_BASE, OTHER_LETTER
 from barcodemae.eval.embed.graph.ranges import read_ranges
 from barcodemae.eval.embed.graph.sessions import open_session
@@ -47,12 +48,14 @@ class GraphEmbedder:
         session: Session of ONNX Runtime.
         dtype: `float32` or `int8`.
         placer: What places sequences in the frame; None without a frame.
+        ranges: Ranges that int8 was built with; None in float32.
     """
 
     encoder: StoredEncoder
     session: Any = field(repr=False)
     dtype: str
     placer: Placer | None
+    ranges: Mapping[str, Range] | None = None
     device = "cpu"
     shareable = True
     network = None
@@ -163,4 +166,5 @@ def load_graph_embedder(model: str, folder: Path, *, dtype: str) -> GraphEmbedde
         session=open_session(graph.model),
         dtype=wanted,
         placer=placer_of(encoder),
+        ranges=ranges,
     )

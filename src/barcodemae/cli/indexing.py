@@ -80,6 +80,13 @@ def index(
             help="Publish the library on the Hub; without -o, REFERENCE is the library.",
         ),
     ] = "",
+    web: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the library as files of a web page; without -o, REFERENCE is the library.",
+        ),
+    ] = None,
     license_name: Annotated[
         str, typer.Option("--license", help="Licence of the data (Hub's name); --push needs it.")
     ] = "",
@@ -102,8 +109,15 @@ def index(
         from barcodemae.hub.publishing import check_order
 
         check_order(push, license_name, model, revision)
-    if push and output is None:
-        publish(Path(sources[0]), push, license_name, revision, private=private)
+
+    def after(library: str) -> None:
+        if push:
+            publish(Path(library), push, license_name, revision, private=private)
+        if web is not None:
+            write_web(library, web, model, revision, overwrite=overwrite)
+
+    if output is None and (push or web):
+        after(sources[0])
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
@@ -127,8 +141,35 @@ def index(
     with progress_bars() as on_progress:
         make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
-    if push:
-        publish(output, push, license_name, revision, private=private)
+    after(str(output))
+
+
+def write_web(name: str, folder: Path, model: str, revision: str, *, overwrite: bool) -> None:
+    """Write a library as files of a web page, and print their folder.
+
+    Raises:
+        SettingsError: The library is of another model, or of a kind that the page cannot read.
+    """
+    from barcodemae.calls.names import open_library
+    from barcodemae.errors import SettingsError
+    from barcodemae.eval.embed.graph.graph_embedder import GraphEmbedder
+    from barcodemae.eval.embed.loading import ONNX
+    from barcodemae.eval.identify.web.writer import DESCRIPTION, write_web_library
+    from barcodemae.files import staged_folder
+    from barcodemae.output.places import claimed
+
+    with (
+        claimed(folder, inputs=[name], folder=True),
+        staged_folder(
+            folder, overwrite=overwrite, marker=DESCRIPTION, what="web library"
+        ) as staged,
+    ):
+        opened = open_library(name, model, revision=revision or None, engine=ONNX)
+        graph = opened.embedder.embedder
+        if not isinstance(graph, GraphEmbedder):
+            raise SettingsError(f"{model} cannot be a graph, and the web page computes with one")
+        write_web_library(opened.references, graph, staged)
+    typer.echo(str(folder))
 
 
 def publish(folder: Path, repo_id: str, license_name: str, revision: str, *, private: bool) -> None:
