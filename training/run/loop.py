@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,24 @@ class TrainingResult:
     history: History
 
 
-def train(run: TrainingRun) -> None:
+def train(run: TrainingRun, until: int | None = None) -> None:
     """Take the remaining steps of a run.
+
+    Args:
+        run: The run.
+        until: Number of steps, of the whole run, after which to stop; None for all. Choose a
+            multiple of `checkpoint_every`, so that the run can be continued.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
         CheckpointError: A checkpoint cannot be written.
     """
     config = run.config
+    steps_left = None if until is None else max(until - run.step, 0)
     with TrainingProgress(run.num_steps, run.step, run.accelerator) as progress:
         started = time.monotonic() - run.seconds
         bad_step = torch.tensor(0, device=run.accelerator.device)
-        for batches in load_batches(run):
+        for batches in islice(load_batches(run), steps_left):
             # Take a step, and note on the device when the loss was first not finite.
             run.step += 1
             metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
