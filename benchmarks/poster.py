@@ -28,7 +28,6 @@ from comparison import flop_per_step
 from transformers.utils.logging import disable_progress_bar
 
 from barcodemae.dataset import dataset_hash
-from barcodemae.eval.embed.embedder import precision_of
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.probe.nearest_probe import run_nearest_probe
 from barcodemae.eval.probe.probe_data import LabelledRows, read_labelled
@@ -101,6 +100,15 @@ class Plan:
         """Name of the run's folder."""
         return f"{self.model.lower().replace(' ', '-').replace('/', '')}-seed{self.seed}"
 
+    def progress(self, step: int) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return how far the run is after a number of steps, as protocol and counts of a record."""
+        counts = {
+            "training_steps": step,
+            "barcodes_seen": step * int(BASE["batch_size"]),
+            "training_gigaflop": round(step * self.flop_per_step / 1e9),
+        }
+        return {"share_of_horizon": step / (SLICES * self.slice_steps)}, counts
+
     def config(self, data: Path, out: Path, changes: dict[str, Any]) -> PretrainConfig:
         """Return the training settings.
 
@@ -147,14 +155,21 @@ class Curve:
             command,
         )
 
-    def measure(self, plan: Plan, subject: Subject, step: int) -> ResultRecord:
-        """Probe a model after a number of steps."""
+    def measure(
+        self, subject: Subject, seed: int, protocol: dict[str, Any], counts: dict[str, int]
+    ) -> ResultRecord:
+        """Probe a model as it is after some steps.
+
+        Args:
+            subject: The model.
+            seed: Seed of its training.
+            protocol: Further choices, for the record.
+            counts: Further counts, for the record.
+        """
         outcome = run_nearest_probe(subject.model, self.references, self.queries)
         score = outcome.scores["accuracy"]
-        seen = {"training_steps": step, "barcodes_seen": step * int(BASE["batch_size"])}
-        cost = {"training_gigaflop": round(step * plan.flop_per_step / 1e9)}
         return ResultRecord(
-            model=plan.model,
+            model=subject.label,
             dataset=self.data.resolve().name,
             probe=PROBE,
             metric="accuracy",
@@ -171,11 +186,11 @@ class Curve:
                 "queries": "val_unseen",
                 "neighbors": 1,
                 "similarity": "cosine",
-                "share_of_horizon": step / (SLICES * plan.slice_steps),
-                **precision_of(subject.model),
+                **protocol,
+                **subject.precision,
             },
-            training_seed=plan.seed,
-            counts={**outcome.counts, **seen, **cost},
+            training_seed=seed,
+            counts={**outcome.counts, **counts},
             command=self.command,
         )
 
@@ -240,7 +255,7 @@ def run_slices(
             if part == 0 or is_probed(part, last):
                 options = ModelOptions(device="cpu", dtype="float32")
                 subject = open_subject(f"{plan.model}={export_encoder(run)}", options)
-                record = curve.measure(plan, subject, step)
+                record = curve.measure(subject, plan.seed, *plan.progress(step))
                 write_records(cache, [record])
                 yield record
 

@@ -58,7 +58,7 @@ def train(run: TrainingRun, until: int | None = None) -> None:
             multiple of `checkpoint_every`, so that the run can be continued.
 
     Raises:
-        TrainingError: The loss is no longer a finite number.
+        TrainingError: The loss is no longer a finite number, or the device's memory is too small.
         CheckpointError: A checkpoint cannot be written.
     """
     config = run.config
@@ -69,7 +69,10 @@ def train(run: TrainingRun, until: int | None = None) -> None:
         for batches in islice(load_batches(run), steps_left):
             # Take a step, and note on the device when the loss was first not finite.
             run.step += 1
-            metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
+            try:
+                metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(too_large(run)) from error
             is_first_bad = (bad_step == 0) & ~metrics["loss"].isfinite()
             bad_step = torch.where(is_first_bad, run.step, bad_step)  # no sync with the device
             progress.advance()
@@ -90,6 +93,18 @@ def train(run: TrainingRun, until: int | None = None) -> None:
                 save_checkpoint(
                     run.accelerator, config.output, run.step, run.state(), config.keep_checkpoints
                 )
+
+
+def too_large(run: TrainingRun) -> str:
+    """Say that a step did not fit into the memory of the device, and what would."""
+    config = run.config
+    size = config.micro_batch_size or config.batch_size // run.accelerator.num_processes
+    smaller = max(1, size // 2)
+    return (
+        f"the memory of {run.accelerator.device} is too small for step {run.step} with {size} "
+        f"barcodes at once: use --micro-batch-size {smaller}, which gives the same weights, or "
+        "--gradient-checkpointing"
+    )
 
 
 def load_batches(run: TrainingRun) -> Iterator[list[Any]]:
