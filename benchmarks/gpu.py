@@ -65,12 +65,18 @@ def link_package(folder: Path) -> Path:
     return folder
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of the stages: nothing is fetched, and the checkout is imported."""
+def environment(folder: Path, *, is_dry: bool) -> dict[str, str]:
+    """Return the environment of the stages: nothing is fetched, and the checkout is imported.
+
+    Args:
+        folder: Folder for links to the rooms.
+        is_dry: Whether this is a rehearsal, which is too small for a second thread.
+    """
     before = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, [str(link_package(folder)), before]))
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **offline, "PYTHONPATH": path}
+    threads = {"OMP_NUM_THREADS": "1"} if is_dry else {}
+    return {**os.environ, **offline, **threads, "PYTHONPATH": path}
 
 
 def command_of(stage: str, options: argparse.Namespace, seconds: float) -> list[str]:
@@ -114,7 +120,7 @@ def run_stage(stage: str, options: argparse.Namespace, seconds: float) -> dict[s
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env=environment(work / LINKS),
+                env=environment(work / LINKS, is_dry=options.dry_run),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 timeout=seconds + options.grace,
