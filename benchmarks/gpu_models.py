@@ -13,7 +13,6 @@ Guarded by tests/benchmarks/test_gpu_kit.py.
 """
 
 import contextlib
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +80,7 @@ MINIATURE: dict[str, Any] = {
 }  # of a rehearsal
 TURNS = 3
 MAX_ARTEFACT_BYTES = 16e6
-RESERVE = 0.25  # share of the time for compiling, probing and saving
+SECONDS_BESIDE = 20.0  # of a turn: compiling, saving, probing; then as long as it took at most
 
 
 def settings_of(model: str, kit: "Kit", output: Path, **changes: Any) -> PretrainConfig:
@@ -103,12 +102,18 @@ def settings_of(model: str, kit: "Kit", output: Path, **changes: Any) -> Pretrai
 
 
 def train_seconds(run: TrainingRun, seconds: float) -> None:
-    """Train for some seconds, and save a checkpoint; what is compiled first counts as well."""
-    end = time.monotonic() + seconds
-    step = None
-    while step != run.step and (step is None or time.monotonic() < end):
-        step = run.step
-        train(run, until=run.step + run.config.log_every)
+    """Train for some seconds, and save a checkpoint.
+
+    The first steps of a process compile, and do not count. A call of `train` starts the processes
+    that read, so there are few of them: each goes on for as many steps as the last ones' rate says.
+    """
+    unit = run.config.log_every
+    train(run, until=run.step + unit)
+    end, rate = time.monotonic() + seconds, 0.0
+    while (left := end - time.monotonic()) > 0 and run.step < run.num_steps:
+        first, started = run.step, time.monotonic()
+        train(run, until=run.step + unit * max(1, round(rate * left / unit)))
+        rate = (run.step - first) / (time.monotonic() - started)
     save_checkpoint(run.accelerator, run.config.output, run.step, run.state(), 1)
 
 
@@ -154,17 +159,23 @@ def train_models(kit: "Kit") -> None:
     curve = Curve.read(kit.data, "python benchmarks/gpu.py --data gpu_data --out DIR")
     file = kit.out / "records.json"
     records = read_records(file) if file.is_file() else []
-    turns = 1 if kit.is_dry else TURNS
-    seconds = (1 - RESERVE) * kit.seconds / turns / len(RECIPES)
+    end = time.monotonic() + kit.seconds
     with contextlib.ExitStack() as stack:
         configs = [settings_of(model, kit, kit.out / "work" / RECIPES[model]) for model in RECIPES]
         for config in configs:
             stack.enter_context(run_folder(config))
         runs = [prepare_pretraining(config, resume=True) for config in configs]
-        for _ in range(turns):
+        overhead = SECONDS_BESIDE
+        for turn in range(1 if kit.is_dry else TURNS):
+            places = (TURNS - turn) * len(runs)
+            seconds = 0 if kit.is_dry else (end - time.monotonic()) / places - overhead
+            if seconds < 0:
+                break
             for model, run in zip(RECIPES, runs, strict=True):
-                train_seconds(run, 0 if kit.is_dry else seconds)
+                started = time.monotonic()
+                train_seconds(run, seconds)
                 records.append(probe_run(model, run, curve, kit))
+                overhead = max(overhead, time.monotonic() - started - seconds)
                 write_records(file, records)
                 save_histories(runs, kit.out / "histories.json")
                 typer.echo(f"{model}, step {run.step}: {records[-1].value:.1f} %")
@@ -172,8 +183,4 @@ def train_models(kit: "Kit") -> None:
 
 def save_histories(runs: Sequence[TrainingRun], file: Path) -> None:
     """Write the histories of all runs so far."""
-    names = [*RECIPES]
-    write_json(
-        file,
-        {n: json.loads(json.dumps(r.history.records)) for n, r in zip(names, runs, strict=True)},
-    )
+    write_json(file, {name: run.history.records for name, run in zip(RECIPES, runs, strict=True)})

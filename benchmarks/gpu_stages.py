@@ -13,7 +13,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -31,7 +31,6 @@ PACKAGES = (
 )
 GEMM_SIZE = 8192
 WIDTHS = (768, 384)
-LOADER_STEPS, TRAIN_STEPS = 60, 30  # timed steps of the input pipeline, and of training
 
 
 @dataclass(frozen=True)
@@ -150,33 +149,57 @@ def speed(kit: Kit) -> None:
 def time_input(kit: Kit) -> list[dict[str, Any]]:
     """Measure what share of a training step the input pipeline alone would take."""
     from gpu_models import settings_of
-    from measure import synchronize
 
     from barcodemae.training.run.loop import load_batches, train_step
     from barcodemae.training.run.pretrain_run import prepare_pretraining
 
+    counts = (1, 1) if kit.is_dry else (10, 50)
     rows = []
     for workers in (0,) if kit.is_dry else (0, 4):
         with tempfile.TemporaryDirectory() as folder:
             config = settings_of("BarcodeMAE", kit, Path(folder), num_workers=workers)
             run = prepare_pretraining(config)
-            start = time.perf_counter()
-            for (batch,) in islice(load_batches(run), 2 if kit.is_dry else LOADER_STEPS):
-                batch.inputs(kit.device)
-            synchronize(kit.device)
-            loading = (time.perf_counter() - start) / (2 if kit.is_dry else LOADER_STEPS)
-            batches = load_batches(run)
-            for one in islice(batches, 1 if kit.is_dry else 10):  # compiles
-                train_step(run, one, wants_accuracy=False)
-            synchronize(kit.device)
-            start = time.perf_counter()
-            for one in islice(batches, 2 if kit.is_dry else TRAIN_STEPS):
-                train_step(run, one, wants_accuracy=False)
-            synchronize(kit.device)
-            training = (time.perf_counter() - start) / (2 if kit.is_dry else TRAIN_STEPS)
+
+            def load(batches: list[Any]) -> None:
+                batches[0].inputs(kit.device)
+
+            def step(batches: list[Any], run: Any = run) -> None:
+                train_step(run, batches, wants_accuracy=False)
+
+            loading, training = (
+                seconds_per_batch(work, load_batches(run), counts, kit.device)
+                for work in (load, step)
+            )
         row = {"workers": workers, "batch": config.batch_size, "loading_seconds": loading}
         rows.append({**row, "step_seconds": training, "share": loading / training})
     return rows
+
+
+def seconds_per_batch(
+    work: Callable[[list[Any]], None],
+    batches: Iterator[list[Any]],
+    counts: tuple[int, int],
+    device: torch.device,
+) -> float:
+    """Time some work on batches as they are loaded.
+
+    Args:
+        work: What is done with the micro-batches of a step.
+        batches: The steps.
+        counts: Numbers of steps before the clock, and on it.
+        device: Device that the work uses.
+    """
+    from measure import synchronize
+
+    warm_up, timed = counts
+    for batch in islice(batches, warm_up):
+        work(batch)
+    synchronize(device)
+    start = time.perf_counter()
+    for batch in islice(batches, timed):
+        work(batch)
+    synchronize(device)
+    return (time.perf_counter() - start) / timed
 
 
 def models(kit: Kit) -> None:

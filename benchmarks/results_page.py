@@ -9,9 +9,9 @@ A page names the files that a table is made of, and this program writes the tabl
 `table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
 were measured, without the stages of a model's training; `stages` is one line per model with its
 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
-`ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes nothing and fails if a page does not
-agree with its files; the tests run it. `--figures` also draws the figures of docs/ from the same
-files. In: pages and results files. Out: the pages.
+`ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes
+nothing and fails if a page does not agree with its files; the tests run it. `--figures` also draws
+the figures of docs/ from the same files. In: pages and results files. Out: the pages.
 Guarded by tests/docs/test_results_page.py.
 """
 
