@@ -67,7 +67,13 @@ _DAMAGE: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, zi
 if zstd is not None:
     _DAMAGE = (*_DAMAGE, zstd.ZstdError)
 # A damaged directory of an archive shows in many ways, an encrypted one as a RuntimeError.
-_UNPACKING_FAILS = (*_DAMAGE, tarfile.TarError, OSError, RuntimeError, ValueError)
+_UNPACKING_FAILS: tuple[type[Exception], ...] = (
+    *_DAMAGE,
+    tarfile.TarError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _SEQUENCE_ENDINGS = (".fasta", ".fa", ".fna", ".fas", ".ffn", ".fsa", ".fastq", ".fq")
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 _COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
