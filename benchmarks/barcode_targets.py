@@ -5,12 +5,13 @@ accuracy on unseen species tells which target is worth learning, without any tra
 - queries `val_unseen`, references `train`;
 - queries `held-out species`: one barcode each of every seventh species of `train` that shares its
   genus with another; references are all other species of `train`. These are more species than in
-  `val_unseen`, so the result depends less on chance.
+  `val_unseen`, so the result depends less on chance;
+- with `--queries test_unseen`, the clusters of `test` and `test_unseen` by average linkage too.
 Writes result records and prints a table.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,11 @@ import typer
 from numpy.typing import NDArray
 
 from barcodemae.dataset import dataset_hash, read_splits
+from barcodemae.eval.probe.average_linkage import (
+    average_linkage_clusters,
+    average_linkage_protocol,
+)
+from barcodemae.eval.probe.clustering import PROTOCOLS, score_clusters
 from barcodemae.eval.probe.scores import score_predictions
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.eval.search.nearest import nearest_neighbors
@@ -42,7 +48,10 @@ K = 6
 SEED = 0
 HELD_OUT_SHARE = 1 / 7
 REFERENCES, HELD_OUT = "train", "held-out species of train"
+CLUSTERING = PROTOCOLS["barcodemae"]  # its splits and labels
 CHOICES = "val_unseen"  # split on which choices are made; only with it, held-out species are used
+
+REPORTED = "test_unseen"  # with it, clusters are measured too
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,34 @@ def candidates() -> Iterator[tuple[str, TargetSettings]]:
             yield f"{name}, 512 components", settings
 
 
+def pool(parts: Sequence[Barcodes]) -> Barcodes:
+    """Put sets of barcodes together, without those that have no genus."""
+    whole = Barcodes(
+        np.concatenate([part.framed for part in parts]),
+        np.concatenate([part.genus for part in parts]),
+        np.concatenate([part.species for part in parts]),
+    )
+    return whole.select(np.flatnonzero(whole.genus != ""))
+
+
+def clustered_genera(components: Components, barcodes: Barcodes) -> ResultRecord:
+    """Measure how clusters in the space of the components agree with genera."""
+    genera = barcodes.genus.tolist()
+    clusters = average_linkage_clusters(components(barcodes.framed), genera, CLUSTERING)
+    score = score_clusters(genera, clusters)
+    return ResultRecord(
+        model="",
+        dataset="",
+        probe="zsc-average",
+        metric="ami",
+        value=score.value,
+        low=score.low,
+        high=score.high,
+        architecture="letters, no network",
+        counts={"rows": len(genera), "labels": len(set(genera))},
+    )
+
+
 def nearest_genus(components: Components, queries: Barcodes, references: Barcodes) -> ResultRecord:
     """Measure 1-NN genus accuracy in the space of the components."""
     found = nearest_neighbors(components(references.framed), components(queries.framed))
@@ -158,6 +195,9 @@ def main(
     experiments = [(queries, unseen, train)]
     if queries == CHOICES:
         experiments.append((HELD_OUT, held_out, rest))
+    pooled = None
+    if queries == REPORTED:
+        pooled = pool([read_framed(data, split, frame) for split in CLUSTERING.splits])
     typer.echo("| target | genus of | 1-NN (%) |\n| --- | --- | ---: |")
     for name, settings in candidates():
         if only and name != only:
@@ -177,6 +217,13 @@ def main(
                 dataclasses.replace(record, model=name, protocol=protocol, command=command, **facts)
             )
             typer.echo(f"| {name} | {split} | {record.value:.2f} |")
+        if pooled is not None:
+            record = clustered_genera(components, pooled)
+            protocol = {**average_linkage_protocol(CLUSTERING), **dataclasses.asdict(settings)}
+            records.append(
+                dataclasses.replace(record, model=name, protocol=protocol, command=command, **facts)
+            )
+            typer.echo(f"| {name} | AMI, average linkage | {record.value:.2f} |")
         write_records(json_file, records)
 
 

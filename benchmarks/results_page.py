@@ -9,9 +9,9 @@ A page names the files that a table is made of, and this program writes the tabl
 `table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
 were measured, without the stages of a model's training; `stages` is one line per model with its
 1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
-`ablation` is what `ablation_table.py` makes. `--check` writes nothing and fails if a page does not
-agree with its files; the tests run it. `--figures` also draws the figures of docs/ from the same
-files. In: pages and results files. Out: the pages.
+`ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes
+nothing and fails if a page does not agree with its files; the tests run it. `--figures` also draws
+the figures of docs/ from the same files. In: pages and results files. Out: the pages.
 Guarded by tests/docs/test_results_page.py.
 """
 
@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 import typer
 from ablation_table import ablation_table
+from poster_table import curve_table
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
@@ -110,6 +111,11 @@ def ablation(sources: Sources) -> str:
     return ablation_table(sources.records, sources.speed) + "\n"
 
 
+def curve(sources: Sources) -> str:
+    """Format the curves of the poster's comparison."""
+    return curve_table(sources.records) + "\n"
+
+
 def describe_study(records: Sequence[ResultRecord]) -> str:
     """Describe in one line how a masking study was measured.
 
@@ -140,6 +146,7 @@ KINDS: dict[str, Callable[[Sources], str]] = {
     "stages": stages,
     "masks": masks,
     "ablation": ablation,
+    "curve": curve,
 }
 
 

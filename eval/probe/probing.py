@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder
+from barcodemae.eval.probe.average_linkage import (
+    average_linkage_clusters,
+    average_linkage_protocol,
+    clustered_rows,
+)
 from barcodemae.eval.probe.clustering import score_clusters, zero_shot_clusters
 from barcodemae.eval.probe.finetune import FinetuneRecipe, predict_by_finetuning
 from barcodemae.eval.probe.linear import SgdRecipe, predict_by_logistic_regression, predict_by_sgd
@@ -61,23 +67,58 @@ def probe_clustering(subject: Subject, settings: ProbeSettings) -> list[ResultRe
         vectors = embedder.embed(usable.sequences, progress=True)
         clusters = zero_shot_clusters(vectors, usable.labels, protocol, seed=seed)
         score = score_clusters(usable.labels, clusters)
-        counts = {
-            "rows": len(usable.labels),
-            "rows_without_label": rows.num_unlabelled,
-            "rows_unreadable": len(rows.labels) - len(usable.labels),
-            "labels": len(set(usable.labels)),
-            "clusters": len(np.unique(clusters)),
-        }
         run = ProbeRun(
             probe="zsc",
             scores={"ami": score},
             protocol={**asdict(protocol), "umap_dimensions": 50, "linkage": "ward"},
-            counts=counts,
+            counts=count_clustered(rows, usable, clusters),
             seed=seed,
             seconds=elapsed(start),
         )
         records += to_records(subject, settings, run)
     return records
+
+
+def probe_average_linkage(subject: Subject, settings: ProbeSettings) -> list[ResultRecord]:
+    """Run the clustering probe by average linkage, once, because nothing in it is random."""
+    embedder = subject.embedder("zsc-average")
+    protocol = settings.clustering
+    rows = read_labelled(settings.dataset, protocol.splits, protocol.rank)
+    start = time.perf_counter()
+    usable = rows.select(usable_rows(embedder, rows.sequences))
+    chosen = usable.select(clustered_rows(len(usable.labels)))
+    vectors = embedder.embed(chosen.sequences, progress=True)
+    clusters = average_linkage_clusters(vectors, chosen.labels, protocol)
+    run = ProbeRun(
+        probe="zsc-average",
+        scores={"ami": score_clusters(chosen.labels, clusters)},
+        protocol=average_linkage_protocol(protocol),
+        counts={
+            **count_clustered(rows, usable, clusters),
+            "rows_not_in_subset": len(usable.labels) - len(chosen.labels),
+        },
+        seconds=elapsed(start),
+    )
+    return to_records(subject, settings, run)
+
+
+def count_clustered(
+    rows: LabelledRows, usable: LabelledRows, clusters: NDArray[np.int64]
+) -> dict[str, int]:
+    """Return the counts of a clustering, for a record.
+
+    Args:
+        rows: All labelled rows.
+        usable: Those that the model can read.
+        clusters: Cluster of each row that was clustered.
+    """
+    return {
+        "rows": len(clusters),
+        "rows_without_label": rows.num_unlabelled,
+        "rows_unreadable": len(rows.labels) - len(usable.labels),
+        "labels": len(set(usable.labels)),
+        "clusters": len(np.unique(clusters)),
+    }
 
 
 @dataclass(frozen=True)
@@ -210,6 +251,7 @@ Probe = Callable[[Subject, ProbeSettings], list[ResultRecord]]
 PROBES: dict[str, Probe] = {
     "1nn": probe_nearest,
     "zsc": probe_clustering,
+    "zsc-average": probe_average_linkage,
     "linear": probe_linear,
     "logistic": probe_logistic,
     "finetune": probe_finetuning,

@@ -19,10 +19,12 @@ from barcodemae.eval.report.systems import NO_SYSTEMS, Systems
 Column = tuple[str, str]  # probe, metric
 NEAREST: Column = ("1nn", "accuracy")
 CLUSTERING: Column = ("zsc", "ami")
+AVERAGE_LINKAGE: Column = ("zsc-average", "ami")
 HARMONIC: Column = ("harmonic", "harmonic_mean")
 COLUMNS: dict[Column, str] = {
     NEAREST: "1-NN accuracy (%)",
     CLUSTERING: "ZSC AMI (%)",
+    AVERAGE_LINKAGE: "AMI, average linkage (%)",
     HARMONIC: "harmonic mean",
     ("linear", "accuracy"): "linear accuracy (%)",
     ("logistic", "accuracy"): "logistic accuracy (%)",

@@ -17,6 +17,7 @@ from barcodemae.eval.report.records import ResultRecord
 PROBES = {
     "1nn": "1-NN probe",
     "zsc": "Zero-shot clustering",
+    "zsc-average": "Zero-shot clustering, average linkage without UMAP",
     "harmonic": "Harmonic mean of 1-NN accuracy and ZSC AMI",
     "linear": "Linear probe",
     "logistic": "Logistic regression",

@@ -10,6 +10,7 @@ tests/barcodemae/test_unpacking.py.
 
 import bz2
 import gzip
+import importlib
 import io
 import lzma
 import shutil
@@ -19,7 +20,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -27,28 +28,52 @@ from typing import IO, Any
 from barcodemae.errors import DataError, first_line
 
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+# On machines where nothing can be installed, everything but zstd files still opens.
+zstd: Any = None
+with suppress(ModuleNotFoundError):
+    zstd = importlib.import_module(
+        "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    )
 
 
 STANDARD_INPUT = "-"
 MEMBER_MARK = "::"  # archive.zip::table.csv
 BUFFER_BYTES = 1 << 18
+
+
+def _open_zstd(file: Any) -> Any:
+    """Open a zstd file.
+
+    Raises:
+        DataError: There is no library that can.
+    """
+    if zstd is None:
+        name = getattr(file, "name", "input")
+        raise DataError(str(name), "is a zstd file: pip install backports.zstd, or unpack it")
+    return zstd.open(file)
+
+
 _COMPRESSIONS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
-    b"\x28\xb5\x2f\xfd": zstd.open,
+    b"\x28\xb5\x2f\xfd": _open_zstd,
 }
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is an empty one's
 _TAR_MARK, _TAR_MARK_AT = b"ustar", 257
 _HEAD_BYTES = _TAR_MARK_AT + len(_TAR_MARK)
 _UNREADABLE = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR", b"\x1f\x9d": "compress (.Z)"}
-_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile)
+_DAMAGE: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+if zstd is not None:
+    _DAMAGE = (*_DAMAGE, zstd.ZstdError)
 # A damaged directory of an archive shows in many ways, an encrypted one as a RuntimeError.
-_UNPACKING_FAILS = (*_DAMAGE, tarfile.TarError, OSError, RuntimeError, ValueError)
+_UNPACKING_FAILS: tuple[type[Exception], ...] = (
+    *_DAMAGE,
+    tarfile.TarError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _SEQUENCE_ENDINGS = (".fasta", ".fa", ".fna", ".fas", ".ffn", ".fsa", ".fastq", ".fq")
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 _COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")

@@ -77,6 +77,13 @@ def test_the_first_bytes_tell_what_packs_a_file_whatever_its_name(write, packing
     assert read(write(PACKINGS[packing](CONTENT), name)) == CONTENT
 
 
+def test_a_zstd_file_without_its_library_says_what_to_install(write, monkeypatch):
+    packed = write(zstd.compress(CONTENT), "a.fasta.zst")
+    monkeypatch.setattr("barcodemae.unpacking.zstd", None)
+    with pytest.raises(DataError, match=r"a\.fasta\.zst: is a zstd file: pip install backports"):
+        read(packed)
+
+
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_standard_input_is_unpacked_too(packing, monkeypatch):
     reading_end, writing_end = os.pipe()

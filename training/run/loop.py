@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,30 @@ class TrainingResult:
     history: History
 
 
-def train(run: TrainingRun) -> None:
+def train(run: TrainingRun, until: int | None = None) -> None:
     """Take the remaining steps of a run.
 
+    Args:
+        run: The run.
+        until: Number of steps, of the whole run, after which to stop; None for all. Choose a
+            multiple of `checkpoint_every`, so that the run can be continued.
+
     Raises:
-        TrainingError: The loss is no longer a finite number.
+        TrainingError: The loss is no longer a finite number, or the device's memory is too small.
         CheckpointError: A checkpoint cannot be written.
     """
     config = run.config
+    steps_left = None if until is None else max(until - run.step, 0)
     with TrainingProgress(run.num_steps, run.step, run.accelerator) as progress:
         started = time.monotonic() - run.seconds
         bad_step = torch.tensor(0, device=run.accelerator.device)
-        for batches in load_batches(run):
+        for batches in islice(load_batches(run), steps_left):
             # Take a step, and note on the device when the loss was first not finite.
             run.step += 1
-            metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
+            try:
+                metrics = train_step(run, batches, wants_accuracy=run.is_due(config.log_every))
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(too_large(run)) from error
             is_first_bad = (bad_step == 0) & ~metrics["loss"].isfinite()
             bad_step = torch.where(is_first_bad, run.step, bad_step)  # no sync with the device
             progress.advance()
@@ -83,6 +93,18 @@ def train(run: TrainingRun) -> None:
                 save_checkpoint(
                     run.accelerator, config.output, run.step, run.state(), config.keep_checkpoints
                 )
+
+
+def too_large(run: TrainingRun) -> str:
+    """Say that a step did not fit into the memory of the device, and what would."""
+    config = run.config
+    size = config.micro_batch_size or config.batch_size // run.accelerator.num_processes
+    smaller = max(1, size // 2)
+    return (
+        f"the memory of {run.accelerator.device} is too small for step {run.step} with {size} "
+        f"barcodes at once: use --micro-batch-size {smaller}, which gives the same weights, or "
+        "--gradient-checkpointing"
+    )
 
 
 def load_batches(run: TrainingRun) -> Iterator[list[Any]]:

@@ -1,14 +1,20 @@
-"""Optimiser and learning-rate schedule, as published: AdamW, and OneCycle over the whole run.
+"""Optimiser and learning-rate schedule: AdamW, and OneCycle over the whole run, as published.
+
+A OneCycle run says little before its end. Where runs are compared along the way, or may have to
+stop early, the schedule is constant after a warm-up.
 
 In: settings and a model. Out: its optimiser and schedule. Guarded by
 tests/training/run/test_master_weights.py and tests/training/run/test_pretrain_loop.py.
 """
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, OneCycleLR
 
 from barcodemae.training.run.master_weights import MasterWeightAdamW
 from barcodemae.training.run.run_settings import RunSettings
+
+
+START_FACTOR = 1 / 25  # of the peak rate, before the first step of either warm-up
 
 
 def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
@@ -30,11 +36,24 @@ def build_optimizer(config: RunSettings, model: torch.nn.Module) -> torch.optim.
 def build_schedule(
     config: RunSettings, optimizer: torch.optim.Optimizer, *, num_steps: int
 ) -> LRScheduler:
-    """Build the OneCycle schedule over the whole run, as published."""
+    """Build the schedule of a run.
+
+    Args:
+        config: The settings.
+        optimizer: The optimiser, with the peak learning rate.
+        num_steps: Number of steps of the whole run.
+    """
     total_steps = max(num_steps, 2)
     warmup = config.warmup_fraction
+    if config.schedule == "constant":
+        warmup_steps = max(1, round(warmup * total_steps))
+        return LinearLR(optimizer, start_factor=START_FACTOR, total_iters=warmup_steps)
     if warmup * total_steps == 1:  # torch would divide by the steps of the warm-up less one
         warmup *= 1 + 1e-9
     return OneCycleLR(
-        optimizer, max_lr=config.peak_learning_rate, total_steps=total_steps, pct_start=warmup
+        optimizer,
+        max_lr=config.peak_learning_rate,
+        total_steps=total_steps,
+        pct_start=warmup,
+        div_factor=1 / START_FACTOR,
     )

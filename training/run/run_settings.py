@@ -38,6 +38,7 @@ LEARNING_RATE_UNIT = 64  # barcodes; the published rate is per 64 and scales lin
 NONE = "none"  # how an optional setting is unset on the command line
 TRACKERS = ("tensorboard", "wandb", "trackio")
 Precision = Literal["fp32", "fp16", "bf16", "bf16-weights"]
+Schedule = Literal["one-cycle", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,10 @@ class RunSettings:
     ] = None
     learning_rate: Annotated[float, "Peak rate per 64 barcodes; scaled with batch_size."] = 1e-4
     weight_decay: Annotated[float, "AdamW weight decay."] = 1e-5
-    warmup_fraction: Annotated[float, "Share of steps before the OneCycle peak."] = 0.3
+    schedule: Annotated[
+        Schedule, "one-cycle ends near 0; constant may be stopped anywhere after the warm-up."
+    ] = "one-cycle"
+    warmup_fraction: Annotated[float, "Share of steps before the peak rate."] = 0.3
     max_grad_norm: Annotated[float | None, "Clip the gradient norm."] = None
 
     precision: Annotated[Precision, "bf16-weights: bf16 model, fp32 masters."] = "bf16"

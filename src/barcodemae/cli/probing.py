@@ -87,7 +87,8 @@ def probe(
     model: options.MeasuredModels,
     data: options.Data,
     probes: Annotated[
-        str, typer.Option(help="Of 1nn, zsc, linear, logistic, finetune; comma-separated.")
+        str,
+        typer.Option(help="Of 1nn, zsc, zsc-average, linear, logistic, finetune; comma-separated."),
     ] = "1nn",
     rank: options.Rank = "genus",
     references: options.References = "train",

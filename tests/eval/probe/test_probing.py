@@ -53,6 +53,14 @@ def test_a_model_gets_a_full_set_of_records(model_folder, settings):
     assert {r.architecture for r in records if r.probe == "1nn"} == {"encoder-decoder"}
 
 
+def test_average_linkage_is_one_record_of_its_own_protocol(settings):
+    (record,) = run_probes(Subject("k", KmerCounts(3)), settings, choose_probes("zsc-average"))
+    assert (record.probe, record.metric, record.seed) == ("zsc-average", "ami", None)
+    assert record.protocol["linkage"] == "average"
+    assert record.counts["clusters"] == record.counts["labels"]
+    assert record.counts["rows_not_in_subset"] == 0
+
+
 @pytest.mark.usefixtures("quick_layout")
 def test_two_ranks_have_no_harmonic_mean(settings):
     species = replace(settings, rank="species", queries="test")
@@ -115,7 +123,7 @@ def test_kmer_counts_cannot_be_fine_tuned(settings):
 
 @pytest.mark.parametrize("names", ["2nn", "1nn,zcs", ""])
 def test_unknown_probes_are_refused(names):
-    with pytest.raises(SettingsError, match="choose from 1nn, zsc, linear"):
+    with pytest.raises(SettingsError, match="choose from 1nn, zsc, zsc-average, linear"):
         choose_probes(names)
 
 

@@ -48,6 +48,14 @@ def test_markdown_reproduces_the_published_table(poster):
     )
 
 
+def test_the_two_clusterings_have_columns_of_their_own_and_one_harmonic_mean(poster):
+    poster.append(record("BarcodeMAE", "zsc-average", "ami", 84.0, protocol={"linkage": "average"}))
+    lines = render_table(build_table(poster), "markdown").splitlines()
+    assert "| ZSC AMI (%) | AMI, average linkage (%) | harmonic mean |" in lines[0]
+    assert lines[2].endswith("| 77.0 (76.0-78.0) | - | 29.2 |")
+    assert lines[5].endswith("| <u>80.3 (79.3-81.3)</u> | 84.0 | **74.2** |")
+
+
 def test_csv_keeps_every_digit(poster):
     rows = list(csv.DictReader(io.StringIO(render_table(build_table(poster), "csv"))))
     assert [row["model"] for row in rows] == list(POSTER)

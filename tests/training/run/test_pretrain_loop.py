@@ -210,6 +210,35 @@ def test_runs_of_any_length_have_a_schedule(settings, steps, warmup):
     assert all(0 <= rate <= config.peak_learning_rate * (1 + 1e-9) for rate in rates)
 
 
+def test_a_constant_rate_rises_once_and_stays(settings):
+    config = settings(max_steps=20, schedule="constant", warmup_fraction=0.2, log_every=1)
+    rates = pretrain(config).history.column("learning_rate")[1]
+    peak = config.peak_learning_rate
+    assert rates[0] == pytest.approx(peak / 25)
+    assert rates[:5] == sorted(rates[:5])
+    assert rates[4:] == pytest.approx([peak] * 16)
+
+
+def test_a_run_may_stop_at_a_step_and_go_on_to_the_same_weights(settings):
+    whole = settings("whole", schedule="constant")
+    parts = settings("parts", schedule="constant", checkpoint_every=4)
+    pretrain(whole)
+    run = prepare_pretraining(parts)
+    loop.train(run, until=4)
+    assert run.step == 4
+    pretrain(parts, resume=True)
+    assert_equal_weights(whole.output, parts.output)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_told_with_what_would(settings, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(loop, "train_step", full)
+    with pytest.raises(TrainingError, match=r"step 1 with 8 barcodes .* --micro-batch-size 4,"):
+        pretrain(settings(batch_size=8))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_barcodes(settings, monkeypatch):
     config = settings(log_every=4, checkpoint_every=100, validate_every=100)
     real = loop.forward
