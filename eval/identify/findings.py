@@ -40,9 +40,12 @@ FLAGS = (
 )
 # Chosen on `val` and `val_unseen`, see "How the thresholds were chosen" in docs/trust.md, and above
 # families on a sample with foreigners, where caution costs next to nothing; see docs/log.md.
-DEFAULT_THRESHOLDS = (
-    dict.fromkeys(RANKS, 0.8) | {"family": 0.6, "subfamily": 0.6, "genus": 0.7, "species": 0.5}
-)
+DEFAULT_THRESHOLDS = dict.fromkeys(RANKS, 0.8) | {
+    "family": 0.6,
+    "subfamily": 0.6,
+    "genus": 0.7,
+    "species": 0.5,
+}
 
 
 def parse_thresholds(text: str) -> dict[str, float]:
