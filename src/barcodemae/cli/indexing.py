@@ -73,6 +73,29 @@ def index(
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
     overwrite: options.Overwrite = False,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add",
+            metavar="FILE",
+            help="Add these references to a library, REFERENCE, as a new one. Repeatable.",
+        ),
+    ] = None,
+    remove: Annotated[
+        str,
+        typer.Option(
+            "--remove",
+            metavar="IDS|FILE",
+            help="Retire references of a library, REFERENCE: ids with commas, or one per line.",
+        ),
+    ] = "",
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate",
+            help="With --add or --remove: calibrate again, on references that are left out.",
+        ),
+    ] = False,
     push: Annotated[
         str,
         typer.Option(
@@ -89,6 +112,7 @@ def index(
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
     from barcodemae.calls.libraries import LibraryOrder, make_library
+    from barcodemae.calls.revisions import RevisionOrder, revise_library
     from barcodemae.cli.data import progress_bars
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import ModelOptions
@@ -107,16 +131,11 @@ def index(
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
+    if recalibrate and not (add or remove):
+        raise SettingsError("--recalibrate goes with --add or --remove; index always calibrates")
     search, network = engines_of(engine)
-    order = LibraryOrder(
-        source=SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy),
-        splits=names_of(splits),
-        held_out=names_of(held_out),
-        mixture=Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE,
-        offsets=offsets,
-        search=search,
-        overwrite=overwrite,
-    )
+    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
+    assumed = Mixture.parse(mixture) if mixture else None
     opening = ModelOptions(
         device=device or None,
         batch_size=batch_size,
@@ -125,10 +144,48 @@ def index(
         engine=network,
     )
     with progress_bars() as on_progress:
-        make_library(sources, output, model, opening, order, on_progress=on_progress)
+        if add or remove:
+            change = RevisionOrder(
+                add=tuple(add or ()),
+                remove=remove,
+                source=source,
+                splits=names_of(splits),
+                recalibrate=recalibrate,
+                mixture=assumed,
+                overwrite=overwrite,
+            )
+            library = the_library(sources)
+            revise_library(library, output, model, opening, change, on_progress=on_progress)
+        else:
+            order = LibraryOrder(
+                source=source,
+                splits=names_of(splits),
+                held_out=names_of(held_out),
+                mixture=assumed or DEFAULT_MIXTURE,
+                offsets=offsets,
+                search=search,
+                overwrite=overwrite,
+            )
+            make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
     if push:
         publish(output, push, license_name, revision, private=private)
+
+
+def the_library(sources: list[str]) -> Path:
+    """Return the library that is to be changed.
+
+    Raises:
+        SettingsError: Several are named.
+    """
+    from barcodemae.errors import SettingsError
+
+    if len(sources) > 1:
+        raise SettingsError(
+            f"one library is changed at a time, and {len(sources)} are named; name each file to "
+            "add with an --add of its own"
+        )
+    return Path(sources[0])
 
 
 def publish(folder: Path, repo_id: str, license_name: str, revision: str, *, private: bool) -> None:
