@@ -24,8 +24,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.embed.embedder import Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.judgement import Calibration
 from barcodemae.eval.identify.judge.ladder import Mixture
@@ -36,7 +38,15 @@ from barcodemae.eval.identify.reference.library import (
     REPORT,
     ReferenceLibrary,
 )
-from barcodemae.eval.identify.reference.survey import OnProgress, Survey, screen, write_kept
+from barcodemae.eval.identify.reference.survey import (
+    MAX_PROFILED,
+    OnProgress,
+    Survey,
+    first_barcodes,
+    profile_references,
+    screen,
+    write_kept,
+)
 from barcodemae.eval.identify.reference.writer import (
     KEPT,
     LEFT_OUT,
@@ -213,7 +223,7 @@ def added_rows(library: ReferenceLibrary, revision: Revision, survey: Survey) ->
         return
     there = {library.ids[row] for row in np.flatnonzero(revision.keep)}
     double: list[str] = []
-    placer = library.placer(added.embedder)
+    placer = placer_of(library, revision.keep, added, survey)
     for rows in screen(added.dataset, added.splits, added.embedder, placer, survey):
         double += [name for name in rows["id"].to_pylist() if name in there]
         if rows.num_rows:
@@ -224,6 +234,21 @@ def added_rows(library: ReferenceLibrary, revision: Revision, survey: Survey) ->
             f"{len(double):,} of its records are in {library.folder} already (first: {double[0]}): "
             "leave them out, or retire the old ones first with `barcodemae index --remove`",
         )
+
+
+def placer_of(
+    library: ReferenceLibrary, keep: NDArray[np.bool_], added: Addition, survey: Survey
+) -> Placer:
+    """Return what places references that are added: the model's frame, if the library is in it.
+
+    Without a frame it is the k-mers of the references that stay and of those that are added, as
+    `index` would take those of all.
+    """
+    if survey.width:
+        return library.placer(added.embedder)
+    stay = [library.barcodes[row] for row in np.flatnonzero(keep)[:MAX_PROFILED]]
+    new = [clean(text) for text in first_barcodes(added.dataset, added.splits)]
+    return profile_references([*stay, *filter(None, new)], survey)
 
 
 def check_number(

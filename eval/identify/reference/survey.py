@@ -135,17 +135,23 @@ def choose_placer(
 
     A frame is of one marker. If most of the references do not fit, they are of another one.
     """
-    some: list[str] = []
-    for rows in stream_rows(directory, splits):
-        some += [text or "" for text in rows["barcode"].to_pylist()]
-        if len(some) >= MAX_PROFILED:
-            break
+    some = first_barcodes(directory, splits)
     if embedder.placer is not None:
         fits = [p.is_barcode for p in embedder.placer.place(some[:ROWS_PER_BATCH])]
         if fits and sum(fits) / len(fits) >= MIN_FRAMED_SHARE:
             survey.width = embedder.placer.width
             return embedder.placer
     return profile_references([text for text in map(clean, some) if text], survey)
+
+
+def first_barcodes(directory: Path, splits: tuple[str, ...]) -> list[str]:
+    """Read the first barcodes of a data set, about `MAX_PROFILED`, as they stand there."""
+    some: list[str] = []
+    for rows in stream_rows(directory, splits):
+        some += [text or "" for text in rows["barcode"].to_pylist()]
+        if len(some) >= MAX_PROFILED:
+            break
+    return some
 
 
 def profile_references(sequences: list[str], survey: Survey) -> KmerPlacer:

@@ -37,6 +37,7 @@ from barcodemae.eval.identify.reference.library import (
     hash_barcode,
 )
 from barcodemae.eval.identify.reference.survey import OnProgress, Survey, survey_references
+from barcodemae.eval.search.compressed import FULL, write_compressed
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
 from barcodemae.files import write_json
 
@@ -71,6 +72,7 @@ def write_library(
     *,
     splits: tuple[str, ...],
     engine: str = "exact",
+    vectors: str = FULL,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Embed the references and write all files of a library but the calibration.
@@ -81,6 +83,7 @@ def write_library(
         embedder: Model.
         splits: Partitions whose rows are the references.
         engine: `exact`, or `faiss` to add an index for millions of references.
+        vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
         on_progress: Function called with a stage, the number of references done, and their total
             or None.
 
@@ -111,6 +114,7 @@ def write_library(
         "references_left_out": survey.num_left_out,
         "offsets": embedder.num_offsets,
         "engine": engine,
+        **({} if vectors == FULL else {"scanned": {"format": vectors}}),
         **written,
     }
     finish_library(folder, description, survey, left_out_rows(dataset, survey))
@@ -156,18 +160,21 @@ def write_arrays(
 def finish_library(
     folder: Path, description: dict[str, Any], survey: Survey, left_out: Iterable[ReportRow]
 ) -> None:
-    """Write what is derived of the arrays: index of candidates, report, and the description.
+    """Write what is derived of the arrays: short forms, index, report, and the description.
 
     Args:
         folder: Folder of the library, with all arrays.
-        description: Content of `library.json`; the conflicts are added.
+        description: Content of `library.json`; conflicts and the error of short forms are added.
         survey: Survey of the references.
         left_out: Rows of the report on what is not in the library.
     """
+    vectors = np.load(folder / VECTORS, mmap_mode="c")
     if description["engine"] == "faiss":
-        import_faiss().write_index(
-            build_faiss(np.load(folder / VECTORS, mmap_mode="r")), str(folder / FAISS_FILE)
-        )
+        import_faiss().write_index(build_faiss(vectors), str(folder / FAISS_FILE))
+    if "scanned" in description:
+        form = description["scanned"]["format"]
+        error = write_compressed(vectors, folder, form)
+        description["scanned"] = {"format": form, "error": error}
     description["conflicts"] = write_report(folder, left_out)
     write_json(folder / DESCRIPTION, description)
 

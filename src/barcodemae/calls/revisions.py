@@ -22,6 +22,7 @@ from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.ladder import Mixture
+from barcodemae.eval.identify.reference.distilling import DISTILL, choose_representatives
 from barcodemae.eval.identify.reference.library import DESCRIPTION, ReferenceLibrary
 from barcodemae.eval.identify.reference.revising import (
     ADD,
@@ -45,6 +46,8 @@ class RevisionOrder:
     Attributes:
         add: Files of references, or a prepared data set, to add.
         remove: Ids of references to retire: separated by commas, or a file with one per line.
+        share: Share of the distance to the nearest other taxon within which a representative stands
+            for a reference; None to keep all references.
         source: How files are read.
         splits: Partitions to add; empty for `train` of a data set, else everything.
         recalibrate: Whether to calibrate again, on references that are left out.
@@ -54,6 +57,7 @@ class RevisionOrder:
 
     add: tuple[str, ...] = ()
     remove: str = ""
+    share: float | None = None
     source: SourceOptions = field(default_factory=SourceOptions)
     splits: tuple[str, ...] = ()
     recalibrate: bool = False
@@ -92,7 +96,7 @@ def revise_library(
         folder = stack.enter_context(
             staged_folder(output, overwrite=order.overwrite, marker=DESCRIPTION, what="library")
         )
-        revision = stack.enter_context(planned(references, order, embedder))
+        revision = stack.enter_context(planned(references, order, embedder, on_progress))
         again = Recalibration(embedder, order.mixture) if embedder and order.recalibrate else None
         found = revise(references, folder, revision, recalibration=again, on_progress=on_progress)
         version = ReferenceLibrary(folder).fingerprint()
@@ -121,9 +125,16 @@ def open_model(library: Path, model: str | Path, options: ModelOptions) -> Offse
 
 @contextmanager
 def planned(
-    library: ReferenceLibrary, order: RevisionOrder, embedder: OffsetEmbedder | None
+    library: ReferenceLibrary,
+    order: RevisionOrder,
+    embedder: OffsetEmbedder | None,
+    on_progress: OnProgress | None,
 ) -> Iterator[Revision]:
     """Give the revision that is wanted; what is added is prepared meanwhile."""
+    if order.share is not None:
+        keep = choose_representatives(library, order.share, on_progress)
+        yield Revision(DISTILL, keep, details={"share": order.share})
+        return
     keep = rows_without(library, ids_in(order.remove)) if order.remove else every_row(library)
     if not order.add or embedder is None:
         yield Revision(REMOVE, keep)

@@ -5,6 +5,7 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,13 @@ def index(
             "what computes; one each with a comma."
         ),
     ] = "exact",
+    vectors: Annotated[
+        str,
+        typer.Option(
+            help="Vectors that searches keep in memory: float32, float16 or int8; the names are "
+            "the same."
+        ),
+    ] = "float32",
     file_format: options.SourceFormat = "auto",
     marker: options.Marker = "COI-5P",
     taxonomy: options.Taxonomy = None,
@@ -89,11 +97,24 @@ def index(
             help="Retire references of a library, REFERENCE: ids with commas, or one per line.",
         ),
     ] = "",
+    distill: Annotated[
+        bool,
+        typer.Option(
+            "--distill", help="Keep of a library, REFERENCE, only references that stand for all."
+        ),
+    ] = False,
+    cover: Annotated[
+        float,
+        typer.Option(
+            help="With --distill: distance to a representative, as a share of that to the nearest "
+            "other taxon."
+        ),
+    ] = 0.5,
     recalibrate: Annotated[
         bool,
         typer.Option(
             "--recalibrate",
-            help="With --add or --remove: calibrate again, on references that are left out.",
+            help="Calibrate a changed library again, on references that are left out.",
         ),
     ] = False,
     push: Annotated[
@@ -131,8 +152,7 @@ def index(
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
-    if recalibrate and not (add or remove):
-        raise SettingsError("--recalibrate goes with --add or --remove; index always calibrates")
+    check_change(add or (), remove, vectors, distill=distill, recalibrate=recalibrate)
     search, network = engines_of(engine)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     assumed = Mixture.parse(mixture) if mixture else None
@@ -144,10 +164,11 @@ def index(
         engine=network,
     )
     with progress_bars() as on_progress:
-        if add or remove:
+        if add or remove or distill:
             change = RevisionOrder(
                 add=tuple(add or ()),
                 remove=remove,
+                share=cover if distill else None,
                 source=source,
                 splits=names_of(splits),
                 recalibrate=recalibrate,
@@ -164,12 +185,35 @@ def index(
                 mixture=assumed or DEFAULT_MIXTURE,
                 offsets=offsets,
                 search=search,
+                vectors=vectors,
                 overwrite=overwrite,
             )
             make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
     if push:
         publish(output, push, license_name, revision, private=private)
+
+
+def check_change(
+    add: Sequence[str], remove: str, vectors: str, *, distill: bool, recalibrate: bool
+) -> None:
+    """Check that what is to change in a library goes together.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    from barcodemae.errors import SettingsError
+
+    if distill and (add or remove):
+        raise SettingsError("--distill is a step of its own: first --add or --remove, then distill")
+    is_change = add or remove or distill
+    if is_change and vectors != "float32":
+        raise SettingsError("--vectors is for a new library; a changed one keeps its format")
+    if recalibrate and not is_change:
+        raise SettingsError(
+            "--recalibrate goes with --add, --remove or --distill; a new library is calibrated "
+            "anyway"
+        )
 
 
 def the_library(sources: list[str]) -> Path:

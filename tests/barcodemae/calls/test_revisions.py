@@ -67,6 +67,22 @@ def test_a_library_is_calibrated_again_if_asked(old, tmp_path, capsys):
     assert details["held_out"] == "references, left out"
 
 
+def test_a_library_is_distilled(old, tmp_path, capsys):
+    output = tmp_path / "new"
+    assert index(old, "--distill", "--cover", "0.9", "-o", output) == 0
+    said = capsys.readouterr().err
+    new = ReferenceLibrary(output)
+    assert f"0 added, {80 - len(new)} retired, {len(new)} kept" in said
+    assert 20 <= len(new) < 80
+    assert new.description["taxa"] == ReferenceLibrary(old).description["taxa"]
+    assert new.description["revisions"][-1]["share"] == 0.9
+
+
+def test_distilling_is_a_step_of_its_own(old, tmp_path, capsys):
+    assert index(old, "--distill", "--remove", "R000", "-o", tmp_path / "new") == 2
+    assert "--distill is a step of its own" in capsys.readouterr().err
+
+
 def test_a_reference_that_is_there_already_is_refused_in_one_line(old, parts, tmp_path, capsys):
     fasta, taxonomy = parts[0]
     output = tmp_path / "new"
@@ -102,6 +118,11 @@ def test_a_library_is_never_replaced_by_its_own_revision(old, capsys):
     check_manifest(old, everything=True)
 
 
+def test_a_changed_library_keeps_its_format_of_vectors(old, tmp_path, capsys):
+    assert index(old, "--remove", "R000", "--vectors", "int8", "-o", tmp_path / "new") == 2
+    assert "a changed one keeps its format" in capsys.readouterr().err
+
+
 def test_one_library_is_changed_at_a_time(old, tmp_path, capsys):
     assert index(old, old, "--remove", "R000", "-o", tmp_path / "new") == 2
     assert "one library is changed at a time" in capsys.readouterr().err
@@ -111,7 +132,7 @@ def test_calibrating_again_is_of_a_library_that_changes(parts, tmp_path, capsys)
     fasta, taxonomy = parts[0]
     command = [fasta, "--taxonomy", taxonomy, "--recalibrate", "-o", tmp_path / "new"]
     assert index(*command) == 2
-    assert "--recalibrate goes with --add or --remove" in capsys.readouterr().err
+    assert "--recalibrate goes with --add" in capsys.readouterr().err
 
 
 def test_ids_stand_between_commas_or_in_a_file(tmp_path):

@@ -86,7 +86,8 @@ GUIDES = {
         "references are left out for that. --mixture says what you expect of queries: where most "
         "species lack references, as in the tropics, raise the second number. "
         "--engine faiss is for millions of references. --add and --remove make a new library of "
-        "one that is there, without embedding again what stays.",
+        "one that is there, without embedding again what stays; --distill keeps the references "
+        "that stand for all.",
         (
             ("A library of a prepared data set", "barcodemae index data -o library"),
             (

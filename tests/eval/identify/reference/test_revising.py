@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +8,6 @@ import pyarrow.parquet
 import pytest
 
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.identify.judge.calibration import MIN_EXAMPLES
-from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.reference.revising import (
     Addition,
@@ -17,7 +16,8 @@ from barcodemae.eval.identify.reference.revising import (
     revise,
     rows_without,
 )
-from barcodemae.stored.manifest import MANIFEST, check_manifest, hash_file
+from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.stored.manifest import MANIFEST, check_manifest, hash_file, write_manifest
 
 
 ARRAYS = ("vectors.npy", "hashes.npy", "strand.npy")
@@ -29,19 +29,21 @@ def write_data(folder, rows):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train(rows):
+    """The references in their order."""
     return [row for row in rows if row["split"] == "train"]
 
 
-@pytest.fixture
-def halves(tmp_path, train, embedder):
-    """A library of the first references, and the data set of the others."""
-    first = write_data(tmp_path / "first", train[:90])
-    (tmp_path / "old").mkdir()
-    build_library(first, tmp_path / "old", embedder, LibraryPlan(held_out=()))
-    more = write_data(tmp_path / "more", train[90:])
-    return ReferenceLibrary(tmp_path / "old"), Addition(more, ("train",), embedder)
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory, library_folder, train, embedder):
+    """A library of the first references, and the data set of the others; only read by tests."""
+    folder = tmp_path_factory.mktemp("halves")
+    whole = ReferenceLibrary(library_folder)
+    first = Revision("remove", np.arange(len(whole)) < 90)
+    old, _ = revised(whole, folder / "old", first)
+    more = write_data(folder / "more", train[90:])
+    return old, Addition(more, ("train",), embedder)
 
 
 def revised(library, folder, revision, **options):
@@ -66,7 +68,7 @@ def test_a_library_that_grew_is_the_library_of_all_its_references(halves, librar
     for name in ARRAYS:
         assert (new.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     assert lineage(new) == lineage(whole)
-    for entry in ("references", "taxa", "conflicts", "is_coding", "frame", "dimensions"):
+    for entry in ("references", "taxa", "conflicts", "min_evidence", "frame", "dimensions"):
         assert new.description[entry] == whole.description[entry]
 
 
@@ -77,11 +79,23 @@ def test_a_library_without_some_references_is_the_library_of_the_others(
     new, _ = revised(library, tmp_path / "new", Revision("remove", rows_without(library, gone)))
     left = [row for row in rows if row["processid"] not in gone]
     (tmp_path / "of").mkdir()
-    build_library(write_data(tmp_path / "left", left), tmp_path / "of", embedder, LibraryPlan())
-    direct = ReferenceLibrary(tmp_path / "of")
+    left_data = write_data(tmp_path / "left", left)
+    write_library(left_data, tmp_path / "of", embedder, splits=("train",))
+    direct = ReferenceLibrary(tmp_path / "of", is_finished=False)
     for name in ARRAYS:
         assert (new.folder / name).read_bytes() == (direct.folder / name).read_bytes()
     assert lineage(new) == lineage(direct)
+
+
+def test_short_forms_are_made_anew(tmp_path, library_folder, reference_data, embedder):
+    (tmp_path / "old").mkdir()
+    write_library(reference_data, tmp_path / "old", embedder, splits=("train",), vectors="int8")
+    shutil.copy(library_folder / "calibration.json", tmp_path / "old")
+    write_manifest(tmp_path / "old")
+    old = ReferenceLibrary(tmp_path / "old")
+    new, found = revised(old, tmp_path / "new", Revision("remove", np.arange(120) > 9))
+    assert new.scanned.values.shape == new.vectors.shape
+    assert 0 < found["scanned"]["error"] <= old.description["scanned"]["error"]
 
 
 def test_what_stays_is_not_embedded_again(halves, tmp_path):
@@ -109,7 +123,7 @@ def test_a_revision_is_another_version_and_names_its_parent(halves, tmp_path):
     assert manifest["parent"] == hash_file(old.folder / MANIFEST).sha256
     check_manifest(new.folder, everything=True)
     again, found = revised(new, tmp_path / "again", Revision("remove", np.arange(120) > 4))
-    assert [part["action"] for part in found["revisions"]] == ["add", "remove"]
+    assert [part["action"] for part in found["revisions"]] == ["remove", "add", "remove"]
     assert again.fingerprint() not in (old.fingerprint(), new.fingerprint())
 
 
@@ -123,7 +137,7 @@ def test_retiring_other_references_makes_another_version(library, tmp_path):
 
 
 def test_the_calibration_stays_unless_it_is_asked_for_anew(library, tmp_path, embedder):
-    keep = np.arange(len(library)) >= MIN_EXAMPLES // 10
+    keep = np.arange(len(library)) >= 6
     kept, found = revised(library, tmp_path / "kept", Revision("remove", keep))
     assert kept.read_calibration() == library.read_calibration()
     assert found["revisions"][-1]["calibration"] == "of the parent"
@@ -151,7 +165,9 @@ def test_retired_references_and_what_could_not_be_added_stand_in_the_report(
     last, _ = revised(new, tmp_path / "last", Revision("remove", np.arange(119) != 3))
     with (last.folder / "report.tsv").open(newline="") as stream:
         later = [row[:3] for row in csv.reader(stream, delimiter="\t")]
-    assert [row for row in listed if row[0] == "left out"] == later[1:-1]
+    left_out = [row for row in listed if row[0] == "left out"]
+    retired = ["left out", "retired: remove", new.ids[3]]
+    assert [row for row in later if row[0] == "left out"] == [*left_out, retired]
 
 
 def test_new_conflicts_are_found(halves, tmp_path, train):
@@ -159,7 +175,7 @@ def test_new_conflicts_are_found(halves, tmp_path, train):
     double = [train[0] | {"processid": "double", "species": "Genus0 other"}]
     addition = Addition(write_data(tmp_path / "double", double), ("train",), addition.embedder)
     new, found = revised(old, tmp_path / "new", Revision("add", every(old), addition))
-    assert found["conflicts"] == {"one barcode, several species names": 1}
+    assert found["conflicts"]["one barcode, several species names"] == 1
     assert "P00train0,double" in (new.folder / "report.tsv").read_text()
 
 
