@@ -169,6 +169,7 @@ def main(
             if library is None
             else ReferenceLibrary(library)
         )
+        num_indexed = len(whole)
         if references:
             whole = draw_species(whole, references, folder / "drawn")
         asked = choose_queries(data, whole, queries)
@@ -181,6 +182,7 @@ def main(
     ]
     show(rows, f"{data.name}, distilled")
     command = f"python benchmarks/distill.py --data {data.name} --model {model}"
+    command += "" if library is None else f" --library {library.name}"
     records = [
         ResultRecord(
             model=f"{Path(cached.name).name} identify, {name}",
@@ -196,6 +198,7 @@ def main(
                 "unseen": UNSEEN,
                 "dtype": str(cached.dtype),
                 "calibrated_on": origin,
+                "drawn_from": f"{num_indexed} references",
             },
             counts={split: len(part.ids) for split, part in asked.items()},
             command=f"{command} --references {references} --queries {queries} --shares {shares}",

@@ -57,6 +57,7 @@ def merge(
     from barcodemae.output.rejected import check_list, rejected_path_of
     from barcodemae.output.shards import (
         EMBED,
+        Join,
         Note,
         files_of,
         join_rows,
@@ -65,7 +66,7 @@ def merge(
     )
 
     chosen = tables_among(tables)  # a pattern such as names.* finds what lies beside them too
-    join = join_rows
+    join: Join = join_rows
     if chosen and Note.read(chosen[0]).written_by == EMBED:
         from barcodemae.eval.embed.vector_files import join_vectors
 
