@@ -6,6 +6,7 @@ In: ids and vectors, chunk by chunk. Out: a file that gets its name only when it
     .npy       float32 matrix (N, D); the ids, one a line, beside it in NAME.ids.txt
     .tsv, -    id and D numbers, tab-separated; so on pipes and devices without such a name
 
+The files of shards (`barcodemae.output.shards`) are joined to the file of one run, byte for byte.
 Control characters in ids are written as text but for Parquet, see `barcodemae.output.cells`.
 
 Guarded by tests/eval/embed/test_vector_files.py.
@@ -22,11 +23,13 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from barcodemae.errors import SettingsError
+from barcodemae.errors import DataError, SettingsError
 from barcodemae.files import is_written_through, whole_file
 from barcodemae.output.cells import escape, row_of
+from barcodemae.output.shards import ids_path, join_rows
 
 
 SUFFIXES = (".parquet", ".npy", ".tsv")
@@ -64,7 +67,9 @@ class ParquetVectors:
         self.writer.write_table(table)
 
     def close(self, *, complete: bool) -> None:
-        """Write the footer."""
+        """Write the footer; of no vectors, as a shard may have, the width is unknown: 1."""
+        if self.writer is None and complete:
+            self.write([], np.empty((0, 1), np.float32))
         if self.writer is not None:
             self.writer.close()
 
@@ -93,7 +98,8 @@ class NumpyVectors:
         if not complete:
             return
         with self.path.open("wb") as stream:
-            np.save(stream, np.concatenate(self.chunks), allow_pickle=False)
+            matrix = np.concatenate(self.chunks) if self.chunks else np.empty((0, 0), np.float32)
+            np.save(stream, matrix, allow_pickle=False)
         lines = "".join(f"{escape(name)}\n" for name in self.ids)
         self.ids_path.write_text(lines, encoding="utf-8", errors="surrogateescape")
 
@@ -137,7 +143,7 @@ def make_writer(path: Path, files: ExitStack) -> VectorWriter:
     if path.suffix == ".parquet":
         return ParquetVectors(file)
     if path.suffix == ".npy":
-        return NumpyVectors(file, files.enter_context(whole_file(path.with_suffix(".ids.txt"))))
+        return NumpyVectors(file, files.enter_context(whole_file(ids_path(path))))
     stream = file.open("w", encoding="utf-8", errors="surrogateescape")
     return TextVectors(stream, owns_stream=True)
 
@@ -181,3 +187,58 @@ def open_vectors(output: str) -> Iterator[VectorWriter]:
             file_writer.close(complete=False)
             raise
         file_writer.close(complete=True)
+
+
+def join_vectors(files: Sequence[Path], output: Path, header: str = "") -> None:
+    """Join files of vectors to one, in constant memory.
+
+    Args:
+        files: Files of one format, in order; some may hold no vectors.
+        output: File to write, of the same format.
+        header: First line of the files; they have none.
+
+    Raises:
+        DataError: A file is of another format than the output.
+    """
+    for file in files:
+        if file.suffix != output.suffix:
+            raise DataError(
+                file, f"cannot be merged to {output.name}: name a {file.suffix} with -o"
+            )
+    if output.suffix == ".parquet":
+        join_parquet(files, output)
+    elif output.suffix == ".npy":
+        join_numpy(files, output)
+        join_rows([ids_path(file) for file in files], ids_path(output), header)
+    else:
+        join_rows(files, output, header)
+
+
+def join_parquet(files: Sequence[Path], output: Path) -> None:
+    """Join Parquet files, row group by row group."""
+    with whole_file(output) as part:
+        writer = ParquetVectors(part)
+        for file in files:
+            with pyarrow.parquet.ParquetFile(file) as source:
+                for group in range(source.num_row_groups if source.metadata.num_rows else 0):
+                    rows = source.read_row_group(group)
+                    vectors = rows["embedding"].combine_chunks().flatten().to_numpy()
+                    writer.write(rows["id"].to_pylist(), vectors.reshape(rows.num_rows, -1))
+        writer.close(complete=True)
+
+
+def join_numpy(files: Sequence[Path], output: Path) -> None:
+    """Join NumPy matrices, one after the other through memory maps."""
+    matrices = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+    filled = [matrix for matrix in matrices if len(matrix)]
+    width = filled[0].shape[1] if filled else 0
+    with whole_file(output) as part:
+        if not filled:
+            np.save(part, np.empty((0, 0), np.float32), allow_pickle=False)
+            return
+        joined = open_memmap(part, "w+", np.float32, (sum(map(len, filled)), width))
+        done = 0
+        for matrix in filled:
+            joined[done : done + len(matrix)] = matrix
+            done += len(matrix)
+        joined.flush()

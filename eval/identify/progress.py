@@ -1,37 +1,18 @@
 """How far an identification has got, as a file that an interrupted run leaves for the next one.
 
-In: records as they are read, and the counts of what is done. Out: `Progress`, from and to JSON, and
-the hash by which a resumed run knows that the records are still the same. Guarded by
-tests/eval/identify/test_resumable.py.
+In: the counts of what is done, and the hash of the records read (`barcodemae.fasta.RecordDigest`).
+Out: `Progress`, from and to JSON. Guarded by tests/eval/identify/test_resumable.py.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from barcodemae.errors import DataError
-from barcodemae.fasta import SequenceRecord
 
 
 WRITTEN_BY = "barcodemae identify"
-
-
-class RecordDigest:
-    """Running hash of the records read so far; a resumed run compares it with the saved one."""
-
-    def __init__(self) -> None:
-        self.state = hashlib.blake2b(digest_size=16)
-
-    def add(self, record: SequenceRecord) -> None:
-        """Add one record to the hash."""
-        text = f"{record.header}\n{record.sequence}\n"
-        self.state.update(text.encode("utf-8", "surrogateescape"))
-
-    def value(self) -> str:
-        """Return the hash as hex digits."""
-        return self.state.hexdigest()
 
 
 @dataclass
@@ -42,7 +23,7 @@ class Progress:
         written_by: The mark by which the file of the progress is known as ours.
         settings: Settings that determine the output's content.
         records: Number of finished records.
-        digest: Hash of these records, see `RecordDigest`.
+        digest: Hash of these records, see `barcodemae.fasta.RecordDigest`.
         rejected: Number of rejected records among them.
         output_bytes: Size of the output after these records.
         rejected_bytes: Size of the list of rejected records after these records.

@@ -31,11 +31,10 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identifier, Rejection
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.eval.identify.progress import RecordDigest
 from barcodemae.eval.identify.resumable import ResultSink
 from barcodemae.eval.identify.summary import Summary
 from barcodemae.eval.search.products import bf16_products
-from barcodemae.fasta import SequenceRecord
+from barcodemae.fasta import RecordDigest, SequenceRecord
 from barcodemae.output.cells import row_of
 
 

@@ -2,9 +2,10 @@
 
 In: embeddings of unit length of references (R, D), possibly memory-mapped, and of queries (Q, D).
 Out: rows and cosines, nearest first, ties to the lowest row. A fast product finds the candidates:
-every reference that may be among the nearest, given the rounding error of the product. The float64
-sum of `nearest.py` ranks them, so block sizes, threads, BLAS and the precision of the product
-change no result. faiss, if it is chosen, only replaces the search for candidates.
+every reference that may be among the nearest, given the error of the product, from rounding and
+from short forms of the vectors (`compressed.py`). The float64 sum of `nearest.py` ranks them, so
+block sizes, threads, BLAS, short forms and the precision of the product change no result. faiss, if
+it is chosen, only replaces the search for candidates.
 Guarded by tests/eval/search/test_reference_search.py.
 
 Shapes: R = references, Q = queries, D = embedding width, K = neighbours, C = candidates,
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.errors import SettingsError
+from barcodemae.eval.search.compressed import CompressedVectors
 from barcodemae.eval.search.nearest import TIE_DECIMALS, blocks_of, check_finite, unit_rows
 from barcodemae.eval.search.products import dot_products, error_bound, import_torch_for
 
@@ -129,17 +131,25 @@ class ExactSearch:
     Args:
         references: Embeddings of unit length, (R, D), R >= 1; a memory map is read by blocks.
         excluded: Function that tells which references a query must not find; None for none.
+        scanned: Short forms of the references, in which candidates are searched; None to search in
+            the references themselves. They change no result.
 
     Raises:
         SettingsError: There are no references.
     """
 
-    def __init__(self, references: NDArray[np.float32], excluded: Exclusion | None = None) -> None:
+    def __init__(
+        self,
+        references: NDArray[np.float32],
+        excluded: Exclusion | None = None,
+        scanned: CompressedVectors | None = None,
+    ) -> None:
         if references.shape[0] == 0:
             raise SettingsError("no references to search")
         import_torch_for(references.size)
         self.references = np.asarray(references)  # indexing a `memmap` itself is slower
         self.excluded = excluded
+        self.scanned = scanned
 
     def search(self, queries: NDArray[np.float32], num_neighbors: int) -> Neighborhood:
         """Find the K nearest references of every query, (Q, D) to (Q, K).
@@ -173,11 +183,21 @@ class ExactSearch:
         self, queries: NDArray[np.float32], query_rows: NDArray[np.int64], block: slice
     ) -> NDArray[np.float32]:
         """Compute fast cosines of some queries with a block of references, (Q, block)."""
-        part = np.ascontiguousarray(self.references[block])
+        part = (
+            np.ascontiguousarray(self.references[block])
+            if self.scanned is None
+            else self.scanned.block(block)
+        )
         scores = dot_products(queries[query_rows], part)
         if self.excluded is not None:
             scores[self.excluded(query_rows, block)] = -np.inf
         return scores
+
+    def _error(self) -> float:
+        """Return a bound on the error of a fast cosine."""
+        short = 0.0 if self.scanned is None else self.scanned.error
+        # A short form may be longer than 1 by its distance from the reference.
+        return error_bound(self.references.shape[1]) * (1 + short) + short
 
     def _candidates(
         self, queries: NDArray[np.float32], query_rows: NDArray[np.int64], num_neighbors: int
@@ -192,7 +212,7 @@ class ExactSearch:
         Returns:
             Rows of the candidates of each query, Q arrays.
         """
-        error = error_bound(self.references.shape[1])
+        error = self._error()
         # The K best groups hold at least K references that reach the lowest of these scores.
         best = np.full((len(query_rows), num_neighbors), -np.inf, np.float32)  # (Q, K)
         threshold = np.empty(len(query_rows), np.float32)  # (Q,)

@@ -10,6 +10,7 @@ output lists every record (`identify`, `cluster`) in a record with that problem.
 tests/barcodemae/test_fasta.py.
 """
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -48,6 +49,22 @@ class SequenceRecord:
     header: str
     sequence: str
     problem: str = ""
+
+
+class RecordDigest:
+    """Running hash of records, by which a resumed run or a shard knows that they are the same."""
+
+    def __init__(self) -> None:
+        self.state = hashlib.blake2b(digest_size=16)
+
+    def add(self, record: SequenceRecord) -> None:
+        """Add one record to the hash."""
+        text = f"{record.header}\n{record.sequence}\n"
+        self.state.update(text.encode("utf-8", "surrogateescape"))
+
+    def value(self) -> str:
+        """Return the hash as hex digits."""
+        return self.state.hexdigest()
 
 
 def read_records(path: Path | str, *, list_damage: bool = False) -> Iterator[SequenceRecord]:

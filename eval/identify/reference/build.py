@@ -18,6 +18,7 @@ from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibr
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.survey import OnProgress
 from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.eval.search.compressed import FULL
 from barcodemae.stored.manifest import write_manifest
 
 
@@ -31,6 +32,7 @@ class LibraryPlan:
         mixture: Shares of known species, new species, new genera, ... assumed among the queries
             until a sample tells more.
         engine: `exact`, or `faiss` to add an index for millions of references.
+        vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
         max_fragments: Held-out barcodes that are cut to each shorter length.
     """
 
@@ -38,6 +40,7 @@ class LibraryPlan:
     held_out: tuple[str, ...] = ("val", "val_unseen")
     mixture: Mixture = DEFAULT_MIXTURE
     engine: str = "exact"
+    vectors: str = FULL
     max_fragments: int = MAX_FRAGMENTS
 
 
@@ -67,7 +70,13 @@ def build_library(
         SettingsError: faiss is wanted but not installed.
     """
     description = write_library(
-        dataset, folder, embedder, splits=plan.splits, engine=plan.engine, on_progress=on_progress
+        dataset,
+        folder,
+        embedder,
+        splits=plan.splits,
+        engine=plan.engine,
+        vectors=plan.vectors,
+        on_progress=on_progress,
     )
     with threadpool_limits(1, "blas"):  # of products this small, a second thread is only waited for
         calibration = calibrate(

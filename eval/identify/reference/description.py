@@ -11,6 +11,7 @@ from typing import Any
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
+from barcodemae.eval.search.compressed import VECTOR_FORMATS
 from barcodemae.stored.json_objects import check_number
 
 
@@ -18,6 +19,7 @@ MAX_OFFSETS = 64  # reading offsets beyond the length of a k-mer repeat each oth
 MAX_REFERENCES = 10**11
 MAX_DIMENSIONS = 10**6
 MAX_SITES = 10**5
+MAX_ERROR = 2.0  # of a vector's short form; the distance of opposite vectors
 MAX_EVIDENCE = 100.0  # nats
 COUNTS = {  # entry -> range
     "references": (1, MAX_REFERENCES),
@@ -51,6 +53,11 @@ def check_description(path: Path, description: dict[str, Any]) -> None:
     for rank in RANKS:
         check_number(path, f"taxa.{rank}", taxa.get(rank), 0, MAX_REFERENCES)
     entry(path, description, "engine", str)
+    if "scanned" in description:
+        scanned = entry(path, description, "scanned", dict)
+        if scanned.get("format") not in VECTOR_FORMATS[1:]:
+            raise DataError(path, f"scanned.format is {scanned.get('format')!r:.40}")
+        check_number(path, "scanned.error", scanned.get("error"), 0, MAX_ERROR, whole=False)
     entry(path, description, "is_coding", bool)
 
 

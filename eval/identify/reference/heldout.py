@@ -107,7 +107,7 @@ def held_out_from_splits(
     Returns:
         The barcodes, at most `MAX_QUERIES`; None if the data set has no row of these partitions.
     """
-    present = split_names(dataset)
+    present = split_names(dataset) if splits else []
     splits = [name for name in splits if name in present]
     if not splits:
         return None

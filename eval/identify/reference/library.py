@@ -7,6 +7,8 @@
     LIB/strand.npy        counts of the library's 6-mers, which place queries without a frame
     LIB/report.tsv        what was left out, and which references contradict each other
     LIB/calibration.json  calibration from evidence to probability, see `calibrating.py`
+    LIB/scanned.npy       short forms of the vectors, float16 or int8 (R, D); only if wanted
+    LIB/scales.npy        factors of the int8 ones, float32 (R,)
     LIB/candidates.faiss  index of candidates, only with the engine faiss
     LIB/library.json      provenance: model, weights, reference, counts, versions
     LIB/manifest.json     sizes and hashes of all these files, checked when they are opened
@@ -41,6 +43,7 @@ from barcodemae.eval.identify.judge.orientation import StrandProfile
 from barcodemae.eval.identify.judge.placing import KmerPlacer, PlacedLetters
 from barcodemae.eval.identify.reference.bins import Bins
 from barcodemae.eval.identify.reference.description import check_arrays, check_description
+from barcodemae.eval.search.compressed import VALUES_FILE, CompressedVectors, open_compressed
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     Exclusion,
@@ -101,6 +104,7 @@ class ReferenceLibrary:
         folder: Folder of the library.
         description: Content of `library.json`.
         vectors: Embeddings of unit length, memory-mapped, (R, D).
+        scanned: Short forms of the embeddings that searches scan, memory-mapped; None without.
         letters: Letter codes of the barcodes in the frame, memory-mapped, (R, W); None without.
         is_conserved: Sites at the first two positions of codons, (W,); empty without a frame.
         hashes: Hashes of the barcodes, (R,).
@@ -140,6 +144,7 @@ class ReferenceLibrary:
             self.hashes = np.load(self.folder / HASHES, allow_pickle=False)
             self.strand = StrandProfile(np.load(self.folder / STRAND, allow_pickle=False))
             self.letters = self._open_letters()
+            self.scanned = self._open_scanned()
             table = pa.ipc.open_file(pa.memory_map(str(self.folder / LINEAGE))).read_all()
         except Exception as error:  # NumPy raises a dozen types for a damaged file
             raise DataError(self.folder, f"is a damaged library: {first_line(error)}") from error
@@ -171,6 +176,15 @@ class ReferenceLibrary:
         if len(letters) != len(self.vectors):
             raise ValueError(f"{LETTERS} has {len(letters)} rows")
         return letters
+
+    def _open_scanned(self) -> CompressedVectors | None:
+        entry = self.description.get("scanned")
+        if entry is None:
+            return None
+        found = open_compressed(self.folder, entry["format"], entry["error"])
+        if found.values.shape != self.vectors.shape:
+            raise ValueError(f"{VALUES_FILE} is {found.values.shape}")
+        return found
 
     def __len__(self) -> int:
         """Number of references."""
@@ -235,9 +249,9 @@ class ReferenceLibrary:
         if name not in ENGINES:
             raise SettingsError(f"engine {name!r} is not one of {', '.join(ENGINES)}")
         if allowed is not None:
-            return ExactSearch(self.vectors, exclude_all_but(allowed))
+            return ExactSearch(self.vectors, exclude_all_but(allowed), self.scanned)
         if name == "exact":
-            return ExactSearch(self.vectors)
+            return ExactSearch(self.vectors, scanned=self.scanned)
         faiss = import_faiss()
         if not (self.folder / FAISS_FILE).is_file():
             raise SettingsError(f"{self.folder} has no faiss index: index with --engine faiss")

@@ -9,7 +9,7 @@ Shapes: N = rows of a batch.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,17 +135,23 @@ def choose_placer(
 
     A frame is of one marker. If most of the references do not fit, they are of another one.
     """
-    some: list[str] = []
-    for rows in stream_rows(directory, splits):
-        some += [text or "" for text in rows["barcode"].to_pylist()]
-        if len(some) >= MAX_PROFILED:
-            break
+    some = first_barcodes(directory, splits)
     if embedder.placer is not None:
         fits = [p.is_barcode for p in embedder.placer.place(some[:ROWS_PER_BATCH])]
         if fits and sum(fits) / len(fits) >= MIN_FRAMED_SHARE:
             survey.width = embedder.placer.width
             return embedder.placer
     return profile_references([text for text in map(clean, some) if text], survey)
+
+
+def first_barcodes(directory: Path, splits: tuple[str, ...]) -> list[str]:
+    """Read the first barcodes of a data set, about `MAX_PROFILED`, as they stand there."""
+    some: list[str] = []
+    for rows in stream_rows(directory, splits):
+        some += [text or "" for text in rows["barcode"].to_pylist()]
+        if len(some) >= MAX_PROFILED:
+            break
+    return some
 
 
 def profile_references(sequences: list[str], survey: Survey) -> KmerPlacer:
@@ -225,17 +231,36 @@ def survey_references(
     """
     survey = Survey()
     placer = choose_placer(directory, splits, embedder, survey)
+    write_kept(kept, screen(directory, splits, embedder, placer, survey), survey, report)
+    if survey.num_kept == 0:
+        counts = ", ".join(f"{count} {why}" for why, count in survey.num_left_out.items())
+        raise DataError(directory, f"no reference can be used: {counts or 'there are no rows'}")
+    return survey
+
+
+def screen(
+    directory: Path, splits: tuple[str, ...], embedder: Embedder, placer: Placer, survey: Survey
+) -> Iterator[pa.Table]:
+    """Read the references of a data set, and yield the usable ones, placed, batch by batch."""
+    for rows in stream_rows(directory, splits):
+        yield keep_usable(rows, placer, embedder, survey)
+
+
+def write_kept(kept: Path, batches: Iterable[pa.Table], survey: Survey, report: OnProgress) -> None:
+    """Survey placed references, and write them to a temporary Arrow file.
+
+    Args:
+        kept: File to write.
+        batches: References, with the columns that `keep_usable` returns.
+        survey: Survey to which they are added.
+        report: Function called with the stage, the number of references, and None.
+    """
     writer: Any = None
     with pa.OSFile(str(kept), "wb") as sink:
-        for rows in stream_rows(directory, splits):
-            references = keep_usable(rows, placer, embedder, survey)
+        for references in batches:
             survey.add(references)
             writer = writer or pa.ipc.new_file(sink, references.schema)
             writer.write_table(references)
             report("survey", survey.num_kept, None)
         if writer is not None:
             writer.close()
-    if survey.num_kept == 0:
-        counts = ", ".join(f"{count} {why}" for why, count in survey.num_left_out.items())
-        raise DataError(directory, f"no reference can be used: {counts or 'there are no rows'}")
-    return survey

@@ -8,7 +8,7 @@ Shapes: R = references, D = embedding width, W = sites of the frame.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, read_left_out
@@ -36,6 +37,7 @@ from barcodemae.eval.identify.reference.library import (
     hash_barcode,
 )
 from barcodemae.eval.identify.reference.survey import OnProgress, Survey, survey_references
+from barcodemae.eval.search.compressed import FULL, write_compressed
 from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
 from barcodemae.files import write_json
 
@@ -43,6 +45,10 @@ from barcodemae.files import write_json
 ROWS_PER_BATCH = 4096
 CODING_SHARE = 0.9  # of references with an open frame; only then are stop codons flagged
 KEPT = "kept.arrow"  # what the first pass kept, deleted after the second
+LEFT_OUT = "left out"  # finding of the report
+ReportRow = tuple[str, str, str, str]  # finding, kind, ids, detail
+# (first row, letters of some references) -> their vectors of unit length, (references, D)
+EmbedRows = Callable[[int, list[str]], NDArray[np.float32]]
 
 
 def lineage_batch(references: pa.Table, survey: Survey) -> pa.RecordBatch:
@@ -66,6 +72,7 @@ def write_library(
     *,
     splits: tuple[str, ...],
     engine: str = "exact",
+    vectors: str = FULL,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Embed the references and write all files of a library but the calibration.
@@ -76,6 +83,7 @@ def write_library(
         embedder: Model.
         splits: Partitions whose rows are the references.
         engine: `exact`, or `faiss` to add an index for millions of references.
+        vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
         on_progress: Function called with a stage, the number of references done, and their total
             or None.
 
@@ -89,19 +97,10 @@ def write_library(
     report = on_progress or (lambda stage, done, total: None)
     if engine == "faiss":
         import_faiss()  # fail before any time is spent
-    kept = folder / KEPT
-    survey = survey_references(dataset, splits, embedder, kept, report)
-    width = embed_references(kept, folder, embedder, survey, report)
-    kept.unlink()
-    if engine == "faiss":
-        import_faiss().write_index(
-            build_faiss(np.load(folder / VECTORS, mmap_mode="r")), str(folder / FAISS_FILE)
-        )
-    np.save(folder / STRAND, survey.strand, allow_pickle=False)
-    conflicts = write_report(dataset, folder, survey)
+    survey = survey_references(dataset, splits, embedder, folder / KEPT, report)
+    written = write_arrays(folder, survey, new_vectors(embedder), report)
     description = {
         "format_version": FORMAT_VERSION,
-        "written_by": f"barcodemae {__version__}",
         "model": {
             "name": Path(embedder.name).name,
             "weights": embedder.fingerprint,
@@ -112,46 +111,99 @@ def write_library(
             "hash": dataset_hash(dataset),
             "splits": list(splits),
         },
-        "references": survey.num_kept,
         "references_left_out": survey.num_left_out,
-        "references_reversed": survey.num_reversed,
-        "placeholder_names": survey.num_placeholders,
-        "conflicts": conflicts,
-        "taxa": {rank: len(survey.taxa[rank]) for rank in RANKS},
-        "dimensions": width,
         "offsets": embedder.num_offsets,
         "engine": engine,
+        **({} if vectors == FULL else {"scanned": {"format": vectors}}),
+        **written,
+    }
+    finish_library(folder, description, survey, left_out_rows(dataset, survey))
+    return description
+
+
+def new_vectors(embedder: OffsetEmbedder) -> EmbedRows:
+    """Return the function that embeds references by a model."""
+    return lambda _, letters: unit_length(embedder.embed(letters))
+
+
+def write_arrays(
+    folder: Path, survey: Survey, embed: EmbedRows, report: OnProgress
+) -> dict[str, Any]:
+    """Write all arrays and lineages of a library whose references are in `KEPT`.
+
+    Args:
+        folder: Folder of the library.
+        survey: Survey of the references.
+        embed: Function that gives their vectors.
+        report: Function called with the stage, the number of references done, and their total.
+
+    Returns:
+        What they say of the library: entries of `library.json`.
+    """
+    kept = folder / KEPT
+    width = embed_references(kept, folder, embed, survey, report)
+    kept.unlink()
+    np.save(folder / STRAND, survey.strand, allow_pickle=False)
+    return {
+        "written_by": f"barcodemae {__version__}",
+        "references": survey.num_kept,
+        "references_reversed": survey.num_reversed,
+        "placeholder_names": survey.num_placeholders,
+        "taxa": {rank: len(survey.taxa[rank]) for rank in RANKS},
+        "dimensions": width,
         "frame": survey.width,
         "min_evidence": survey.min_evidence,
         "is_coding": survey.num_open >= CODING_SHARE * survey.num_kept,
     }
-    write_json(folder / DESCRIPTION, description)
-    return description
 
 
-def write_report(dataset: Path, folder: Path, survey: Survey) -> dict[str, int]:
-    """List what was left out, by `prepare` or here, and which references contradict each other.
+def finish_library(
+    folder: Path, description: dict[str, Any], survey: Survey, left_out: Iterable[ReportRow]
+) -> None:
+    """Write what is derived of the arrays: short forms, index, report, and the description.
 
     Args:
-        dataset: Folder of the data set.
-        folder: Folder of the library, with all files but its description.
+        folder: Folder of the library, with all arrays.
+        description: Content of `library.json`; conflicts and the error of short forms are added.
         survey: Survey of the references.
+        left_out: Rows of the report on what is not in the library.
+    """
+    vectors = np.load(folder / VECTORS, mmap_mode="c")
+    if description["engine"] == "faiss":
+        import_faiss().write_index(build_faiss(vectors), str(folder / FAISS_FILE))
+    if "scanned" in description:
+        form = description["scanned"]["format"]
+        error = write_compressed(vectors, folder, form)
+        description["scanned"] = {"format": form, "error": error}
+    description["conflicts"] = write_report(folder, left_out)
+    write_json(folder / DESCRIPTION, description)
+
+
+def left_out_rows(dataset: Path, survey: Survey) -> Iterator[ReportRow]:
+    """List what was left out, by `prepare` or here, as rows of the report."""
+    for part in read_left_out(dataset):
+        yield LEFT_OUT, part.reason, part.id, f"{part.source}: {part.place}"
+    for row in survey.left_out:
+        yield LEFT_OUT, row.reason, row.id, row.detail
+
+
+def write_report(folder: Path, left_out: Iterable[ReportRow]) -> dict[str, int]:
+    """List what was left out, and which references contradict each other.
+
+    Args:
+        folder: Folder of the library, with all arrays.
+        left_out: Rows on what is not in the library.
 
     Returns:
         Number of conflicts of each kind.
     """
     with pa.memory_map(str(folder / LINEAGE)) as source:
         conflicts = find_conflicts(pa.ipc.open_file(source).read_all(), np.load(folder / HASHES))
-        rows = [
-            ("left out", part.reason, part.id, f"{part.source}: {part.place}")
-            for part in read_left_out(dataset)
-        ]
-        rows += [("left out", part.reason, part.id, part.detail) for part in survey.left_out]
-        rows += [("conflict", found.kind, found.ids, found.names) for found in conflicts]
     with (folder / REPORT).open("w", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(("finding", "kind", "ids", "detail"))
-        writer.writerows(rows)
+        writer.writerows(left_out)
+        writer.writerows(("conflict", found.kind, found.ids, found.names) for found in conflicts)
     kinds = [found.kind for found in conflicts]
     return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
@@ -167,14 +219,14 @@ def read_kept(kept: Path) -> Iterator[pa.Table]:
 
 
 def embed_references(
-    kept: Path, folder: Path, embedder: OffsetEmbedder, survey: Survey, report: OnProgress
+    kept: Path, folder: Path, embed: EmbedRows, survey: Survey, report: OnProgress
 ) -> int:
     """Write embeddings, letters, lineages and hashes of the references.
 
     Args:
         kept: What the first pass kept.
         folder: Folder to write into.
-        embedder: Model.
+        embed: Function that gives the vectors.
         survey: Survey of the references from the first pass.
         report: Function called with the stage, the number of references done, and their total.
 
@@ -192,7 +244,7 @@ def embed_references(
         writer: Any = None
         for references in read_kept(kept):
             sequences = references["barcode"].to_pylist()
-            found = unit_length(embedder.embed(sequences))  # (references of the batch, D)
+            found = embed(done, sequences)  # (references of the batch, D)
             batch = lineage_batch(references, survey)
             if writer is None:  # the width is known only now
                 shape = (survey.num_kept, found.shape[1])

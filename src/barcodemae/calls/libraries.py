@@ -22,6 +22,7 @@ from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import DESCRIPTION
+from barcodemae.eval.search.compressed import FULL, check_format
 from barcodemae.files import staged_folder
 from barcodemae.output.places import check_folder, claimed
 from barcodemae.training.data.prepare import PrepareOptions, prepare
@@ -53,6 +54,8 @@ class IndexChoices(ModelChoices, total=False):
     """Reading offsets that are averaged."""
     search: str
     """`exact`, or `faiss` to add an index for millions."""
+    vectors: str
+    """Format of the vectors that searches scan: `float32`, `float16` or `int8`."""
     overwrite: bool
     """Whether to replace an earlier library."""
 
@@ -68,6 +71,7 @@ class LibraryOrder:
         mixture: Queries assumed until a sample tells.
         offsets: Reading offsets that are averaged.
         search: `exact`, or `faiss` to add an index for millions.
+        vectors: Format of the vectors that searches scan, `float32`, `float16` or `int8`.
         overwrite: Whether to replace an earlier library.
     """
 
@@ -77,6 +81,7 @@ class LibraryOrder:
     mixture: Mixture = DEFAULT_MIXTURE
     offsets: int = 1
     search: str = "exact"
+    vectors: str = FULL
     overwrite: bool = False
 
 
@@ -97,7 +102,8 @@ def index(
             file. `format`, `marker`: how the sources are read. `splits`: partitions that are
             references. `held_out`: partitions to calibrate with. `mixture`: queries assumed until a
             sample tells. `offsets`: reading offsets that are averaged. `search`: `exact`, or
-            `faiss` to add an index for millions. `overwrite`: whether to replace a library. And
+            `faiss` to add an index for millions. `vectors`: format that searches scan, `float16` or
+            `int8` for less memory. `overwrite`: whether to replace a library. And
             `device`, `batch_size`, `dtype` (`auto` by default), `revision`, `engine` of the model.
 
     Returns:
@@ -122,6 +128,7 @@ def index(
         mixture=Mixture.parse(given["mixture"]) if given.get("mixture") else DEFAULT_MIXTURE,
         offsets=given.get("offsets", 1),
         search=given.get("search", "exact"),
+        vectors=given.get("vectors", FULL),
         overwrite=given.get("overwrite", False),
     )
     of_model = {name: given[name] for name in given if name in ModelChoices.__annotations__}
@@ -159,6 +166,7 @@ def make_library(
     taxonomy = order.source.taxonomy
     inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
     check_folder(output, inputs)
+    check_format(order.vectors)
     embedder = options.load(model)
     with (
         claimed(output, inputs=inputs, folder=True),
@@ -172,6 +180,7 @@ def make_library(
             held_out=order.held_out if is_prepared or order.splits else (),
             mixture=order.mixture,
             engine=order.search,
+            vectors=order.vectors,
         )
         with_offsets = OffsetEmbedder(embedder, order.offsets)
         found = build_library(dataset, folder, with_offsets, plan, on_progress=on_progress)

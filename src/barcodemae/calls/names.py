@@ -48,7 +48,7 @@ class OpenLibrary:
     """
 
     references: ReferenceLibrary
-    embedder: Embedder
+    embedder: OffsetEmbedder
 
     def __len__(self) -> int:
         """Number of references."""

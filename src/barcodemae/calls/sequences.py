@@ -105,17 +105,18 @@ def record_of(number: int, label: Any, letters: Any) -> SequenceRecord:
 
 @contextmanager
 def readable_twice(
-    source: str | list[SequenceRecord],
+    source: str | list[SequenceRecord], *, list_damage: bool = True
 ) -> Iterator[Callable[[], Iterator[SequenceRecord]]]:
     """Give a function that begins to read the records anew.
 
     Args:
         source: Records, or the path of a FASTA or FASTQ file, `-` for stdin.
+        list_damage: Whether damage of a packed file is a last record, see `read_records`.
     """
     if isinstance(source, list):
         yield lambda: iter(source)
     elif Path(source).is_file():
-        yield lambda: read_records(source, list_damage=True)
+        yield lambda: read_records(source, list_damage=list_damage)
     else:
-        with kept_for_rereading(read_records(source, list_damage=True)) as read:
+        with kept_for_rereading(read_records(source, list_damage=list_damage)) as read:
             yield read

@@ -31,6 +31,7 @@ STAGES = {
     "survey": "surveying",
     "embed": "embedding",
     "calibrate": "calibrating",
+    "distill": "distilling",
 }
 
 

@@ -5,6 +5,7 @@ Guarded by tests/barcodemae/cli/test_embed_command.py.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from barcodemae.eval.embed.embedder import Embedder
     from barcodemae.eval.embed.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
+    from barcodemae.output.shards import Part
 
 
 MAX_NAME = 60  # letters of an id that a message shows; a damaged file can have very long ones
@@ -45,15 +47,17 @@ def embed(
     strict: Annotated[
         bool, typer.Option(help="Stop at the first record that cannot be embedded.")
     ] = False,
+    shard: options.ShardOfFile = "",
 ) -> None:
     """Embed every barcode of a file, in input order, ids verbatim."""
     from barcodemae.eval.embed.loading import load_embedder
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
-    from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
+    from barcodemae.output.shards import EMBED
 
     check_output(output)
-    report = RejectedRecords(output, fasta, strict=strict)
+    check_shard(shard, output)
+    report = RejectedRecords(output, fasta, strict=strict, may_be_empty=bool(shard))
     with claimed(*report.outputs(), inputs=[fasta]):
         embedder = load_embedder(
             model,
@@ -64,9 +68,49 @@ def embed(
             engine=engine,
             trust_remote_code=trust_remote_code,
         )
-        with open_vectors(output) as writer:
-            embed_records(embedder, read_records(fasta), writer, report)
-        report.close()
+        with chosen_records(fasta, shard) as (records, part):
+            with open_vectors(output) as writer:
+                embed_records(embedder, records, writer, report)
+            report.close()
+            if part is not None:
+                settings = {"model": embedder.fingerprint, "dtype": embedder.dtype}
+                part.write_note(Path(output), settings, "", written_by=EMBED)
+
+
+def check_shard(shard: str, output: str) -> None:
+    """Check a shard, and that its note can lie beside its vectors.
+
+    Raises:
+        SettingsError: It is not of the form I/N, or the output is no file.
+    """
+    from barcodemae.errors import SettingsError
+    from barcodemae.files import is_written_through
+    from barcodemae.output.shards import Shard
+
+    if shard and Shard.parse(shard) and (output == "-" or is_written_through(Path(output))):
+        raise SettingsError("--shard writes a note beside the vectors: name a file with -o")
+
+
+@contextmanager
+def chosen_records(
+    source: str, shard: str
+) -> Iterator[tuple[Iterator[SequenceRecord], Part | None]]:
+    """Give the records of a file or of a shard of it, and the shard.
+
+    Shards end where a run on one machine would begin another chunk, so that all batches of the
+    model, and with them the vectors, are those of that run.
+    """
+    from barcodemae.calls import vectors
+    from barcodemae.calls.sequences import readable_twice
+    from barcodemae.fasta import read_records
+    from barcodemae.output.shards import Part, Shard
+
+    if not shard:
+        yield read_records(source), None
+        return
+    with readable_twice(source, list_damage=False) as read:
+        part = Part.of(Shard.parse(shard), read, vectors.CHUNK_SIZE)
+        yield part.read(), part
 
 
 class RejectedRecords:
@@ -76,12 +120,15 @@ class RejectedRecords:
         output: Where the vectors go; the report lies beside as NAME.rejected.tsv.
         source: The input, for messages.
         strict: Whether one rejected record is an error.
+        may_be_empty: Whether it is no error if no record can be embedded, as in a shard.
 
     Raises:
         SettingsError: There is a file of that name that we did not write.
     """
 
-    def __init__(self, output: str, source: str, *, strict: bool) -> None:
+    def __init__(
+        self, output: str, source: str, *, strict: bool, may_be_empty: bool = False
+    ) -> None:
         from barcodemae.files import is_written_through
         from barcodemae.output.rejected import check_list, rejected_path_of
 
@@ -92,6 +139,7 @@ class RejectedRecords:
             check_list(self.path)
         self.source = source
         self.strict = strict
+        self.may_be_empty = may_be_empty
         self.lines: list[str] = []
         self.num_embedded = 0
 
@@ -114,7 +162,7 @@ class RejectedRecords:
         from barcodemae.errors import DataError
         from barcodemae.output.rejected import write_list
 
-        if self.num_embedded == 0:
+        if self.num_embedded == 0 and not self.may_be_empty:
             number, name, reason = self.lines[0].strip().split("\t")
             first = f"{number} {name[:MAX_NAME]} {reason}"
             raise DataError(self.source, f"no record can be embedded; record {first}")
@@ -154,5 +202,5 @@ def embed_records(
                 writer.write([record.id for record in chunk.embedded], chunk.vectors)
             report.num_embedded += len(chunk.embedded)
             progress.update(task, advance=len(chunk.records))
-    if report.num_embedded == 0:
+    if report.num_embedded == 0 and not report.may_be_empty:
         report.close()

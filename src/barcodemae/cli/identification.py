@@ -96,10 +96,7 @@ def identify(
     device: options.Device = "",
     dtype: options.Dtype = "",
     revision: options.Revision = "",
-    shard: Annotated[
-        str,
-        typer.Option(metavar="I/N", help="Only part I of N, for many machines; see `merge`."),
-    ] = "",
+    shard: options.ShardOfFile = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a killed run stopped.")
     ] = False,
@@ -116,9 +113,9 @@ def identify(
     from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.judge.ladder import Mixture
     from barcodemae.eval.identify.restriction import Restriction, read_checklist
-    from barcodemae.eval.identify.shards import Part, Shard
     from barcodemae.eval.identify.stream import identify_stream
     from barcodemae.output.places import check_files, claimed
+    from barcodemae.output.shards import Part, Shard
 
     beside = outputs_beside(output, candidates, summary_file, report)
     check_files([output, *beside], [queries, reference, *([checklist] if checklist else [])])
@@ -205,8 +202,8 @@ def check_format(output_format: str, output: str, report: Path | None, shard: st
     """
     from barcodemae.errors import SettingsError
     from barcodemae.eval.identify.formats import FORMATS
-    from barcodemae.eval.identify.shards import Shard
     from barcodemae.files import is_written_through
+    from barcodemae.output.shards import Shard
 
     if output_format not in FORMATS:
         raise SettingsError(f"format {output_format!r} is not one of {', '.join(FORMATS)}")

@@ -5,6 +5,7 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,13 @@ def index(
             "what computes; one each with a comma."
         ),
     ] = "exact",
+    vectors: Annotated[
+        str,
+        typer.Option(
+            help="Vectors that searches keep in memory: float32, float16 or int8; the names are "
+            "the same."
+        ),
+    ] = "float32",
     file_format: options.SourceFormat = "auto",
     marker: options.Marker = "COI-5P",
     taxonomy: options.Taxonomy = None,
@@ -73,6 +81,42 @@ def index(
     dtype: options.Dtype = "auto",
     revision: options.Revision = "",
     overwrite: options.Overwrite = False,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add",
+            metavar="FILE",
+            help="Add these references to a library, REFERENCE, as a new one. Repeatable.",
+        ),
+    ] = None,
+    remove: Annotated[
+        str,
+        typer.Option(
+            "--remove",
+            metavar="IDS|FILE",
+            help="Retire references of a library, REFERENCE: ids with commas, or one per line.",
+        ),
+    ] = "",
+    distill: Annotated[
+        bool,
+        typer.Option(
+            "--distill", help="Keep of a library, REFERENCE, only references that stand for all."
+        ),
+    ] = False,
+    cover: Annotated[
+        float,
+        typer.Option(
+            help="With --distill: distance to a representative, as a share of that to the nearest "
+            "other taxon."
+        ),
+    ] = 0.5,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate",
+            help="Calibrate a changed library again, on references that are left out.",
+        ),
+    ] = False,
     push: Annotated[
         str,
         typer.Option(
@@ -96,6 +140,7 @@ def index(
 ) -> None:
     """Make a reference library: embeddings, lineages, calibrated probabilities."""
     from barcodemae.calls.libraries import LibraryOrder, make_library
+    from barcodemae.calls.revisions import RevisionOrder, revise_library
     from barcodemae.cli.data import progress_bars
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import ModelOptions
@@ -121,16 +166,10 @@ def index(
         return
     if output is None:
         raise SettingsError("name the library to write with -o DIR")
+    check_change(add or (), remove, vectors, distill=distill, recalibrate=recalibrate)
     search, network = engines_of(engine)
-    order = LibraryOrder(
-        source=SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy),
-        splits=names_of(splits),
-        held_out=names_of(held_out),
-        mixture=Mixture.parse(mixture) if mixture else DEFAULT_MIXTURE,
-        offsets=offsets,
-        search=search,
-        overwrite=overwrite,
-    )
+    source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
+    assumed = Mixture.parse(mixture) if mixture else None
     opening = ModelOptions(
         device=device or None,
         batch_size=batch_size,
@@ -139,7 +178,31 @@ def index(
         engine=network,
     )
     with progress_bars() as on_progress:
-        make_library(sources, output, model, opening, order, on_progress=on_progress)
+        if add or remove or distill:
+            change = RevisionOrder(
+                add=tuple(add or ()),
+                remove=remove,
+                share=cover if distill else None,
+                source=source,
+                splits=names_of(splits),
+                recalibrate=recalibrate,
+                mixture=assumed,
+                overwrite=overwrite,
+            )
+            library = the_library(sources)
+            revise_library(library, output, model, opening, change, on_progress=on_progress)
+        else:
+            order = LibraryOrder(
+                source=source,
+                splits=names_of(splits),
+                held_out=names_of(held_out),
+                mixture=assumed or DEFAULT_MIXTURE,
+                offsets=offsets,
+                search=search,
+                vectors=vectors,
+                overwrite=overwrite,
+            )
+            make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
     after(str(output))
 
@@ -170,6 +233,44 @@ def write_web(name: str, folder: Path, model: str, revision: str, *, overwrite: 
             raise SettingsError(f"{model} cannot be a graph, and the web page computes with one")
         write_web_library(opened.references, graph, staged)
     typer.echo(str(folder))
+
+
+def check_change(
+    add: Sequence[str], remove: str, vectors: str, *, distill: bool, recalibrate: bool
+) -> None:
+    """Check that what is to change in a library goes together.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    from barcodemae.errors import SettingsError
+
+    if distill and (add or remove):
+        raise SettingsError("--distill is a step of its own: first --add or --remove, then distill")
+    is_change = add or remove or distill
+    if is_change and vectors != "float32":
+        raise SettingsError("--vectors is for a new library; a changed one keeps its format")
+    if recalibrate and not is_change:
+        raise SettingsError(
+            "--recalibrate goes with --add, --remove or --distill; a new library is calibrated "
+            "anyway"
+        )
+
+
+def the_library(sources: list[str]) -> Path:
+    """Return the library that is to be changed.
+
+    Raises:
+        SettingsError: Several are named.
+    """
+    from barcodemae.errors import SettingsError
+
+    if len(sources) > 1:
+        raise SettingsError(
+            f"one library is changed at a time, and {len(sources)} are named; name each file to "
+            "add with an --add of its own"
+        )
+    return Path(sources[0])
 
 
 def publish(folder: Path, repo_id: str, license_name: str, revision: str, *, private: bool) -> None:

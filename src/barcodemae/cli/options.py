@@ -74,6 +74,12 @@ TrustRemoteCode = Annotated[
         help="Run Python files that come with the model.",
     ),
 ]
+ShardOfFile = Annotated[
+    str,
+    typer.Option(
+        "--shard", metavar="I/N", help="Only part I of N, for many machines; see `merge`."
+    ),
+]
 Threads = Annotated[
     int, typer.Option("--threads", help="Threads to use, 0 for all cores; changes speed only.")
 ]

@@ -1,4 +1,4 @@
-"""`barcodemae report` and `merge`: tables of names as one page, and parts of a table as one.
+"""`barcodemae report` and `merge`: tables of names as one page, and what shards wrote as one file.
 
 Guarded by tests/barcodemae/cli/test_report_command.py.
 """
@@ -45,20 +45,33 @@ def report(
 def merge(
     tables: Annotated[
         list[Path],
-        typer.Argument(metavar="TABLE...", help="Tables that `identify --shard` wrote, all of N."),
+        typer.Argument(
+            metavar="TABLE...", help="What `identify` or `embed` with --shard wrote, all of N."
+        ),
     ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
 ) -> None:
     """Put the tables of all shards together; what is missing or double is refused."""
-    from barcodemae.eval.identify.shards import merge_tables, note_path
     from barcodemae.output.places import claimed
-    from barcodemae.output.rejected import check_list, is_list, rejected_path_of
+    from barcodemae.output.rejected import check_list, rejected_path_of
+    from barcodemae.output.shards import (
+        EMBED,
+        Join,
+        Note,
+        files_of,
+        join_rows,
+        merge_tables,
+        tables_among,
+    )
 
-    # A pattern such as names.* finds what lies beside the tables too.
-    notes = {note_path(path) for path in tables}
-    chosen = [path for path in tables if path not in notes and not is_list(path)]
+    chosen = tables_among(tables)  # a pattern such as names.* finds what lies beside them too
+    join: Join = join_rows
+    if chosen and Note.read(chosen[0]).written_by == EMBED:
+        from barcodemae.eval.embed.vector_files import join_vectors
+
+        join = join_vectors
     check_list(rejected_path_of(output))
-    with claimed(output, rejected_path_of(output), inputs=chosen):
-        total = merge_tables(chosen, output)
+    with claimed(*files_of(output), inputs=chosen):
+        total = merge_tables(chosen, output, join)
     typer.echo(f"barcodemae: {total} records of {len(chosen)} shards: {output}", err=True)

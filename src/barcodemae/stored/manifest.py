@@ -1,6 +1,7 @@
 """Hashes of a folder's files, by which a changed, cut or missing one is known before it is used.
 
-    FOLDER/manifest.json   of each file its size, SHA-256, and SHA-256 of sampled blocks
+    FOLDER/manifest.json   of each file its size, SHA-256, and SHA-256 of sampled blocks;
+                           of a folder made from another one, the SHA-256 of that one's manifest
 
 In: a folder that is complete. Out: that file; and later, of the same folder, either silence or one
 line that names the first file that is not what was written. The quick check reads small files whole
@@ -42,17 +43,19 @@ class FileHashes:
     sampled: str
 
 
-def write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path, parent: Path | None = None) -> None:
     """Hash all files of a folder and of those below it, and write them down.
 
     Args:
         folder: A complete folder; a manifest that is there already is replaced.
+        parent: Folder with a manifest that this one was made from; None for none.
 
     Raises:
         DataError: The disk refuses.
     """
     files = {name: asdict(hash_file(folder / name)) for name in sorted(_names(folder))}
-    write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
+    origin = {} if parent is None else {"parent": hash_file(parent / MANIFEST).sha256}
+    write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, **origin, "files": files})
 
 
 def check_manifest(folder: Path, *, everything: bool) -> list[str]:

@@ -65,6 +65,61 @@ def test_compressed_input_and_stdin_give_the_same(model_folder, fasta, tmp_path,
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".npy", ".tsv"])
+def test_merged_shards_are_byte_for_byte_the_vectors_of_one_run(
+    model_folder, fasta, tmp_path, monkeypatch, capsys, suffix
+):
+    monkeypatch.setattr(calls_vectors, "CHUNK_SIZE", 3)
+    command = ["embed", str(fasta), "-m", str(model_folder), "-o"]
+    assert cli.main([*command, str(tmp_path / f"whole{suffix}")]) == 0
+    for number in (3, 1, 2):
+        output = tmp_path / f"part{number}{suffix}"
+        assert cli.main([*command, str(output), "--shard", f"{number}/3"]) == 0
+    found = sorted(map(str, tmp_path.glob("part*")))  # vectors, ids, notes and lists
+    assert cli.main(["merge", *found, "-o", str(tmp_path / f"merged{suffix}")]) == 0
+    assert "10 records of 3 shards" in capsys.readouterr().err
+    for ending in [suffix, ".rejected.tsv", *([".ids.txt"] if suffix == ".npy" else [])]:
+        merged = (tmp_path / f"merged{ending}").read_bytes()
+        assert merged == (tmp_path / f"whole{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npy", ".tsv"])
+def test_a_shard_without_any_vector_is_merged_like_the_others(
+    model_folder, fasta, tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr(calls_vectors, "CHUNK_SIZE", 9)  # one chunk holds the protein only
+    command = ["embed", str(fasta), "-m", str(model_folder), "-o"]
+    assert cli.main([*command, str(tmp_path / f"whole{suffix}")]) == 0
+    parts = [str(tmp_path / f"part{number}{suffix}") for number in (1, 2, 3)]
+    for number, part in enumerate(parts, start=1):
+        assert cli.main([*command, part, "--shard", f"{number}/3"]) == 0
+    assert cli.main(["merge", *parts, "-o", str(tmp_path / f"merged{suffix}")]) == 0
+    whole, merged = (tmp_path / f"{name}{suffix}" for name in ("whole", "merged"))
+    assert merged.read_bytes() == whole.read_bytes()
+
+
+def test_ids_of_a_shard_that_have_changed_are_refused(model_folder, fasta, tmp_path, capsys):
+    part = tmp_path / "part.npy"
+    command = ["embed", str(fasta), "-m", str(model_folder), "-o", str(part), "--shard", "1/1"]
+    assert cli.main(command) == 0
+    (tmp_path / "part.ids.txt").write_text("other\n")
+    assert cli.main(["merge", str(part), "-o", str(tmp_path / "merged.npy")]) == 2
+    assert "part.ids.txt: is not as it was written" in capsys.readouterr().err
+
+
+def test_vectors_are_merged_to_a_file_of_their_format(model_folder, fasta, tmp_path, capsys):
+    part = tmp_path / "part.npy"
+    command = ["embed", str(fasta), "-m", str(model_folder), "-o", str(part), "--shard", "1/1"]
+    assert cli.main(command) == 0
+    assert cli.main(["merge", str(part), "-o", str(tmp_path / "merged.tsv")]) == 2
+    assert "name a .npy with -o" in capsys.readouterr().err
+
+
+def test_a_shard_of_vectors_needs_a_file(model_folder, fasta, capsys):
+    assert cli.main(["embed", str(fasta), "-m", str(model_folder), "--shard", "1/2"]) == 2
+    assert "name a file with -o" in capsys.readouterr().err
+
+
 def test_vectors_go_to_stdout_and_talk_to_stderr(model_folder, fasta, capsys):
     assert cli.main(["embed", str(fasta), "-m", str(model_folder)]) == 0
     said = capsys.readouterr()

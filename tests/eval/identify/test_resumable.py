@@ -6,9 +6,8 @@ import pytest
 
 from barcodemae.errors import DataError, SettingsError, WorkerError
 from barcodemae.eval.identify import resumable
-from barcodemae.eval.identify.progress import RecordDigest
 from barcodemae.eval.identify.resumable import FileSink, StreamSink
-from barcodemae.fasta import SequenceRecord
+from barcodemae.fasta import RecordDigest, SequenceRecord
 from barcodemae.output.rejected import HEADER
 
 

@@ -85,7 +85,9 @@ GUIDES = {
         "partitions val and val_unseen calibrate the probabilities; of other sources some "
         "references are left out for that. --mixture says what you expect of queries: where most "
         "species lack references, as in the tropics, raise the second number. "
-        "--engine faiss is for millions of references.",
+        "--engine faiss is for millions of references. --add and --remove make a new library of "
+        "one that is there, without embedding again what stays; --distill keeps the references "
+        "that stand for all.",
         (
             ("A library of a prepared data set", "barcodemae index data -o library"),
             (
@@ -151,14 +153,14 @@ GUIDES = {
         ),
     ),
     "merge": Guide(
-        "Tables of shards to one table.",
-        "For clusters and workflows: run `identify` with a shard I/N for each I from 1 to N, on "
-        "as many machines as you like, and merge what they wrote. The rows are those of one run "
-        "without shards; a shard that is missing, double, damaged or of another run is refused. "
-        "Each table needs the note that lies beside it, NAME.shard.json.",
+        "What shards wrote to one file.",
+        "For clusters and workflows: run `identify` or `embed` with a shard I/N for each I from 1 "
+        "to N, on as many machines as you like, and merge what they wrote. The rows are those of "
+        "one run without shards; a shard that is missing, double, damaged or of another run is "
+        "refused. Each table needs the note that lies beside it, NAME.shard.json.",
         (
             ("Eight shards", "barcodemae merge part*.tsv -o names.tsv"),
-            ("Packed", "barcodemae merge part*.tsv.gz -o names.tsv.gz"),
+            ("Vectors", "barcodemae merge part*.parquet -o vectors.parquet"),
         ),
     ),
     "cluster": Guide(

@@ -146,3 +146,37 @@ def test_one_changed_byte_of_a_library_is_refused(tmp_path, library_folder):
     (copy / "vectors.npy").write_bytes(content)
     with pytest.raises(DataError, match=r"vectors\.npy is not what was written"):
         ReferenceLibrary(copy)
+
+
+@pytest.mark.parametrize("form", ["float16", "int8"])
+def test_short_forms_of_the_vectors_change_no_neighbor(
+    library, reference_data, embedder, tmp_path, rows, form
+):
+    description = write_library(reference_data, tmp_path, embedder, splits=("train",), vectors=form)
+    assert description["scanned"]["format"] == form
+    short = ReferenceLibrary(tmp_path, is_finished=False)
+    assert short.scanned is not None
+    queries = embedder.embed([row["dna_barcode"] for row in rows if row["split"] != "train"])
+    allowed = np.arange(len(library)) % 3 > 0
+    for options in ((), (allowed,)):
+        expected = library.engine("exact", *options).search(queries, 8)
+        found = short.engine("exact", *options).search(queries, 8)
+        np.testing.assert_array_equal(found.rows, expected.rows)
+        np.testing.assert_array_equal(found.similarity, expected.similarity)
+
+
+def test_short_forms_that_are_missing_or_of_another_library_are_refused(
+    reference_data, embedder, tmp_path
+):
+    write_library(reference_data, tmp_path, embedder, splits=("train",), vectors="int8")
+    np.save(tmp_path / "scanned.npy", np.zeros((3, 256), np.int8))
+    with pytest.raises(DataError, match="damaged library"):
+        ReferenceLibrary(tmp_path, is_finished=False)
+    (tmp_path / "scanned.npy").unlink()
+    with pytest.raises(DataError, match="damaged library"):
+        ReferenceLibrary(tmp_path, is_finished=False)
+    path = tmp_path / "library.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps(description | {"scanned": {"format": "int8", "error": -1}}))
+    with pytest.raises(DataError, match=r"scanned\.error"):
+        ReferenceLibrary(tmp_path, is_finished=False)

@@ -1,10 +1,10 @@
-"""Shards: a file of records, identified in parts on many machines and merged to one table.
+"""Shards: a file of records, identified or embedded in parts on many machines and merged to one.
 
 In: `I/N` and the records of the whole file. Out: the records of part I, and beside its table a note
 of which part of what it is, NAME.shard.json. `merge_tables` puts N tables together and refuses what
-is missing, double, damaged, or made in another way. The mixture is estimated from the same sample
-of the whole file for every part, so the merged rows are those of a run on one machine.
-Guarded by tests/eval/identify/test_shards.py.
+is missing, double, damaged, or made in another way. Where records are computed in blocks, parts end
+between blocks, so that every record is computed together with those that it is with on one machine.
+Guarded by tests/barcodemae/output/test_shards.py.
 """
 
 import gzip
@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.identify.progress import RecordDigest
-from barcodemae.fasta import SequenceRecord
+from barcodemae.fasta import RecordDigest, SequenceRecord
 from barcodemae.files import whole_file, write_json
 from barcodemae.model_files import hash_file
-from barcodemae.output.rejected import HEADER, clear_list, rejected_path_of
+from barcodemae.output.rejected import HEADER, clear_list, is_list, rejected_path_of
 
 
-WRITTEN_BY = "barcodemae identify --shard"
+IDENTIFY, EMBED = WRITERS = ("barcodemae identify --shard", "barcodemae embed --shard")
+IDS_ENDING = ".ids.txt"  # of the file of ids beside vectors of NumPy
 Read = Callable[[], Iterator[SequenceRecord]]
+CALLED = {"of": "number of shards", "total": "number of records", "written_by": "command"}
+Join = Callable[[Sequence[Path], Path, str], None]  # tables in order, output, header
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,35 @@ class Shard:
             raise SettingsError(f"--shard {text!r}: expected I/N, such as 3/8 for the third of 8")
         return cls(int(number), int(of))
 
-    def rows(self, total: int) -> range:
-        """Return the rows of the part among all records."""
-        return range(total * (self.number - 1) // self.of, total * self.number // self.of)
+    def rows(self, total: int, block: int = 1) -> range:
+        """Return the rows of the part among all records.
+
+        Args:
+            total: Number of all records.
+            block: Number of records that stay together; a part begins with a block.
+        """
+        blocks = -(-total // block)
+        start, stop = (
+            blocks * number // self.of * block for number in (self.number - 1, self.number)
+        )
+        return range(min(start, total), min(stop, total))
 
 
 def note_path(table: Path) -> Path:
     """Return the path of the note beside a table."""
     return table.with_name(f"{table.name}.shard.json")
+
+
+def ids_path(table: Path) -> Path:
+    """Return the path of the ids beside vectors of NumPy."""
+    return table.with_suffix(IDS_ENDING)
+
+
+def tables_among(paths: Sequence[Path]) -> list[Path]:
+    """Choose the tables among files that a pattern such as `part*` finds."""
+    beside = {note_path(path) for path in paths}
+    beside |= {ids_path(path) for path in paths if path.suffix == ".npy"}
+    return [path for path in paths if path not in beside and not is_list(path)]
 
 
 @dataclass(frozen=True)
@@ -71,40 +94,49 @@ class Part:
         total: Number of records of the whole file.
         digest: Hash of all of them.
         read_all: Function that begins to read all of them.
+        block: Number of records that are computed together.
     """
 
     shard: Shard
     total: int
     digest: str
     read_all: Read
+    block: int = 1
 
     @classmethod
-    def of(cls, shard: Shard, read: Read) -> "Part":
+    def of(cls, shard: Shard, read: Read, block: int = 1) -> "Part":
         """Count and hash the records of a file, and choose those of a part."""
         digest, total = RecordDigest(), 0
         for record in read():
             digest.add(record)
             total += 1
-        return cls(shard, total, digest.value(), read)
+        return cls(shard, total, digest.value(), read, block)
 
     def read(self) -> Iterator[SequenceRecord]:
         """Begin to read the records of the part."""
-        rows = self.shard.rows(self.total)
+        rows = self.shard.rows(self.total, self.block)
         return islice(self.read_all(), rows.start, rows.stop)
 
-    def write_note(self, table: Path, settings: dict[str, Any], header: str) -> None:
-        """Note which part of what a finished table is."""
-        rejected = rejected_path_of(table)
+    def write_note(
+        self, table: Path, settings: dict[str, Any], header: str, *, written_by: str = IDENTIFY
+    ) -> None:
+        """Note which part of what a finished table is.
+
+        Args:
+            table: The table.
+            settings: What determines its rows.
+            header: Its first line; empty for none.
+            written_by: One of `WRITERS`.
+        """
         note = Note(
-            WRITTEN_BY,
+            written_by,
             self.shard.number,
             self.shard.of,
             self.total,
             self.digest,
             settings,
             header,
-            hash_file(table).hex(),
-            hash_file(rejected).hex() if rejected.is_file() else "",
+            *(hash_of(path) for path in files_of(table)),
         )
         write_json(note_path(table), asdict(note))
 
@@ -123,6 +155,7 @@ class Note:
         header: First line of the table; empty for none.
         table: SHA-256 of the table.
         rejected: SHA-256 of the list of rejected records; empty if there is none.
+        ids: SHA-256 of the file of ids; empty if there is none.
     """
 
     written_by: str
@@ -134,6 +167,7 @@ class Note:
     header: str
     table: str
     rejected: str
+    ids: str = ""
 
     @classmethod
     def read(cls, table: Path) -> "Note":
@@ -148,21 +182,41 @@ class Note:
             note = cls(**content)
             types = {name: type(value) for name, value in asdict(note).items()}
         except FileNotFoundError as error:
-            reason = f"is no shard: {path.name} is missing; `identify --shard I/N` writes both"
+            both = "`identify` and `embed` with --shard I/N write both"
+            reason = f"is no shard: {path.name} is missing; {both}"
             raise DataError(table, reason) from error
         except (OSError, ValueError, TypeError) as error:
             raise DataError(path, "is damaged; run this shard again") from error
-        if note.written_by != WRITTEN_BY or types != cls.__annotations__ | {"settings": dict}:
+        if note.written_by not in WRITERS or types != cls.__annotations__ | {"settings": dict}:
             raise DataError(path, "is damaged; run this shard again")
         return note
 
 
-def merge_tables(tables: Sequence[Path], output: Path) -> int:
+def files_of(table: Path) -> list[Path]:
+    """List the files that a shard writes: table, rejected records and, of NumPy, ids."""
+    return [table, rejected_path_of(table), *([ids_path(table)] if table.suffix == ".npy" else [])]
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hex digits; empty if there is none."""
+    return hash_file(path).hex() if path.is_file() else ""
+
+
+def join_rows(tables: Sequence[Path], output: Path, header: str) -> None:
+    """Append the rows of tables of text; the ending `.gz` of the output compresses it."""
+    with whole_file(output) as part, open_packed(part, output, "wb") as stream:
+        stream.write(header.encode())
+        for table in tables:
+            append(table, len(header.encode()), stream)
+
+
+def merge_tables(tables: Sequence[Path], output: Path, join: Join = join_rows) -> int:
     """Put the tables of all shards of a file together, and their lists of rejected records.
 
     Args:
         tables: Tables, in any order.
-        output: Table to write; the ending `.gz` compresses it.
+        output: Table to write.
+        join: Function that joins tables of this kind.
 
     Returns:
         Number of records.
@@ -173,18 +227,11 @@ def merge_tables(tables: Sequence[Path], output: Path) -> int:
     notes = {table: Note.read(table) for table in tables}
     check_together(notes)
     ordered = sorted(tables, key=lambda table: notes[table].number)
+    join(ordered, output, notes[ordered[0]].header)
     rejected = [rejected_path_of(table) for table in ordered if notes[table].rejected]
-    with whole_file(output) as part, open_packed(part, output, "wb") as stream:
-        header = notes[ordered[0]].header.encode()
-        stream.write(header)
-        for table in ordered:
-            append(table, len(header), stream)
     clear_list(rejected_path_of(output))
     if rejected:
-        with whole_file(rejected_path_of(output)) as part, part.open("wb") as stream:
-            stream.write(HEADER.encode())
-            for path in rejected:
-                append(path, len(HEADER.encode()), stream)
+        join_rows(rejected, rejected_path_of(output), HEADER)
     return notes[ordered[0]].total
 
 
@@ -197,16 +244,16 @@ def check_together(notes: dict[Path, Note]) -> None:
     (first, expected), *_ = notes.items()
     of_number: dict[int, Path] = {}
     for table, note in notes.items():
-        for name in ("of", "total", "digest", "header", "settings"):
+        for name in ("written_by", "of", "total", "digest", "header", "settings"):
             if getattr(note, name) != getattr(expected, name):
-                what = {"of": "number of shards", "total": "number of records"}.get(name, name)
+                what = CALLED.get(name, name)
                 raise DataError(table, f"is a shard of another run than {first}: another {what}")
         if note.number in of_number:
             raise DataError(table, f"is shard {note.number}, and so is {of_number[note.number]}")
         of_number[note.number] = table
-        hashes = {table: note.table, rejected_path_of(table): note.rejected}
-        for path, hashed in hashes.items():
-            if (hash_file(path).hex() if path.is_file() else "") != hashed:
+        hashes = (note.table, note.rejected, note.ids)
+        for path, hashed in zip(files_of(table), hashes, strict=False):
+            if hash_of(path) != hashed:
                 raise DataError(path, "is not as it was written; run this shard again")
     if missing := sorted(set(range(1, expected.of + 1)) - set(of_number)):
         listed = ", ".join(f"{number}/{expected.of}" for number in missing)

@@ -4,9 +4,9 @@ import json
 import pytest
 
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.identify.shards import Note, Part, Shard, merge_tables, note_path
 from barcodemae.fasta import SequenceRecord
 from barcodemae.output.rejected import HEADER, rejected_path_of
+from barcodemae.output.shards import EMBED, Note, Part, Shard, merge_tables, note_path
 
 
 SETTINGS = {"library": "abc"}
@@ -33,6 +33,13 @@ def write_part(folder, number, of, total=10, *, suffix=".tsv", settings=SETTINGS
 def test_every_record_is_in_one_shard_and_in_order(total, of):
     rows = [row for number in range(1, of + 1) for row in Shard(number, of).rows(total)]
     assert rows == list(range(total))
+
+
+@pytest.mark.parametrize(("total", "of"), [(10, 3), (3, 8), (8, 2), (100, 7)])
+def test_shards_of_blocks_begin_with_a_block_and_hold_every_record_once(total, of):
+    shards = [Shard(number, of).rows(total, 4) for number in range(1, of + 1)]
+    assert [row for rows in shards for row in rows] == list(range(total))
+    assert all(rows.start % 4 == 0 for rows in shards if rows)
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/3", "4/3", "a/b", "1/0", "-1/3", "1/3/5", "1.5/2"])
@@ -78,6 +85,15 @@ def test_a_table_that_has_changed_is_refused(tmp_path, name):
         merge_tables(tables, tmp_path / "all.tsv")
 
 
+def test_names_and_vectors_are_not_merged(tmp_path):
+    first, second = write_part(tmp_path, 1, 2), write_part(tmp_path, 2, 2)
+    Part.of(Shard(2, 2), lambda: iter(records(10))).write_note(
+        second, SETTINGS, "id\tname\n", written_by=EMBED
+    )
+    with pytest.raises(DataError, match="another command"):
+        merge_tables([first, second], tmp_path / "all.tsv")
+
+
 @pytest.mark.parametrize("other", [{"of": 3}, {"total": 11}, {"settings": {"library": "other"}}])
 def test_shards_of_different_runs_are_refused(tmp_path, other):
     tables = [write_part(tmp_path, 1, 2), write_part(tmp_path, 2, **({"of": 2} | other))]
@@ -87,7 +103,7 @@ def test_shards_of_different_runs_are_refused(tmp_path, other):
 
 def test_a_table_without_a_note_is_refused_with_the_command_that_writes_both(tmp_path):
     (tmp_path / "names.tsv").write_text("id\tname\n")
-    with pytest.raises(DataError, match="identify --shard I/N"):
+    with pytest.raises(DataError, match="--shard I/N write both"):
         merge_tables([tmp_path / "names.tsv"], tmp_path / "all.tsv")
 
 
