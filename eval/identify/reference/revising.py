@@ -155,7 +155,9 @@ def revise(
             "kept": len(rows),
             "added": survey.num_kept - len(rows),
             "retired": len(library) - len(rows),
-            "retired_hash": hash_ids(library.ids[row] for row in np.flatnonzero(~revision.keep)),
+            "retired_hash": hash_ids(
+                library.ids[row] for row in np.flatnonzero(~revision.keep).tolist()
+            ),
             "calibration": KEPT_CALIBRATION if recalibration is None else NEW_CALIBRATION,
             **origin_of(revision.addition),
             **revision.details,
@@ -221,7 +223,7 @@ def added_rows(library: ReferenceLibrary, revision: Revision, survey: Survey) ->
     added = revision.addition
     if added is None:
         return
-    there = {library.ids[row] for row in np.flatnonzero(revision.keep)}
+    there = {library.ids[row] for row in np.flatnonzero(revision.keep).tolist()}
     double: list[str] = []
     placer = placer_of(library, revision.keep, added, survey)
     for rows in screen(added.dataset, added.splits, added.embedder, placer, survey):
@@ -294,9 +296,9 @@ def report_rows(
                 yield LEFT_OUT, row[1], row[2], row[3]
     if revision.addition is not None:
         yield from left_out_rows(revision.addition.dataset, survey)
-    for number in np.flatnonzero(~revision.keep):
+    for number in np.flatnonzero(~revision.keep).tolist():
         name = library.ids[number]
-        yield LEFT_OUT, f"retired: {revision.action}", name, library.deepest_name(int(number))
+        yield LEFT_OUT, f"retired: {revision.action}", name, library.deepest_name(number)
 
 
 def origin_of(addition: Addition | None) -> dict[str, Any]:

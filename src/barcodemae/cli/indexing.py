@@ -142,7 +142,6 @@ def index(
     from barcodemae.calls.libraries import LibraryOrder, make_library
     from barcodemae.calls.revisions import RevisionOrder, revise_library
     from barcodemae.cli.data import progress_bars
-    from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
     from barcodemae.training.data.sources.recognition import SourceOptions
@@ -161,11 +160,9 @@ def index(
         if web is not None:
             write_web(library, web, model, revision, overwrite=overwrite)
 
-    if output is None and (push or web):
-        after(sources[0])
-        return
     if output is None:
-        raise SettingsError("name the library to write with -o DIR")
+        after(made_before(sources, is_used=bool(push or web)))
+        return
     check_change(add or (), remove, vectors, distill=distill, recalibrate=recalibrate)
     search, network = engines_of(engine)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
@@ -205,6 +202,19 @@ def index(
             make_library(sources, output, model, opening, order, on_progress=on_progress)
     typer.echo(str(output))
     after(str(output))
+
+
+def made_before(sources: list[str], *, is_used: bool) -> str:
+    """Return the library that is published or written for the web, if nothing is to be indexed.
+
+    Raises:
+        SettingsError: It is not used at all, so an output was forgotten.
+    """
+    from barcodemae.errors import SettingsError
+
+    if not is_used:
+        raise SettingsError("name the library to write with -o DIR")
+    return sources[0]
 
 
 def write_web(name: str, folder: Path, model: str, revision: str, *, overwrite: bool) -> None:
