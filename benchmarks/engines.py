@@ -259,7 +259,7 @@ def main(
         for metric, value in found.items()
     ]
     json_file.parent.mkdir(parents=True, exist_ok=True)
-    write_records(records, json_file)
+    write_records(json_file, records)
 
 
 if __name__ == "__main__":

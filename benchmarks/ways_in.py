@@ -82,7 +82,7 @@ def measure(model: Path, data: Path, most: int) -> dict[str, Any]:
         ours(barcodes)["input_ids"], plain(ours.framed_text(barcodes))["input_ids"], strict=True
     )
     return {
-        "command": f"python benchmarks/ways_in.py --data {data.resolve().name}",
+        "command": f"python benchmarks/ways_in.py --data {data.resolve().name} --references {most}",
         "dataset_hash": dataset_hash(data),
         "references": len(genera),
         "queries": len(truth),

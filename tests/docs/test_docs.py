@@ -4,6 +4,7 @@ Blocks marked `python` and `bash` run, as after `make demo`; those marked `sh` t
 network or files of one's own, and are only checked for their commands and options.
 """
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -125,3 +126,12 @@ def test_the_reference_names_what_exists(page):
 
     for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.MULTILINE):
         assert locate(name) is not None, name
+
+
+def test_the_transformers_page_says_what_the_ways_in_were_measured_to_be():
+    found = json.loads((ROOT / "results/ways_in.json").read_text())
+    others = {name: way["other_neighbours"] for name, way in found["ways"].items()}
+    leads = others.pop("framed text, leads attended")
+    text = " ".join((DOCS / "transformers.md").read_text().split())
+    assert f"{leads} of {found['queries']} queries then have another nearest reference" in text
+    assert list(others.values()) == [0] * 5
