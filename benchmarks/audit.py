@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import typer
-from identify_page import fill, format_number, table
+from identify_page import format_number, table, write_pages
 from numpy.typing import NDArray
 from planted import Planting, Row, plant
 from results_page import ROOT
@@ -37,7 +37,7 @@ from barcodemae.eval.audit.records import Records
 from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.search.programs import Vsearch
-from barcodemae.files import write_json, write_text
+from barcodemae.files import write_json
 
 
 REGULARISATION = 0.3  # scikit-learn's C
@@ -57,6 +57,7 @@ FINDS = {
     "mammal": {"foreign", "not_barcode"} | LABELS,  # several of them lie among each other
 }
 PAGE = ROOT / "docs" / "audit.md"
+MEASURE = "python benchmarks/audit.py measure DATA --cache DIR"
 SHOWN = {
     "precision_at_90_recall": "precision at 90 % recall",
     "recall_at_95_precision": "recall at 95 % precision",
@@ -309,8 +310,8 @@ def planted(content: Any) -> str:
         for row in content["rows"]
     ]
     header = ["planted fault", "way", "planted", *SHOWN.values()]
-    command = f"python benchmarks/audit.py measure DATA --cache DIR --seed {about['seed']}"
-    command += f" --first {about['first']} --limit {about['references']}"
+    command = f"{MEASURE} --seed {about['seed']} --first {about['first']}"
+    command += f" --limit {about['references']}"
     return (
         f"{about['references']:,} references of `{about['data']}`'s `{about['splits']}`, "
         f"{100 * about['share']:g} % of each fault: `{command}`.\n\n{table(header, lines)}"
@@ -322,12 +323,7 @@ def page(
     check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
 ) -> None:
     """Write the measured part of docs/audit.md, or check it."""
-    text = PAGE.read_text()
-    filled = fill(text, ROOT, {"planted": planted}, {"planted": "python benchmarks/audit.py"})
-    if check and filled != text:
-        raise typer.BadParameter(f"not what the results file says: {PAGE.name}")
-    if filled != text:
-        write_text(PAGE, filled)
+    write_pages([PAGE], {"planted": planted}, {"planted": MEASURE}, check=check)
 
 
 if __name__ == "__main__":

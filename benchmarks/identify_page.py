@@ -1,9 +1,9 @@
-"""Writer of docs/identify_measured.md: python benchmarks/identify_page.py [--check].
+"""Writer of the measured parts of pages about naming: python benchmarks/identify_page.py [--check].
 
-A measured part stands between `<!-- KIND: results/identify/FILE.json -->` and `<!-- end -->`. It is
-written from that file alone, so no number is typed by hand; if the file is missing, the part names
-the command that makes it. `--check` writes nothing and fails if the page does not agree with its
-files; the tests run it. In: the page and results files. Out: the page.
+The pages are `PAGES`. A measured part stands between `<!-- KIND: results/FILE.json -->` and
+`<!-- end -->`. It is written from that file alone, so no number is typed by hand; if the file is
+missing, the part names the command that makes it. `--check` writes nothing and fails if a page does
+not agree with its files; the tests run it. In: pages and results files. Out: the pages.
 Guarded by tests/docs/test_identify_page.py.
 """
 
@@ -19,7 +19,7 @@ from results_page import BLOCK, ROOT
 from barcodemae.files import write_text
 
 
-PAGE = ROOT / "docs" / "identify_measured.md"
+PAGES = [ROOT / "docs" / name for name in ("identify_measured.md", "engines.md", "scaling.md")]
 Content = list[dict[str, Any]]
 Kinds = dict[str, Callable[[Any], str]]
 Commands = dict[str, str]
@@ -86,13 +86,69 @@ def resumed(content: dict[str, Any]) -> str:
     )
 
 
+def by_model(records: Content) -> dict[str, dict[str, float]]:
+    """Group the values of result records by model, in the order of the file."""
+    found: dict[str, dict[str, float]] = {}
+    for record in records:
+        found.setdefault(record["model"], {})[record["metric"]] = record["value"]
+    return found
+
+
+def score_table(records: Content, metrics: dict[str, tuple[str, int]], first: str) -> str:
+    """Format a table with a row for each metric and a column for each model."""
+    models = by_model(records)
+    rows = [
+        [label, *(format_number(values.get(name), digits) for values in models.values())]
+        for name, (label, digits) in metrics.items()
+    ]
+    return table([first, *(name.removeprefix("default identify, ") for name in models)], rows)
+
+
+def distilled(records: Content) -> str:
+    """Format size and scores of distilled libraries, one column per library."""
+    metrics = {
+        "references": ("references", 0),
+        "mebibytes": ("MiB on disk", 1),
+        "val_species_named_right": ("species named right, seen", 1),
+        "val_species_named_wrong": ("species named wrong, seen", 1),
+        "val_unseen_species_over_classified": ("a species given to a new one", 1),
+        "val_unseen_genus_named_right": ("genus named right, new species", 1),
+        "val_unseen_genus_named_wrong": ("genus named wrong, new species", 1),
+        "val_unseen_family_named_right": ("family named right, new species", 1),
+        "val_species_calibration_error": ("calibration error of species, seen", 2),
+    }
+    return f"`{records[0]['command']}`\n\n{score_table(records, metrics, 'percent')}"
+
+
+def engines(records: Content) -> str:
+    """Format vectors, names and rates by engine, one column per engine."""
+    metrics = {
+        "largest_difference": ("largest difference of a number", 6),
+        "smallest_cosine": ("smallest cosine", 4),
+        "nearest_genus_accuracy": ("1-NN genus accuracy (%)", 1),
+        "same_names": ("same names (%)", 1),
+        "same_rows": ("same rows, letter for letter (%)", 1),
+        "queries_per_second": ("queries per second", 1),
+    }
+    counts = records[0]["counts"]
+    return (
+        f"{counts['queries']:,} queries, {counts['compared']:,} references compared, "
+        f"{counts['timed']:,} queries timed with {counts['references']:,} references: "
+        f"`{records[0]['command']}`.\n\n{score_table(records, metrics, '')}"
+    )
+
+
 KINDS: Kinds = {
     "scale": scale,
     "resumed": resumed,
+    "distilled": distilled,
+    "engines": engines,
 }
 COMMANDS: Commands = {
     "scale": "python benchmarks/identify_scale.py --data DATA",
     "resumed": "python benchmarks/identify_resume.py --data DATA",
+    "distilled": "python benchmarks/distill.py --data DATA",
+    "engines": "python benchmarks/engines.py --data DATA --library LIB",
 }
 
 
@@ -119,18 +175,34 @@ def fill(page: str, root: Path = ROOT, kinds: Kinds = KINDS, commands: Commands 
     return BLOCK.sub(written, page)
 
 
-def main(
-    check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
-) -> None:
-    """Write the measured parts of the page, or check them."""
-    text = PAGE.read_text()
-    filled = fill(text)
-    if check and filled != text:
-        typer.echo(f"not what the results files say: {PAGE.name}", err=True)
+def write_pages(pages: Sequence[Path], kinds: Kinds, commands: Commands, *, check: bool) -> None:
+    """Write the measured parts of pages, or only check them, and say on stderr what changed.
+
+    Args:
+        pages: The pages.
+        kinds: Kind of a part -> function that formats the content of its file.
+        commands: Kind of a part -> command that makes its file.
+        check: Whether to write nothing, and end with exit code 1 if a page is not up to date.
+    """
+    changed = []
+    for page in pages:
+        text = page.read_text()
+        filled = fill(text, ROOT, kinds, commands)
+        if filled != text:
+            changed.append(page.name)
+            if not check:
+                write_text(page, filled)
+    if check and changed:
+        typer.echo(f"not what the results files say: {', '.join(changed)}", err=True)
         raise typer.Exit(1)
-    if filled != text:
-        write_text(PAGE, filled)
-    typer.echo(f"changed: {PAGE.name if filled != text else 'nothing'}", err=True)
+    typer.echo(f"changed: {', '.join(changed) or 'nothing'}", err=True)
+
+
+def main(
+    check: Annotated[bool, typer.Option(help="Only say whether the pages are up to date.")] = False,
+) -> None:
+    """Write the measured parts of the pages, or check them."""
+    write_pages(PAGES, KINDS, COMMANDS, check=check)
 
 
 if __name__ == "__main__":

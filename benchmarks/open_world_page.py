@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Annotated, Any
 
 import typer
-from identify_page import Commands, Kinds, fill, format_number, table
+from identify_page import Commands, Kinds, format_number, table, write_pages
 from results_page import ROOT
 from rivals.roster import RIVALS, program_of
 from worlds.contest import OURS, Row
@@ -23,7 +23,6 @@ from worlds.results_file import SPEED
 
 from barcodemae.eval.report.colors import COLORS
 from barcodemae.eval.report.figures import MARKERS, new_figure, save_figure
-from barcodemae.files import write_text
 
 
 PAGE = ROOT / "docs" / "trust.md"
@@ -321,20 +320,9 @@ def main(
     figures: Annotated[bool, typer.Option(help="Draw the curves too.")] = False,
 ) -> None:
     """Write the measured parts of the pages, or check them."""
-    changed_pages = []
-    for page in (PAGE, README):
-        text = page.read_text()
-        filled = fill(text, ROOT, KINDS, COMMANDS)
-        if filled != text:
-            changed_pages.append(page.name)
-            if not check:
-                write_text(page, filled)
-    if check and changed_pages:
-        typer.echo(f"not what the results files say: {', '.join(changed_pages)}", err=True)
-        raise typer.Exit(1)
+    write_pages((PAGE, README), KINDS, COMMANDS, check=check)
     if figures and RESULTS.is_file():
         draw_all(json.loads(RESULTS.read_text()), PAGE.parent)
-    typer.echo(f"changed: {', '.join(changed_pages) or 'nothing'}", err=True)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,10 @@ def test_rows_of_drawn_taxa_leave_the_table_and_unnamed_ones_stay():
     assert without_taxa(table, "genus", {"A"})["n"].to_pylist() == [1, 2]
 
 
+def test_a_table_without_rows_has_none_to_leave_out():
+    assert without_taxa(pa.table({"genus": []}), "genus", {"A"}).num_rows == 0
+
+
 def test_a_smaller_draw_of_rows_is_part_of_a_larger_one():
     small, large = draw_rows(100, 10), draw_rows(100, 40)
     assert set(small) <= set(large)

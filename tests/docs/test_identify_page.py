@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "identify_page.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from identify_page import KINDS, PAGE, fill  # noqa: E402
+from identify_page import KINDS, PAGES, fill  # noqa: E402
 
 
 def filled(tmp_path, kind, content):
@@ -18,15 +18,15 @@ def filled(tmp_path, kind, content):
     return fill(f"<!-- {kind}: x.json -->\nold\n<!-- end -->\n", tmp_path)
 
 
-def test_the_committed_page_is_up_to_date():
+def test_the_committed_pages_are_up_to_date():
     result = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
 
-def test_the_page_has_a_part_of_every_kind_and_names_its_file():
-    text = PAGE.read_text()
+def test_the_pages_have_a_part_of_every_kind_and_name_its_file():
+    text = "".join(page.read_text() for page in PAGES)
     for kind in KINDS:
-        assert f"<!-- {kind}: results/identify/" in text
+        assert f"<!-- {kind}: results/" in text
     assert text.count("<!-- end -->") == len(KINDS)
 
 
@@ -56,3 +56,19 @@ def test_sizes_and_continued_runs_are_listed(tmp_path):
     assert "| killed | 300 | 9 | 4 | 9 |" in text
     assert "is the same as the uninterrupted" in text
     assert "is NOT the same as" in filled(tmp_path, "resumed", outcome | {"is_same": False})
+
+
+def test_scores_of_libraries_and_of_engines_stand_beside_each_other(tmp_path):
+    def record(model, metric, value):
+        counts = {"queries": 8, "compared": 7, "timed": 6, "references": 1500}
+        return {"model": model, "metric": metric, "value": value, "counts": counts, "command": "c"}
+
+    names = ("default identify, all references", "default identify, distilled to 0.5")
+    records = [record(name, "references", 4000 - row) for row, name in enumerate(names)]
+    text = filled(tmp_path, "distilled", records)
+    assert "| percent | all references | distilled to 0.5 |" in text
+    assert "| references | 4,000 | 3,999 |" in text
+    records = [record("torch", "queries_per_second", 70.0), record("onnx", "same_names", 100.0)]
+    text = filled(tmp_path, "engines", records)
+    assert "8 queries, 7 references compared, 6 queries timed with 1,500 references: `c`." in text
+    assert "| same names (%) | - | 100.0 |" in text

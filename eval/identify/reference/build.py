@@ -13,6 +13,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.judge.judgement import Calibration
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
@@ -78,17 +79,46 @@ def build_library(
         vectors=plan.vectors,
         on_progress=on_progress,
     )
+    calibration = write_calibration(
+        folder,
+        dataset,
+        embedder,
+        splits=plan.held_out,
+        mixture=plan.mixture,
+        max_fragments=plan.max_fragments,
+        on_progress=on_progress,
+    )
+    write_manifest(folder)
+    return description | calibration.details
+
+
+def write_calibration(
+    folder: Path,
+    dataset: Path,
+    embedder: OffsetEmbedder,
+    *,
+    splits: tuple[str, ...],
+    mixture: Mixture,
+    max_fragments: int = MAX_FRAGMENTS,
+    on_progress: OnProgress | None = None,
+) -> Calibration:
+    """Calibrate a library that has all but its manifest, and write that into its folder.
+
+    Args: as for `calibrate`, with the folder of the library.
+
+    Raises:
+        DataError: There are too few barcodes to calibrate with.
+    """
     with threadpool_limits(1, "blas"):  # of products this small, a second thread is only waited for
         calibration = calibrate(
             ReferenceLibrary(folder, is_finished=False),
             dataset,
             embedder,
-            splits=plan.held_out,
-            mixture=plan.mixture,
-            max_fragments=plan.max_fragments,
+            splits=splits,
+            mixture=mixture,
+            max_fragments=max_fragments,
             on_progress=on_progress,
         )
     content = calibration.to_json()
     (folder / CALIBRATION).write_text(json.dumps(content, allow_nan=False) + "\n")
-    write_manifest(folder)
-    return description | calibration.details
+    return calibration

@@ -11,7 +11,6 @@ Shapes: R = references of the old library, D = embedding width.
 
 import csv
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS, dataset_hash
@@ -31,7 +29,7 @@ from barcodemae.eval.embed.embedder import Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.judgement import Calibration
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.eval.identify.reference.calibrating import calibrate
+from barcodemae.eval.identify.reference.build import write_calibration
 from barcodemae.eval.identify.reference.library import (
     CALIBRATION,
     LINEAGE,
@@ -167,27 +165,16 @@ def revise(
     shutil.copyfile(library.folder / CALIBRATION, folder / CALIBRATION)
     calibration = Calibration.from_json(library.read_calibration())
     if recalibration is not None:
-        calibration = calibrate_again(folder, calibration, recalibration, report)
-    write_manifest(folder, parent=library.folder)
-    return description | calibration.details
-
-
-def calibrate_again(
-    folder: Path, before: Calibration, how: Recalibration, report: OnProgress
-) -> Calibration:
-    """Calibrate a library on references that are left out, and replace its calibration."""
-    with threadpool_limits(1, "blas"):  # of products this small, a second thread is only waited for
-        calibration = calibrate(
-            ReferenceLibrary(folder, is_finished=False),
+        calibration = write_calibration(
             folder,
-            how.embedder,
+            folder,
+            recalibration.embedder,
             splits=(),
-            mixture=how.mixture or before.assumed,
+            mixture=recalibration.mixture or calibration.assumed,
             on_progress=report,
         )
-    content = json.dumps(calibration.to_json(), allow_nan=False)
-    (folder / CALIBRATION).write_text(content + "\n")
-    return calibration
+    write_manifest(folder, parent=library.folder)
+    return description | calibration.details
 
 
 def survey_of(library: ReferenceLibrary) -> Survey:

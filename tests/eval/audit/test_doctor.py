@@ -5,6 +5,7 @@ import pytest
 
 from barcodemae import audit
 from barcodemae.errors import DataError, SettingsError
+from barcodemae.eval.audit import doctor
 from barcodemae.eval.audit.doctor import audit_reference
 from barcodemae.eval.audit.findings import KINDS, Finding, in_order
 from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -38,6 +39,16 @@ def test_a_label_of_another_family_is_found_and_says_where_the_record_lies(audit
     assert finding.is_calibrated
     assert finding.score > 0.5
     assert "Aedes nigra" in finding.advice
+
+
+@pytest.mark.parametrize(("suspicion", "is_blamed"), [(0.01, True), (0.9, False)])
+def test_letters_excuse_a_label_only_if_they_are_likely_at_fault(
+    suspicion, is_blamed, audited, rows, ids_of, monkeypatch
+):
+    found = Finding("chimera", (0,), suspicion, "", is_calibrated=True)
+    monkeypatch.setattr(doctor, "find_in_letters", lambda *_: iter([found]))
+    relabel(rows, 0, 53)
+    assert ("R0000" in ids_of(audited(rows), *LABELS)) == is_blamed
 
 
 def test_two_exchanged_labels_are_told_as_a_pair(audited, rows, ids_of):
