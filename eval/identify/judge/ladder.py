@@ -8,6 +8,7 @@
 Every query stands on one step. How often each step occurs in a sample is its *mixture*, which may
 be far from that of the calibration; expectation-maximisation estimates it from the sample's own
 likelihoods (Saerens et al. 2002), pulled towards the assumed mixture where there are few queries.
+Above the genus it is kept from explaining strangers away, see `keep_upper_shares`.
 In: likelihoods of steps. Out: mixtures, and probabilities of steps.
 Guarded by tests/eval/identify/judge/test_ladder.py.
 
@@ -31,6 +32,7 @@ UNKNOWN = -1  # code of a taxon that is not known, or that the library lacks
 PSEUDO_QUERIES = 50.0  # the assumed mixture weighs as much as so many queries of the sample
 NUM_ROUNDS = 200
 MIXTURE_DECIMALS = 6
+LAST_UPPER = LADDER.index("family")  # the lowest step whose share bounds those above it
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,28 @@ def estimate_mixture(likelihoods: NDArray[np.float64], assumed: Mixture) -> Mixt
         posterior = ordered * shares
         posterior /= posterior.sum(axis=1, keepdims=True)
         shares = posterior.sum(axis=0) + PSEUDO_QUERIES * prior
-        shares /= shares.sum()
+        shares = keep_upper_shares(shares / shares.sum(), prior)
     return Mixture.of(np.maximum(shares, 10**-MIXTURE_DECIMALS).tolist(), "estimated")
+
+
+def keep_upper_shares(
+    shares: NDArray[np.float64], prior: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Raise the shares of the upper steps to their assumed ratio to the step below them.
+
+    A small library shows little of what lies above its orders: another phylum can look like an
+    order that it lacks. A sample of nothing but worms then fits new orders slightly better, and
+    estimation would make a certainty of it. Whoever meets many new orders must expect new phyla.
+
+    Args:
+        shares: Estimated shares, (S,), which add up to 1.
+        prior: Assumed shares, (S,).
+    """
+    kept = shares.copy()
+    for step in range(LAST_UPPER - 1, -1, -1):
+        kept[step] = max(kept[step], kept[step + 1] * prior[step] / prior[step + 1])
+    kept /= kept.sum()
+    return kept
 
 
 def steps_of(likelihoods: NDArray[np.float64], mixture: Mixture) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ NUM_NEIGHBORS = 32
 MAX_QUERIES = 3000  # whole barcodes of partitions, and as many references
 MAX_HIGHER = 1500  # examples with an order or more left out
 MIN_HELD_OUT = 20
+MIN_TAXA = 3  # of a rank of which one is left out; if one stayed, all neighbours would agree
 NUM_UPPER = LADDER.index("family")  # ranks above the family
 LADDER_RANKS = [RANKS.index(name) for name in LADDER]
 
@@ -206,8 +207,8 @@ class LeaveOutSearch:
         """Search for held-out barcodes as they are, and with each rank left out."""
         found = [self.search(held_out, None)]
         for place, rank in reversed(list(enumerate(LADDER_RANKS))):
-            if self.num_taxa[rank] < 2:
-                continue  # nothing would be left; decoys stand for what is new here
+            if self.num_taxa[rank] < MIN_TAXA:
+                continue  # decoys stand for what is new here
             rows = np.flatnonzero(held_out.truth[:, rank] != UNKNOWN)
             if place < NUM_UPPER:
                 rows = np.random.default_rng(place).permutation(rows)[:MAX_HIGHER]

@@ -12,6 +12,7 @@ from barcodemae.eval.identify.judge.ladder import (
 
 
 KNOWN, NEW_SPECIES, NEW_GENUS = NUM_STEPS - 1, NUM_STEPS - 2, NUM_STEPS - 3
+NEW_PHYLUM, NEW_ORDER = 0, 2
 
 
 def likelihoods_of(steps, clearness=50.0):
@@ -87,3 +88,25 @@ def test_probabilities_of_steps_follow_the_mixture():
     np.testing.assert_allclose(steps[0, KNOWN], 3 / 9)
     foreign = Mixture.of([1000, *[1] * (NUM_STEPS - 1)])
     assert steps_of(likelihoods, foreign)[0, 0] > 0.98
+
+
+def test_strangers_between_a_new_order_and_a_new_phylum_do_not_become_sure_of_the_order():
+    """Forty-six of forty-nine worms and fish were called Insecta by a library of 240 insects."""
+    found = np.full((50, NUM_STEPS), 1e-6)
+    found[:, [NEW_PHYLUM, NEW_ORDER]] = 1.0, 4.0
+    steps = steps_of(found, estimate_mixture(found, DEFAULT_MIXTURE))
+    alone = steps_of(found, DEFAULT_MIXTURE)
+    np.testing.assert_array_less(alone[:, NEW_PHYLUM] - 1e-3, steps[:, NEW_PHYLUM])
+    assert steps[0, NEW_PHYLUM] > 0.2
+
+
+def test_a_sample_of_clear_new_orders_still_raises_their_share():
+    found = estimate_mixture(likelihoods_of(np.full(500, NEW_ORDER), 1e4), DEFAULT_MIXTURE)
+    shares = found.shares
+    assert shares[NEW_ORDER] > 10 * DEFAULT_MIXTURE.shares[NEW_ORDER]
+    assert shares[NEW_PHYLUM] / shares[NEW_ORDER] == pytest.approx(3 / 2, rel=1e-3)
+
+
+def test_known_species_are_estimated_as_if_nothing_were_kept():
+    found = estimate_mixture(likelihoods_of(np.full(1000, KNOWN), 1e4), DEFAULT_MIXTURE)
+    assert found.shares[KNOWN] > 0.97

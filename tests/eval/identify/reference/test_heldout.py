@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
 from barcodemae.eval.identify.judge.ladder import LADDER
 from barcodemae.eval.identify.reference.heldout import (
@@ -54,3 +55,12 @@ def test_partitions_and_references_are_both_held_out(library, reference_data, em
     assert (found.own_rows < 0).sum() == 40
     assert (found.own_rows >= 0).sum() == len(library)
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_no_rank_is_left_out_of_which_a_single_taxon_would_stay(library, held_out):
+    """Its members would agree by necessity, and disagreement would pass for being known."""
+    search = LeaveOutSearch(library)
+    order = RANKS.index("order")
+    for count, is_left_out in ((2, False), (3, True)):
+        search.num_taxa = [count if rank == order else 1 for rank in range(len(RANKS))]
+        assert (len(search.examples(held_out)) == 2) is is_left_out
