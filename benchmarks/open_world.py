@@ -5,6 +5,7 @@ References are `train`. In every part all methods name the same queries:
     closed                     seen and unseen species, as in `identify.py`
     genera, families, orders   a third of the queries' taxa not among the references, several draws
     foreign                    other phyla (of `pretrain`), sequences that are no barcodes, a sample
+    small                      a few references of a few orders, asked for these, others and phyla
     ties                       species with a twin of the same letters
     gaps, errors, lengths      unknown bases, joined reads, sequencing errors, windows
     speed                      queries per second beside VSEARCH's best hit

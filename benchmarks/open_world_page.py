@@ -60,6 +60,16 @@ FAR: Columns = {
     "sample with foreigners: they get an order": (SAMPLE, "order_over_classified", 1),
     "its species: right": (SAMPLE, "species_named_right", 1),
 }
+OWN_ORDERS, OTHER_ORDERS = "orders of the references", "other orders"
+FEW: Columns = {
+    "its orders: right": (OWN_ORDERS, "order_named_right", 1),
+    "wrong": (OWN_ORDERS, "order_named_wrong", 1),
+    "other orders: given an order": (OTHER_ORDERS, "order_over_classified", 1),
+    "class right": (OTHER_ORDERS, "class_named_right", 1),
+    "other phyla: any name": (FOREIGN, "any_name", 1),
+    "a class": (FOREIGN, "class_named", 1),
+    "the same in a sample: any name": (SAMPLE, "phylum_over_classified", 1),
+}
 TWINS: Columns = {
     "same genus: a species is named": (SAME_GENUS, "species_named", 1),
     "genus right": (SAME_GENUS, "genus_named_right", 1),
@@ -256,6 +266,7 @@ KINDS: Kinds = {
     "world_foreign": lambda content: method_table(content, "foreign", FAR),
     "world_no_barcode": kinds_of_far,
     "world_left_out": left_out,
+    "world_small": lambda content: method_table(content, "small", FEW),
     "world_ties": lambda content: method_table(content, "ties", TWINS),
     "world_gaps": lambda content: changed(content, "gaps"),
     "world_errors": lambda content: changed(content, "errors"),

@@ -36,6 +36,24 @@ def without_taxa(table: pa.Table, rank: str, taxa: Collection[str]) -> pa.Table:
     return table.filter(pa.array(is_kept, pa.bool_()))  # of no rows, too
 
 
+def draw_orders(table: pa.Table, count: int, seed: int = 0) -> list[str]:
+    """Draw some orders of the references, in alphabetical order.
+
+    Large orders are drawn more often, by the square root of their size, as they are in collections.
+
+    Args:
+        table: References.
+        count: Number of orders.
+        seed: Seed of the draw.
+    """
+    named = [name for name in table["order"].to_pylist() if name]
+    orders, sizes = np.unique(named, return_counts=True)
+    weights = np.sqrt(sizes) / np.sqrt(sizes).sum()
+    generator = np.random.default_rng(seed)
+    drawn = generator.choice(orders, min(count, len(orders)), replace=False, p=weights)
+    return sorted(drawn.tolist())
+
+
 def draw_rows(num_rows: int, limit: int | None, seed: int = 0) -> NDArray[np.int64]:
     """Draw rows without replacement, in ascending order; a smaller draw is part of a larger one.
 

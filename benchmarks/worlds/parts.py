@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from queries import Queries
 from rivals.references import References
 
@@ -18,16 +19,19 @@ from barcodemae.dataset import COLUMNS, RANKS, read_splits
 from barcodemae.eval.identify.scores import Truth
 from barcodemae.fasta import read_records
 from worlds.changes import ERRORS, GAPS, LENGTHS, Change
-from worlds.draws import draw_foreign, draw_rows, draw_taxa, without_taxa
+from worlds.draws import draw_foreign, draw_orders, draw_rows, draw_taxa, without_taxa
 from worlds.not_coi import NOT_COI
 from worlds.ties import SPECIES, undecided, with_twins
 
 
 FOREIGN = "(foreign)"  # the true name where the references hold nothing near: none has it
+FOREIGN_PHYLA = "foreign phyla"
 MAX_FOREIGN = 1000
 MAX_NOT_COI = 100  # of each kind
 MAX_CHANGED = 1000  # of each kind
 FOREIGN_IN_SAMPLE = 5  # one query in six of the mixed sample is foreign
+SMALL = {"orders": 7, "references": 240}  # of a small library
+MAX_STRANGERS = 300  # foreign queries of a small library
 LEFT_OUT = {"genera": "genus", "families": "family", "orders": "order"}
 
 
@@ -103,6 +107,8 @@ class Source:
             if name in LEFT_OUT:
                 for draw in range(self.draws):
                     yield self.leave_out(name, draw)
+            elif name == "small":
+                yield from map(self.small, range(self.draws))
             elif name == "ties":
                 yield self.tied()
             else:
@@ -127,6 +133,33 @@ class Source:
         kept = [without_taxa(table, rank, taxa) for table in (self.references, self.held_out)]
         return Part(name, *kept, {f"a third of the {name} left out": self.queries}, draw, rank)
 
+    def small(self, draw: int) -> Part:
+        """Keep a few references of a few orders, as someone has who collects these orders only."""
+        order = RANKS.index("order")
+        orders = draw_orders(self.references, SMALL["orders"], draw)
+        kept = self.references.filter(pa.compute.is_in(self.references["order"], pa.array(orders)))
+        kept = kept.take(draw_rows(kept.num_rows, SMALL["references"], draw))
+        is_known = np.isin([name or "" for name in self.queries.names[order]], orders)
+        known, others = (self.queries.take(np.flatnonzero(of)) for of in (is_known, ~is_known))
+        known, others = (
+            q.take(draw_rows(len(q.ids), self.most(MAX_CHANGED))) for q in (known, others)
+        )
+        strangers = self.strangers(MAX_STRANGERS)
+        few = draw_rows(len(strangers.ids), len(known.ids) // FOREIGN_IN_SAMPLE)
+        sets = {
+            "orders of the references": known,
+            "other orders": others,
+            FOREIGN_PHYLA: strangers,
+            "a sample, one in six foreign at most": together(known, strangers.take(few)),
+        }
+        return Part("small", kept, self.held_out.slice(0, 0), sets, draw)
+
+    def strangers(self, usual: int) -> Queries:
+        """Draw barcodes of phyla that the references lack."""
+        phyla = {name for name in self.references["phylum"].to_pylist() if name}
+        rows = read_splits(self.data, ("pretrain",), COLUMNS)
+        return nameless(draw_foreign(rows, phyla, self.most(usual))["dna_barcode"].to_pylist())
+
     def tied(self) -> Part:
         """Give some species a twin with the same letters, in the same genus or in another."""
         in_train = set(self.references["species"].to_pylist())
@@ -145,10 +178,7 @@ class Source:
 
     def foreign_sets(self) -> dict[str, Queries]:
         """Collect sequences of foreign phyla and such that are no barcodes, and a mixed sample."""
-        phyla = {name for name in self.references["phylum"].to_pylist() if name}
-        rows = read_splits(self.data, ("pretrain",), COLUMNS)
-        drawn = draw_foreign(rows, phyla, self.most(MAX_FOREIGN))
-        sets = {"foreign phyla": nameless(drawn["dna_barcode"].to_pylist())}
+        sets = {FOREIGN_PHYLA: self.strangers(MAX_FOREIGN)}
         some = self.queries.take(draw_rows(len(self.queries.ids), self.most(MAX_NOT_COI)))
         for number, (kind, maker) in enumerate(NOT_COI.items()):
             generator = np.random.default_rng(number)
@@ -158,13 +188,16 @@ class Source:
                 texts = [record.sequence for record in read_records(path)]
                 sets[f"{key}{path.name}"] = nameless(texts[: self.limit])
         share = len(self.queries.ids) // FOREIGN_IN_SAMPLE
-        guests = sets["foreign phyla"]
+        guests = sets[FOREIGN_PHYLA]
         guests = guests.take(draw_rows(len(guests.ids), share))
         sets["a sample, one in six foreign at most"] = together(self.queries, guests)
         return sets
 
 
-PARTS = ("closed", "genera", "families", "orders", "foreign", "ties", "gaps", "errors", "lengths")
+PARTS = (
+    *("closed", "genera", "families", "orders", "foreign", "small", "ties", "gaps"),
+    *("errors", "lengths"),
+)
 
 
 def nameless(sequences: Sequence[str]) -> Queries:

@@ -21,12 +21,12 @@ from open_world import main
 from queries import Queries
 from rivals.references import References
 from rivals.this_project import identify_by_command, identify_ours, run_barcodemae
-from worlds.parts import Source
+from worlds.parts import SMALL, Source
 
 
 COPIES = {"train": 3, "val": 1, "test": 1}
 UNSEEN_COPIES = {"val_unseen": 2, "test_unseen": 1}
-GENUS, SPECIES = RANKS.index("genus"), RANKS.index("species")
+ORDER, GENUS, SPECIES = (RANKS.index(name) for name in ("order", "genus", "species"))
 
 
 def mutate(text, rate, generator):
@@ -85,6 +85,19 @@ def test_every_part_asks_of_references_what_its_name_says(source):
     assert [name not in kept for name in queries.names[GENUS]] == is_new.tolist()
     assert whole.references.num_rows == 120
     assert parts["ties", None].references.num_rows == 240
+
+
+def test_a_small_library_holds_few_orders_and_is_asked_for_others_too(source, monkeypatch):
+    monkeypatch.setitem(SMALL, "orders", 1)
+    monkeypatch.setitem(SMALL, "references", 30)
+    (part, _) = source.parts(["small"])
+    (order,) = set(part.references["order"].to_pylist())
+    assert part.references.num_rows == 30
+    assert part.held_out.num_rows == 0
+    own, others, foreign, _ = part.sets.values()
+    assert set(own.names[ORDER]) == {order}
+    assert order not in others.names[ORDER]
+    assert len(foreign.ids) == 1
 
 
 def test_foreigners_and_what_is_no_barcode_have_no_right_name(source):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from queries import Queries
 from worlds.changes import ERRORS, GAPS, LENGTHS, indels, joined, substitutions, unknown_bases
-from worlds.draws import draw_foreign, draw_rows, draw_taxa, take_in_turn, without_taxa
+from worlds.draws import draw_foreign, draw_orders, draw_rows, draw_taxa, take_in_turn, without_taxa
 from worlds.not_coi import NOT_COI, shuffled_pairs
 from worlds.parts import change, nameless, together
 from worlds.scoring import at_threshold, curve, levels_of, novelty_auroc, score
@@ -61,6 +61,14 @@ def test_rows_of_drawn_taxa_leave_the_table_and_unnamed_ones_stay():
 
 def test_a_table_without_rows_has_none_to_leave_out():
     assert without_taxa(pa.table({"genus": []}), "genus", {"A"}).num_rows == 0
+
+
+def test_orders_are_drawn_without_those_that_have_no_name():
+    table = pa.table({"order": ["Diptera"] * 90 + ["Odonata", "Psocodea", "Zoraptera", None]})
+    drawn = draw_orders(table, 2)
+    assert len(drawn) == 2
+    assert drawn == draw_orders(table, 2) == sorted(drawn)
+    assert draw_orders(table, 9) == ["Diptera", "Odonata", "Psocodea", "Zoraptera"]
 
 
 def test_a_smaller_draw_of_rows_is_part_of_a_larger_one():
