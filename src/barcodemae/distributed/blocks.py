@@ -1,8 +1,8 @@
 """A file of sequences in blocks of a fixed number of records, which the workers parse.
 
 In: a FASTA or FASTQ file, packed or not. Out: blocks. Those of a FASTA file are cut out of its text
-at the headers, which takes a hundredth of the time of parsing, so that one driver keeps many
-workers busy. Where text cannot be cut so (FASTQ, a file that begins without a header, a damaged
+at the headers, which takes a third of the time of parsing, so that one driver keeps more workers
+busy. Where text cannot be cut so (FASTQ, a file that begins without a header, a damaged
 one, a pipe), the driver parses the records itself. In both cases the records are those of
 `read_records`. Guarded by tests/barcodemae/distributed/test_blocks.py.
 """
@@ -50,7 +50,7 @@ class Block:
         """
         if self.parsed:
             return list(self.parsed)
-        lines = Lines(BufferedReader(BytesIO(self.text)), list_damage=False)  # type: ignore[arg-type]
+        lines = Lines(BufferedReader(BytesIO(self.text)), list_damage=False)
         entries = enumerate(parse_fasta(next(lines), lines), start=self.first)
         records = [make_record(number, entry) for number, entry in entries]
         if len(records) != self.count:

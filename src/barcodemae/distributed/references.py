@@ -72,7 +72,7 @@ class ReferenceWorker:
         found = Survey()
         kept = keep_usable(rows, placer, self.embedder, found)
         letters = kept["barcode"].to_pylist()
-        arrays = {TABLE: packed(kept)}
+        arrays: dict[str, NDArray[Any]] = {TABLE: packed(kept)}
         if letters:
             arrays[VECTORS] = unit_length(self.embedder.embed(letters))
         return Result(
