@@ -81,6 +81,7 @@ def large(rows: Content) -> str:
         "peak_memory_gib": ("peak memory, mapped pages included (GiB)", 1),
         "same_nearest": ("nearest as by the first engine (%)", 1),
     }
+    columns = {name: words for name, words in columns.items() if any(name in row for row in rows)}
     cells = [
         [
             f"{row['references']:,}",
@@ -97,12 +98,45 @@ def large(rows: Content) -> str:
     )
 
 
-KINDS: Kinds = {"cluster": cluster, "driver": driver, "planned": planned, "large": large}
+def prepared(content: dict[str, Any]) -> str:
+    """Format runs of `prepare`, one row per number of rows, and what is calculated of them."""
+    rows = [
+        [
+            f"{run['rows']:,}",
+            format_number(run["cpu_s"], 0),
+            format_number(1e6 * run["cpu_s"] / run["rows"], 0),
+            format_number(run["peak_gib"], 2),
+        ]
+        for run in content["runs"]
+    ]
+    far = content["calculated"]
+    rows.append(
+        [
+            f"{far['rows']:,} (calculated)",
+            format_number(far["cpu_s"], 0),
+            NO_VALUE,
+            format_number(far["peak_gib"], 1),
+        ]
+    )
+    return table(
+        ["rows", "CPU seconds", "CPU seconds of a million rows", "peak memory (GiB)"], rows
+    )
+
+
+KINDS: Kinds = {
+    "cluster": cluster,
+    "driver": driver,
+    "planned": planned,
+    "prepared": prepared,
+    "large": large,
+}
 RAY_COMMAND = "python benchmarks/ray_scale.py --data DATA"
 COMMANDS: Commands = {
     "cluster": RAY_COMMAND,
     "driver": RAY_COMMAND,
     "planned": RAY_COMMAND,
+    "prepared": "python benchmarks/prepare.py --layout bold-targz --rows 125000 --rows 500000 "
+    "--plan 20000000 --out results/speed/prepare_bold.json",
     "large": "python benchmarks/identify_scale.py --data DATA --engines exact=2400000,int8",
 }
 
