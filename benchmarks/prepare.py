@@ -1,6 +1,11 @@
-"""Speed and memory of `barcodemae prepare` on tables in the layout of BIOSCAN-5M.
+"""Speed and memory of `barcodemae prepare` on tables in the layout of BIOSCAN-5M, or of BOLD.
 
     python benchmarks/prepare.py --rows 500000 --rows 5150000 --out results.json
+    python benchmarks/prepare.py --layout bold-targz --rows 250000 --rows 1000000 --plan 20000000
+
+With `--layout bold-targz` or `bold-parquet` the rows stand in a BOLD package: its columns as a TSV
+in a tar.gz, or as Parquet. `--plan` adds what that many rows would take, calculated as linear from
+the largest run.
 
 A table of each size is generated, prepared in a process of its own, and deleted. The barcodes
 descend from 25,000 random ancestors with about 2 % of the bases changed; 46.6 % of the rows are
@@ -9,15 +14,19 @@ and peak resident memory.
 """
 
 import argparse
+import csv
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.files import write_json
@@ -42,6 +51,21 @@ SPLIT_ROWS = {
 DISTINCT_SHARE = 2.4 / 5.15
 NUM_SPECIES = 25_000
 BARCODE_BP = 658
+BOLD_COLUMNS = {  # column of a BOLD package -> ours
+    "processid": "processid",
+    "sampleid": "sampleid",
+    "bin_uri": "dna_bin",
+    "phylum": "phylum",
+    "class": "class",
+    "order": "order",
+    "family": "family",
+    "subfamily": "subfamily",
+    "genus": "genus",
+    "species": "species",
+    "identification": "taxon",
+    "country/ocean": "country",
+    "nuc": "dna_barcode",
+}
 ROWS_PER_BLOCK = 20_000
 
 
@@ -105,10 +129,44 @@ def _line(row: int, barcode: str, species: int, split: str) -> str:
     )
 
 
-def measure(num_rows: int, folder: Path) -> dict[str, float]:
+def as_package(table: Path, layout: str) -> Path:
+    """Turn a table into a BOLD package, and delete it.
+
+    Args:
+        table: CSV in the layout of BIOSCAN-5M.
+        layout: `bold-targz` or `bold-parquet`.
+    """
+    renamed = table.with_name("BOLD_Public.tsv")
+    with table.open() as source, renamed.open("w", newline="") as target:
+        rows = csv.DictReader(source)
+        writer = csv.writer(target, delimiter="\t", lineterminator="\n")
+        writer.writerow([*BOLD_COLUMNS, "marker_code", "kingdom"])
+        for row in rows:
+            writer.writerow([*(row[name] for name in BOLD_COLUMNS.values()), "COI-5P", "Animalia"])
+    table.unlink()
+    if layout == "bold-parquet":
+        package = table.with_name("BOLD_Public.parquet")
+        options = pyarrow.csv.ParseOptions(delimiter="\t")
+        with (
+            pyarrow.csv.open_csv(renamed, parse_options=options) as reader,
+            pyarrow.parquet.ParquetWriter(package, reader.schema) as parquet,
+        ):
+            for batch in reader:
+                parquet.write_batch(batch)
+    else:
+        package = table.with_name("BOLD_Public.tar.gz")
+        with tarfile.open(package, "w:gz", compresslevel=1) as archive:
+            archive.add(renamed, renamed.name)
+    renamed.unlink()
+    return package
+
+
+def measure(num_rows: int, folder: Path, layout: str) -> dict[str, float]:
     """Generate, prepare and delete one table; return what was measured."""
     table, out = folder / "BIOSCAN_5M_Insect_Dataset_metadata.csv", folder / "prepared"
     write_table(table, num_rows)
+    if layout != "bioscan5m":
+        table = as_package(table, layout)
     size = table.stat().st_size
     script = (
         "import json, resource, sys\n"
@@ -138,13 +196,18 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, action="append", help="rows of a table; repeatable")
+    parser.add_argument(
+        "--layout", default="bioscan5m", choices=("bioscan5m", "bold-targz", "bold-parquet")
+    )
+    parser.add_argument("--plan", type=int, default=0, help="rows to calculate for")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     parser.add_argument("--tmp", type=Path, help="where the tables go (needs 10 GB for 5 M rows)")
     options = parser.parse_args()
     results = {"cores": len(os.sched_getaffinity(0)), "python": sys.version.split()[0], "runs": []}
+    results["layout"] = options.layout
     for num_rows in options.rows or [500_000, 5_150_000]:
         with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
-            results["runs"].append(measure(num_rows, Path(folder)))
+            results["runs"].append(measure(num_rows, Path(folder), options.layout))
         print(json.dumps(results["runs"][-1]))
     if len(results["runs"]) > 1:
         first, last = results["runs"][0], results["runs"][-1]
@@ -153,6 +216,18 @@ def main() -> None:
             name: round((last[name] / first[name]) / times, 3) for name in ("cpu_s", "peak_gib")
         }
         print(json.dumps(results["growth"]), "(1 = linear in the rows)")
+    if options.plan:
+        largest = results["runs"][-1]
+        times = options.plan / largest["rows"]
+        per_row = (largest["peak_gib"] - results["runs"][0]["peak_gib"]) / max(
+            largest["rows"] - results["runs"][0]["rows"], 1
+        )
+        results["calculated"] = {
+            "rows": options.plan,
+            "cpu_s": largest["cpu_s"] * times,
+            "peak_gib": largest["peak_gib"] + per_row * (options.plan - largest["rows"]),
+        }
+        print(json.dumps(results["calculated"]), "(calculated as linear)")
     if options.out:
         write_json(options.out, results)
 

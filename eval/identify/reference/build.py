@@ -18,7 +18,7 @@ from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.survey import OnProgress
-from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.eval.identify.reference.writer import Helpers, write_library
 from barcodemae.eval.search.compressed import FULL
 from barcodemae.stored.manifest import write_manifest
 
@@ -51,6 +51,7 @@ def build_library(
     embedder: OffsetEmbedder,
     plan: LibraryPlan,
     *,
+    helpers: Helpers | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Build a library.
@@ -60,6 +61,7 @@ def build_library(
         folder: Empty folder to write into.
         embedder: Model, with its reading offsets.
         plan: Settings of the library.
+        helpers: Other processes that place and embed references; None to do it here.
         on_progress: Function called with a stage, the number of steps done, and their total or
             None.
 
@@ -77,6 +79,7 @@ def build_library(
         splits=plan.splits,
         engine=plan.engine,
         vectors=plan.vectors,
+        helpers=helpers,
         on_progress=on_progress,
     )
     calibration = write_calibration(

@@ -34,6 +34,8 @@ ROWS_PER_BATCH = 4096
 MAX_PROFILED = 20_000  # references that tell the k-mers of a library without a frame
 MIN_FRAMED_SHARE = 0.5  # of the references; with fewer in the frame, this is another marker
 OnProgress = Callable[[str, int, int | None], None]
+# (data set, partitions, model, placer, survey) -> usable references, placed, batch by batch
+Screen = Callable[[Path, tuple[str, ...], Embedder, Placer, "Survey"], Iterator[pa.Table]]
 UNNAMED, UNREADABLE, NO_BARCODE = "no name at any rank", "unreadable", "not a barcode"
 
 
@@ -216,6 +218,8 @@ def survey_references(
     embedder: Embedder,
     kept: Path,
     report: OnProgress,
+    *,
+    elsewhere: Screen | None = None,
 ) -> Survey:
     """Read all references once, write the usable ones to a file, and survey them.
 
@@ -225,13 +229,15 @@ def survey_references(
         embedder: Model.
         kept: Temporary Arrow file to write.
         report: Function called with the stage, the number of references, and None.
+        elsewhere: Function that does what `screen` does, in other processes; None to do it here.
 
     Raises:
         DataError: No reference can be used.
     """
     survey = Survey()
     placer = choose_placer(directory, splits, embedder, survey)
-    write_kept(kept, screen(directory, splits, embedder, placer, survey), survey, report)
+    batches = (elsewhere or screen)(directory, splits, embedder, placer, survey)
+    write_kept(kept, batches, survey, report)
     if survey.num_kept == 0:
         counts = ", ".join(f"{count} {why}" for why, count in survey.num_left_out.items())
         raise DataError(directory, f"no reference can be used: {counts or 'there are no rows'}")

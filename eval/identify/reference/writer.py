@@ -11,7 +11,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, read_left_out
+from barcodemae.eval.embed.embedder import Embedder, Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.identify.judge.placing import PlacedLetters
@@ -51,6 +52,23 @@ ReportRow = tuple[str, str, str, str]  # finding, kind, ids, detail
 EmbedRows = Callable[[int, list[str]], NDArray[np.float32]]
 
 
+class Helpers(Protocol):
+    """Other processes that place and embed references, in the batches of this module."""
+
+    def screen(
+        self,
+        directory: Path,
+        splits: tuple[str, ...],
+        embedder: Embedder,
+        placer: Placer,
+        survey: Survey,
+    ) -> Iterator[pa.Table]:
+        """Yield the usable references, see `survey.screen`."""
+
+    def embed(self, first: int, letters: list[str]) -> NDArray[np.float32]:
+        """Return the vectors of the next references, see `EmbedRows`."""
+
+
 def lineage_batch(references: pa.Table, survey: Survey) -> pa.RecordBatch:
     """Encode the names of references by dictionaries that are the same in every batch."""
     columns = {"id": references["id"].combine_chunks()}
@@ -73,6 +91,7 @@ def write_library(
     splits: tuple[str, ...],
     engine: str = "exact",
     vectors: str = FULL,
+    helpers: Helpers | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Embed the references and write all files of a library but the calibration.
@@ -84,6 +103,7 @@ def write_library(
         splits: Partitions whose rows are the references.
         engine: `exact`, or `faiss` to add an index for millions of references.
         vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
+        helpers: Other processes that place and embed; None to do it here.
         on_progress: Function called with a stage, the number of references done, and their total
             or None.
 
@@ -97,8 +117,12 @@ def write_library(
     report = on_progress or (lambda stage, done, total: None)
     if engine == "faiss":
         import_faiss()  # fail before any time is spent
-    survey = survey_references(dataset, splits, embedder, folder / KEPT, report)
-    written = write_arrays(folder, survey, new_vectors(embedder), report)
+    elsewhere = None if helpers is None else helpers.screen
+    survey = survey_references(
+        dataset, splits, embedder, folder / KEPT, report, elsewhere=elsewhere
+    )
+    embed = new_vectors(embedder) if helpers is None else helpers.embed
+    written = write_arrays(folder, survey, embed, report)
     description = {
         "format_version": FORMAT_VERSION,
         "model": {

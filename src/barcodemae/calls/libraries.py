@@ -22,6 +22,7 @@ from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import DESCRIPTION
+from barcodemae.eval.identify.reference.writer import Helpers
 from barcodemae.eval.search.compressed import FULL, check_format
 from barcodemae.files import staged_folder
 from barcodemae.output.places import check_folder, claimed
@@ -33,6 +34,7 @@ PREPARED_SPLITS = ("train",)
 HELD_OUT = ("val", "val_unseen")
 REPORT_NAME = "report.tsv in the library"
 OnProgress = Callable[[str, int, int | None], None]
+GetHelp = Callable[[OffsetEmbedder], Helpers]
 
 
 class IndexChoices(ModelChoices, total=False):
@@ -150,6 +152,7 @@ def make_library(
     options: ModelOptions,
     order: LibraryOrder,
     *,
+    get_help: GetHelp | None = None,
     on_progress: OnProgress | None = None,
 ) -> None:
     """Make a library, and say on stderr what it holds and what was left out.
@@ -160,6 +163,7 @@ def make_library(
         model: Model, as `load_embedder` takes it.
         options: How the model is opened.
         order: What the library is made of and how.
+        get_help: Function that gives other processes which place and embed; None to do it here.
         on_progress: Function called with a stage, the number of steps done, and their total or
             None.
     """
@@ -183,7 +187,10 @@ def make_library(
             vectors=order.vectors,
         )
         with_offsets = OffsetEmbedder(embedder, order.offsets)
-        found = build_library(dataset, folder, with_offsets, plan, on_progress=on_progress)
+        helpers = None if get_help is None else get_help(with_offsets)
+        found = build_library(
+            dataset, folder, with_offsets, plan, helpers=helpers, on_progress=on_progress
+        )
     for line in summary(found):
         typer.echo(line, err=True)
 

@@ -6,6 +6,7 @@ Guarded by tests/barcodemae/cli/test_embed_command.py.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from barcodemae.eval.embed.embedder import Embedder
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.embed.vector_files import VectorWriter
     from barcodemae.fasta import SequenceRecord
     from barcodemae.output.shards import Part
@@ -48,19 +50,23 @@ def embed(
         bool, typer.Option(help="Stop at the first record that cannot be embedded.")
     ] = False,
     shard: options.ShardOfFile = "",
+    ray: options.RayCluster = "",
+    ray_workers: options.RayWorkers = 0,
 ) -> None:
     """Embed every barcode of a file, in input order, ids verbatim."""
-    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.distributed.shards import check_run
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.embed.vector_files import check_output, open_vectors
     from barcodemae.output.places import claimed
     from barcodemae.output.shards import EMBED
 
     check_output(output)
     check_shard(shard, output)
+    if ray:
+        check_run(output, shard)
     report = RejectedRecords(output, fasta, strict=strict, may_be_empty=bool(shard))
     with claimed(*report.outputs(), inputs=[fasta]):
-        embedder = load_embedder(
-            model,
+        opening = ModelOptions(
             device=device or None,
             batch_size=batch_size,
             dtype=dtype,
@@ -68,6 +74,10 @@ def embed(
             engine=engine,
             trust_remote_code=trust_remote_code,
         )
+        embedder = opening.load(model)
+        if ray:
+            embed_on_ray(embedder, model, opening, report, ray, ray_workers)
+            return
         with chosen_records(fasta, shard) as (records, part):
             with open_vectors(output) as writer:
                 embed_records(embedder, records, writer, report)
@@ -75,6 +85,47 @@ def embed(
             if part is not None:
                 settings = {"model": embedder.fingerprint, "dtype": embedder.dtype}
                 part.write_note(Path(output), settings, "", written_by=EMBED)
+
+
+def embed_on_ray(
+    embedder: Embedder,
+    model: str,
+    opening: ModelOptions,
+    report: RejectedRecords,
+    address: str,
+    num_workers: int,
+) -> None:
+    """Embed the records of a file on a cluster, and write what comes back as one machine does."""
+    from barcodemae.calls.sequences import readable_twice
+    from barcodemae.distributed.blocks import blocks_of
+    from barcodemae.distributed.embedding import EmbeddingOrder, embed_blocks
+    from barcodemae.distributed.ray_crew import ray_crews
+    from barcodemae.distributed.shards import everywhere, shards_kept
+    from barcodemae.eval.embed.vector_files import open_vectors
+    from barcodemae.output.cells import row_of
+
+    order = EmbeddingOrder(
+        model=everywhere(model),
+        options=replace(opening, dtype=embedder.dtype or opening.dtype),
+        source=report.source,
+        strict=report.strict,
+    )
+    settings = {"command": "embed", "model": embedder.fingerprint, "dtype": embedder.dtype}
+    on_gpu = embedder.device.partition(":")[0] != "cpu"
+    with (
+        shards_kept(report.output) as folder,
+        readable_twice(report.source, list_damage=False) as read,
+        ray_crews(address, size=num_workers, on_gpu=on_gpu) as hire,
+    ):
+        done = embed_blocks(hire, order, blocks_of(report.source, read), settings, folder)
+        with open_vectors(report.output) as writer:
+            for block in done:
+                report.lines += [row_of(map(str, row)) for row in block.rejected]
+                report.num_embedded += len(block.ids)
+                if block.vectors is not None:
+                    writer.write(block.ids, block.vectors)
+            report.check_any()
+        report.close()
 
 
 def check_shard(shard: str, output: str) -> None:
@@ -157,15 +208,28 @@ class RejectedRecords:
             record = records[row]
             self.lines.append(row_of([str(record.number), record.id, reason]))
 
-    def close(self) -> None:
-        """Write the report and say how many records it holds; clear an older one."""
+    def check_any(self) -> None:
+        """Check that a record could be embedded, unless there may be none.
+
+        Raises:
+            DataError: There is none.
+        """
         from barcodemae.errors import DataError
-        from barcodemae.output.rejected import write_list
 
         if self.num_embedded == 0 and not self.may_be_empty:
             number, name, reason = self.lines[0].strip().split("\t")
             first = f"{number} {name[:MAX_NAME]} {reason}"
             raise DataError(self.source, f"no record can be embedded; record {first}")
+
+    def close(self) -> None:
+        """Write the report and say how many records it holds; clear an older one.
+
+        Raises:
+            DataError: As for `check_any`.
+        """
+        from barcodemae.output.rejected import write_list
+
+        self.check_any()
         total = self.num_embedded + len(self.lines)
         if self.path is None:
             for line in self.lines:
@@ -202,5 +266,4 @@ def embed_records(
                 writer.write([record.id for record in chunk.embedded], chunk.vectors)
             report.num_embedded += len(chunk.embedded)
             progress.update(task, advance=len(chunk.records))
-    if report.num_embedded == 0 and not report.may_be_empty:
-        report.close()
+    report.check_any()

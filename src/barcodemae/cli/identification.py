@@ -18,16 +18,20 @@ from barcodemae.default_model import DEFAULT_MODEL
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from barcodemae.calls.choices import ModelChoices
     from barcodemae.calls.names import OpenLibrary
+    from barcodemae.distributed.naming import NamingOrder
     from barcodemae.eval.embed.embedder import Embedder
     from barcodemae.eval.identify.formats import Format
-    from barcodemae.eval.identify.identification import IdentifyOptions
+    from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
     from barcodemae.eval.identify.reference.library import ReferenceLibrary
     from barcodemae.eval.identify.resumable import ResultSink
     from barcodemae.eval.identify.stream import FinishedBatch
     from barcodemae.eval.identify.summary import Summary
+    from barcodemae.fasta import SequenceRecord
+    from barcodemae.output.shards import Part
 
 
 def register(app: typer.Typer) -> None:
@@ -97,6 +101,8 @@ def identify(
     dtype: options.Dtype = "",
     revision: options.Revision = "",
     shard: options.ShardOfFile = "",
+    ray: options.RayCluster = "",
+    ray_workers: options.RayWorkers = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a killed run stopped.")
     ] = False,
@@ -107,39 +113,25 @@ def identify(
     from barcodemae.calls.talk import counting
     from barcodemae.cpu_memory import reuse_freed_memory
     from barcodemae.demonstration.names import resolve_queries
-    from barcodemae.eval.embed.threads import default_threads
-    from barcodemae.eval.identify.findings import parse_thresholds
     from barcodemae.eval.identify.formats import FORMATS
-    from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
-    from barcodemae.eval.identify.judge.ladder import Mixture
-    from barcodemae.eval.identify.restriction import Restriction, read_checklist
-    from barcodemae.eval.identify.stream import identify_stream
+    from barcodemae.eval.identify.identification import Identifier
     from barcodemae.output.places import check_files, claimed
     from barcodemae.output.shards import Part, Shard
 
     beside = outputs_beside(output, candidates, summary_file, report)
     check_files([output, *beside], [queries, reference, *([checklist] if checklist else [])])
-    check_output(output, candidates, resume=resume)
+    check_output(output, candidates, resume=resume, shard=shard, ray=ray)
     check_format(output_format, output, report, shard)
     search, network = engines_of(engine)
-    how = IdentifyOptions(
-        thresholds=parse_thresholds(threshold),
-        strand=strand,
-        engine=search,
-        mixture=Mixture.parse(mixture) if mixture else None,
-        restriction=Restriction(names_of(within), read_checklist(checklist) if checklist else ()),
-        num_candidates=candidates,
-    )
-
-    lib = open_library(
-        reference,
-        model,
-        device=device or None,
-        batch_size=batch_size,
-        dtype=dtype,
-        revision=revision or None,
-        engine=network,
-    )
+    how = options_of_run(threshold, strand, search, mixture, within, checklist, candidates)
+    opening: ModelChoices = {
+        "device": device or None,
+        "batch_size": batch_size,
+        "dtype": dtype,
+        "revision": revision or None,
+        "engine": network,
+    }
+    lib = open_library(reference, model, **opening)
     identifier = Identifier(lib.references, lib.embedder, how)
     form, settings = FORMATS[output_format], settings_of(how, lib) | {"format": output_format}
     with claimed(*beside):
@@ -156,35 +148,144 @@ def identify(
                 write_candidates(batch.candidates)
 
             part = Part.of(Shard.parse(shard), read) if shard else None
-            summary = identify_stream(
-                identifier,
-                read if part is None else part.read,
-                form,
-                sink,
-                sample_from=read,
-                threads=threads or default_threads(),
-                forks=True,
-                on_batch=on_batch,
-            )
+            if ray:
+                order = naming_order(reference, model, lib, opening, how, output_format)
+                source = resolve_queries(queries)
+                summary = name_on_ray(
+                    *(order, source, read, settings, sink, on_batch),
+                    output=output,
+                    address=ray,
+                    num_workers=ray_workers,
+                )
+            else:
+                summary = name_here(identifier, read, part, form, sink, threads, on_batch)
             if part is not None:
                 part.write_note(Path(output), settings, form.header)
             report_run(sink, summary, summary_file)
             if report is not None:
-                from barcodemae.eval.identify.overview.page import write_overview  # not in light
-
-                about = about_run(lib.references, lib.embedder, how, summary)
-                write_overview([Path(output)], report, about)
+                draw_report(report, output, about_run(lib.references, lib.embedder, how, summary))
 
 
-def check_output(output: str, candidates: int, *, resume: bool) -> None:
+def naming_order(
+    reference: str,
+    model: str,
+    lib: OpenLibrary,
+    opening: ModelChoices,
+    how: IdentifyOptions,
+    output_format: str,
+) -> NamingOrder:
+    """Say what the workers of --ray open, by names that mean the same to each of them."""
+    from barcodemae.distributed.naming import NamingOrder
+    from barcodemae.distributed.shards import everywhere
+    from barcodemae.hub.fetching import is_on_hub
+
+    folder = str(lib.references.folder)
+    return NamingOrder(
+        library=reference if is_on_hub(reference) else everywhere(folder),
+        model=everywhere(model),
+        choices={**opening, "dtype": lib.embedder.dtype or opening["dtype"]},
+        options=how,
+        form=output_format,
+    )
+
+
+def name_on_ray(
+    order: NamingOrder,
+    source: str,
+    read: Callable[[], Iterator[SequenceRecord]],
+    settings: dict[str, Any],
+    sink: ResultSink,
+    on_batch: Callable[[FinishedBatch, int | None], None],
+    *,
+    output: str,
+    address: str,
+    num_workers: int,
+) -> Summary:
+    """Name the records of a file on a cluster, and write what comes back as one machine does."""
+    from barcodemae.distributed.blocks import blocks_of
+    from barcodemae.distributed.naming import name_blocks, write_named
+    from barcodemae.distributed.ray_crew import ray_crews
+    from barcodemae.distributed.shards import shards_kept
+
+    on_gpu = (order.choices["device"] or "cpu") != "cpu"
+
+    def named() -> Iterator[FinishedBatch]:  # connects when the sink is ready for its errors
+        with (
+            shards_kept(output) as folder,
+            ray_crews(address, size=num_workers, on_gpu=on_gpu) as hire,
+        ):
+            yield from name_blocks(hire, order, lambda: blocks_of(source, read), settings, folder)
+
+    return write_named(named(), sink, on_batch)
+
+
+def name_here(
+    identifier: Identifier,
+    read: Callable[[], Iterator[SequenceRecord]],
+    part: Part | None,
+    form: Format,
+    sink: ResultSink,
+    threads: int,
+    on_batch: Callable[[FinishedBatch, int | None], None],
+) -> Summary:
+    """Name the records of a file, or of a shard of it, on this machine."""
+    from barcodemae.eval.embed.threads import default_threads
+    from barcodemae.eval.identify.stream import identify_stream
+
+    return identify_stream(
+        identifier,
+        read if part is None else part.read,
+        form,
+        sink,
+        sample_from=read,
+        threads=threads or default_threads(),
+        forks=True,
+        on_batch=on_batch,
+    )
+
+
+def options_of_run(
+    threshold: str,
+    strand: str,
+    search: str,
+    mixture: str,
+    within: str,
+    checklist: Path | None,
+    candidates: int,
+) -> IdentifyOptions:
+    """Turn the options of the command into those of a run.
+
+    Raises:
+        SettingsError: One is wrong.
+    """
+    from barcodemae.eval.identify.findings import parse_thresholds
+    from barcodemae.eval.identify.identification import IdentifyOptions
+    from barcodemae.eval.identify.judge.ladder import Mixture
+    from barcodemae.eval.identify.restriction import Restriction, read_checklist
+
+    return IdentifyOptions(
+        thresholds=parse_thresholds(threshold),
+        strand=strand,
+        engine=search,
+        mixture=Mixture.parse(mixture) if mixture else None,
+        restriction=Restriction(names_of(within), read_checklist(checklist) if checklist else ()),
+        num_candidates=candidates,
+    )
+
+
+def check_output(output: str, candidates: int, *, resume: bool, shard: str, ray: str) -> None:
     """Check that the tables that are wanted can be written as they are wanted.
 
     Raises:
-        SettingsError: The list of rejected records is not ours, or there can be no candidates.
+        SettingsError: The list of rejected records is not ours, there can be no candidates, or no
+            folder beside the table for the shards of a cluster.
     """
+    from barcodemae.distributed.shards import check_run
     from barcodemae.errors import SettingsError
     from barcodemae.output.rejected import check_list, rejected_path_of
 
+    if ray:
+        check_run(output, shard)
     if output != "-":
         check_list(rejected_path_of(Path(output)))
     elif candidates:
@@ -219,6 +320,13 @@ def check_format(output_format: str, output: str, report: Path | None, shard: st
     check_page(report)
     if output == "-" or is_written_through(Path(output)) or output_format != "tsv":
         raise SettingsError("--report is drawn of the table of names: write it as TSV with -o FILE")
+
+
+def draw_report(report: Path, output: str, about: dict[str, str]) -> None:
+    """Draw the table of names as a web page."""
+    from barcodemae.eval.identify.overview.page import write_overview  # not in light
+
+    write_overview([Path(output)], report, about)
 
 
 def about_run(

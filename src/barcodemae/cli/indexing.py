@@ -5,9 +5,11 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +17,12 @@ from barcodemae.cli import options
 from barcodemae.cli.help.command_help import add_command
 from barcodemae.cli.options import engines_of, names_of
 from barcodemae.default_model import DEFAULT_MODEL
+
+
+if TYPE_CHECKING:
+    from barcodemae.calls.libraries import GetHelp
+    from barcodemae.eval.embed.loading import ModelOptions
+    from barcodemae.eval.embed.offsets import OffsetEmbedder
 
 
 def register(app: typer.Typer) -> None:
@@ -117,6 +125,8 @@ def index(
             help="Calibrate a changed library again, on references that are left out.",
         ),
     ] = False,
+    ray: options.RayCluster = "",
+    ray_workers: options.RayWorkers = 0,
     push: Annotated[
         str,
         typer.Option(
@@ -164,6 +174,7 @@ def index(
         after(made_before(sources, is_used=bool(push or web)))
         return
     check_change(add or (), remove, vectors, distill=distill, recalibrate=recalibrate)
+    check_ray(ray, is_change=bool(add or remove or distill))
     search, network = engines_of(engine)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     assumed = Mixture.parse(mixture) if mixture else None
@@ -199,9 +210,66 @@ def index(
                 vectors=vectors,
                 overwrite=overwrite,
             )
-            make_library(sources, output, model, opening, order, on_progress=on_progress)
+            with helpers_on_ray(output, model, opening, ray, ray_workers) as get_help:
+                make_library(
+                    sources,
+                    output,
+                    model,
+                    opening,
+                    order,
+                    get_help=get_help,
+                    on_progress=on_progress,
+                )
     typer.echo(str(output))
     after(str(output))
+
+
+def check_ray(ray: str, *, is_change: bool) -> None:
+    """Check that a cluster is wanted for a new library.
+
+    Raises:
+        SettingsError: It is wanted for a change of one that is there.
+    """
+    from barcodemae.errors import SettingsError
+
+    if ray and is_change:
+        raise SettingsError("--ray is for a new library; what is added to one is embedded here")
+
+
+@contextmanager
+def helpers_on_ray(
+    output: Path, model: str, opening: ModelOptions, address: str, num_workers: int
+) -> Iterator[GetHelp | None]:
+    """Give a function that gives workers of a cluster for the references; None without one."""
+    if not address:
+        yield None
+        return
+    from barcodemae.distributed.ray_crew import ray_crews
+    from barcodemae.distributed.references import ReferenceHelpers, ReferenceOrder
+    from barcodemae.distributed.shards import everywhere, shards_kept
+
+    on_gpu = (opening.device or "cpu") != "cpu"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        shards_kept(output) as folder,
+        ray_crews(address, size=num_workers, on_gpu=on_gpu) as hire,
+    ):
+
+        def get_help(embedder: OffsetEmbedder) -> ReferenceHelpers:
+            order = ReferenceOrder(
+                model=everywhere(model),
+                options=replace(opening, dtype=embedder.dtype or opening.dtype),
+                offsets=embedder.num_offsets,
+            )
+            settings = {
+                "command": "index",
+                "model": embedder.fingerprint,
+                "dtype": embedder.dtype,
+                "offsets": embedder.num_offsets,
+            }
+            return ReferenceHelpers(hire, order, settings, folder)
+
+        yield get_help
 
 
 def made_before(sources: list[str], *, is_used: bool) -> str:

@@ -80,6 +80,23 @@ ShardOfFile = Annotated[
         "--shard", metavar="I/N", help="Only part I of N, for many machines; see `merge`."
     ),
 ]
+RayCluster = Annotated[
+    str,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Compute on a Ray cluster: HOST:PORT, `auto` on a machine of it, `local` for the "
+        "cores of this machine.",
+    ),
+]
+RayWorkers = Annotated[
+    int,
+    typer.Option(
+        "--ray-workers",
+        min=0,
+        help="Workers of --ray, 0 for one on every core (with --device cuda: GPU) of the cluster.",
+    ),
+]
 Threads = Annotated[
     int, typer.Option("--threads", help="Threads to use, 0 for all cores; changes speed only.")
 ]

@@ -1,0 +1,152 @@
+"""Writer of the measured parts of docs/ray.md: python benchmarks/ray_page.py [--check].
+
+In: results files of `ray_scale.py` and `identify_scale.py`. Out: the page, as `identify_page.py`
+writes its pages. Guarded by tests/docs/test_ray_page.py.
+"""
+
+from typing import Annotated, Any
+
+import typer
+from identify_page import Commands, Content, Kinds, format_number, table, write_pages
+from results_page import ROOT
+
+
+PAGES = [ROOT / "docs" / "ray.md"]
+NO_VALUE = "-"
+
+
+def cluster(content: dict[str, Any]) -> str:
+    """Format the runs of a command, one row each."""
+    rows = [
+        [
+            run["run"],
+            format_number(run["seconds"], 0),
+            format_number(run["start_up_seconds"], 0),
+            format_number(run["rate"], 0),
+            str(run.get("kept_shards", NO_VALUE)),
+            "yes" if run["same_bytes"] else "NO",
+        ]
+        for run in content["runs"]
+    ]
+    header = [
+        "run", "seconds", "of them start-up", "reads per second", "shards of the killed run",
+        "same bytes",
+    ]  # fmt: skip
+    return (
+        f"`{content['ran']}`, {content['records']:,} simulated reads: `{content['command']}`.\n\n"
+        f"{table(header, rows)}"
+    )
+
+
+def driver(content: dict[str, Any]) -> str:
+    """Format the parts of the driver's work, one row each."""
+    parts = {
+        "cut": "cut text into blocks",
+        "hash": "hash a block",
+        "pickle": "pickle a block",
+        "keep": "keep a result on the disk",
+        "read_back": "read a result again",
+        "parse": "parse a block (workers do)",
+    }
+    rows = [[label, format_number(content["driver"][name], 0)] for name, label in parts.items()]
+    return table(["part", "reads per second"], rows)
+
+
+def planned(content: dict[str, Any]) -> str:
+    """Format the plan for many nodes, which is calculated."""
+    plan = content["plan"]
+    labels = {
+        "worker_rate": ("reads per second of one worker (measured)", 0),
+        "workers_rate": ("of all workers", 0),
+        "driver_rate": ("of the driver", 0),
+        "busy_workers": ("workers that one driver keeps busy", 0),
+        "hours": ("hours with one driver", 1),
+        "hours_of_one_core": ("hours of one core", 1),
+    }
+    cores = plan["nodes"] * plan["cores_per_node"]
+    rows = [
+        [f"{plan['reads']:,} reads on {plan['nodes']} nodes, {cores:,} cores", ""],
+        *([label, format_number(plan[name], digits)] for name, (label, digits) in labels.items()),
+    ]
+    return table(["calculated", "value"], rows)
+
+
+def large(rows: Content) -> str:
+    """Format libraries of millions, one row per size and engine."""
+    columns = {
+        "disk_gib": ("GiB on the disk", 1),
+        "written_per_second": ("references written per second", 0),
+        "start_up_seconds": ("start-up (s)", 1),
+        "queries_per_second": ("queries per second", 1),
+        "peak_memory_gib": ("peak memory, mapped pages included (GiB)", 1),
+        "same_nearest": ("nearest as by the first engine (%)", 1),
+    }
+    columns = {name: words for name, words in columns.items() if any(name in row for row in rows)}
+    cells = [
+        [
+            f"{row['references']:,}",
+            row["engine"],
+            *(format_number(row.get(name), digits) for name, (_, digits) in columns.items()),
+        ]
+        for row in rows
+    ]
+    header = ["references", "engine", *(label for label, _ in columns.values())]
+    first = rows[0]
+    return (
+        f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
+        f"{table(header, cells)}"
+    )
+
+
+def prepared(content: dict[str, Any]) -> str:
+    """Format runs of `prepare`, one row per number of rows, and what is calculated of them."""
+    rows = [
+        [
+            f"{run['rows']:,}",
+            format_number(run["cpu_s"], 0),
+            format_number(1e6 * run["cpu_s"] / run["rows"], 0),
+            format_number(run["peak_gib"], 2),
+        ]
+        for run in content["runs"]
+    ]
+    far = content["calculated"]
+    rows.append(
+        [
+            f"{far['rows']:,} (calculated)",
+            format_number(far["cpu_s"], 0),
+            NO_VALUE,
+            format_number(far["peak_gib"], 1),
+        ]
+    )
+    return table(
+        ["rows", "CPU seconds", "CPU seconds of a million rows", "peak memory (GiB)"], rows
+    )
+
+
+KINDS: Kinds = {
+    "cluster": cluster,
+    "driver": driver,
+    "planned": planned,
+    "prepared": prepared,
+    "large": large,
+}
+RAY_COMMAND = "python benchmarks/ray_scale.py --data DATA"
+COMMANDS: Commands = {
+    "cluster": RAY_COMMAND,
+    "driver": RAY_COMMAND,
+    "planned": RAY_COMMAND,
+    "prepared": "python benchmarks/prepare.py --layout bold-targz --rows 125000 --rows 500000 "
+    "--plan 20000000 --out results/speed/prepare_bold.json",
+    "large": "python benchmarks/identify_scale.py --data DATA --engines exact=2400000,int8",
+}
+
+
+def main(
+    check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
+) -> None:
+    """Write the measured parts of the page, or check them."""
+    write_pages(PAGES, KINDS, COMMANDS, check=check)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""The tables of docs/ray.md are what the results files say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "ray_page.py"
+sys.path.insert(0, str(SCRIPT.parent))
+
+from ray_page import KINDS, PAGES, cluster, large, planned  # noqa: E402
+from ray_scale import plan  # noqa: E402
+
+
+def test_the_committed_page_is_up_to_date():
+    result = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_page_has_a_part_of_every_kind():
+    text = "".join(page.read_text() for page in PAGES)
+    for kind in KINDS:
+        assert f"<!-- {kind}: results/" in text
+
+
+def test_a_run_with_other_bytes_stands_out():
+    run = {"run": "2 nodes", "seconds": 9.0, "start_up_seconds": None, "rate": None}
+    content = {"ran": "barcodemae embed", "records": 60000, "command": "c"}
+    assert "| 2 nodes | 9 | - | - | - | NO |" in cluster(
+        content | {"runs": [run | {"same_bytes": False}]}
+    )
+
+
+def test_libraries_are_listed_with_their_size_on_the_disk():
+    row = {"references": 5000000, "engine": "int8", "disk_gib": 18.2, "queries": 512, "threads": 2}
+    assert "| 5,000,000 | int8 | 18.2 |" in large([row | {"command": "c"}])
+
+
+@pytest.fixture
+def driver():
+    return dict.fromkeys(("cut", "hash", "pickle", "keep", "read_back", "parse"), 70_000.0)
+
+
+def test_the_driver_limits_quick_workers(driver):
+    found = plan(600.0, driver)
+    assert found["driver_rate"] == pytest.approx(10_000)
+    assert found["busy_workers"] == pytest.approx(10_000 / 600)
+    assert found["hours"] == pytest.approx(100e6 / 10_000 / 3600)
+    assert "| of the driver | 10,000 |" in planned({"plan": found})
+
+
+def test_slow_workers_limit_themselves(driver):
+    found = plan(2.0, driver)
+    assert found["hours"] == pytest.approx(100e6 / (2.0 * 1024) / 3600)
