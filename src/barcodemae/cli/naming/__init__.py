@@ -1,0 +1,1 @@
+"""Parts of `identify` as a command: its outputs, and its run here or on a cluster."""
