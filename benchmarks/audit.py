@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import typer
+from audit_cleaning import cleaned, cleaning
 from identify_page import format_number, table, write_pages
 from numpy.typing import NDArray
-from planted import Planting, Row, plant
+from planted import REFERENCES, Planting, plant, read_mammals, read_references, write_rows
 from results_page import ROOT
 from sklearn.linear_model import LogisticRegression
 from vector_cache import CachedEmbedder
 
-from barcodemae.dataset import RANKS, read_splits
+from barcodemae.dataset import RANKS
 from barcodemae.eval.audit.chimeras import CHIMERA_FEATURES, find_chimeras
 from barcodemae.eval.audit.doctor import audit_records, open_records, silent
 from barcodemae.eval.audit.findings import KINDS
@@ -42,9 +41,7 @@ from barcodemae.files import write_json
 
 REGULARISATION = 0.3  # scikit-learn's C
 WEIGHTS_FILE = Path(__file__).parents[1] / "eval" / "audit" / "weights.json"
-REFERENCES = "train"
 LOWEST = 0.001  # probability from which on findings are ranked here
-MAX_MAMMALS, MAX_HUMANS = 400, 100
 LABELS = {f"wrong_{rank}" for rank in LABEL_RANKS} | {"swapped_pair"}
 ABOVE = tuple(rank for rank in RANKS if rank != "species")
 # Kind of a planted fault -> kinds of findings that find it.
@@ -58,6 +55,7 @@ FINDS = {
 }
 PAGE = ROOT / "docs" / "audit.md"
 MEASURE = "python benchmarks/audit.py measure DATA --cache DIR"
+CLEANING = "python benchmarks/audit.py cleaning DATA --cache DIR"
 SHOWN = {
     "precision_at_90_recall": "precision at 90 % recall",
     "recall_at_95_precision": "recall at 95 % precision",
@@ -66,29 +64,7 @@ SHOWN = {
     "recall_at_90_precision_beyond_those": "at 90 %, without old findings",
 }
 app = typer.Typer(help=__doc__)
-
-
-def read_references(data: Path, first: int, limit: int) -> list[Row]:
-    """Read references from a row on, `limit` of them if it is not 0."""
-    table = read_splits(data, [REFERENCES])
-    rows: list[Row] = table.slice(first, limit or None).to_pylist()
-    return rows
-
-
-def read_mammals(data: Path) -> list[str]:
-    """Read barcodes of mammals, a quarter of them human."""
-    rows = read_splits(data, ["pretrain"], ["class", "species", "dna_barcode"]).to_pylist()
-    mammals = [row for row in rows if row["class"] == "Mammalia"]
-    human = [row["dna_barcode"] for row in mammals if row["species"] == "Homo sapiens"]
-    step = max(len(mammals) // MAX_MAMMALS, 1)
-    return human[:MAX_HUMANS] + [row["dna_barcode"] for row in mammals[::step]]
-
-
-def write_rows(rows: list[Row], folder: Path) -> None:
-    """Write references as a data set."""
-    names = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
-    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
-    pa.parquet.write_table(table, folder / "part.parquet")
+app.command()(cleaning)
 
 
 def is_kind(planting: Planting, rows: NDArray[np.int64], kind: str) -> NDArray[np.bool_]:
@@ -323,7 +299,8 @@ def page(
     check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
 ) -> None:
     """Write the measured part of docs/audit.md, or check it."""
-    write_pages([PAGE], {"planted": planted}, {"planted": MEASURE}, check=check)
+    kinds = {"planted": planted, "cleaned": cleaned}
+    write_pages([PAGE], kinds, {"planted": MEASURE, "cleaned": CLEANING}, check=check)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ In: records and what each lies among. Out: numbers of stop codons, and the featu
 `odds.py` tells NUMT-like copies and sequences foreign to the library.
 Guarded by tests/eval/audit/test_doctor.py.
 
-Shapes: N = records, W = sites of the frame, C = codons, M = usable records, F = features.
+Shapes: N = records, M = usable records, F = features.
 """
 
 import numpy as np
@@ -14,13 +14,10 @@ from barcodemae.dataset import RANKS
 from barcodemae.eval.audit.labels import log_distance
 from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.records import Records
-from barcodemae.eval.identify.judge.comparison import CODON, conserved_sites
+from barcodemae.eval.identify.doubts.faults import CODING_SHARE, count_in_frame, frame_shift
 from barcodemae.eval.identify.judge.orientation import has_open_frame
 
 
-STOPS = ((3, 0, 0), (3, 0, 2))  # TAA and TAG as codes; others are amino acids in some animals
-ROWS_PER_BLOCK = 8192
-CODING_SHARE = 0.9  # of records without stop codons, above which the marker codes for a protein
 LETTER_FEATURES = (
     "log_nearest",  # log distance to the nearest record
     "slow",  # share of different letters at the first two positions of codons
@@ -47,26 +44,9 @@ def count_stops(records: Records) -> NDArray[np.int64]:
     return counts if is_coding else np.zeros_like(counts)
 
 
-def count_in_frame(letters: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Count the stop codons of letters in a frame, (N, W) to (N,)."""
-    third = int(np.flatnonzero(~conserved_sites(letters))[0])
-    start = (third + 1) % CODON  # the first site of a whole codon
-    counts = np.zeros(len(letters), np.int64)
-    for first in range(0, len(letters), ROWS_PER_BLOCK):
-        block = letters[first : first + ROWS_PER_BLOCK, start:]
-        num_codons = block.shape[1] // CODON
-        codons = block[:, : num_codons * CODON].reshape(len(block), num_codons, CODON)
-        for stop in STOPS:
-            is_stop = (codons == np.array(stop, np.uint8)).all(axis=2)  # (block, C)
-            counts[first : first + len(block)] += is_stop.sum(axis=1)
-    return counts
-
-
 def count_shifts(records: Records) -> NDArray[np.int64]:
     """Count bases gained and lost that move the reading frame, (N,); 0 for whole codons."""
-    net = records.traits["num_gained"].astype(np.int64) - records.traits["num_lost"]
-    total = records.traits["num_gained"].astype(np.int64) + records.traits["num_lost"]
-    return np.where(net % CODON == 0, np.where(net == 0, total, 0), total)
+    return frame_shift(records.traits["num_gained"], records.traits["num_lost"])
 
 
 def gather_letters(

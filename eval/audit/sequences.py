@@ -15,10 +15,7 @@ from barcodemae.eval.audit.letters import count_shifts, count_stops, gather_lett
 from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.odds import load_odds
 from barcodemae.eval.audit.records import NOT_BARCODE, Records
-
-
-SHORT_SHARE = 0.6  # of the median length of the library
-MAX_UNKNOWN = 0.01  # share of unknown letters that BOLD's barcode standard allows
+from barcodemae.eval.identify.doubts.faults import MAX_UNKNOWN, SHORT_SHARE
 
 
 def find_in_traits(records: Records) -> Iterator[Finding]:
