@@ -4,7 +4,7 @@ Embeddings choose the neighbours, letters tell how near they are: site by site i
 alignment. In: `Records`. Out: `Neighborhoods`.
 Guarded by tests/eval/audit/test_doctor.py.
 
-Shapes: N = records, K = neighbours, T = ranks, W = sites of the frame, P = pairs.
+Shapes: N = records, K = neighbours, T = ranks, P = pairs.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS
 from barcodemae.eval.audit.records import Records
 from barcodemae.eval.identify.judge.alignment import align
-from barcodemae.eval.identify.judge.comparison import NO_BASE, conserved_sites
 from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.reference.survey import OnProgress
 from barcodemae.eval.search.reference_search import NO_ROW, ExactSearch
@@ -26,7 +25,7 @@ NUM_NEIGHBORS, NUM_ALIGNED = 24, 8  # in a frame, and where each neighbour costs
 NUM_KIN = 3  # nearest by embedding of the own name, of which the nearest by letters counts
 MIN_SHARED = 100  # bp; over a shorter overlap, identity counts less
 NO_IDENTITY = -1.0  # of a neighbour that is not there
-PAIRS_PER_BLOCK, QUERIES_PER_BLOCK = 4096, 1024
+QUERIES_PER_BLOCK = 1024
 
 
 class Closeness(NamedTuple):
@@ -115,28 +114,23 @@ def compare_pairs(records: Records, left: NDArray[np.int64], right: NDArray[np.i
         left: Rows of one record of each pair, (P,).
         right: Rows of the other, (P,).
     """
-    if records.letters is None:
+    if records.packed is None:
         found = [
             align(records.text_of(a), records.text_of(b))
             for a, b in zip(left.tolist(), right.tolist(), strict=True)
         ]
         identity = np.array([item.identity for item in found], np.float32)
         return Closeness(identity, np.zeros_like(identity), np.zeros_like(identity))
-    is_slow = conserved_sites(records.letters)  # (W,)
-    parts: list[list[NDArray[np.float32]]] = [[], [], []]
-    for start in range(0, len(left), PAIRS_PER_BLOCK):
-        block = slice(start, start + PAIRS_PER_BLOCK)
-        mine, theirs = records.letters[left[block]], records.letters[right[block]]  # (P, W)
-        is_shared = (mine < NO_BASE) & (theirs < NO_BASE)
-        differs = (mine != theirs) & is_shared
-        shared = is_shared.sum(axis=1)
-        num_errors = differs.sum(axis=1)
-        parts[0].append(((shared - num_errors) / np.maximum(shared, MIN_SHARED)).astype("f4"))
-        for part, sites in ((parts[1], is_slow), (parts[2], ~is_slow)):
-            at_sites = np.maximum(is_shared[:, sites].sum(axis=1), 1)
-            part.append((differs[:, sites].sum(axis=1) / at_sites).astype("f4"))
-    empty = np.zeros(0, np.float32)
-    return Closeness(*(np.concatenate([empty, *part]) for part in parts))
+    sites = records.packed.compare(left, right)
+    equal = sites.shared - sites.different
+    fast_shared = sites.shared - sites.slow_shared
+    fast_different = sites.different - sites.slow_different
+    shares = (
+        equal / np.maximum(sites.shared, MIN_SHARED),
+        sites.slow_different / np.maximum(sites.slow_shared, 1),
+        fast_different / np.maximum(fast_shared, 1),
+    )
+    return Closeness(*(share.astype(np.float32) for share in shares))
 
 
 def find_kin(
