@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from audit_cleaning import cleaned, cleaning
+from audit_scale import scaled
 from identify_page import format_number, table, write_pages
 from numpy.typing import NDArray
 from planted import REFERENCES, Planting, plant, read_mammals, read_references, write_rows
@@ -55,6 +56,7 @@ FINDS = {
 }
 PAGE = ROOT / "docs" / "audit.md"
 MEASURE = "python benchmarks/audit.py measure DATA --cache DIR"
+SCALE = "python benchmarks/audit_scale.py LIBRARY"
 CLEANING = "python benchmarks/audit.py cleaning DATA --cache DIR"
 SHOWN = {
     "precision_at_90_recall": "precision at 90 % recall",
@@ -299,8 +301,9 @@ def page(
     check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
 ) -> None:
     """Write the measured part of docs/audit.md, or check it."""
-    kinds = {"planted": planted, "cleaned": cleaned}
-    write_pages([PAGE], kinds, {"planted": MEASURE, "cleaned": CLEANING}, check=check)
+    kinds = {"planted": planted, "cleaned": cleaned, "scaled": scaled}
+    commands = {"planted": MEASURE, "cleaned": CLEANING, "scaled": SCALE}
+    write_pages([PAGE], kinds, commands, check=check)
 
 
 if __name__ == "__main__":

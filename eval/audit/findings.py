@@ -85,7 +85,6 @@ KINDS = {
             "one name in distant clusters",
             0.6,
             "split species or misidentified: check the records of the smaller cluster",
-            misleads=True,
         ),
         Kind("name_several_bins", "one name in several BINs", 0.4, "check the rarer BINs"),
         Kind(

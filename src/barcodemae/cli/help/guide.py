@@ -102,7 +102,8 @@ GUIDES = {
         "first, and report.html shows it. Look at findings before you act on them; --clean writes "
         "a data set without the records whose faults score at least --clean-score, and never "
         "changes a label. A library can be audited, too, but then strands and indels are not "
-        "known any more.",
+        "known any more. `index --findings` makes a library of which `identify` tells what was "
+        "found.",
         (
             ("A report", "barcodemae audit data -o report"),
             (
