@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS
-from barcodemae.eval.audit.labels import log_distance
+from barcodemae.eval.audit.labels import log_distance, typical_log
 from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.records import Records
 from barcodemae.eval.identify.doubts.faults import CODING_SHARE, count_in_frame, frame_shift
+from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.judge.orientation import has_open_frame
+from barcodemae.eval.search.reference_search import NO_ROW
 
 
+WIDE_SCALE = 0.03  # of distances; a neighbour this much farther than the nearest counts a third
 LETTER_FEATURES = (
     "log_nearest",  # log distance to the nearest record
     "slow",  # share of different letters at the first two positions of codons
@@ -26,6 +29,10 @@ LETTER_FEATURES = (
     "shifts",  # bases gained or lost, at most 3
     "evidence",  # of a barcode, nats per letter
     "log_family",  # log distance to the nearest of its family
+    "log_order",  # to the nearest of its order
+    "alone_order",  # no other record is of its order
+    "unusual_order",  # log distance to its order, less what is typical of that order
+    "mixed_order",  # share of the neighbours' weights for orders other than the commonest
 )
 
 
@@ -73,8 +80,37 @@ def gather_letters(
         np.minimum(count_shifts(records)[rows], 3),
         evidence,
         log_distance(hoods.kin_identity[rows, RANKS.index("family")]),
+        *features_of_order(records, hoods, rows),
     ]
     return rows, np.stack(features, axis=1).astype(np.float64)
+
+
+def features_of_order(
+    records: Records, hoods: Neighborhoods, rows: NDArray[np.int64]
+) -> list[NDArray[np.float64]]:
+    """Return how the neighbours' orders and its own speak of a record.
+
+    Sequences of one foreign kind lie beside each other under labels of many orders.
+
+    Args:
+        records: Records, N.
+        hoods: What each lies among.
+        rows: Rows of some records, (M,).
+    """
+    codes = records.codes[:, RANKS.index("order")]
+    own = hoods.kin_identity[rows, RANKS.index("order")]
+    has_kin = own >= 0
+    log_own, known = log_distance(own), np.maximum(codes[rows], 0)
+    unusual = np.where(codes[rows] == UNKNOWN, 0.0, log_own - typical_log(log_own, has_kin, known))
+    near = hoods.rows[rows]
+    theirs = np.where(near == NO_ROW, UNKNOWN, codes[near])  # (M, K)
+    identity = hoods.identity[rows]
+    weights = np.exp((identity - identity[:, :1]) / WIDE_SCALE) * (theirs != UNKNOWN)
+    agreed = np.max(
+        [(weights * (theirs == theirs[:, [k]])).sum(axis=1) for k in range(theirs.shape[1])], axis=0
+    )
+    mixed = 1 - agreed / np.maximum(weights.sum(axis=1), 1e-9)
+    return [log_own, ~has_kin, unusual, np.where(weights.any(axis=1), mixed, 0.0)]
 
 
 __all__ = ["LETTER_FEATURES", "count_shifts", "count_stops", "gather_letters"]
