@@ -30,7 +30,13 @@ from barcodemae.eval.audit.chimeras import CHIMERA_FEATURES, find_chimeras
 from barcodemae.eval.audit.doctor import audit_records, open_records, silent
 from barcodemae.eval.audit.findings import KINDS
 from barcodemae.eval.audit.labels import FEATURES, LABEL_RANKS, gather_labels
-from barcodemae.eval.audit.letters import LETTER_FEATURES, count_stops, gather_letters
+from barcodemae.eval.audit.letters import (
+    LETTER_FEATURES,
+    NUMT_FEATURES,
+    columns_of,
+    count_stops,
+    gather_letters,
+)
 from barcodemae.eval.audit.neighborhoods import find_neighborhoods
 from barcodemae.eval.audit.odds import DECIMALS, Odds, expanded, standardised
 from barcodemae.eval.audit.records import Records
@@ -41,6 +47,9 @@ from barcodemae.files import write_json
 
 
 REGULARISATION = 0.3  # scikit-learn's C
+MIN_EXAMPLES = 5  # of a planted fault, from which on a question is learned
+# Features of records, (M, F), whether the answer is yes, (M,), and names of the features.
+Examples = tuple[NDArray[np.float64], NDArray[np.bool_], tuple[str, ...]]
 WEIGHTS_FILE = Path(__file__).parents[1] / "eval" / "audit" / "weights.json"
 LOWEST = 0.001  # probability from which on findings are ranked here
 LABELS = {f"wrong_{rank}" for rank in LABEL_RANKS} | {"swapped_pair"}
@@ -51,7 +60,7 @@ FINDS = {
     "not COI": {"not_barcode", "unreadable"},
     "placeholder": {"no_name"},
     "chimera": {"chimera"},
-    "NUMT-like": {"numt_like", "stop_codon", "frameshift"},
+    "NUMT-like": {"numt_like", "stop_codon"},
     "mammal": {"foreign", "not_barcode"} | LABELS,  # several of them lie among each other
 }
 PAGE = ROOT / "docs" / "audit.md"
@@ -87,10 +96,10 @@ def learn(
     return Odds(list(names), mean.tolist(), scale.tolist(), weights.tolist(), bias)
 
 
-def learn_all(records: Records, planting: Planting) -> dict[str, Odds]:
-    """Fit the models of all questions."""
+def examples_of(records: Records, planting: Planting) -> dict[str, Examples]:
+    """Gather the examples of all questions: features and answers, and the features' names."""
     hoods = find_neighborhoods(records, silent)
-    models = {}
+    examples: dict[str, Examples] = {}
     for rank in LABEL_RANKS:
         found = gather_labels(records, hoods, rank)
         place = RANKS.index(rank)
@@ -100,17 +109,31 @@ def learn_all(records: Records, planting: Planting) -> dict[str, Odds]:
         kinds = [planting.kinds.get(row, "") for row in found.rows.tolist()]
         is_label = np.array([kind.startswith("label") for kind in kinds])
         used = is_label | np.array([kind in ("", "other strand") for kind in kinds])
-        answers = (wrong & is_label)[used]
-        if answers.sum() >= 5:
-            models[rank] = learn(found.features[used], answers, FEATURES)
+        examples[rank] = found.features[used], (wrong & is_label)[used], FEATURES
     rows, features = gather_letters(records, hoods, count_stops(records))
-    for question, kind in (("numt_like", "NUMT-like"), ("foreign", "mammal")):
+    chimeric = [row for row, kind in planting.kinds.items() if kind == "chimera"]
+    for question, kind, names in (
+        ("numt_like", "NUMT-like", NUMT_FEATURES),
+        ("foreign", "mammal", LETTER_FEATURES),
+    ):
         answers = is_kind(planting, rows, kind)
-        used = answers | ~np.isin(rows, [r for r, k in planting.kinds.items() if k == "chimera"])
-        models[question] = learn(features[used], answers[used], LETTER_FEATURES)
+        used = answers | ~np.isin(rows, chimeric)
+        examples[question] = features[used][:, columns_of(names)], answers[used], names
     chimeras = find_chimeras(records, hoods, silent)
     answers = is_kind(planting, chimeras.rows, "chimera")
-    models["chimera"] = learn(chimeras.features, answers, CHIMERA_FEATURES)
+    examples["chimera"] = chimeras.features, answers, CHIMERA_FEATURES
+    return examples
+
+
+def learn_all(parts: list[dict[str, Examples]]) -> dict[str, Odds]:
+    """Fit the models of all questions to the examples of several plantings."""
+    models = {}
+    for question, (_, _, names) in parts[0].items():
+        features, answers = (
+            np.concatenate([part[question][place] for part in parts]) for place in (0, 1)
+        )
+        if answers.sum() >= MIN_EXAMPLES:
+            models[question] = learn(features, answers, names)
     return models
 
 
@@ -197,25 +220,23 @@ def fit(
     data: Annotated[Path, typer.Argument(help="Folder of a prepared data set.")],
     cache: Annotated[Path, typer.Option(help="Folder of vectors that were computed before.")],
     share: Annotated[float, typer.Option(help="Share of each kind of fault.")] = 0.01,
-    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 100,
+    seeds: Annotated[str, typer.Option(help="Seeds of the faults.")] = "100,101,102",
     first: Annotated[int, typer.Option(help="First row that is used.")] = 0,
     limit: Annotated[int, typer.Option(help="Number of references, 0 for all.")] = 0,
 ) -> None:
     """Plant faults and learn the weights of every question."""
     embedder = CachedEmbedder(load_embedder("default", dtype="auto"), cache)
-    planting = plant(
-        read_references(data, first, limit),
-        read_mammals(data),
-        embedder.placer,
-        share=share,
-        seed=seed,
-    )
-    with tempfile.TemporaryDirectory() as name:
-        write_rows(planting.rows, Path(name))
-        with open_records(Path(name), embedder, (REFERENCES,)) as records:
-            models = learn_all(records, planting)
-    embedder.save()
-    command = f"python benchmarks/audit.py fit {data.name} --share {share} --seed {seed}"
+    rows, mammals = read_references(data, first, limit), read_mammals(data)
+    parts = []
+    for seed in map(int, seeds.split(",")):
+        planting = plant(rows, mammals, embedder.placer, share=share, seed=seed)
+        with tempfile.TemporaryDirectory() as name:
+            write_rows(planting.rows, Path(name))
+            with open_records(Path(name), embedder, (REFERENCES,)) as records:
+                parts.append(examples_of(records, planting))
+        embedder.save()
+    models = learn_all(parts)
+    command = f"python benchmarks/audit.py fit {data.name} --share {share} --seeds {seeds}"
     content = {
         "command": command + f" --first {first} --limit {limit}",
         "models": {question: model.to_json() for question, model in models.items()},

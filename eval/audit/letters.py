@@ -7,6 +7,8 @@ Guarded by tests/eval/audit/test_doctor.py.
 Shapes: N = records, M = usable records, F = features.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,12 @@ LETTER_FEATURES = (
     "unusual_order",  # log distance to its order, less what is typical of that order
     "mixed_order",  # share of the neighbours' weights for orders other than the commonest
 )
+NUMT_FEATURES = LETTER_FEATURES[:7]  # a copy in the nucleus lies beside its own kind
+
+
+def columns_of(names: Sequence[str]) -> list[int]:
+    """Return the places of some features among all that letters give."""
+    return [LETTER_FEATURES.index(name) for name in names]
 
 
 def count_stops(records: Records) -> NDArray[np.int64]:
