@@ -37,6 +37,7 @@ from barcodemae.files import write_json
 
 SPLITS = ("val_unseen", "test_unseen")
 SCORES = (0.9, 0.5)  # lowest scores of findings whose records are dropped
+NUM_NAMED = 2  # sets of references whose libraries name queries: as they are, and of one seed
 NUM_DRAWS = 20  # of as many references at random
 MAX_FRAGMENTS = 200  # of each length that `identify` is calibrated with here
 GENUS = RANKS.index("genus")
@@ -188,34 +189,38 @@ def cleaning(
     genera = {str(row["genus"]) for row in rows if row["genus"]}
     queries = [read_queries(data, split, genera, embedder) for split in SPLITS]
     mammals = read_mammals(data)
+    about = {"data": data.name, "references": len(rows), "share": share, "first": first}
+    about |= {"seeds": seeds, "draws": NUM_DRAWS, "fragments": MAX_FRAGMENTS}
     nearest: list[dict[str, Any]] = []
     named: list[dict[str, Any]] = []
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+
+    def save() -> None:
+        embedder.save()
+        write_json(json_file, {"about": about, "nearest": nearest, "identify": named}, indent=1)
+
+    kept: dict[int | None, Audited] = {}
     for seed in (None, *map(int, seeds.split(","))):
         planting = Planting(rows)
         if seed is not None:
             planting = plant(rows, mammals, embedder.placer, share=share, seed=seed)
         audited = audit_rows(planting.rows, list(planting.kinds), embedder)
-        embedder.save()
         for part in queries:
-            for row in by_nearest(audited, part, seed or 0):
-                nearest.append({"seed": seed, **row})
-                typer.echo(nearest[-1])
-        if seed is None or seed == int(seeds.split(",")[0]):
-            dropped = audited.blamed[SCORES[0]]
-            ways = {
-                "as they are": np.zeros(len(rows), bool),
-                "cleaned": dropped,
-                "as many at random": at_random(len(rows), int(dropped.sum()), 0),
-            }
-            for way, mask in ways.items():
-                for row in by_identify(audited, queries, mask, embedder):
-                    named.append({"seed": seed, "references": way, **row})
-                    typer.echo(named[-1])
-                embedder.save()
-    about = {"data": data.name, "references": len(rows), "share": share, "first": first}
-    about |= {"seeds": seeds, "draws": NUM_DRAWS, "fragments": MAX_FRAGMENTS}
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(json_file, {"about": about, "nearest": nearest, "identify": named}, indent=1)
+            nearest += [{"seed": seed, **row} for row in by_nearest(audited, part, seed or 0)]
+        if len(kept) < NUM_NAMED:
+            kept[seed] = audited
+        save()
+    for seed, audited in reversed(kept.items()):
+        dropped = audited.blamed[SCORES[0]]
+        ways = {
+            "as they are": np.zeros(len(rows), bool),
+            "cleaned": dropped,
+            "as many at random": at_random(len(rows), int(dropped.sum()), 0),
+        }
+        for way, mask in ways.items():
+            found = by_identify(audited, queries, mask, embedder)
+            named += [{"seed": seed, "references": way, **row} for row in found]
+            save()
 
 
 def cleaned(content: Any) -> str:

@@ -36,7 +36,7 @@ FEATURES = (
     "purity",  # share of the weights for other names that are for that one
     "log_other_own",  # log distance of those neighbours to their own
     "unusual",  # log distance to its own, less what is typical of that name
-    "beyond",  # share of its own name among the neighbours beyond the nearest ones
+    "beyond",  # share of its own name among the neighbours beyond a single nearest one
     "partner",  # log ratio of a record that lies the other way round
 )
 
@@ -120,9 +120,10 @@ def gather_labels(records: Records, hoods: Neighborhoods, rank: str) -> LabelEvi
 def share_beyond(
     identity: NDArray[np.float32], is_same: NDArray[np.bool_], is_foreign: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the share of the own name among the neighbours beyond the nearest ones.
+    """Return the share of the own name among the neighbours beyond a single nearest one.
 
-    A record beside one of another name is right if those around both have its own name.
+    Of two records of different names beside each other that one is right whose name those around
+    both have. Where several are as near, they say it themselves.
 
     Args:
         identity: Identity with the neighbours, the nearest first, (M, K).
@@ -130,7 +131,7 @@ def share_beyond(
         is_foreign: Whether it has another one, (M, K).
 
     Returns:
-        Shares, (M,); one half where there is no such neighbour.
+        Shares, (M,); one half where several are as near, and where there is no other.
     """
     is_named = is_same | is_foreign
     is_beyond = is_named & (identity < identity[:, :1] - NEARLY)
@@ -138,7 +139,8 @@ def share_beyond(
     weights = np.exp(np.minimum(identity - first, 0.0) / SCALE) * is_beyond  # (M, K)
     total = weights.sum(axis=1)
     shares: NDArray[np.float64] = (weights * is_same).sum(axis=1) / np.maximum(total, 1e-9)
-    return np.where(total > 0, shares, 0.5)
+    is_single = (is_named & (identity >= identity[:, :1] - NEARLY)).sum(axis=1) == 1
+    return np.where(is_single & (total > 0), shares, 0.5)
 
 
 def find_partners(

@@ -26,6 +26,12 @@ def test_a_record_that_is_near_its_own_is_no_partner():
     assert not find_partners(np.arange(5), others, KEY, near_its_own).any()
 
 
+def test_where_several_are_as_near_they_say_it_themselves():
+    identity = np.array([[0.998, 0.99, 0.90]], np.float32)
+    is_same = np.array([[False, False, True]])
+    assert share_beyond(identity, is_same, ~is_same).tolist() == [0.5]
+
+
 def test_of_two_records_alike_the_right_one_is_among_its_own_beyond_the_other():
     identity = np.array([[0.998, 0.91, 0.90], [0.998, 0.91, 0.90], [0.99, 0.985, 0.98]], np.float32)
     is_same = np.array([[False, True, True], [False, False, False], [False, True, True]])
