@@ -15,22 +15,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import typer
+from audit_cleaning import cleaned, cleaning
+from audit_scale import scaled
 from identify_page import format_number, table, write_pages
 from numpy.typing import NDArray
-from planted import Planting, Row, plant
+from planted import REFERENCES, Planting, plant, read_mammals, read_references, write_rows
 from results_page import ROOT
 from sklearn.linear_model import LogisticRegression
 from vector_cache import CachedEmbedder
 
-from barcodemae.dataset import RANKS, read_splits
+from barcodemae.dataset import RANKS
 from barcodemae.eval.audit.chimeras import CHIMERA_FEATURES, find_chimeras
 from barcodemae.eval.audit.doctor import audit_records, open_records, silent
 from barcodemae.eval.audit.findings import KINDS
 from barcodemae.eval.audit.labels import FEATURES, LABEL_RANKS, gather_labels
-from barcodemae.eval.audit.letters import LETTER_FEATURES, count_stops, gather_letters
+from barcodemae.eval.audit.letters import (
+    LETTER_FEATURES,
+    NUMT_FEATURES,
+    columns_of,
+    count_stops,
+    gather_letters,
+)
 from barcodemae.eval.audit.neighborhoods import find_neighborhoods
 from barcodemae.eval.audit.odds import DECIMALS, Odds, expanded, standardised
 from barcodemae.eval.audit.records import Records
@@ -41,10 +47,11 @@ from barcodemae.files import write_json
 
 
 REGULARISATION = 0.3  # scikit-learn's C
+MIN_EXAMPLES = 5  # of a planted fault, from which on a question is learned
+# Features of records, (M, F), whether the answer is yes, (M,), and names of the features.
+Examples = tuple[NDArray[np.float64], NDArray[np.bool_], tuple[str, ...]]
 WEIGHTS_FILE = Path(__file__).parents[1] / "eval" / "audit" / "weights.json"
-REFERENCES = "train"
 LOWEST = 0.001  # probability from which on findings are ranked here
-MAX_MAMMALS, MAX_HUMANS = 400, 100
 LABELS = {f"wrong_{rank}" for rank in LABEL_RANKS} | {"swapped_pair"}
 ABOVE = tuple(rank for rank in RANKS if rank != "species")
 # Kind of a planted fault -> kinds of findings that find it.
@@ -53,11 +60,13 @@ FINDS = {
     "not COI": {"not_barcode", "unreadable"},
     "placeholder": {"no_name"},
     "chimera": {"chimera"},
-    "NUMT-like": {"numt_like", "stop_codon", "frameshift"},
+    "NUMT-like": {"numt_like", "stop_codon"},
     "mammal": {"foreign", "not_barcode"} | LABELS,  # several of them lie among each other
 }
 PAGE = ROOT / "docs" / "audit.md"
 MEASURE = "python benchmarks/audit.py measure DATA --cache DIR"
+SCALE = "python benchmarks/audit_scale.py LIBRARY"
+CLEANING = "python benchmarks/audit.py cleaning DATA --cache DIR"
 SHOWN = {
     "precision_at_90_recall": "precision at 90 % recall",
     "recall_at_95_precision": "recall at 95 % precision",
@@ -66,29 +75,7 @@ SHOWN = {
     "recall_at_90_precision_beyond_those": "at 90 %, without old findings",
 }
 app = typer.Typer(help=__doc__)
-
-
-def read_references(data: Path, first: int, limit: int) -> list[Row]:
-    """Read references from a row on, `limit` of them if it is not 0."""
-    table = read_splits(data, [REFERENCES])
-    rows: list[Row] = table.slice(first, limit or None).to_pylist()
-    return rows
-
-
-def read_mammals(data: Path) -> list[str]:
-    """Read barcodes of mammals, a quarter of them human."""
-    rows = read_splits(data, ["pretrain"], ["class", "species", "dna_barcode"]).to_pylist()
-    mammals = [row for row in rows if row["class"] == "Mammalia"]
-    human = [row["dna_barcode"] for row in mammals if row["species"] == "Homo sapiens"]
-    step = max(len(mammals) // MAX_MAMMALS, 1)
-    return human[:MAX_HUMANS] + [row["dna_barcode"] for row in mammals[::step]]
-
-
-def write_rows(rows: list[Row], folder: Path) -> None:
-    """Write references as a data set."""
-    names = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
-    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
-    pa.parquet.write_table(table, folder / "part.parquet")
+app.command()(cleaning)
 
 
 def is_kind(planting: Planting, rows: NDArray[np.int64], kind: str) -> NDArray[np.bool_]:
@@ -109,10 +96,10 @@ def learn(
     return Odds(list(names), mean.tolist(), scale.tolist(), weights.tolist(), bias)
 
 
-def learn_all(records: Records, planting: Planting) -> dict[str, Odds]:
-    """Fit the models of all questions."""
+def examples_of(records: Records, planting: Planting) -> dict[str, Examples]:
+    """Gather the examples of all questions: features and answers, and the features' names."""
     hoods = find_neighborhoods(records, silent)
-    models = {}
+    examples: dict[str, Examples] = {}
     for rank in LABEL_RANKS:
         found = gather_labels(records, hoods, rank)
         place = RANKS.index(rank)
@@ -122,17 +109,31 @@ def learn_all(records: Records, planting: Planting) -> dict[str, Odds]:
         kinds = [planting.kinds.get(row, "") for row in found.rows.tolist()]
         is_label = np.array([kind.startswith("label") for kind in kinds])
         used = is_label | np.array([kind in ("", "other strand") for kind in kinds])
-        answers = (wrong & is_label)[used]
-        if answers.sum() >= 5:
-            models[rank] = learn(found.features[used], answers, FEATURES)
+        examples[rank] = found.features[used], (wrong & is_label)[used], FEATURES
     rows, features = gather_letters(records, hoods, count_stops(records))
-    for question, kind in (("numt_like", "NUMT-like"), ("foreign", "mammal")):
+    chimeric = [row for row, kind in planting.kinds.items() if kind == "chimera"]
+    for question, kind, names in (
+        ("numt_like", "NUMT-like", NUMT_FEATURES),
+        ("foreign", "mammal", LETTER_FEATURES),
+    ):
         answers = is_kind(planting, rows, kind)
-        used = answers | ~np.isin(rows, [r for r, k in planting.kinds.items() if k == "chimera"])
-        models[question] = learn(features[used], answers[used], LETTER_FEATURES)
+        used = answers | ~np.isin(rows, chimeric)
+        examples[question] = features[used][:, columns_of(names)], answers[used], names
     chimeras = find_chimeras(records, hoods, silent)
     answers = is_kind(planting, chimeras.rows, "chimera")
-    models["chimera"] = learn(chimeras.features, answers, CHIMERA_FEATURES)
+    examples["chimera"] = chimeras.features, answers, CHIMERA_FEATURES
+    return examples
+
+
+def learn_all(parts: list[dict[str, Examples]]) -> dict[str, Odds]:
+    """Fit the models of all questions to the examples of several plantings."""
+    models = {}
+    for question, (_, _, names) in parts[0].items():
+        features, answers = (
+            np.concatenate([part[question][place] for part in parts]) for place in (0, 1)
+        )
+        if answers.sum() >= MIN_EXAMPLES:
+            models[question] = learn(features, answers, names)
     return models
 
 
@@ -219,25 +220,23 @@ def fit(
     data: Annotated[Path, typer.Argument(help="Folder of a prepared data set.")],
     cache: Annotated[Path, typer.Option(help="Folder of vectors that were computed before.")],
     share: Annotated[float, typer.Option(help="Share of each kind of fault.")] = 0.01,
-    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 100,
+    seeds: Annotated[str, typer.Option(help="Seeds of the faults.")] = "100,101,102",
     first: Annotated[int, typer.Option(help="First row that is used.")] = 0,
     limit: Annotated[int, typer.Option(help="Number of references, 0 for all.")] = 0,
 ) -> None:
     """Plant faults and learn the weights of every question."""
     embedder = CachedEmbedder(load_embedder("default", dtype="auto"), cache)
-    planting = plant(
-        read_references(data, first, limit),
-        read_mammals(data),
-        embedder.placer,
-        share=share,
-        seed=seed,
-    )
-    with tempfile.TemporaryDirectory() as name:
-        write_rows(planting.rows, Path(name))
-        with open_records(Path(name), embedder, (REFERENCES,)) as records:
-            models = learn_all(records, planting)
-    embedder.save()
-    command = f"python benchmarks/audit.py fit {data.name} --share {share} --seed {seed}"
+    rows, mammals = read_references(data, first, limit), read_mammals(data)
+    parts = []
+    for seed in map(int, seeds.split(",")):
+        planting = plant(rows, mammals, embedder.placer, share=share, seed=seed)
+        with tempfile.TemporaryDirectory() as name:
+            write_rows(planting.rows, Path(name))
+            with open_records(Path(name), embedder, (REFERENCES,)) as records:
+                parts.append(examples_of(records, planting))
+        embedder.save()
+    models = learn_all(parts)
+    command = f"python benchmarks/audit.py fit {data.name} --share {share} --seeds {seeds}"
     content = {
         "command": command + f" --first {first} --limit {limit}",
         "models": {question: model.to_json() for question, model in models.items()},
@@ -323,7 +322,9 @@ def page(
     check: Annotated[bool, typer.Option(help="Only say whether the page is up to date.")] = False,
 ) -> None:
     """Write the measured part of docs/audit.md, or check it."""
-    write_pages([PAGE], {"planted": planted}, {"planted": MEASURE}, check=check)
+    kinds = {"planted": planted, "cleaned": cleaned, "scaled": scaled}
+    commands = {"planted": MEASURE, "cleaned": CLEANING, "scaled": SCALE}
+    write_pages([PAGE], kinds, commands, check=check)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ letters they were computed from. Guarded by tests/benchmarks/test_planted.py.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 from worlds.not_coi import NOT_COI
 
 from barcodemae.conventions.letters import clean
-from barcodemae.dataset import RANKS
+from barcodemae.dataset import RANKS, read_splits
 from barcodemae.eval.embed.embedder import Placer
 
 
@@ -23,6 +26,8 @@ DECAY = (0.04, 0.15)  # share of letters that a NUMT-like copy has lost to rando
 MAX_INDELS = 2
 BREAK = (0.35, 0.65)  # of the frame; where the halves of a chimera meet
 TRIES = 50
+REFERENCES = "train"
+MAX_MAMMALS, MAX_HUMANS = 400, 100
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 PLACEHOLDERS: tuple[Callable[[str], str], ...] = (
     lambda genus: f"{genus} sp.",
@@ -50,6 +55,29 @@ class Planting:
     kinds: dict[int, str] = field(default_factory=dict)
     wrong_at: dict[int, str] = field(default_factory=dict)
     partners: dict[int, int] = field(default_factory=dict)
+
+
+def read_references(data: Path, first: int, limit: int) -> list[Row]:
+    """Read references from a row on, `limit` of them if it is not 0."""
+    table = read_splits(data, [REFERENCES])
+    rows: list[Row] = table.slice(first, limit or None).to_pylist()
+    return rows
+
+
+def read_mammals(data: Path) -> list[str]:
+    """Read barcodes of mammals, a quarter of them human."""
+    rows = read_splits(data, ["pretrain"], ["class", "species", "dna_barcode"]).to_pylist()
+    mammals = [row for row in rows if row["class"] == "Mammalia"]
+    human = [row["dna_barcode"] for row in mammals if row["species"] == "Homo sapiens"]
+    step = max(len(mammals) // MAX_MAMMALS, 1)
+    return human[:MAX_HUMANS] + [row["dna_barcode"] for row in mammals[::step]]
+
+
+def write_rows(rows: list[Row], folder: Path) -> None:
+    """Write references as a data set."""
+    names = ("processid", *RANKS, "dna_bin", "dna_barcode", "split")
+    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
+    pa.parquet.write_table(table, folder / "part.parquet")
 
 
 def plant(

@@ -29,7 +29,7 @@ from barcodemae.eval.audit.findings import Finding, in_order
 from barcodemae.eval.audit.grades import SpeciesGrade, completeness, grade_species
 from barcodemae.eval.audit.neighborhoods import Neighborhoods, find_neighborhoods
 from barcodemae.eval.audit.records import Records, read_dataset, read_library
-from barcodemae.eval.audit.sequences import find_in_letters, find_in_traits
+from barcodemae.eval.audit.sequences import LIKELY, find_in_letters, find_in_traits
 from barcodemae.eval.audit.verdicts import find_wrong_labels
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.identify.reference.library import DESCRIPTION, ReferenceLibrary, hash_barcode
@@ -131,7 +131,7 @@ def findings_of_letters(
 ) -> list[Finding]:
     """Find faults of letters and labels; where letters are likely at fault, no label is blamed."""
     in_letters = list(find_in_letters(records, hoods, chimeras, min_score))
-    likely = (found for found in in_letters if found.is_calibrated and found.score >= MIN_SCORE)
+    likely = (found for found in in_letters if found.is_calibrated and found.score >= LIKELY)
     blamed = {row for found in likely for row in found.rows}
     return [*in_letters, *find_wrong_labels(records, hoods, min_score, skip=blamed)]
 

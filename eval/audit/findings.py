@@ -19,6 +19,8 @@ class Kind:
         harm: Harm that it does to names, 0 to 1, which orders findings of equal score.
         suggestion: What to do about it.
         spoils: Whether `clean` drops the records of a finding, from a score on.
+        misleads: Whether a name that rests on one of its records is doubtful, too, which `identify`
+            tells of libraries made with the findings; all that spoil do.
     """
 
     name: str
@@ -26,6 +28,12 @@ class Kind:
     harm: float
     suggestion: str
     spoils: bool = False
+    misleads: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether `identify` tells of a name that rests on a record of such a finding."""
+        return self.spoils or self.misleads
 
 
 _CHECK = "check the voucher; until then leave the record out"
@@ -51,18 +59,26 @@ KINDS = {
         Kind("chimera", "chimera of two records", 0.95, "leave the record out", spoils=True),
         Kind("numt_like", "NUMT-like divergence", 0.85, "leave the record out", spoils=True),
         Kind("stop_codon", "stop codons", 0.8, "check the trace; leave it out", spoils=True),
-        Kind("frameshift", "bases gained or lost", 0.5, "check the trace at the indel"),
+        Kind(
+            "frameshift",
+            "bases gained or lost",
+            0.5,
+            "check the trace at the indel",
+            misleads=True,
+        ),
         Kind(
             "one_barcode_several_names",
             "one barcode under several names",
             0.75,
             "find out which name is right; until then give the rank above",
+            misleads=True,
         ),
         Kind(
             "bin_several_names",
             "one BIN under several names",
             0.6,
             "check the records of the rarer names",
+            misleads=True,
         ),
         Kind(
             "name_in_distant_clusters",
@@ -82,6 +98,7 @@ KINDS = {
             "one taxon under several higher taxa",
             0.7,
             "keep one lineage, or mark the homonyms",
+            misleads=True,
         ),
         Kind("no_name", "a label that names no taxon", 0.3, "leave the rank empty"),
         Kind("other_strand", "on the other strand", 0.45, "write its reverse complement"),

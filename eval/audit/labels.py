@@ -24,6 +24,7 @@ SCALE = 0.01  # of distances; a neighbour this much farther than the nearest cou
 LITTLE = 0.003  # added to distances before their logarithm: two letters of a barcode
 NEARLY = 0.02  # of identity; neighbours of the other name this near to its nearest stand for it
 ALONE_DISTANCE = 0.25  # stands for the distance to its own of a record that has none
+MAX_PARTNERS = 8  # records of a pair of taxa that are looked at as partners
 PRIOR_MEMBERS = 2.0  # what is typical of all taxa weighs as much as so many members of one
 FEATURES = (
     "log_own",  # log distance to the nearest of its own name
@@ -35,6 +36,8 @@ FEATURES = (
     "purity",  # share of the weights for other names that are for that one
     "log_other_own",  # log distance of those neighbours to their own
     "unusual",  # log distance to its own, less what is typical of that name
+    "beyond",  # share of its own name among the neighbours beyond a single nearest one
+    "partner",  # log ratio of a record that lies the other way round
 )
 
 
@@ -92,22 +95,90 @@ def gather_labels(records: Records, hoods: Neighborhoods, rank: str) -> LabelEvi
     near_other = np.exp(-farther / SCALE)  # (M, K), 1 for the nearest of another name
     votes = (near_other * is_foreign).sum(axis=1)
     own = own_identity[rows]
+    key = records.codes[:, RANKS.index("species" if rank == "species" else "genus")]
     log_own, log_other = log_distance(own), log_distance(other_identity)
+    log_ratio = np.maximum(log_own - log_other, 0.0)
     features = np.stack(
         [
             log_own,
             log_other,
-            np.maximum(log_own - log_other, 0.0),
+            log_ratio,
             own < 0,
             (weights * is_same).sum(axis=1) / np.maximum(total, 1e-9),
             np.log1p((near_other * is_that).sum(axis=1)),
             (near_other * is_that).sum(axis=1) / np.maximum(votes, 1e-9),
             log_distance(best_kin.astype(np.float32)),
             log_own - typical_log(log_own, own >= 0, codes[rows]),
+            share_beyond(identity, is_same, is_foreign),
+            find_partners(rows, other, key, log_ratio),
         ],
         axis=1,
     )
     return LabelEvidence(rank, rows, features.astype(np.float64), other)
+
+
+def share_beyond(
+    identity: NDArray[np.float32], is_same: NDArray[np.bool_], is_foreign: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the share of the own name among the neighbours beyond a single nearest one.
+
+    Of two records of different names beside each other that one is right whose name those around
+    both have. Where several are as near, they say it themselves.
+
+    Args:
+        identity: Identity with the neighbours, the nearest first, (M, K).
+        is_same: Whether a neighbour has the same name, (M, K).
+        is_foreign: Whether it has another one, (M, K).
+
+    Returns:
+        Shares, (M,); one half where several are as near, and where there is no other.
+    """
+    is_named = is_same | is_foreign
+    is_beyond = is_named & (identity < identity[:, :1] - NEARLY)
+    first = np.where(is_beyond, identity, -1.0).max(axis=1, keepdims=True)
+    weights = np.exp(np.minimum(identity - first, 0.0) / SCALE) * is_beyond  # (M, K)
+    total = weights.sum(axis=1)
+    shares: NDArray[np.float64] = (weights * is_same).sum(axis=1) / np.maximum(total, 1e-9)
+    is_single = (is_named & (identity >= identity[:, :1] - NEARLY)).sum(axis=1) == 1
+    return np.where(is_single & (total > 0), shares, 0.5)
+
+
+def find_partners(
+    rows: NDArray[np.int64],
+    others: NDArray[np.int64],
+    key: NDArray[np.int32],
+    log_ratio: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return how surely another record lies the other way round: here in name, there in letters.
+
+    Two taxa that lie beside each other do so, too, but there the partner is the neighbour itself.
+
+    Args:
+        rows: Records, (M,).
+        others: Nearest record of another name of each, (M,); -1 if there is none.
+        key: Codes of the names by which partners are told, (N,).
+        log_ratio: How much farther its own is than the other, as a log, (M,).
+
+    Returns:
+        The highest log ratio of a partner, (M,); 0 without.
+    """
+    pairs: dict[tuple[int, int], list[int]] = {}
+    names, places = key[rows].tolist(), np.where(others == NO_ROW, UNKNOWN, key[others]).tolist()
+    order = np.argsort(-log_ratio, kind="stable")
+    for item in order[log_ratio[order] > 0].tolist():
+        if UNKNOWN not in (names[item], places[item]) and names[item] != places[item]:
+            found = pairs.setdefault((names[item], places[item]), [])
+            if len(found) < MAX_PARTNERS:
+                found.append(item)
+    partner = np.zeros(len(rows))
+    for (name, place), members in pairs.items():
+        back = pairs.get((place, name), ())
+        for item in members:
+            for other in back:
+                if others[item] != rows[other] and others[other] != rows[item]:
+                    partner[item] = log_ratio[other]
+                    break
+    return partner
 
 
 def typical_log(

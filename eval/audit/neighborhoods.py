@@ -4,7 +4,7 @@ Embeddings choose the neighbours, letters tell how near they are: site by site i
 alignment. In: `Records`. Out: `Neighborhoods`.
 Guarded by tests/eval/audit/test_doctor.py.
 
-Shapes: N = records, K = neighbours, T = ranks, W = sites of the frame, P = pairs.
+Shapes: N = records, K = neighbours, T = ranks, P = pairs.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS
 from barcodemae.eval.audit.records import Records
 from barcodemae.eval.identify.judge.alignment import align
-from barcodemae.eval.identify.judge.comparison import NO_BASE, conserved_sites
 from barcodemae.eval.identify.judge.ladder import UNKNOWN
 from barcodemae.eval.identify.reference.survey import OnProgress
-from barcodemae.eval.search.reference_search import NO_ROW, ExactSearch
+from barcodemae.eval.search.nearest import blocks_of
+from barcodemae.eval.search.reference_search import NO_ROW, ExactSearch, unit_length
 
 
 NUM_NEIGHBORS, NUM_ALIGNED = 24, 8  # in a frame, and where each neighbour costs an alignment
 NUM_KIN = 3  # nearest by embedding of the own name, of which the nearest by letters counts
 MIN_SHARED = 100  # bp; over a shorter overlap, identity counts less
 NO_IDENTITY = -1.0  # of a neighbour that is not there
-PAIRS_PER_BLOCK, QUERIES_PER_BLOCK = 4096, 1024
+QUERIES_PER_BLOCK, RANKED_PER_BLOCK = 1024, 128
+SHORT_WIDTH = 128  # numbers of a vector's short form
+NUM_EXTRA = 24  # rows that short forms choose beyond those that are wanted
+MAX_SURVEYED = 4096  # vectors that tell in which directions they differ
 
 
 class Closeness(NamedTuple):
@@ -78,10 +81,10 @@ def find_neighborhoods(records: Records, report: OnProgress) -> Neighborhoods:
     parts = [np.full(rows.shape, NO_IDENTITY, np.float32)]
     parts += [np.zeros(rows.shape, np.float32) for _ in range(2)]
     usable = np.flatnonzero(records.is_usable)
-    search = ExactSearch(records.vectors)
+    search = VectorSearch(records.vectors, usable)
     for start in range(0, len(usable), QUERIES_PER_BLOCK):
         queries = usable[start : start + QUERIES_PER_BLOCK]
-        found = search.search(records.vectors[queries], size + 1).rows
+        found = search.nearest(queries, size + 1)
         found = without_self(found, queries, records.is_usable)
         rows[queries] = found
         query, place = np.nonzero(found != NO_ROW)
@@ -94,6 +97,53 @@ def find_neighborhoods(records: Records, report: OnProgress) -> Neighborhoods:
     identity, slow, fast = (np.take_along_axis(part, order, axis=1) for part in parts)
     kin, kin_identity = find_kin(records, rows, identity)
     return Neighborhoods(rows, identity, slow, fast, kin, kin_identity)
+
+
+class VectorSearch:
+    """A search for the nearest vectors: short forms choose some, the vectors rank these.
+
+    Args:
+        vectors: Vectors of unit length, (N, D).
+        usable: Rows that may be found, at least one.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], usable: NDArray[np.int64]) -> None:
+        self.vectors = vectors
+        is_short = vectors.shape[1] > SHORT_WIDTH
+        self.short = principal_parts(vectors, usable) if is_short else np.asarray(vectors)
+        self.search = ExactSearch(self.short)
+        self.extra = NUM_EXTRA if is_short else 0
+
+    def nearest(self, queries: NDArray[np.int64], num: int) -> NDArray[np.int64]:
+        """Find the nearest rows of some rows, itself among them, (Q,) to (Q, K); -1 is padding."""
+        rows = self.search.search(self.short[queries], num + self.extra).rows
+        if not self.extra:
+            return rows
+        cosine = np.full(rows.shape, -np.inf, np.float32)
+        for here in blocks_of(len(queries), RANKED_PER_BLOCK):
+            near = self.vectors[rows[here]]  # (block, K, D)
+            cosine[here] = np.einsum("qkd,qd->qk", near, self.vectors[queries[here]])
+        cosine[rows == NO_ROW] = -np.inf
+        order = np.argsort(-cosine, axis=1, kind="stable")[:, :num]
+        return np.take_along_axis(rows, order, axis=1)
+
+
+def principal_parts(vectors: NDArray[np.float32], usable: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Project vectors on the directions in which they differ most, (N, D) to (N, `SHORT_WIDTH`).
+
+    Args:
+        vectors: Vectors, (N, D).
+        usable: Rows that count; the others become zero.
+    """
+    sample = vectors[usable[:: -(-len(usable) // MAX_SURVEYED)]].astype(np.float64)
+    center = sample.mean(axis=0)
+    _, directions = np.linalg.eigh(np.cov(sample - center, rowvar=False))
+    basis = directions[:, -SHORT_WIDTH:].astype(np.float32)  # (D, SHORT_WIDTH)
+    short = np.zeros((len(vectors), SHORT_WIDTH), np.float32)
+    for here in blocks_of(len(usable), QUERIES_PER_BLOCK):
+        rows = usable[here]
+        short[rows] = unit_length((vectors[rows] - center.astype(np.float32)) @ basis)
+    return short
 
 
 def without_self(
@@ -115,28 +165,23 @@ def compare_pairs(records: Records, left: NDArray[np.int64], right: NDArray[np.i
         left: Rows of one record of each pair, (P,).
         right: Rows of the other, (P,).
     """
-    if records.letters is None:
+    if records.packed is None:
         found = [
             align(records.text_of(a), records.text_of(b))
             for a, b in zip(left.tolist(), right.tolist(), strict=True)
         ]
         identity = np.array([item.identity for item in found], np.float32)
         return Closeness(identity, np.zeros_like(identity), np.zeros_like(identity))
-    is_slow = conserved_sites(records.letters)  # (W,)
-    parts: list[list[NDArray[np.float32]]] = [[], [], []]
-    for start in range(0, len(left), PAIRS_PER_BLOCK):
-        block = slice(start, start + PAIRS_PER_BLOCK)
-        mine, theirs = records.letters[left[block]], records.letters[right[block]]  # (P, W)
-        is_shared = (mine < NO_BASE) & (theirs < NO_BASE)
-        differs = (mine != theirs) & is_shared
-        shared = is_shared.sum(axis=1)
-        num_errors = differs.sum(axis=1)
-        parts[0].append(((shared - num_errors) / np.maximum(shared, MIN_SHARED)).astype("f4"))
-        for part, sites in ((parts[1], is_slow), (parts[2], ~is_slow)):
-            at_sites = np.maximum(is_shared[:, sites].sum(axis=1), 1)
-            part.append((differs[:, sites].sum(axis=1) / at_sites).astype("f4"))
-    empty = np.zeros(0, np.float32)
-    return Closeness(*(np.concatenate([empty, *part]) for part in parts))
+    sites = records.packed.compare(left, right)
+    equal = sites.shared - sites.different
+    fast_shared = sites.shared - sites.slow_shared
+    fast_different = sites.different - sites.slow_different
+    shares = (
+        equal / np.maximum(sites.shared, MIN_SHARED),
+        sites.slow_different / np.maximum(sites.slow_shared, 1),
+        fast_different / np.maximum(fast_shared, 1),
+    )
+    return Closeness(*(share.astype(np.float32) for share in shares))
 
 
 def find_kin(

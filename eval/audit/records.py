@@ -10,6 +10,7 @@ Shapes: N = records, T = ranks, D = embedding width, W = sites of the frame.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from barcodemae.conventions.letters import clean
 from barcodemae.conventions.taxa import tidy_taxon
 from barcodemae.dataset import RANKS, open_dataset, scan_splits
+from barcodemae.eval.audit.packed import PackedLetters
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
 from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.identify.judge.ladder import UNKNOWN
@@ -96,6 +98,11 @@ class Records:
     def __len__(self) -> int:
         """Number of records."""
         return len(self.ids)
+
+    @cached_property
+    def packed(self) -> PackedLetters | None:
+        """Letters as bits; None without a frame."""
+        return None if self.letters is None else PackedLetters.of(self.letters)
 
     @property
     def is_usable(self) -> NDArray[np.bool_]:

@@ -11,14 +11,14 @@ import numpy as np
 
 from barcodemae.eval.audit.chimeras import Chimeras
 from barcodemae.eval.audit.findings import Finding
-from barcodemae.eval.audit.letters import count_shifts, count_stops, gather_letters
+from barcodemae.eval.audit.letters import columns_of, count_shifts, count_stops, gather_letters
 from barcodemae.eval.audit.neighborhoods import Neighborhoods
 from barcodemae.eval.audit.odds import load_odds
 from barcodemae.eval.audit.records import NOT_BARCODE, Records
+from barcodemae.eval.identify.doubts.faults import MAX_UNKNOWN, SHORT_SHARE
 
 
-SHORT_SHARE = 0.6  # of the median length of the library
-MAX_UNKNOWN = 0.01  # share of unknown letters that BOLD's barcode standard allows
+LIKELY = 0.5  # probability from which on letters are at fault rather than not
 
 
 def find_in_traits(records: Records) -> Iterator[Finding]:
@@ -51,6 +51,8 @@ def find_in_letters(
 ) -> Iterator[Finding]:
     """Find what the letters tell: each record has one finding of the most likely cause.
 
+    A cause that is less likely than not hides no stop codon and no lost base.
+
     Args:
         records: Records.
         hoods: What each lies among.
@@ -67,12 +69,13 @@ def find_in_letters(
         if row not in best or best[row].score < found.score:
             best[row] = found
     yield from best.values()
+    explained = {row for row, found in best.items() if found.score >= LIKELY}
     for row in np.flatnonzero(records.is_usable & (stops > 0)).tolist():
-        if row not in best:
+        if row not in explained:
             text = f"{stops[row]} stop codon(s) in the reading frame of the library"
             yield Finding("stop_codon", (row,), 1.0, text)
     for row in np.flatnonzero(records.is_usable & (shifts > 0)).tolist():
-        if row not in best:
+        if row not in explained:
             gained, lost = (int(records.traits[name][row]) for name in ("num_gained", "num_lost"))
             text = f"{gained} bases gained, {lost} lost inside the barcode"
             yield Finding("frameshift", (row,), 1.0, text)
@@ -108,7 +111,7 @@ def find_decayed(
         model = load_odds().get(kind)
         if model is None or not len(rows):
             continue
-        probability = model.probability(features)
+        probability = model.probability(features[:, columns_of(model.features)])
         for place in np.flatnonzero(probability >= min_score).tolist():
             row = int(rows[place])
             near = int(hoods.rows[row, 0])
@@ -122,4 +125,4 @@ def find_decayed(
             yield Finding(kind, (row,), score, text, is_calibrated=True, others=(near,))
 
 
-__all__ = ["find_in_letters", "find_in_traits"]
+__all__ = ["LIKELY", "find_in_letters", "find_in_traits"]

@@ -24,6 +24,7 @@ COLUMNS = (
     "substitutions",
     "indels",
     "similarity",
+    "flagged",
 )
 HEADER = "\t".join(COLUMNS) + "\n"
 
@@ -68,5 +69,6 @@ def candidate_lines(
         cells = [query_id, str(place), library.ids[found.row], *(name or "" for name in names)]
         cells += [bin_name or "", f"{found.identity:.4f}", f"{found.coverage:.4f}"]
         cells += [str(found.substitutions), str(found.indels), f"{found.similarity:.4f}"]
+        cells.append(",".join(library.doubts.get(found.row, ())))
         lines.append(row_of(cells))
     return lines

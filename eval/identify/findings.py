@@ -30,6 +30,7 @@ FLAGS = (
     "not_a_barcode",
     *reversed(NOVEL_FLAGS),
     "conflict",
+    "reference_flagged",
     "excluded_nearer",
     "short",
     "ambiguous",
@@ -232,6 +233,7 @@ def conclude(
     }
     is_present["exact_match"] = match.is_exact
     is_present["conflict"] = match.tie.is_conflict
+    is_present["reference_flagged"] = match.nearest in library.doubts
     is_present["excluded_nearer"] = match.excluded is not None
     bin_name, bin_agreement = library.bins.describe(match.nearest)
     return Identification(

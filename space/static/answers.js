@@ -8,6 +8,7 @@ const NOVEL_FROM = 0.5;
 const WORDS = {
   not_a_barcode: "not a barcode",
   conflict: "references contradict each other",
+  reference_flagged: "its reference is doubted",
   short: "not a whole barcode",
   ambiguous: "unknown letters",
   trimmed: "ends cut off",

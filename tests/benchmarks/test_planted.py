@@ -18,6 +18,8 @@ from barcodemae.eval.identify.judge.placing import PlacedLetters
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from audit import score_curve
+from audit_cleaning import Audited, Queries, at_random, by_nearest
+from audit_scale import fitted
 from planted import CHANGES, plant
 from vector_cache import CachedEmbedder
 
@@ -115,6 +117,24 @@ def test_what_is_not_found_never_counts_as_recalled():
 def test_equal_scores_stand_or_fall_together():
     answers = np.array([True] + [False] * 9)
     assert score_curve(np.ones(10), answers)["precision_at_90_recall"] == 10
+
+
+def test_cleaning_is_compared_with_as_many_dropped_at_random():
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]
+    genera = np.array(["Bus", "Aus", "Bus", "Cus"])  # the first is wrong
+    is_first = np.array([True, False, False, False])
+    audited = Audited([{}] * 4, genera, vectors, {0.9: is_first}, is_first)
+    queries = Queries("val", ["A"], np.array(["Aus"]), vectors[:1])
+    (row,) = by_nearest(audited, queries, 0)
+    assert (row["as_is"], row["cleaned"]) == (0, 100)
+    assert (row["dropped"], row["planted"]) == (1, 1)
+    assert 0 < row["random"] < 100
+    assert at_random(4, 1, seed=1).sum() == 1
+
+
+def test_time_is_split_into_what_grows_with_the_number_and_with_its_square():
+    rows = [{"records": n, "seconds": 0.01 * n + 2e-6 * n**2} for n in (1000, 5000, 9000)]
+    np.testing.assert_allclose(fitted(rows, "seconds"), [0.01, 2e-6], rtol=1e-6)
 
 
 def test_a_barcode_is_embedded_once(tmp_path):

@@ -1,6 +1,7 @@
-"""The audit as tables: `audit.tsv`, `audit.json`, and rows for a data frame.
+"""The audit as tables: `audit.tsv`, `audit.json`, `flagged.tsv`, and rows for a data frame.
 
-In: an `Audit`. Out: one row for each finding, sorted; grades and completeness in the JSON file.
+In: an `Audit`. Out: one row for each finding, sorted; grades and completeness in the JSON file; one
+row for each record that a name should not rest on.
 Control characters in names are written as text.
 Guarded by tests/eval/audit/report/test_report.py.
 """
@@ -12,6 +13,7 @@ from barcodemae import __version__
 from barcodemae.eval.audit.doctor import Audit
 from barcodemae.eval.audit.findings import KINDS, Finding, count_kinds
 from barcodemae.eval.audit.grades import GRADES, as_rows
+from barcodemae.eval.identify.doubts.flagged import AuditDoubt, write_audit_doubts
 from barcodemae.files import whole_file, write_json
 from barcodemae.output.cells import row_of as cells_of
 
@@ -58,6 +60,24 @@ def write_tsv(path: Path, audit: Audit) -> None:
             stream.write(cells_of(str(row[name]) for name in COLUMNS))
 
 
+def write_flagged(path: Path, audit: Audit) -> None:
+    """Write each record that a name should not rest on, with why; `index --findings` reads it.
+
+    Records that are no barcode are left out, as no library takes them.
+    """
+    ids, is_usable = audit.records.ids, audit.records.is_usable
+    write_audit_doubts(
+        path,
+        (
+            AuditDoubt(ids[row], found.kind, min(found.score, 1.0), found.evidence)
+            for found in audit.findings
+            if KINDS[found.kind].is_told
+            for row in found.rows
+            if is_usable[row]
+        ),
+    )
+
+
 def summary_of(audit: Audit) -> dict[str, Any]:
     """Return the counts of an audit: records, findings of each kind, species of each grade."""
     grades = [item.grade for item in audit.grades]
@@ -85,4 +105,4 @@ def write_audit_json(path: Path, audit: Audit) -> None:
     write_json(path, content, indent=1)
 
 
-__all__ = ["COLUMNS", "rows_of", "summary_of", "write_audit_json", "write_tsv"]
+__all__ = ["COLUMNS", "rows_of", "summary_of", "write_audit_json", "write_flagged", "write_tsv"]

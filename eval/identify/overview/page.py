@@ -36,6 +36,7 @@ FIRST_SHOWN = "order"  # rank whose composition is shown at first
 FLAG_MEANINGS = {
     "not_a_barcode": "no barcode on either strand: no name at any rank",
     "conflict": "the best references are alike and carry several species names",
+    "reference_flagged": "the best reference is doubted: see flagged.tsv in the library",
     "excluded_nearer": "a reference that was excluded is nearer",
     "short": "shorter than a whole barcode",
     "ambiguous": "more than 1 % letters other than A, C, G, T",

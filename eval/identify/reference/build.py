@@ -35,6 +35,7 @@ class LibraryPlan:
         engine: `exact`, or `faiss` to add an index for millions of references.
         vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
         max_fragments: Held-out barcodes that are cut to each shorter length.
+        findings: Report of an audit of the references, whose findings the library keeps.
     """
 
     splits: tuple[str, ...] = ("train",)
@@ -43,6 +44,7 @@ class LibraryPlan:
     engine: str = "exact"
     vectors: str = FULL
     max_fragments: int = MAX_FRAGMENTS
+    findings: Path | None = None
 
 
 def build_library(
@@ -80,6 +82,7 @@ def build_library(
         engine=plan.engine,
         vectors=plan.vectors,
         helpers=helpers,
+        findings=plan.findings,
         on_progress=on_progress,
     )
     calibration = write_calibration(

@@ -5,7 +5,8 @@
     LIB/lineage.arrow     id, ranks, BIN and barcode of each reference, an Arrow file
     LIB/hashes.npy        hashes of the barcodes, to recognise identical ones, uint64 (R,)
     LIB/strand.npy        counts of the library's 6-mers, which place queries without a frame
-    LIB/report.tsv        what was left out, and which references contradict each other
+    LIB/report.tsv        what was left out, which references contradict each other or have faults
+    LIB/flagged.tsv       which references are doubted and why; libraries made before lack it
     LIB/calibration.json  calibration from evidence to probability, see `calibrating.py`
     LIB/scanned.npy       short forms of the vectors, float16 or int8 (R, D); only if wanted
     LIB/scales.npy        factors of the int8 ones, float32 (R,)
@@ -36,6 +37,7 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer
+from barcodemae.eval.identify.doubts.flagged import Doubt, read_doubts
 from barcodemae.eval.identify.judge.comparison import conserved_sites
 from barcodemae.eval.identify.judge.evidence import TaxonSizes
 from barcodemae.eval.identify.judge.ladder import UNKNOWN
@@ -115,6 +117,7 @@ class ReferenceLibrary:
         barcodes: Placed letters of the references, R.
         bins: BINs of the references.
         strand: K-mer statistics that tell the strand of a query.
+        doubts: Row of each reference that is doubted -> kinds of the findings.
 
     Args:
         folder: Folder that `writer.py` wrote.
@@ -166,6 +169,19 @@ class ReferenceLibrary:
             np.zeros(0, bool) if self.letters is None else conserved_sites(self.letters)
         )
         self._by_hash = np.argsort(self.hashes, kind="stable")
+        self.doubts: dict[int, list[str]] = {}
+        for doubt in self.read_doubts():
+            self.doubts.setdefault(doubt.row, []).append(doubt.kind)
+
+    def read_doubts(self) -> list[Doubt]:
+        """Read why references are doubted; nothing in libraries made before there was such a file.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        if "flagged" not in self.description:
+            return []
+        return read_doubts(self.folder, len(self))
 
     def _open_letters(self) -> NDArray[np.uint8] | None:
         if not self.description.get("frame"):

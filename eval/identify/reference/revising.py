@@ -13,7 +13,7 @@ import csv
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,16 @@ from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
 from barcodemae.eval.embed.embedder import Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.doubts.faults import STOP_CODON
+from barcodemae.eval.identify.doubts.flagged import Doubt
 from barcodemae.eval.identify.judge.judgement import Calibration
 from barcodemae.eval.identify.judge.ladder import Mixture
 from barcodemae.eval.identify.reference.build import write_calibration
+from barcodemae.eval.identify.reference.conflicts import (
+    SAME_BARCODE,
+    SEVERAL_NAMES,
+    SEVERAL_PARENTS,
+)
 from barcodemae.eval.identify.reference.library import (
     CALIBRATION,
     LINEAGE,
@@ -50,6 +57,7 @@ from barcodemae.eval.identify.reference.writer import (
     LEFT_OUT,
     ROWS_PER_BATCH,
     EmbedRows,
+    Notes,
     ReportRow,
     finish_library,
     left_out_rows,
@@ -59,7 +67,9 @@ from barcodemae.eval.identify.reference.writer import (
 from barcodemae.stored.manifest import write_manifest
 
 
-ADD, REMOVE = "add", "remove"
+ADD, REMOVE, FLAG = "add", "remove", "flag"
+# Kinds of doubts that rows and letters of a library show, whatever its files were.
+SEEN_ANEW = {STOP_CODON, SAME_BARCODE, SEVERAL_PARENTS, SEVERAL_NAMES}
 KEPT_CALIBRATION, NEW_CALIBRATION = "of the parent", "fitted again"
 
 
@@ -87,12 +97,14 @@ class Revision:
         keep: References that stay, (R,).
         addition: References that are added; None for none.
         details: What else `library.json` is to say of it.
+        findings: Report of an audit of the references, whose findings the library keeps.
     """
 
     action: str
     keep: NDArray[np.bool_]
     addition: Addition | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    findings: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,12 @@ def revise(
             **revision.details,
         },
     ]
-    finish_library(folder, description, survey, report_rows(library, revision, survey))
+    notes = Notes(
+        report_rows(library, revision, survey),
+        inherited=inherited_doubts(library, revision.keep),
+        findings=revision.findings,
+    )
+    finish_library(folder, description, survey, notes)
     shutil.copyfile(library.folder / CALIBRATION, folder / CALIBRATION)
     calibration = Calibration.from_json(library.read_calibration())
     if recalibration is not None:
@@ -286,6 +303,16 @@ def report_rows(
     for number in np.flatnonzero(~revision.keep).tolist():
         name = library.ids[number]
         yield LEFT_OUT, f"retired: {revision.action}", name, library.deepest_name(number)
+
+
+def inherited_doubts(library: ReferenceLibrary, keep: NDArray[np.bool_]) -> list[Doubt]:
+    """Return the old library's doubts of references that stay, but for what is looked for anew."""
+    rows = keep.cumsum() - 1
+    return [
+        replace(doubt, row=int(rows[doubt.row]))
+        for doubt in library.read_doubts()
+        if keep[doubt.row] and doubt.kind not in SEEN_ANEW
+    ]
 
 
 def origin_of(addition: Addition | None) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Survey:
         left_out: Rows that are not among the references.
         taxa: Rank -> name -> code, in the order of appearance.
         strand: Counts of 6-mers, (4**6,).
+        shifts: Row of each kept reference that gained or lost bases -> numbers of both.
+        closed: Rows of the kept references without an open reading frame.
     """
 
     width: int = 0
@@ -79,6 +81,8 @@ class Survey:
     left_out: list[UnusedReference] = field(default_factory=list)
     taxa: dict[str, dict[str, int]] = field(default_factory=lambda: {r: {} for r in RANKS})
     strand: Any = field(default_factory=lambda: StrandProfile.count([]))
+    shifts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=list)
 
     @property
     def num_left_out(self) -> dict[str, int]:
@@ -88,8 +92,10 @@ class Survey:
     def add(self, references: pa.Table) -> None:
         """Count some references and collect their names."""
         sequences = references["barcode"].to_pylist()
+        is_open = [has_open_frame(text) for text in sequences]
+        self.closed += [self.num_kept + row for row, fits in enumerate(is_open) if not fits]
         self.num_kept += len(sequences)
-        self.num_open += sum(has_open_frame(text) for text in sequences)
+        self.num_open += sum(is_open)
         self.strand += StrandProfile.count(sequences)
         for rank in RANKS:
             known = self.taxa[rank]
@@ -199,6 +205,9 @@ def keep_usable(rows: pa.Table, placer: Placer, embedder: Embedder, survey: Surv
         elif not is_named[row]:
             survey.left_out.append(UnusedReference(name, UNNAMED, ""))
         else:
+            if placed[row].num_gained or placed[row].num_lost:
+                place = survey.num_kept + int(keep.sum())
+                survey.shifts[place] = placed[row].num_gained, placed[row].num_lost
             keep[row] = True
             survey.num_reversed += placed[row].is_reverse
     return with_letters(rows, placed).filter(pa.array(keep))

@@ -8,8 +8,10 @@ Shapes: R = references, D = embedding width, W = sites of the frame.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,9 +24,17 @@ from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, read_left_out
 from barcodemae.eval.embed.embedder import Embedder, Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.doubts.faults import Fault, find_faults
+from barcodemae.eval.identify.doubts.flagged import (
+    Doubt,
+    located,
+    merged,
+    read_audit_doubts,
+    write_doubts,
+)
 from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.identify.judge.placing import PlacedLetters
-from barcodemae.eval.identify.reference.conflicts import find_conflicts
+from barcodemae.eval.identify.reference.conflicts import Conflict, find_conflicts
 from barcodemae.eval.identify.reference.library import (
     DESCRIPTION,
     FAISS_FILE,
@@ -46,7 +56,7 @@ from barcodemae.files import write_json
 ROWS_PER_BATCH = 4096
 CODING_SHARE = 0.9  # of references with an open frame; only then are stop codons flagged
 KEPT = "kept.arrow"  # what the first pass kept, deleted after the second
-LEFT_OUT = "left out"  # finding of the report
+LEFT_OUT, CONFLICT, FAULT = "left out", "conflict", "fault"  # findings of the report
 ReportRow = tuple[str, str, str, str]  # finding, kind, ids, detail
 # (first row, letters of some references) -> their vectors of unit length, (references, D)
 EmbedRows = Callable[[int, list[str]], NDArray[np.float32]]
@@ -67,6 +77,21 @@ class Helpers(Protocol):
 
     def embed(self, first: int, letters: list[str]) -> NDArray[np.float32]:
         """Return the vectors of the next references, see `EmbedRows`."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is known of the references beside their arrays and their survey.
+
+    Attributes:
+        left_out: Rows of the report on what is not in the library.
+        inherited: Doubts that an older library had of the references, by their new rows.
+        findings: Report of an audit of them; None without.
+    """
+
+    left_out: Iterable[ReportRow]
+    inherited: Sequence[Doubt] = ()
+    findings: Path | None = None
 
 
 def lineage_batch(references: pa.Table, survey: Survey) -> pa.RecordBatch:
@@ -92,6 +117,7 @@ def write_library(
     engine: str = "exact",
     vectors: str = FULL,
     helpers: Helpers | None = None,
+    findings: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Embed the references and write all files of a library but the calibration.
@@ -104,6 +130,7 @@ def write_library(
         engine: `exact`, or `faiss` to add an index for millions of references.
         vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
         helpers: Other processes that place and embed; None to do it here.
+        findings: Report of an audit of the references, whose findings the library keeps.
         on_progress: Function called with a stage, the number of references done, and their total
             or None.
 
@@ -141,7 +168,8 @@ def write_library(
         **({} if vectors == FULL else {"scanned": {"format": vectors}}),
         **written,
     }
-    finish_library(folder, description, survey, left_out_rows(dataset, survey))
+    notes = Notes(left_out_rows(dataset, survey), findings=findings)
+    finish_library(folder, description, survey, notes)
     return description
 
 
@@ -181,16 +209,15 @@ def write_arrays(
     }
 
 
-def finish_library(
-    folder: Path, description: dict[str, Any], survey: Survey, left_out: Iterable[ReportRow]
-) -> None:
+def finish_library(folder: Path, description: dict[str, Any], survey: Survey, notes: Notes) -> None:
     """Write what is derived of the arrays: short forms, index, report, and the description.
 
     Args:
         folder: Folder of the library, with all arrays.
-        description: Content of `library.json`; conflicts and the error of short forms are added.
+        description: Content of `library.json`; conflicts, faults, doubts and the error of short
+            forms are added.
         survey: Survey of the references.
-        left_out: Rows of the report on what is not in the library.
+        notes: What else is known of the references.
     """
     vectors = np.load(folder / VECTORS, mmap_mode="c")
     if description["engine"] == "faiss":
@@ -199,7 +226,7 @@ def finish_library(
         form = description["scanned"]["format"]
         error = write_compressed(vectors, folder, form)
         description["scanned"] = {"format": form, "error": error}
-    description["conflicts"] = write_report(folder, left_out)
+    description |= write_report(folder, survey, notes, is_coding=description["is_coding"])
     write_json(folder / DESCRIPTION, description)
 
 
@@ -211,25 +238,60 @@ def left_out_rows(dataset: Path, survey: Survey) -> Iterator[ReportRow]:
         yield LEFT_OUT, row.reason, row.id, row.detail
 
 
-def write_report(folder: Path, left_out: Iterable[ReportRow]) -> dict[str, int]:
-    """List what was left out, and which references contradict each other.
+def write_report(folder: Path, survey: Survey, notes: Notes, *, is_coding: bool) -> dict[str, Any]:
+    """List what was left out, which references contradict each other or have faults.
 
     Args:
         folder: Folder of the library, with all arrays.
-        left_out: Rows on what is not in the library.
+        survey: Survey of the references.
+        notes: What else is known of the references.
+        is_coding: Whether they code for a protein.
 
     Returns:
-        Number of conflicts of each kind.
+        Numbers of conflicts and faults of each kind, and what is doubted: entries of
+        `library.json`.
     """
+    letters = np.load(folder / LETTERS, mmap_mode="r") if survey.width else None
+    faults = list(find_faults(letters, survey.closed, survey.shifts, is_coding=is_coding))
     with pa.memory_map(str(folder / LINEAGE)) as source:
-        conflicts = find_conflicts(pa.ipc.open_file(source).read_all(), np.load(folder / HASHES))
+        lineage = pa.ipc.open_file(source).read_all()
+        ids = lineage["id"].to_pylist()
+        conflicts = find_conflicts(lineage, np.load(folder / HASHES))
     with (folder / REPORT).open("w", newline="") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(("finding", "kind", "ids", "detail"))
-        writer.writerows(left_out)
-        writer.writerows(("conflict", found.kind, found.ids, found.names) for found in conflicts)
-    kinds = [found.kind for found in conflicts]
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+        writer.writerows(notes.left_out)
+        writer.writerows((CONFLICT, found.kind, found.ids, found.names) for found in conflicts)
+        writer.writerows((FAULT, found.kind, ids[found.row], found.detail) for found in faults)
+    doubts, num_absent = gather_doubts(notes, faults, conflicts, ids)
+    return {
+        "conflicts": count_kinds(conflicts),
+        "faults": count_kinds(faults),
+        "flagged": write_doubts(folder, doubts, ids) | {"absent": num_absent},
+    }
+
+
+def gather_doubts(
+    notes: Notes, faults: Iterable[Fault], conflicts: Iterable[Conflict], ids: list[str]
+) -> tuple[list[Doubt], int]:
+    """Gather why references are doubted: by what was seen here, by an audit, by an older library.
+
+    Returns:
+        The doubts, and the number of records of the audit that are not among the references.
+    """
+    audited: list[Doubt] = []
+    num_absent = 0
+    if notes.findings is not None:
+        found = read_audit_doubts(notes.findings)
+        audited, num_absent = located(notes.findings, found, ids)
+    seen = [doubt for fault in faults if (doubt := fault.doubt()) is not None]
+    seen += [doubt for conflict in conflicts for doubt in conflict.doubts()]
+    return merged([*notes.inherited, *seen, *audited]), num_absent
+
+
+def count_kinds(found: Iterable[Conflict | Fault]) -> dict[str, int]:
+    """Count conflicts or faults of each kind, in the order of appearance."""
+    return dict(Counter(item.kind for item in found))
 
 
 def read_kept(kept: Path) -> Iterator[pa.Table]:

@@ -136,5 +136,6 @@ def describe(library: ReferenceLibrary, embedder: GraphEmbedder) -> dict[str, An
             "names": library.bins.names,
             "agreement": [None if np.isnan(share) else share for share in agreement.tolist()],
         },
+        "flagged": sorted(library.doubts),
         "calibration": library.read_calibration(),
     }

@@ -24,6 +24,7 @@ const FLAGS = [
   "not_a_barcode",
   ...NOVEL_FLAGS.toReversed(),
   "conflict",
+  "reference_flagged",
   "excluded_nearer",
   "short",
   "ambiguous",
@@ -160,7 +161,8 @@ export class Identifier {
     const known = winners.slice(0, depth).findLastIndex((code) => code !== UNKNOWN);
     const isConflict = species.length > 1;
     NOVEL_FLAGS.forEach((flag, step) => (flags[flag] = verdict.novelty[step] >= NOVEL_FROM));
-    Object.assign(flags, { exact_match: match.isExact, conflict: isConflict });
+    const isFlagged = library.flagged.has(match.nearest);
+    Object.assign(flags, { exact_match: match.isExact, conflict: isConflict, reference_flagged: isFlagged });
     const [bin, binAgreement] = library.binOf(match.nearest);
     return {
       id: record.id,

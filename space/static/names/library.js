@@ -57,6 +57,7 @@ class Library {
     this.calibration = description.calibration;
     this.thresholds = description.thresholds;
     this.taxa = description.taxa;
+    this.flagged = new Set(description.flagged ?? []);
     this.sizes = description.sizes;
     this.numRanks = RANKS.length;
     this.dimensions = description.dimensions;

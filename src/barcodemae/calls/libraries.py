@@ -19,6 +19,7 @@ from barcodemae.dataset import SPLITS
 from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.doubts.flagged import FLAGGED, read_audit_doubts
 from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import DESCRIPTION
@@ -58,6 +59,8 @@ class IndexChoices(ModelChoices, total=False):
     """`exact`, or `faiss` to add an index for millions."""
     vectors: str
     """Format of the vectors that searches scan: `float32`, `float16` or `int8`."""
+    findings: str | Path | None
+    """Report of `barcodemae audit` on the references, whose findings the library keeps."""
     overwrite: bool
     """Whether to replace an earlier library."""
 
@@ -74,6 +77,7 @@ class LibraryOrder:
         offsets: Reading offsets that are averaged.
         search: `exact`, or `faiss` to add an index for millions.
         vectors: Format of the vectors that searches scan, `float32`, `float16` or `int8`.
+        findings: Report of an audit of the references, whose findings the library keeps.
         overwrite: Whether to replace an earlier library.
     """
 
@@ -84,6 +88,7 @@ class LibraryOrder:
     offsets: int = 1
     search: str = "exact"
     vectors: str = FULL
+    findings: Path | None = None
     overwrite: bool = False
 
 
@@ -105,7 +110,8 @@ def index(
             references. `held_out`: partitions to calibrate with. `mixture`: queries assumed until a
             sample tells. `offsets`: reading offsets that are averaged. `search`: `exact`, or
             `faiss` to add an index for millions. `vectors`: format that searches scan, `float16` or
-            `int8` for less memory. `overwrite`: whether to replace a library. And
+            `int8` for less memory. `findings`: report of `barcodemae audit` on the references,
+            whose findings the library keeps. `overwrite`: whether to replace a library. And
             `device`, `batch_size`, `dtype` (`auto` by default), `revision`, `engine` of the model.
 
     Returns:
@@ -118,7 +124,7 @@ def index(
     """
     check_choices(choices, IndexChoices)
     given: dict[str, Any] = dict(choices)
-    taxonomy = given.get("taxonomy")
+    taxonomy, findings = given.get("taxonomy"), given.get("findings")
     order = LibraryOrder(
         source=SourceOptions(
             format=given.get("format", "auto"),
@@ -131,6 +137,7 @@ def index(
         offsets=given.get("offsets", 1),
         search=given.get("search", "exact"),
         vectors=given.get("vectors", FULL),
+        findings=None if findings is None else Path(findings),
         overwrite=given.get("overwrite", False),
     )
     of_model = {name: given[name] for name in given if name in ModelChoices.__annotations__}
@@ -168,9 +175,11 @@ def make_library(
             None.
     """
     taxonomy = order.source.taxonomy
-    inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
+    inputs = [*sources, *(str(path) for path in (taxonomy, order.findings) if path is not None)]
     check_folder(output, inputs)
     check_format(order.vectors)
+    if order.findings is not None:
+        read_audit_doubts(order.findings)  # fail before any time is spent
     embedder = options.load(model)
     with (
         claimed(output, inputs=inputs, folder=True),
@@ -185,6 +194,7 @@ def make_library(
             mixture=order.mixture,
             engine=order.search,
             vectors=order.vectors,
+            findings=order.findings,
         )
         with_offsets = OffsetEmbedder(embedder, order.offsets)
         helpers = None if get_help is None else get_help(with_offsets)
@@ -221,6 +231,16 @@ def summary(found: dict[str, Any]) -> Iterator[str]:
         yield f"names that name no taxon: {found['placeholder_names']:,}, such as `sp.`"
     for kind, count in found["conflicts"].items():
         yield f"conflicts: {count:,} of {kind}, see {REPORT_NAME}"
+    if found["faults"]:
+        faults = ", ".join(f"{count:,} {kind}" for kind, count in found["faults"].items())
+        yield f"faults of letters: {faults}, see {REPORT_NAME}"
+    flagged = found["flagged"]
+    if flagged["absent"]:
+        yield f"flagged records that are not in the library: {flagged['absent']:,}"
+    yield (
+        f"doubted, and told by `identify`: {flagged['references']:,}, see {FLAGGED} in the "
+        "library; `barcodemae audit` looks for wrong labels, too"
+    )
     taxa = ", ".join(f"{count:,} {rank}" for rank, count in found["taxa"].items() if count)
     yield f"taxa: {taxa}"
     examples = ", ".join(

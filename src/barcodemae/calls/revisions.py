@@ -21,11 +21,13 @@ from barcodemae.dataset import SPLITS
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
+from barcodemae.eval.identify.doubts.flagged import read_audit_doubts
 from barcodemae.eval.identify.judge.ladder import Mixture
 from barcodemae.eval.identify.reference.distilling import DISTILL, choose_representatives
 from barcodemae.eval.identify.reference.library import DESCRIPTION, ReferenceLibrary
 from barcodemae.eval.identify.reference.revising import (
     ADD,
+    FLAG,
     KEPT_CALIBRATION,
     REMOVE,
     Addition,
@@ -52,6 +54,7 @@ class RevisionOrder:
         splits: Partitions to add; empty for `train` of a data set, else everything.
         recalibrate: Whether to calibrate again, on references that are left out.
         mixture: Queries assumed until a sample tells; None for what the old library assumes.
+        findings: Report of an audit of the references, whose findings the new library keeps.
         overwrite: Whether to replace an earlier library, never the one that is read.
     """
 
@@ -62,6 +65,7 @@ class RevisionOrder:
     splits: tuple[str, ...] = ()
     recalibrate: bool = False
     mixture: Mixture | None = None
+    findings: Path | None = None
     overwrite: bool = False
 
 
@@ -86,6 +90,9 @@ def revise_library(
             None.
     """
     inputs = [str(library), *order.add]
+    if order.findings is not None:
+        inputs.append(str(order.findings))
+        read_audit_doubts(order.findings)  # fail before any time is spent
     check_folder(output, inputs)
     references = ReferenceLibrary(library)
     embedder = None
@@ -133,15 +140,17 @@ def planned(
     """Give the revision that is wanted; what is added is prepared meanwhile."""
     if order.share is not None:
         keep = choose_representatives(library, order.share, on_progress)
-        yield Revision(DISTILL, keep, details={"share": order.share})
+        yield Revision(DISTILL, keep, details={"share": order.share}, findings=order.findings)
         return
     keep = rows_without(library, ids_in(order.remove)) if order.remove else every_row(library)
     if not order.add or embedder is None:
-        yield Revision(REMOVE, keep)
+        action = REMOVE if order.remove else FLAG
+        yield Revision(action, keep, findings=order.findings)
         return
     with prepared(list(order.add), order.source) as (dataset, is_prepared):
         splits = order.splits or (PREPARED_SPLITS if is_prepared else SPLITS)
-        yield Revision(ADD, keep, Addition(dataset, splits, embedder))
+        added = Addition(dataset, splits, embedder)
+        yield Revision(ADD, keep, added, findings=order.findings)
 
 
 def every_row(library: ReferenceLibrary) -> NDArray[np.bool_]:

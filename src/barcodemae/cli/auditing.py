@@ -72,8 +72,9 @@ def audit(
     from barcodemae.eval.audit.doctor import audit_reference
     from barcodemae.eval.audit.report.cleaning import DROPPED, spoiled, write_clean
     from barcodemae.eval.audit.report.page import write_page
-    from barcodemae.eval.audit.report.tables import write_audit_json, write_tsv
+    from barcodemae.eval.audit.report.tables import write_audit_json, write_flagged, write_tsv
     from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.identify.doubts.flagged import FLAGGED
     from barcodemae.eval.identify.reference.library import DESCRIPTION
     from barcodemae.files import staged_folder
     from barcodemae.output.places import claimed
@@ -113,6 +114,7 @@ def audit(
         write_tsv(staged[output] / "audit.tsv", found)
         write_audit_json(staged[output] / JSON_FILE, found)
         write_page(staged[output] / "report.html", found)
+        write_flagged(staged[output] / FLAGGED, found)
         if clean is not None:
             dropped = spoiled(found.findings, clean_score)
             write_clean(dataset, staged[clean], found.records, dropped)

@@ -81,6 +81,14 @@ def index(
             "the same."
         ),
     ] = "float32",
+    findings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Report of `audit` on these references, or on a library, REFERENCE: what it found "
+            "is kept, and `identify` tells.",
+        ),
+    ] = None,
     file_format: options.SourceFormat = "auto",
     marker: options.Marker = "COI-5P",
     taxonomy: options.Taxonomy = None,
@@ -186,7 +194,7 @@ def index(
         engine=network,
     )
     with progress_bars() as on_progress:
-        if add or remove or distill:
+        if add or remove or distill or (findings is not None and is_library(sources)):
             change = RevisionOrder(
                 add=tuple(add or ()),
                 remove=remove,
@@ -195,6 +203,7 @@ def index(
                 splits=names_of(splits),
                 recalibrate=recalibrate,
                 mixture=assumed,
+                findings=findings,
                 overwrite=overwrite,
             )
             library = the_library(sources)
@@ -208,6 +217,7 @@ def index(
                 offsets=offsets,
                 search=search,
                 vectors=vectors,
+                findings=findings,
                 overwrite=overwrite,
             )
             with helpers_on_ray(output, model, opening, ray, ray_workers) as get_help:
@@ -333,6 +343,13 @@ def check_change(
             "--recalibrate goes with --add, --remove or --distill; a new library is calibrated "
             "anyway"
         )
+
+
+def is_library(sources: list[str]) -> bool:
+    """Whether what is named is a library, whose references are embedded already."""
+    from barcodemae.eval.identify.reference.library import DESCRIPTION
+
+    return (Path(sources[0]) / DESCRIPTION).is_file()
 
 
 def the_library(sources: list[str]) -> Path:

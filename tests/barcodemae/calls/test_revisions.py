@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -140,3 +141,44 @@ def test_ids_stand_between_commas_or_in_a_file(tmp_path):
     path.write_text("a b\tx\n\nc,d\n")
     assert ids_in("a, b,,c") == ["a", "b", "c"]
     assert ids_in(str(path)) == ["a b", "c,d"]
+
+
+FINDINGS = "id\tkind\tscore\tevidence\nR012\twrong_genus\t0.97\tfar from its own\n"
+
+
+def test_the_findings_of_an_audit_are_kept_and_told_by_identify(old, parts, tmp_path, capsys):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "flagged.tsv").write_text(FINDINGS)
+    output, names = tmp_path / "new", tmp_path / "names.tsv"
+    assert index(old, "--findings", tmp_path / "report", "-o", output) == 0
+    assert "1, see flagged.tsv in the library; `barcodemae audit` looks" in capsys.readouterr().err
+    asked = ["identify", str(parts[0][0]), "-r", str(output), "-m", "kmer:4", "-o", str(names)]
+    assert cli.main([*asked, "--candidates", "2"]) == 0
+    with names.open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    told = {row["id"] for row in rows if "reference_flagged" in row["flags"].split(",")}
+    assert told == {row["id"] for row in rows if row["nearest_reference"] == "R012"} != set()
+    with (tmp_path / "names.tsv.candidates.tsv").open() as stream:
+        listed = list(csv.DictReader(stream, delimiter="\t"))
+    assert {row["reference"] for row in listed if row["flagged"] == "wrong_genus"} == {"R012"}
+
+
+def test_a_new_library_keeps_the_findings_of_an_audit_too(parts, tmp_path):
+    (tmp_path / "flagged.tsv").write_text(FINDINGS)
+    fasta, taxonomy = parts[0]
+    arguments = (fasta, "--taxonomy", taxonomy, "--findings", tmp_path / "flagged.tsv")
+    assert index(*arguments, "-o", tmp_path / "new") == 0
+    new = ReferenceLibrary(tmp_path / "new")
+    assert {new.ids[row]: kinds for row, kinds in new.doubts.items()} == {"R012": ["wrong_genus"]}
+
+
+def test_findings_of_other_references_make_no_library(old, tmp_path, capsys):
+    (tmp_path / "flagged.tsv").write_text(FINDINGS.replace("R012", "X"))
+    assert index(old, "--findings", tmp_path / "flagged.tsv", "-o", tmp_path / "new") == 2
+    assert "none of its 1 records is in the library" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_report_that_is_none_is_refused_before_anything_is_made(old, tmp_path, capsys):
+    assert index(old, "--findings", tmp_path, "-o", tmp_path / "new") == 2
+    assert "barcodemae audit" in capsys.readouterr().err

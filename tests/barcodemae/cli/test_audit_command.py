@@ -41,7 +41,8 @@ def test_the_report_is_written_and_its_counts_are_said(data, tmp_path, capsys):
     assert main(["audit", str(data), "-m", "kmer:4", "-o", str(report)]) == 0
     said = capsys.readouterr()
     assert said.out.strip() == str(report)
-    assert {file.name for file in report.iterdir()} == {"audit.tsv", "audit.json", "report.html"}
+    names = {"audit.tsv", "audit.json", "report.html", "flagged.tsv"}
+    assert {file.name for file in report.iterdir()} == names
     with (report / "audit.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     count = json.loads((report / "audit.json").read_text())["findings"]

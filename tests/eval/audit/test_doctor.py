@@ -106,6 +106,12 @@ def test_a_lost_base_is_a_frameshift_and_a_lost_codon_is_none(audited, rows, ids
     assert ids_of(audited(rows), "frameshift") == {"R0010"}
 
 
+def test_a_cause_that_is_not_likely_hides_no_frameshift(write, framed_counts, rows, ids_of):
+    rows[4]["dna_barcode"] = rows[4]["dna_barcode"][:150] + rows[4]["dna_barcode"][151:]
+    found = audit_reference(write(rows), framed_counts, ("train",), min_score=1e-6)
+    assert ids_of(found, "frameshift") == {"R0010"}
+
+
 def test_names_that_name_no_taxon_are_found_as_they_stand(audited, rows):
     rows[6]["species"] = "Aedes cf. alba"
     found = audited(rows)

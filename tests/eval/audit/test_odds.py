@@ -4,14 +4,14 @@ import numpy as np
 
 from barcodemae.eval.audit.chimeras import CHIMERA_FEATURES
 from barcodemae.eval.audit.labels import FEATURES, LABEL_RANKS
-from barcodemae.eval.audit.letters import LETTER_FEATURES
+from barcodemae.eval.audit.letters import LETTER_FEATURES, NUMT_FEATURES
 from barcodemae.eval.audit.odds import Odds, expanded, load_odds
 
 
 def test_the_stored_models_know_the_features_that_are_gathered():
     expected = dict.fromkeys(LABEL_RANKS, FEATURES)
     expected |= {"chimera": CHIMERA_FEATURES}
-    expected |= dict.fromkeys(("numt_like", "foreign"), LETTER_FEATURES)
+    expected |= {"numt_like": NUMT_FEATURES, "foreign": LETTER_FEATURES}
     for question, model in load_odds().items():
         assert tuple(model.features) == expected[question]
         assert len(model.weights) == expanded(np.zeros((1, len(model.features)))).shape[1]

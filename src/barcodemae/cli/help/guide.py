@@ -87,7 +87,7 @@ GUIDES = {
         "species lack references, as in the tropics, raise the second number. "
         "--engine faiss is for millions of references. --add and --remove make a new library of "
         "one that is there, without embedding again what stays; --distill keeps the references "
-        "that stand for all.",
+        "that stand for all. --findings keeps what `audit` found, for `identify` to tell.",
         (
             ("A library of a prepared data set", "barcodemae index data -o library"),
             (
@@ -102,7 +102,8 @@ GUIDES = {
         "first, and report.html shows it. Look at findings before you act on them; --clean writes "
         "a data set without the records whose faults score at least --clean-score, and never "
         "changes a label. A library can be audited, too, but then strands and indels are not "
-        "known any more.",
+        "known any more. `index` keeps the findings in a library if it is given the report, and "
+        "`identify` tells of them.",
         (
             ("A report", "barcodemae audit data -o report"),
             (
