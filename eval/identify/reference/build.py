@@ -18,7 +18,7 @@ from barcodemae.eval.identify.judge.ladder import DEFAULT_MIXTURE, Mixture
 from barcodemae.eval.identify.reference.calibrating import MAX_FRAGMENTS, calibrate
 from barcodemae.eval.identify.reference.library import CALIBRATION, ReferenceLibrary
 from barcodemae.eval.identify.reference.survey import OnProgress
-from barcodemae.eval.identify.reference.writer import Helpers, write_library
+from barcodemae.eval.identify.reference.writer import Extras, Helpers, write_library
 from barcodemae.eval.search.compressed import FULL
 from barcodemae.stored.manifest import write_manifest
 
@@ -79,10 +79,7 @@ def build_library(
         folder,
         embedder,
         splits=plan.splits,
-        engine=plan.engine,
-        vectors=plan.vectors,
-        helpers=helpers,
-        findings=plan.findings,
+        extras=Extras(plan.engine, plan.vectors, plan.findings, helpers),
         on_progress=on_progress,
     )
     calibration = write_calibration(

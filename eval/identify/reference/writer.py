@@ -80,6 +80,23 @@ class Helpers(Protocol):
 
 
 @dataclass(frozen=True)
+class Extras:
+    """What a library is written with beside its references and a model.
+
+    Attributes:
+        engine: `exact`, or `faiss` to add an index for millions of references.
+        vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
+        findings: Report of an audit of the references, whose findings the library keeps.
+        helpers: Other processes that place and embed; None to do it here.
+    """
+
+    engine: str = "exact"
+    vectors: str = FULL
+    findings: Path | None = None
+    helpers: Helpers | None = None
+
+
+@dataclass(frozen=True)
 class Notes:
     """What is known of the references beside their arrays and their survey.
 
@@ -114,10 +131,7 @@ def write_library(
     embedder: OffsetEmbedder,
     *,
     splits: tuple[str, ...],
-    engine: str = "exact",
-    vectors: str = FULL,
-    helpers: Helpers | None = None,
-    findings: Path | None = None,
+    extras: Extras | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Embed the references and write all files of a library but the calibration.
@@ -127,10 +141,7 @@ def write_library(
         folder: Empty folder to write into.
         embedder: Model.
         splits: Partitions whose rows are the references.
-        engine: `exact`, or `faiss` to add an index for millions of references.
-        vectors: Format of the vectors that searches scan, one of `VECTOR_FORMATS`.
-        helpers: Other processes that place and embed; None to do it here.
-        findings: Report of an audit of the references, whose findings the library keeps.
+        extras: What else it is written with; None for the usual.
         on_progress: Function called with a stage, the number of references done, and their total
             or None.
 
@@ -142,7 +153,9 @@ def write_library(
         SettingsError: faiss is wanted but not installed.
     """
     report = on_progress or (lambda stage, done, total: None)
-    if engine == "faiss":
+    extras = extras or Extras()
+    helpers = extras.helpers
+    if extras.engine == "faiss":
         import_faiss()  # fail before any time is spent
     elsewhere = None if helpers is None else helpers.screen
     survey = survey_references(
@@ -164,11 +177,11 @@ def write_library(
         },
         "references_left_out": survey.num_left_out,
         "offsets": embedder.num_offsets,
-        "engine": engine,
-        **({} if vectors == FULL else {"scanned": {"format": vectors}}),
+        "engine": extras.engine,
+        **({} if extras.vectors == FULL else {"scanned": {"format": extras.vectors}}),
         **written,
     }
-    notes = Notes(left_out_rows(dataset, survey), findings=findings)
+    notes = Notes(left_out_rows(dataset, survey), findings=extras.findings)
     finish_library(folder, description, survey, notes)
     return description
 

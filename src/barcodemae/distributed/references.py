@@ -80,6 +80,7 @@ class ReferenceWorker:
                 "left_out": [astuple(row) for row in found.left_out],
                 "num_reversed": found.num_reversed,
                 "num_placeholders": found.num_placeholders,
+                "shifts": [[row, *numbers] for row, numbers in found.shifts.items()],
             },
             arrays,
         )
@@ -136,6 +137,8 @@ class ReferenceHelpers:
             survey.left_out += [UnusedReference(*row) for row in result.facts["left_out"]]
             survey.num_reversed += result.facts["num_reversed"]
             survey.num_placeholders += result.facts["num_placeholders"]
+            for row, gained, lost in result.facts["shifts"]:  # rows of this batch
+                survey.shifts[survey.num_kept + row] = gained, lost
             yield pa.ipc.open_stream(result.arrays[TABLE].tobytes()).read_all()
 
     def embed(self, _: int, letters: list[str]) -> NDArray[np.float32]:

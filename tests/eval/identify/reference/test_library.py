@@ -12,7 +12,7 @@ from barcodemae.eval.embed.kmer_counts import KmerCounts
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.reference import library as library_module
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.eval.identify.reference.writer import Extras, write_library
 from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.stored.manifest import write_manifest
 
@@ -152,7 +152,9 @@ def test_one_changed_byte_of_a_library_is_refused(tmp_path, library_folder):
 def test_short_forms_of_the_vectors_change_no_neighbor(
     library, reference_data, embedder, tmp_path, rows, form
 ):
-    description = write_library(reference_data, tmp_path, embedder, splits=("train",), vectors=form)
+    description = write_library(
+        reference_data, tmp_path, embedder, splits=("train",), extras=Extras(vectors=form)
+    )
     assert description["scanned"]["format"] == form
     short = ReferenceLibrary(tmp_path, is_finished=False)
     assert short.scanned is not None
@@ -168,7 +170,9 @@ def test_short_forms_of_the_vectors_change_no_neighbor(
 def test_short_forms_that_are_missing_or_of_another_library_are_refused(
     reference_data, embedder, tmp_path
 ):
-    write_library(reference_data, tmp_path, embedder, splits=("train",), vectors="int8")
+    write_library(
+        reference_data, tmp_path, embedder, splits=("train",), extras=Extras(vectors="int8")
+    )
     np.save(tmp_path / "scanned.npy", np.zeros((3, 256), np.int8))
     with pytest.raises(DataError, match="damaged library"):
         ReferenceLibrary(tmp_path, is_finished=False)

@@ -16,7 +16,7 @@ from barcodemae.eval.identify.reference.revising import (
     revise,
     rows_without,
 )
-from barcodemae.eval.identify.reference.writer import write_library
+from barcodemae.eval.identify.reference.writer import Extras, write_library
 from barcodemae.stored.manifest import MANIFEST, check_manifest, hash_file, write_manifest
 
 
@@ -89,7 +89,9 @@ def test_a_library_without_some_references_is_the_library_of_the_others(
 
 def test_short_forms_are_made_anew(tmp_path, library_folder, reference_data, embedder):
     (tmp_path / "old").mkdir()
-    write_library(reference_data, tmp_path / "old", embedder, splits=("train",), vectors="int8")
+    write_library(
+        reference_data, tmp_path / "old", embedder, splits=("train",), extras=Extras(vectors="int8")
+    )
     shutil.copy(library_folder / "calibration.json", tmp_path / "old")
     write_manifest(tmp_path / "old")
     old = ReferenceLibrary(tmp_path / "old")
