@@ -237,10 +237,11 @@ def summary(found: dict[str, Any]) -> Iterator[str]:
     flagged = found["flagged"]
     if flagged["absent"]:
         yield f"flagged records that are not in the library: {flagged['absent']:,}"
-    yield (
-        f"doubted, and told by `identify`: {flagged['references']:,}, see {FLAGGED} in the "
-        "library; `barcodemae audit` looks for wrong labels, too"
+    count = flagged["references"]
+    doubted = (
+        f"{count:,} doubted, which `identify` flags, see {FLAGGED}" if count else "none doubted"
     )
+    yield f"references: {doubted}; `barcodemae audit` looks for wrong labels, too"
     taxa = ", ".join(f"{count:,} {rank}" for rank, count in found["taxa"].items() if count)
     yield f"taxa: {taxa}"
     examples = ", ".join(
