@@ -78,6 +78,8 @@ def read_file(path: Path, shown: str) -> list[SequenceRecord]:
         records = list(islice(map(printable, read_records(path)), MAX_RECORDS + 1))
     except DataError as error:
         raise DataError(shown, str(error).partition(": ")[2], error.line) from error
+    if records and not records[0].header:  # a table, say, which would be one long sequence
+        raise DataError(shown, "begins without a header: FASTA begins with >, FASTQ with @")
     if len(records) > MAX_RECORDS:
         raise TooLargeError(f"{shown} holds more than {MAX_RECORDS} sequences")
     return records

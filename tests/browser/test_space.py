@@ -68,7 +68,7 @@ def address(tiny_folder, hold, tmp_path_factory):
 
 
 def wait_for_server(server, url, log):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(url):

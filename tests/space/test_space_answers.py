@@ -105,6 +105,15 @@ def test_references_that_cannot_serve_are_named(tiny_folder, tmp_path, content):
         open_library(str(tiny_folder), path)
 
 
+def test_a_table_that_is_uploaded_is_not_one_long_sequence(tmp_path):
+    table = tmp_path / "table.tsv"
+    table.write_text("id\tsequence\nfirst\tACGT\n")
+    with pytest.raises(
+        DataError, match=r"^table.tsv: begins without a header: FASTA begins with >"
+    ):
+        read_input(None, str(table))
+
+
 def test_a_bare_sequence_fasta_and_fastq_can_be_pasted():
     assert [record.id for record in read_input("acgt\nacgt", None)] == ["pasted"]
     assert [record.id for record in read_input("  >a b\nAC\n>c\nGT", None)] == ["a", "c"]
