@@ -151,7 +151,7 @@ def test_the_findings_of_an_audit_are_kept_and_told_by_identify(old, parts, tmp_
     (tmp_path / "report" / "flagged.tsv").write_text(FINDINGS)
     output, names = tmp_path / "new", tmp_path / "names.tsv"
     assert index(old, "--findings", tmp_path / "report", "-o", output) == 0
-    assert "1, see flagged.tsv in the library; `barcodemae audit` looks" in capsys.readouterr().err
+    assert "references: 1 doubted, which `identify` flags" in capsys.readouterr().err
     asked = ["identify", str(parts[0][0]), "-r", str(output), "-m", "kmer:4", "-o", str(names)]
     assert cli.main([*asked, "--candidates", "2"]) == 0
     with names.open() as stream:

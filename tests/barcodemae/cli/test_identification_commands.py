@@ -77,6 +77,7 @@ def test_a_source_is_prepared_indexed_and_calibrated_on_itself(lib, lineages):
         "library.json",
         "manifest.json",
         "report.tsv",
+        "flagged.tsv",
     }
     found = json.loads((lib / "library.json").read_text())
     assert found["references"] == len(lineages)
