@@ -37,14 +37,13 @@ def format_number(value: float | None, digits: int) -> str:
     return NO_VALUE if value is None else f"{value:,.{digits}f}"
 
 
-def scale(rows: Content) -> str:
-    """Format the speed, one row per size of the library and engine."""
-    columns = {
-        "queries_per_second": ("queries per second", 1),
-        "start_up_seconds": ("start-up (s)", 1),
-        "peak_memory_gib": ("peak memory (GiB)", 1),
-        "same_nearest": ("nearest as by exact search (%)", 1),
-    }
+def by_size(rows: Content, columns: dict[str, tuple[str, int]]) -> str:
+    """Format libraries, one row per size and engine.
+
+    Args:
+        rows: Rows of the results file.
+        columns: Key of a row -> label and number of digits.
+    """
     cells = [
         [
             f"{row['references']:,}",
@@ -59,6 +58,17 @@ def scale(rows: Content) -> str:
         f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
         f"{table(header, cells)}"
     )
+
+
+def scale(rows: Content) -> str:
+    """Format the speed, one row per size of the library and engine."""
+    columns = {
+        "queries_per_second": ("queries per second", 1),
+        "start_up_seconds": ("start-up (s)", 1),
+        "peak_memory_gib": ("peak memory (GiB)", 1),
+        "same_nearest": ("nearest as by exact search (%)", 1),
+    }
+    return by_size(rows, columns)
 
 
 def resumed(content: dict[str, Any]) -> str:

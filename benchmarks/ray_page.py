@@ -7,7 +7,7 @@ writes its pages. Guarded by tests/docs/test_ray_page.py.
 from typing import Annotated, Any
 
 import typer
-from identify_page import Commands, Content, Kinds, format_number, table, write_pages
+from identify_page import Commands, Content, Kinds, by_size, format_number, table, write_pages
 from results_page import ROOT
 
 
@@ -81,21 +81,8 @@ def large(rows: Content) -> str:
         "peak_memory_gib": ("peak memory, mapped pages included (GiB)", 1),
         "same_nearest": ("nearest as by the first engine (%)", 1),
     }
-    columns = {name: words for name, words in columns.items() if any(name in row for row in rows)}
-    cells = [
-        [
-            f"{row['references']:,}",
-            row["engine"],
-            *(format_number(row.get(name), digits) for name, (_, digits) in columns.items()),
-        ]
-        for row in rows
-    ]
-    header = ["references", "engine", *(label for label, _ in columns.values())]
-    first = rows[0]
-    return (
-        f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
-        f"{table(header, cells)}"
-    )
+    measured = {key: words for key, words in columns.items() if any(key in row for row in rows)}
+    return by_size(rows, measured)
 
 
 def prepared(content: dict[str, Any]) -> str:

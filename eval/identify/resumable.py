@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -62,6 +62,19 @@ class ResultSink(Protocol):
 
     def close(self) -> None:
         """Close what is open, whether all records are done or not."""
+
+
+@contextmanager
+def finishing(sink: ResultSink) -> Iterator[None]:
+    """Finish a sink when the block ends, leave it unfinished at an error, close it in any case."""
+    try:
+        yield
+        sink.finish()
+    except BaseException as error:
+        sink.stop(error)
+        raise
+    finally:
+        sink.close()
 
 
 class FileSink:

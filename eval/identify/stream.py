@@ -31,7 +31,7 @@ from barcodemae.eval.identify.forks import ForkPool, can_fork
 from barcodemae.eval.identify.formats import Format
 from barcodemae.eval.identify.identification import Identifier, Rejection
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.eval.identify.resumable import ResultSink
+from barcodemae.eval.identify.resumable import ResultSink, finishing
 from barcodemae.eval.identify.summary import Summary
 from barcodemae.eval.search.products import bf16_products
 from barcodemae.fasta import RecordDigest, SequenceRecord
@@ -243,7 +243,7 @@ def identify_stream(
     if not identifier.embedder.shareable:
         threads = 1
     digest = RecordDigest()
-    try:
+    with finishing(sink):
         check_threads(threads)
         forks = forks and threads > 1 and can_copy(identifier.embedder)
         with single_threaded(identifier.embedder):
@@ -258,12 +258,6 @@ def identify_stream(
                 summary.merge(batch.summary)
                 if on_batch is not None:
                     on_batch(batch, sample.total)
-        sink.finish()
-    except BaseException as error:
-        sink.stop(error)
-        raise
-    finally:
-        sink.close()
     return summary
 
 

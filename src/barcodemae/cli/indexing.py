@@ -182,7 +182,8 @@ def index(
         after(made_before(sources, is_used=bool(push or web)))
         return
     check_change(add or (), remove, vectors, distill=distill, recalibrate=recalibrate)
-    check_ray(ray, is_change=bool(add or remove or distill))
+    is_change = bool(add or remove or distill) or (findings is not None and is_library(sources))
+    check_ray(ray, is_change=is_change)
     search, network = engines_of(engine)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     assumed = Mixture.parse(mixture) if mixture else None
@@ -194,7 +195,7 @@ def index(
         engine=network,
     )
     with progress_bars() as on_progress:
-        if add or remove or distill or (findings is not None and is_library(sources)):
+        if is_change:
             change = RevisionOrder(
                 add=tuple(add or ()),
                 remove=remove,

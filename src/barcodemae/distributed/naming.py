@@ -22,7 +22,7 @@ from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.formats import FORMATS
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identify.judge.ladder import Mixture
-from barcodemae.eval.identify.resumable import ResultSink
+from barcodemae.eval.identify.resumable import ResultSink, finishing
 from barcodemae.eval.identify.stream import (
     RECORDS_PER_BATCH,
     Batch,
@@ -164,7 +164,7 @@ def write_named(
         SettingsError: The sink resumes a run on other records.
     """
     written, summary = sink.progress.records, Summary()
-    try:
+    with finishing(sink):
         for batch in batches:
             summary.mixture = batch.summary.mixture
             summary.merge(batch.summary)
@@ -175,12 +175,6 @@ def write_named(
                 continue
             sink.append(batch.lines, batch.rejected, batch.num_records, batch.digest)
             on_batch(batch, None)
-        sink.finish()
-    except BaseException as error:
-        sink.stop(error)
-        raise
-    finally:
-        sink.close()
     return summary
 
 

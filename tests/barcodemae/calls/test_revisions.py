@@ -163,6 +163,15 @@ def test_the_findings_of_an_audit_are_kept_and_told_by_identify(old, parts, tmp_
     assert {row["reference"] for row in listed if row["flagged"] == "wrong_genus"} == {"R012"}
 
 
+@pytest.mark.parametrize("change", ["--remove", "--findings"])
+def test_a_cluster_is_refused_for_a_change_that_would_not_use_it(old, tmp_path, capsys, change):
+    (tmp_path / "flagged.tsv").write_text(FINDINGS)
+    value = {"--remove": "R000", "--findings": tmp_path / "flagged.tsv"}[change]
+    assert index(old, change, value, "--ray", "local", "-o", tmp_path / "new") == 2
+    assert "--ray is for a new library" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_new_library_keeps_the_findings_of_an_audit_too(parts, tmp_path):
     (tmp_path / "flagged.tsv").write_text(FINDINGS)
     fasta, taxonomy = parts[0]
