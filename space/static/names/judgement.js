@@ -1,7 +1,7 @@
 // Calibrated judgement: from evidence to likelihoods of the ladder's steps, names and novelties.
 //
 // The same as calibration.py, ladder.py and judgement.py of eval/identify/judge.
-// Guarded by tests/browser/test_static_page.py.
+// Guarded by tests/browser/test_static_page.py and tests/space/test_static_mixture.py.
 
 import { UNKNOWN } from "./comparison.js";
 
@@ -12,6 +12,7 @@ const FARTHEST = 6;
 const PSEUDO_QUERIES = 50;
 const NUM_ROUNDS = 200;
 const MIXTURE_DECIMALS = 6;
+const LAST_UPPER = LADDER.indexOf("family"); // the lowest step whose share bounds those above it
 
 function logistic([bias, ...weights], standard) {
   if (!weights.length) return 1 / (1 + Math.exp(-bias));
@@ -58,11 +59,21 @@ export function estimateMixture(likelihoods, assumed) {
       weighted.forEach((value, step) => (sums[step] += value / total));
     }
     shares = normalised(sums.map((sum, step) => sum + PSEUDO_QUERIES * assumed[step]));
+    shares = keepUpperShares(shares, assumed);
   }
   const least = 10 ** -MIXTURE_DECIMALS;
   return normalised(shares.map((share) => Math.max(share, least))).map((share) =>
     Number(share.toFixed(MIXTURE_DECIMALS)),
   );
+}
+
+/** Raise the shares of the upper steps to their assumed ratio to the step below them. */
+function keepUpperShares(shares, assumed) {
+  const kept = shares.slice();
+  for (let step = LAST_UPPER - 1; step >= 0; step--) {
+    kept[step] = Math.max(kept[step], (kept[step + 1] * assumed[step]) / assumed[step + 1]);
+  }
+  return normalised(kept);
 }
 
 function sumOf(values) {

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from barcodemae.training.data.sources.text_blocks import MAX_LINE_BYTES, TextBlock
 
 
+# Repeated groups that must not be gone back into are atomic, `(?>(?:...)*)`. The shorter `(?:...)*+`
+# matches wrongly in Python 3.11.0 to 3.11.4 if the group can backtrack (CPython issue 106052).
+
+
 class RowText(NamedTuple):
     """Rows of a table as text.
 
@@ -55,11 +59,11 @@ class RowFinder:
         # What the parser takes for a field: letters may follow after the second mark.
         loose_field = _enclosed(b"\n") + b"[^%b\n]*+|" % separator + _bare(b"", separator)
         self._whole_lines = re.compile(
-            b'(?:[^"\n]*+\n|%b)*+' % _row(field_of_line, separator, width - 1)
+            b'(?>(?:[^"\n]*+\n|%b)*)' % _row(field_of_line, separator, width - 1)
         )
         self._row = re.compile(_row(field, separator, width - 1))
         self._unfinished_row = re.compile(
-            rb'(?:(?:%b)?+%b)*+"[^"]*+(?:""[^"]*+)*+\Z' % (field, separator)
+            rb'(?>(?:(?>(?:%b)?)%b)*)"[^"]*+(?>(?:""[^"]*+)*)\Z' % (field, separator)
         )
         self._loose_line = re.compile(_row(loose_field, separator, None))
 
@@ -134,7 +138,7 @@ class RowFinder:
 
 def _enclosed(excluded: bytes) -> bytes:
     """Pattern of a field in quotation marks, in which marks that belong to it are doubled."""
-    return b'"[^"%b]*+(?:""[^"%b]*+)*+"' % (excluded, excluded)
+    return b'"[^"%b]*+(?>(?:""[^"%b]*+)*)"' % (excluded, excluded)
 
 
 def _bare(excluded: bytes, separator: bytes) -> bytes:
@@ -144,8 +148,8 @@ def _bare(excluded: bytes, separator: bytes) -> bytes:
 
 def _row(field: bytes, separator: bytes, num_more: int | None) -> bytes:
     """Pattern of a line with so many fields after the first, or any number."""
-    times = b"*+" if num_more is None else b"{%d}" % num_more
-    return b"(?:%b)?+(?:%b(?:%b)?+)%b\n" % (field, separator, field, times)
+    times = b"*" if num_more is None else b"{%d}" % num_more
+    return b"(?>(?:%b)?)(?>(?:%b(?>(?:%b)?))%b)\n" % (field, separator, field, times)
 
 
 _ENCLOSED_FIELD = re.compile(_enclosed(b""))
