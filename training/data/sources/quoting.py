@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from barcodemae.training.data.sources.text_blocks import MAX_LINE_BYTES, TextBlock
 
 
-# Repeated groups that must not be gone back into are atomic, `(?>(?:...)*)`. The shorter `(?:...)*+`
-# matches wrongly in Python 3.11.0 to 3.11.4 if the group can backtrack (CPython issue 106052).
+# Repeated groups that must not be gone back into are atomic, `(?>(?:...)*)`. The shorter
+# `(?:...)*+` matches wrongly in early releases of Python 3.11 (seen in 3.11.2, not in 3.11.7).
 
 
 class RowText(NamedTuple):
