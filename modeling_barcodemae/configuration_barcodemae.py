@@ -24,6 +24,8 @@ TOWER_TYPES = ("bert", "modernbert")
 # Fields that older releases do not know, with the values at which files leave them out.
 NEWER_FIELDS = {
     "tower_type": "bert",
+    "tower_size": None,
+    "num_sites": 0,
     "taxon_loss_weight": 0.0,
     "taxon_rank": None,
     "num_taxa": 0,
@@ -50,9 +52,15 @@ class BarcodeMAEConfig(PretrainedConfig):
             `intermediate_size`, and its positions are relative: it knows how far apart two k-mers
             are, but not where in the barcode they are.
         k: Length of a k-mer in bp; the vocabulary is 4**k k-mers and two special tokens.
-        hidden_size: Width of the encoder.
+        hidden_size: Width of the encoder's output, which is that of an embedding.
+        tower_size: Width of the encoder's layers, where it differs from `hidden_size`; a linear
+            layer then leads from the one to the other. None, as published, means `hidden_size`.
+        num_sites: Number of sites of the barcode frame that have a vector for every base; the sum
+            over its letters is added to each token's output (`SiteEmbeddings`). It needs a
+            tokenizer with a frame. 0, as published, leaves them out.
         num_hidden_layers: Number of encoder layers.
-        num_attention_heads: Number of encoder attention heads; must divide `hidden_size`.
+        num_attention_heads: Number of encoder attention heads; must divide the width of
+            its layers.
         intermediate_size: Width of the encoder's feed-forward layers.
         decoder_hidden_size: Width of the decoder.
         decoder_num_hidden_layers: Number of decoder layers; 0 predicts from the encoder's output.
@@ -93,6 +101,8 @@ class BarcodeMAEConfig(PretrainedConfig):
     k: int = 6
     vocab_size: int | None = None
     hidden_size: int = 768
+    tower_size: int | None = None
+    num_sites: int = 0
     num_hidden_layers: int = 6
     num_attention_heads: int = 6
     intermediate_size: int = 3072
@@ -134,6 +144,11 @@ class BarcodeMAEConfig(PretrainedConfig):
         """Number of k-mer classes the head predicts (4**k)."""
         return int(4**self.k)
 
+    @property
+    def tower_width(self) -> int:
+        """Width of the encoder's layers."""
+        return self.hidden_size if self.tower_size is None else self.tower_size
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as stored, without newer ones at their defaults.
 
@@ -147,7 +162,7 @@ class BarcodeMAEConfig(PretrainedConfig):
         """Describe the encoder as a stock model; the native encoder folder stores this."""
         return self._tower(
             vocab_size=NUM_SPECIAL_TOKENS + self.num_kmers,
-            hidden_size=self.hidden_size,
+            hidden_size=self.tower_width,
             num_hidden_layers=self.num_hidden_layers,
             num_attention_heads=self.num_attention_heads,
             intermediate_size=self.intermediate_size,
@@ -230,7 +245,8 @@ class BarcodeMAEConfig(PretrainedConfig):
                 f"{NUM_SPECIAL_TOKENS + self.num_kmers} for k={self.k}, "
                 f"got vocab_size={self.vocab_size}"
             )
-        self._validate_tower("num_hidden_layers", "hidden_size", "num_attention_heads", least=1)
+        width = "hidden_size" if self.tower_size is None else "tower_size"
+        self._validate_tower("num_hidden_layers", width, "num_attention_heads", least=1)
         self._validate_tower(
             "decoder_num_hidden_layers",
             "decoder_hidden_size",
@@ -253,7 +269,11 @@ class BarcodeMAEConfig(PretrainedConfig):
             )
 
     def _validate_ranges(self) -> None:
-        for name in ("intermediate_size", "decoder_intermediate_size", "max_position_embeddings"):
+        at_least_one = (
+            "hidden_size", "intermediate_size", "decoder_intermediate_size",
+            "max_position_embeddings",
+        )  # fmt: skip
+        for name in at_least_one:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
@@ -270,7 +290,7 @@ class BarcodeMAEConfig(PretrainedConfig):
             )
 
     def _validate_modes(self) -> None:
-        for name in ("barcode_loss_weight", "taxon_loss_weight", "num_taxa"):
+        for name in ("barcode_loss_weight", "taxon_loss_weight", "num_taxa", "num_sites"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.tower_type not in TOWER_TYPES:

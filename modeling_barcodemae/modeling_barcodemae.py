@@ -31,6 +31,7 @@ from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .configuration_barcodemae import NUM_SPECIAL_TOKENS, BarcodeMAEConfig
 from .pooling_barcodemae import is_traced, masked_mean, refuse_empty_rows, warn_of_padding
+from .site_embeddings_barcodemae import SiteEmbeddings
 
 
 IGNORE_INDEX = -100  # label of a position that is not predicted, as everywhere in transformers
@@ -185,6 +186,14 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
         self.encoder = build_tower(config.encoder_config())
+        self.widening: nn.Module = nn.Identity()
+        if config.tower_size is not None:
+            self.widening = nn.Linear(config.tower_size, config.hidden_size)
+        self.sites: SiteEmbeddings | None = None
+        if config.num_sites > 0:
+            self.sites = SiteEmbeddings(
+                config.num_sites, config.hidden_size, config.k, NUM_SPECIAL_TOKENS
+            )
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -249,7 +258,8 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
                 **kwargs,
             },
         )
-        hidden_states = outputs.last_hidden_state  # (B, V, D)
+        hidden_states = self.widening(outputs.last_hidden_state)  # (B, V, D)
+        hidden_states = self.add_sites(hidden_states, input_ids, position_ids)  # (B, V, D)
 
         # Return a mask in any case, so that pooling never has to guess.
         if attention_mask is None:
@@ -261,6 +271,22 @@ class BarcodeMAEModel(BarcodeMAEPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def add_sites(
+        self, hidden_states: Tensor, input_ids: Tensor | None, position_ids: Tensor | None
+    ) -> Tensor:
+        """Add the vectors of the letters at their sites, if the model has any, (B, V, D)."""
+        if self.sites is None:
+            return hidden_states
+        if input_ids is None:
+            raise ValueError(
+                "a model with site embeddings reads letters: give input_ids, not inputs_embeds"
+            )
+        if position_ids is None:
+            places = torch.arange(input_ids.shape[1], device=input_ids.device)  # (V,)
+            position_ids = places.expand_as(input_ids)  # (B, V)
+        letters: Tensor = self.sites(input_ids, position_ids.expand_as(input_ids))
+        return hidden_states + letters
 
     def check_shape(self, input_ids: Tensor) -> None:
         """Refuse ids whose shape would fail later, far from the cause (on CUDA, fatally).
@@ -319,6 +345,10 @@ class BarcodeMAEForPreTraining(BarcodeMAEPreTrainedModel):
     def __init__(self, config: BarcodeMAEConfig) -> None:
         super().__init__(config)
         self.barcodemae = BarcodeMAEModel(config)
+        if self.barcodemae.sites is not None:
+            # They are the solution of a linear problem (`training/batches/site_table.py`): training
+            # learns what no sum over sites can say.
+            self.barcodemae.sites.requires_grad_(requires_grad=False)
         width = config.hidden_size
         self.projection: nn.Module = nn.Identity()
         self.decoder: PreTrainedModel | None = None
@@ -602,6 +632,7 @@ HUB_FILES = (
     "modeling_barcodemae.py",
     "pipeline_barcodemae.py",
     "pooling_barcodemae.py",
+    "site_embeddings_barcodemae.py",
 )
 AUTO_MAP = {
     "AutoConfig": "configuration_barcodemae.BarcodeMAEConfig",

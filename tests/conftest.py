@@ -130,3 +130,19 @@ def framed_folder(frame_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("framed") / "model"
     export(model, tokenizer, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sites_folder(frame_rows, tmp_path_factory):
+    """A full folder like `framed_folder`, with site embeddings and layers narrower than vectors."""
+    torch.manual_seed(0)
+    sizes = {"tower_size": 16, "num_sites": FRAME_BP}
+    model = BarcodeMAEForPreTraining(BarcodeMAEConfig(**TINY | sizes)).eval()
+    with torch.no_grad():  # as after training
+        model.get_input_embeddings().weight.normal_()
+        model.barcodemae.widening.weight.normal_(std=0.2)
+        model.barcodemae.sites.weight.normal_()
+    tokenizer = BarcodeKmerTokenizer(k=TINY["k"], max_length_bp=FRAME_BP, frame=frame_rows)
+    folder = tmp_path_factory.mktemp("sites") / "model"
+    export(model, tokenizer, folder)
+    return folder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from barcodemae.default_model import DEFAULT_MODEL, resolve_model
+from barcodemae.default_model import is_bundled, resolve_model
 from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, check_dtype
 from barcodemae.eval.embed.folders import model_folder
@@ -45,7 +45,7 @@ def check_revision(model: str | Path, revision: str | None) -> None:
     """
     if revision is None:
         return
-    if str(model) == DEFAULT_MODEL:
+    if is_bundled(model):
         kind = "comes with the package"
     elif Path(model).exists():
         kind = "is on this machine"
@@ -126,7 +126,7 @@ def load_embedder(
 
     Args:
         model: Model folder, Hub name, folder or name of a published system, `kmer:K`, or `default`
-            for the bundled model.
+            for the bundled model, of which `default@1` is the version before.
         device: Device to compute on; None for a GPU if there is one, else the CPU.
         batch_size: Number of sequences per forward pass; it changes speed, not results.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 where the device has it.

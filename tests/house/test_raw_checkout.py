@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[2]
 HUB_FILES = {
     "modeling_barcodemae/configuration_barcodemae.py": set(),
     "modeling_barcodemae/pooling_barcodemae.py": set(),
+    "modeling_barcodemae/site_embeddings_barcodemae.py": set(),
     "modeling_barcodemae/modeling_barcodemae.py": {
         "configuration_barcodemae",
         "fill_mask_barcodemae",
         "pipeline_barcodemae",
         "pooling_barcodemae",
+        "site_embeddings_barcodemae",
     },
     "modeling_barcodemae/fill_mask_barcodemae.py": set(),
     "modeling_barcodemae/pipeline_barcodemae.py": {"pooling_barcodemae"},

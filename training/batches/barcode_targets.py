@@ -245,23 +245,51 @@ def find_relatives(framed: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArra
     return compared_rows[np.concatenate(ones)], compared_rows[np.concatenate(others)]
 
 
-def barcode_targets(reader: BarcodeReader, settings: TargetSettings) -> NDArray[np.float16]:
+def cached_components(folder: Path, reader: BarcodeReader, settings: TargetSettings) -> Components:
+    """Open the components of a run; fit them to its barcodes and write them if there are none.
+
+    Args:
+        folder: Folder of the components; a resumed run finds them there.
+        reader: The training barcodes.
+        settings: How letters become vectors.
+    """
+    path = folder / f"components_{settings.name}.npz"
+    if not path.is_file():
+        fitted = fit_components(reader, settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            np.savez(file, mean=fitted.mean, projection=fitted.projection)
+    with np.load(path, allow_pickle=False) as arrays:
+        return Components(arrays["mean"], arrays["projection"])
+
+
+def fit_components(reader: BarcodeReader, settings: TargetSettings) -> Components:
+    """Fit the components to a sample of a reader's barcodes; arguments as of the above."""
+    sampled = sample_rows(reader)
+    framed = placed_letters(reader, sampled, find_sites(reader)[sampled])
+    return estimate_components(framed, settings)
+
+
+def find_sites(reader: BarcodeReader) -> NDArray[np.int64]:
+    """Find the site of each barcode's first letter, (N,), as placed or in a frame of their own."""
+    if reader.leads is not None:
+        return reader.leads
+    return find_starts(reader, np.arange(len(reader)), estimate_frame(reader))
+
+
+def barcode_targets(reader: BarcodeReader, components: Components) -> NDArray[np.float16]:
     """Compute the target vector of every barcode of a reader.
 
     Args:
         reader: The training barcodes.
-        settings: How letters become vectors.
+        components: From letters to vectors.
 
     Returns:
         Unit vectors, (N, D).
     """
-    rows = np.arange(len(reader))
-    starts = reader.leads
-    if starts is None:
-        starts = find_starts(reader, rows, estimate_frame(reader))
-    sampled = sample_rows(reader)
-    components = estimate_components(placed_letters(reader, sampled, starts[sampled]), settings)
-    vectors = [components(placed_letters(reader, part, starts[part])) for part in blocks(rows)]
+    starts = find_sites(reader)
+    parts = blocks(np.arange(len(reader)))
+    vectors = [components(placed_letters(reader, part, starts[part])) for part in parts]
     return np.concatenate(vectors).astype(np.float16)
 
 
@@ -311,7 +339,7 @@ def cached_barcode_targets(
     """
     path = folder / f"barcode_targets_{settings.name}.npy"
     if not path.is_file():
-        targets = barcode_targets(reader, settings)
+        targets = barcode_targets(reader, cached_components(folder, reader, settings))
         if encode is not None:
             rows = sample_rows(reader)[::ROTATION_STRIDE]
             targets = rotate_towards(targets, rows, encode(rows))

@@ -2,7 +2,8 @@
 
     OUT/           the full model: encoder, decoder, heads, and the code that reads them
     OUT/encoder/   the native encoder: a plain `bert` or `modernbert` checkpoint without custom
-                   code, except the tokenizer's if it places barcodes in a frame
+                   code, except the tokenizer's if it places barcodes in a frame; with site
+                   embeddings or a width of its own the encoder needs its code too
 
 In: a model and its tokenizer. Out: folders for `from_pretrained`, sentence-transformers and
 `pipeline`, with weights in safetensors. A folder is written completely or not at all. Guarded by
@@ -154,20 +155,33 @@ def write_native(
 ) -> None:
     """Write the files of the native encoder's folder into an empty one."""
     native_encoder(model).to(dtype).save_pretrained(folder)  # type: ignore[arg-type]
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, with_code=not is_stock(model.config))
     write_sentence_transformers_files(folder, model.config, tokenizer)
 
 
+def is_stock(config: BarcodeMAEConfig) -> bool:
+    """Whether the encoder is a stock one, without parts of this project after its layers."""
+    return config.tower_size is None and config.num_sites == 0
+
+
 def native_encoder(model: BarcodeMAEPreTrainedModel) -> PreTrainedModel:
-    """Copy the encoder to a stock model on the CPU."""
+    """Copy the encoder to the CPU: a stock model, or a `BarcodeMAEModel` if it is not stock."""
+    # How the encoder was trained, which its weights do not tell. Configs keep unknown entries.
+    names = TRAINED_WITH + (TRAINED_WITH_LABELS if model.config.num_taxa else ())
+    trained_with = {name: getattr(model.config, name) for name in names}
+    if not is_stock(model.config):
+        whole = cast("BarcodeMAEModel", model.base_model)
+        copied = BarcodeMAEModel(type(model.config).from_dict(model.config.to_dict()))
+        copied.config.barcodemae = trained_with
+        copied.to(whole.dtype).load_state_dict(whole.state_dict())  # type: ignore[arg-type]
+        copied.eval()
+        return copied
     encoder = cast("BarcodeMAEModel", model.base_model).encoder
     config = type(encoder.config).from_dict(encoder.config.to_dict())
     # Programs other than transformers require a padding id. It is that of [UNK], whose embedding is
     # trained; `from_pretrained` loads it unchanged.
     config.pad_token_id = model.config.unk_token_id
-    # How the encoder was trained, which its weights do not tell. Configs keep unknown entries.
-    names = TRAINED_WITH + (TRAINED_WITH_LABELS if model.config.num_taxa else ())
-    config.barcodemae = {name: getattr(model.config, name) for name in names}
+    config.barcodemae = trained_with
     native: PreTrainedModel = type(encoder)(config)
     weights = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
     # The encoder was trained without BERT's pooler. If it were left out, `AutoModel` would report

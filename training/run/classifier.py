@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import snapshot_download
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from barcodemae.default_model import DEFAULT_HINT, resolve_model
@@ -58,7 +58,7 @@ def build_classifier(
         SettingsError: Random offsets are set for an encoder that was trained in a frame.
         DataError: There are fewer than two classes.
     """
-    encoder, model_config, pretrained = load_encoder(find_model(config.model))
+    weights, model_config, pretrained = load_encoder(find_model(config.model))
     if config.random_offset and pretrained.frame is not None:
         raise SettingsError(
             f"{config.model} was trained with --frame, which excludes random_offset: turn it off"
@@ -77,7 +77,7 @@ def build_classifier(
     model_config.label2id = {name: number for number, name in enumerate(classes)}
     torch.manual_seed(config.seed)
     model = BarcodeMAEForSequenceClassification(model_config)
-    model.barcodemae.encoder.load_state_dict(encoder.state_dict())
+    model.barcodemae.load_state_dict(weights)
     if config.freeze_encoder:
         freeze(model.barcodemae)
     return model, tokenizer, barcodes
@@ -111,14 +111,16 @@ def freeze(module: nn.Module) -> None:
             part.p = 0.0
 
 
-def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeKmerTokenizer]:
+def load_encoder(
+    directory: Path,
+) -> tuple[dict[str, Tensor], BarcodeMAEConfig, BarcodeKmerTokenizer]:
     """Open the encoder of a full or native model folder.
 
     Args:
         directory: The model folder.
 
     Returns:
-        encoder: The encoder alone.
+        weights: Weights of a `BarcodeMAEModel`.
         config: Configuration of a model with this encoder.
         tokenizer: Tokenizer of the encoder.
 
@@ -128,7 +130,7 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
     kind = model_type(directory)
     if kind not in NATIVE_TYPES:
         model, tokenizer = load_model_folder(directory)
-        return model.base_model.encoder, model.config, tokenizer  # type: ignore[return-value]
+        return model.base_model.state_dict(), model.config, tokenizer
     options = {"add_pooling_layer": False} if kind == "bert" else {}
     try:
         tower, report = cast(
@@ -147,4 +149,5 @@ def load_encoder(directory: Path) -> tuple[nn.Module, BarcodeMAEConfig, BarcodeK
     fields["tower_type"] = kind
     # Which decoder it was trained with does not matter: a classifier has none.
     fields |= {"decoder_num_hidden_layers": 0, "encoder_sees_mask": True}
-    return tower, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer
+    weights = {f"encoder.{name}": value for name, value in tower.state_dict().items()}
+    return weights, BarcodeMAEConfig(k=tokenizer.k, **fields), tokenizer

@@ -23,12 +23,13 @@ from barcodemae.errors import SettingsError
 from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining, masked_mean
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.tokenization import BarcodeFrame, BarcodeKmerTokenizer
-from barcodemae.training.batches.barcode_targets import cached_barcode_targets
+from barcodemae.training.batches.barcode_targets import cached_barcode_targets, cached_components
 from barcodemae.training.batches.code_cache import cache_folder, open_codes, write_codes
 from barcodemae.training.batches.frame import blocks, estimate_frame, place_in_frame
 from barcodemae.training.batches.labelled import Taxa
 from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
+from barcodemae.training.batches.site_table import fill_site_table
 from barcodemae.training.batches.step_batches import (
     Share,
     StepBatches,
@@ -63,6 +64,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: Resume = False) -> Tr
     model = build_model(config, num_taxa)
     frame = choose_frame(config, reader)
     placed = place_in_frame(reader, frame)
+    compute_sites(config, accelerator, placed, model)
     task = Task(
         train=build_train_batches(config, share, accelerator, placed, model, taxa),
         val=build_val_batches(config, share, frame),
@@ -146,6 +148,29 @@ def load_initial_weights(model: BarcodeMAEForPreTraining, folder: Path | str) ->
                 f"{tuple(found[name].shape)}, not {tuple(weights.shape)}"
             )
     model.load_state_dict(found)
+
+
+def compute_sites(
+    config: PretrainConfig,
+    accelerator: Accelerator,
+    reader: BarcodeReader,
+    model: BarcodeMAEForPreTraining,
+) -> None:
+    """Compute the model's site embeddings, if it has any and begins without weights.
+
+    Args:
+        config: The settings.
+        accelerator: From `start_accelerator`.
+        reader: The training barcodes, placed in the frame.
+        model: The model before its first step.
+    """
+    if not config.site_embeddings or config.initial_weights is not None:
+        return
+    with accelerator.main_process_first():
+        components = cached_components(
+            config.output / CACHE_FOLDER, reader, config.barcode_target_settings()
+        )
+    fill_site_table(model.barcodemae, components)
 
 
 def build_train_batches(

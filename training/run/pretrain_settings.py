@@ -56,7 +56,16 @@ class PretrainConfig(RunSettings):
     tower_type: Annotated[
         TowerType, "What encoder and decoder are made of; modernbert has rotary positions."
     ] = "bert"
-    hidden_size: Annotated[int, "Encoder width."] = 768
+    hidden_size: Annotated[int, "Width of an embedding, and of the encoder's layers."] = 768
+    tower_size: Annotated[
+        int | None, "Width of the encoder's layers, where it differs from that of an embedding."
+    ] = None
+    site_embeddings: Annotated[
+        bool, "Add a vector for every base at every site, computed from the barcodes; needs frame."
+    ] = False
+    layers_share: Annotated[
+        float, "Share of what the layers add to the site embeddings that the saved model keeps."
+    ] = 1.0
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
     num_attention_heads: Annotated[int, "Encoder attention heads."] = 6
     intermediate_size: Annotated[int, "Encoder feed-forward width."] = 3072
@@ -122,6 +131,12 @@ class PretrainConfig(RunSettings):
             )
 
     def _check_targets(self) -> None:
+        if self.site_embeddings and not self.frame:
+            raise SettingsError("site_embeddings needs frame: only in a frame a site is the same")
+        if not 0 <= self.layers_share <= 1:
+            raise SettingsError(f"layers_share must lie between 0 and 1, got {self.layers_share}")
+        if self.layers_share < 1 and self.tower_size is None:
+            raise SettingsError("layers_share needs a tower_size of its own, by which it scales")
         if not 0 <= self.barcode_whitening <= 0.5:
             raise SettingsError(
                 f"barcode_whitening must lie between 0 and 0.5, got {self.barcode_whitening}"
@@ -182,6 +197,7 @@ class PretrainConfig(RunSettings):
             field.name for field in dataclasses.fields(BarcodeMAEConfig)
         }
         values = {name: getattr(self, name) for name in same_name}
+        values["num_sites"] = self.max_length_bp if self.site_embeddings else 0
         values |= {"num_taxa": num_taxa, "taxon_rank": self.taxon_rank if num_taxa else None}
         return BarcodeMAEConfig(
             **values,

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from barcodemae import masked_mean
+from barcodemae.eval.embed.cpu.output_parts import OutputParts
 from barcodemae.eval.embed.cpu.packed_layers import PackedLayer, concatenate_rows
 from barcodemae.eval.embed.cpu.token_pieces import (
     TOKENS_PER_PIECE,
@@ -59,10 +60,12 @@ class DistinctTokens:
     Attributes:
         embedded: Input embeddings of the distinct tokens, (U, D).
         heads: Their queries, keys and values in the first layer, (3 * H, U, head width).
+        letters: Sums over their letters, (U, width of an embedding); None without site embeddings.
     """
 
     embedded: Tensor
     heads: Tensor
+    letters: Tensor | None
 
 
 class CpuEncoder:
@@ -70,9 +73,11 @@ class CpuEncoder:
 
     Args:
         bert: Stock encoder in fp32 or bfloat16, on the CPU, in evaluation mode.
+        parts: What the model adds to the mean of its states.
     """
 
-    def __init__(self, bert: Any) -> None:
+    def __init__(self, bert: Any, parts: OutputParts | None = None) -> None:
+        self.parts = parts or OutputParts()
         embeddings = bert.embeddings
         word, kind = embeddings.word_embeddings.weight, embeddings.token_type_embeddings.weight
         self.token_table: Tensor = (word + kind[0]).detach()  # every token is of the first type
@@ -112,12 +117,15 @@ class CpuEncoder:
     def mean(
         self, tokens: Sequence[Sequence[int]], leads: NDArray[np.int64], max_sequences: int
     ) -> Tensor:
-        """Compute the mean of the last hidden states of each sequence, in fp32, (B, D).
+        """Compute the mean of the last hidden states of each sequence, in fp32.
 
         Args:
             tokens: Token ids of each sequence, at least one, B lists.
             leads: Position of the first token of each sequence, (B,).
             max_sequences: Largest number of sequences in a piece.
+
+        Returns:
+            Means, (B, width of an embedding).
         """
         # Embed the distinct tokens of all sequences.
         lengths = np.array([len(row) for row in tokens], np.int64)  # (B,)
@@ -131,7 +139,10 @@ class CpuEncoder:
             piece = Piece.of([rows_of_sequence[row] for row in chosen], self.row_step)
             runs = self(distinct, piece)
             means[chosen] = torch.cat([masked_mean(states.float()) for states in runs])
-        return means
+        # Add what is linear, on the means.
+        return self.parts.finish(
+            means, distinct.letters, rows, torch.from_numpy(lengths), ROW_STEP[torch.float32]
+        )
 
     def embed_distinct(
         self, ids: NDArray[np.int64], positions: NDArray[np.int64]
@@ -154,7 +165,8 @@ class CpuEncoder:
             F.embedding(token, self.token_table) + F.embedding(place, self.position_table)
         )  # (U, D)
         heads = self.layers[0].project(self.into_blocks(embedded)).contiguous()
-        return DistinctTokens(embedded, heads), torch.from_numpy(rows)
+        letters = self.parts.embed_distinct(token, place)
+        return DistinctTokens(embedded, heads, letters), torch.from_numpy(rows)
 
 
 def find_bert(model: Any) -> Any | None:
@@ -187,4 +199,4 @@ def pack(model: Any) -> CpuEncoder | None:
     if bert is None or not can_pack(bert):
         return None
     with torch.inference_mode():
-        return CpuEncoder(bert)
+        return CpuEncoder(bert, OutputParts.of(model))

@@ -5,7 +5,7 @@ the layers are of 8-bit numbers: activations unsigned, by ranges that were measu
 a vector does not depend on its batch; weights signed with 7 bits, because processors without VNNI
 add two products in 16 bits. Guarded by tests/eval/embed/graph/test_building.py.
 
-Shapes: B = sequences, P = tokens, D = encoder width, H = heads.
+Shapes: B = sequences, P = tokens, D = width of the encoder's layers, H = heads, S = sites.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.embed.graph.nodes import GraphWriter
 from barcodemae.eval.embed.graph.placing_nodes import Tokens
-from barcodemae.eval.embed.graph.stored_encoder import Linear, Norm, StoredEncoder, StoredLayer
+from barcodemae.eval.embed.graph.stored_encoder import (
+    NUM_SPECIAL,
+    Linear,
+    Norm,
+    StoredEncoder,
+    StoredLayer,
+)
 from barcodemae.eval.embed.readout import Dense, Readout
 
 
 HIDDEN = -1e30  # added to the scores of tokens that are not read
+NUM_BASES = 4
 LARGEST_WEIGHT = 63
 LARGEST_ENTRY = 127  # of a table, of which no products are taken
 STEPS = 255  # of an unsigned 8-bit number
@@ -76,7 +83,46 @@ class EncoderNodes:
         total = graph.MatMul(graph.Unsqueeze(weights, graph.numbers(1)), states)  # (B, 1, D)
         total = graph.Squeeze(total, graph.numbers(1))
         num_read = graph.ReduceSum(weights, graph.numbers(1), keepdims=1)  # (B, 1)
-        return self.read_out(graph.Div(total, num_read), self.encoder.readout)
+        pooled = self.widen(graph.Div(total, num_read))
+        if self.encoder.sites is not None:
+            letters = self.letters(tokens, self.encoder.sites)
+            pooled = graph.Add(pooled, graph.Div(letters, num_read))
+        return self.read_out(pooled, self.encoder.readout)
+
+    def widen(self, pooled: str) -> str:
+        """Apply the linear layer to the width of an embedding, if there is one."""
+        layer = self.encoder.widening
+        if layer is None:
+            return pooled
+        product = self.graph.MatMul(pooled, self.graph.keep(layer.weight))
+        return str(self.graph.Add(product, self.graph.keep(layer.bias)))
+
+    def letters(self, tokens: Tokens, table: NDArray[np.float32]) -> str:
+        """Sum the vectors of the letters of all k-mers that are read, (B, width of an embedding).
+
+        It is one product of one-hot letters by site with the table.
+
+        Args:
+            tokens: Tokens of a batch.
+            table: Vector of each base at each site, (S * 4, width of an embedding).
+        """
+        graph, k = self.graph, self.encoder.k
+        num_tokens = min(len(table) // (NUM_BASES * k), self.encoder.max_tokens)
+        bounds = graph.numbers(0), graph.numbers(num_tokens), graph.numbers(1)
+        ids = graph.Slice(tokens.ids, *bounds)  # (B, P)
+        counts = graph.Slice(tokens.counts, *bounds)
+        kmers = graph.Sub(ids, graph.numbers(NUM_SPECIAL))
+        counts = graph.And(counts, graph.GreaterOrEqual(kmers, graph.numbers(0)))
+        # The letters of a k-mer are its digits; those that do not count are no base.
+        values = graph.keep(NUM_BASES ** np.arange(k - 1, -1, -1, dtype=np.int64))
+        digits = graph.Div(graph.Unsqueeze(kmers, graph.numbers(2)), values)  # (B, P, k)
+        digits = graph.Mod(digits, graph.numbers(NUM_BASES))
+        digits = graph.Where(graph.Unsqueeze(counts, graph.numbers(2)), digits, graph.numbers(-1))
+        bases = graph.keep(np.arange(NUM_BASES))
+        is_base = graph.Equal(graph.Unsqueeze(digits, graph.numbers(3)), bases)  # (B, P, k, 4)
+        one_hot = graph.cast(graph.Flatten(is_base), "float")  # (B, P * k * 4)
+        used = table[: num_tokens * k * NUM_BASES]
+        return str(graph.MatMul(one_hot, self.table(used)))
 
     def trim(self, tokens: Tokens) -> tuple[str, str, str]:
         """Leave out the tokens at both ends that no sequence of the batch has.
@@ -125,6 +171,15 @@ class EncoderNodes:
         whole = graph.keep(np.round(table / steps).astype(np.int8))
         found = graph.cast(graph.Gather(whole, rows), "float")
         return str(graph.Mul(found, graph.Gather(graph.keep(steps, "float32"), rows)))
+
+    def table(self, table: NDArray[np.float32]) -> str:
+        """Keep a table, in 8 bits if the layers compute so."""
+        graph = self.graph
+        if self.ranges is None:
+            return graph.keep(table)
+        steps = np.maximum(np.abs(table).max(axis=0) / LARGEST_ENTRY, np.finfo(np.float32).tiny)
+        whole = graph.cast(graph.keep(np.round(table / steps).astype(np.int8)), "float")
+        return str(graph.Mul(whole, graph.keep(steps, "float32")))
 
     def layer(self, states: str, projected: str, hidden: str, layer: StoredLayer, name: str) -> str:
         """Apply a layer of the encoder to states (B, P, D) with their projections (B, P, 3 * D)."""

@@ -7,6 +7,7 @@ Guarded by tests/eval/embed/graph/test_stored_encoder.py.
 Shapes: D = encoder width, F = width of the feed-forward layer, T = number of tokens, P = positions.
 """
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ class StoredEncoder:
         positions: Embedding of each position, that of the token type added, (P, D).
         input_norm: Normalisation of the input.
         layers: Layers in order.
+        widening: Linear layer from the layers' width to that of an embedding; None without one.
+        sites: Vector of each base at each site, added to the tokens of its letters, (S * 4, width
+            of an embedding); None without them.
         readout: Steps after the mean.
     """
 
@@ -103,18 +107,22 @@ class StoredEncoder:
     positions: Floats
     input_norm: Norm
     layers: list[StoredLayer]
+    widening: Linear | None
+    sites: Floats | None
     readout: Readout
 
     @property
     def width(self) -> int:
-        """Width of the encoder, D."""
+        """Width of the encoder's layers, D."""
         return int(self.tokens.shape[1])
 
     @property
     def embedding_width(self) -> int:
         """Width of the embedding, after the readout."""
         dense = [step for step in self.readout.steps if isinstance(step, Dense)]
-        return len(dense[-1].bias) if dense else self.width
+        if dense:
+            return len(dense[-1].bias)
+        return self.width if self.widening is None else len(self.widening.bias)
 
 
 def read_encoder(folder: Path, name: str) -> StoredEncoder:
@@ -165,6 +173,8 @@ def read_encoder(folder: Path, name: str) -> StoredEncoder:
             weights.layer(f"encoder.layer.{number}.", head_width)
             for number in range(int(config["num_hidden_layers"]))
         ],
+        widening=weights.outside.linear("widening") if config.get("tower_size") else None,
+        sites=weights.outside["sites.weight"] if config.get("num_sites") else None,
         readout=load_readout(folder),
     )
 
@@ -197,6 +207,13 @@ class Weights:
                 "many rows"
             )
         self.prefix = names[0].removesuffix(WORDS)
+
+    @property
+    def outside(self) -> "Weights":
+        """The weights beside the encoder's, of the model around it."""
+        around = copy.copy(self)
+        around.prefix = self.prefix.removesuffix("encoder.")
+        return around
 
     def __getitem__(self, name: str) -> Floats:
         """Return a weight.

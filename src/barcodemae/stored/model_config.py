@@ -19,6 +19,8 @@ WHOLE = {
     "k": (1, 16),
     "vocab_size": (1, 1 << 24),
     "hidden_size": (1, 1 << 16),
+    "tower_size": (1, 1 << 16),
+    "num_sites": (0, 1 << 16),
     "intermediate_size": (1, 1 << 18),
     "num_hidden_layers": (1, 512),
     "num_attention_heads": (1, 1024),
@@ -41,6 +43,7 @@ RATIONAL = {
 }
 OURS, STOCK = "barcodemae", ("bert", "modernbert")
 WITH_DECODER = ("PreTraining", "MaskedLM")  # in the names of such classes
+NUM_BASES = 4
 SLACK = 1.5  # how many times larger than its weights a model may be described
 SLACK_PARAMETERS = 1_000_000
 
@@ -86,14 +89,20 @@ def check_numbers(path: Path, config: dict[str, Any]) -> None:
         raise DataError(path, "model_type must be text")
     if kind == OURS or kind in STOCK:
         for prefix in ("", "decoder_"):
-            width = config.get(f"{prefix}hidden_size")
+            name = width_name(config, prefix)
+            width = config.get(name)
             heads = config.get(f"{prefix}num_attention_heads")
             if width is not None and heads is not None and width % heads:
                 raise DataError(
                     path,
-                    f"{prefix}hidden_size {width} is not a multiple of {prefix}num_attention_heads "
-                    f"{heads}",
+                    f"{name} {width} is not a multiple of {prefix}num_attention_heads {heads}",
                 )
+
+
+def width_name(config: dict[str, Any], prefix: str) -> str:
+    """Return the name of the entry that holds the width of a tower's layers."""
+    has_own = not prefix and config.get("tower_size") is not None
+    return "tower_size" if has_own else f"{prefix}hidden_size"
 
 
 def num_parameters(config: dict[str, Any]) -> int:
@@ -101,7 +110,8 @@ def num_parameters(config: dict[str, Any]) -> int:
     if config.get("model_type") != OURS and config.get("model_type") not in STOCK:
         return 0
     total = _tower(config, "")
-    total += (config.get("vocab_size") or 0) * (config.get("hidden_size") or 0)
+    total += (config.get("vocab_size") or 0) * (config.get(width_name(config, "")) or 0)
+    total += NUM_BASES * (config.get("num_sites") or 0) * (config.get("hidden_size") or 0)
     names = config.get("architectures")
     classes = " ".join(map(str, names)) if isinstance(names, list) else ""
     if any(part in classes for part in WITH_DECODER):
@@ -110,7 +120,7 @@ def num_parameters(config: dict[str, Any]) -> int:
 
 
 def _tower(config: dict[str, Any], prefix: str) -> int:
-    width = config.get(f"{prefix}hidden_size") or 0
+    width = config.get(width_name(config, prefix)) or 0
     layers = config.get(f"{prefix}num_hidden_layers") or 0
     inner = config.get(f"{prefix}intermediate_size") or 0
     return int(layers * (4 * width * width + 2 * width * inner))

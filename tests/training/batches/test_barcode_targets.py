@@ -15,6 +15,7 @@ from barcodemae.training.batches.barcode_targets import (
     cached_barcode_targets,
     estimate_components,
     find_relatives,
+    fit_components,
     rotate_towards,
 )
 from barcodemae.training.batches.frame import estimate_frame, place_in_frame
@@ -36,6 +37,11 @@ def whole():
     ancestor = generator.integers(4, size=WIDTH)
     families = mutate(np.repeat(ancestor[None], 6, axis=0), 0.15, generator)
     return mutate(np.repeat(families, NUM_BARCODES // 6, axis=0), 0.05, generator)
+
+
+def targets_of(reader, settings):
+    """Target vectors of a reader's barcodes."""
+    return barcode_targets(reader, fit_components(reader, settings))
 
 
 def mutate(codes, rate, generator):
@@ -62,7 +68,7 @@ def reader(whole, starts):
 
 def test_targets_are_unit_vectors_that_separate_families(reader):
     settings = TargetSettings(num_components=32, whitening=0.25)
-    targets = barcode_targets(reader, settings).astype(np.float32)
+    targets = targets_of(reader, settings).astype(np.float32)
     assert targets.shape == (NUM_BARCODES, 32)
     np.testing.assert_allclose(np.linalg.norm(targets, axis=1), 1, atol=1e-3)
     cosines = targets @ targets.T
@@ -73,7 +79,7 @@ def test_targets_are_unit_vectors_that_separate_families(reader):
 
 def test_whitening_evens_out_the_components(reader):
     def variation(whitening):
-        targets = barcode_targets(reader, TargetSettings(num_components=32, whitening=whitening))
+        targets = targets_of(reader, TargetSettings(num_components=32, whitening=whitening))
         deviations = targets.astype(np.float32).std(axis=0)
         return deviations.max() / deviations.min()
 
@@ -138,7 +144,7 @@ def test_without_relatives_all_sites_keep_their_weight():
 
 def test_more_components_than_dimensions_are_refused(reader):
     with pytest.raises(ValueError, match="481 components cannot be taken from 480 dimensions"):
-        barcode_targets(reader, TargetSettings(num_components=481))
+        targets_of(reader, TargetSettings(num_components=481))
 
 
 def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
@@ -146,7 +152,8 @@ def test_a_resumed_run_finds_its_targets_again(reader, tmp_path, monkeypatch):
     monkeypatch.setattr(subject, "barcode_targets", None)
     again = cached_barcode_targets(tmp_path, reader, SMALL)
     assert np.array_equal(first, again)
-    assert [path.name for path in tmp_path.iterdir()] == ["barcode_targets_8_0.25_1_0.npy"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["barcode_targets_8_0.25_1_0.npy", "components_8_0.25_1_0.npz"]
 
 
 def test_rotated_targets_keep_their_distances_and_point_where_the_encoder_does():
@@ -188,7 +195,7 @@ def test_targets_are_rotated_once_and_only_towards_initial_weights(reader, tmp_p
 
 def test_targets_of_a_reader_in_its_frame_equal_those_of_one_without(reader):
     framed = place_in_frame(reader, estimate_frame(reader))
-    assert np.array_equal(barcode_targets(framed, SMALL), barcode_targets(reader, SMALL))
+    assert np.array_equal(targets_of(framed, SMALL), targets_of(reader, SMALL))
 
 
 def test_targets_of_other_barcodes_are_refused(reader, tmp_path):

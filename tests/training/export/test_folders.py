@@ -68,6 +68,7 @@ def test_the_folders_hold_safetensors_code_and_tokenizer_and_nothing_else(export
         "tokenizer_config.json",
         *HUB_FILES,
         "configuration_barcodemae.py",
+        "site_embeddings_barcodemae.py",
         "modeling_barcodemae.py",
         "pipeline_barcodemae.py",
         "handler.py",
@@ -120,9 +121,9 @@ def test_modern_towers_make_a_plain_modernbert_folder_that_embeds_alike(
     expected = embed(model.barcodemae, batch)
     torch.testing.assert_close(torch.from_numpy(native), expected, atol=1e-5, rtol=0)
     export(model, tokenizer, folder.parent)  # onto itself: recognised as ours
-    tower, rebuilt, _ = load_encoder(folder)
+    weights, rebuilt, _ = load_encoder(folder)
     assert rebuilt.encoder_config().to_diff_dict() == model.config.encoder_config().to_diff_dict()
-    assert tower.state_dict().keys() == model.barcodemae.encoder.state_dict().keys()
+    assert weights.keys() == model.barcodemae.state_dict().keys()
 
 
 def test_sentence_transformers_gives_the_masked_mean(exported, tiny_model, tokenizer, barcodes):
@@ -324,3 +325,12 @@ def test_all_files_are_as_readable_as_the_umask_lets_them(
     assert {path.name for path in files} >= {"model.safetensors", "config.json"}
     assert "probe" not in {path.name for path in files}
     assert {path.stat().st_mode & 0o777 for path in files} == {mode}
+
+
+def test_an_encoder_with_site_embeddings_opens_with_its_code(sites_folder, relatives):
+    sentence_model = SentenceTransformer(
+        str(sites_folder / "encoder"), device="cpu", trust_remote_code=True
+    )
+    whole = [text[:240] for text in relatives[:5]]
+    expected = load_embedder(sites_folder).embed(whole)
+    np.testing.assert_allclose(sentence_model.encode(whole), expected, atol=1e-5)

@@ -129,8 +129,8 @@ def test_a_frozen_encoder_does_not_change(settings, pretrained):
     finetune(config)
     before, _, _ = load_encoder(pretrained)
     after, _, _ = load_encoder(config.output)
-    for name, value in before.state_dict().items():
-        assert torch.equal(value, after.state_dict()[name]), name
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
     run = prepare_finetuning(settings("again", freeze_encoder=True))
     names = [name for name, value in run.model.named_parameters() if value.requires_grad]
     assert names == ["classifier.weight", "classifier.bias"]

@@ -18,6 +18,7 @@ from barcodemae.training.export.folders import load_model_folder
 from barcodemae.training.finetune import finetune, prepare_finetuning
 from barcodemae.training.pretrain import pretrain
 from barcodemae.training.run.finetune_settings import FinetuneConfig
+from barcodemae.training.run.loop import train
 from barcodemae.training.run.pretrain_run import encode_barcodes, prepare_pretraining
 from barcodemae.training.run.pretrain_settings import PretrainConfig
 
@@ -211,3 +212,65 @@ def test_random_offsets_are_refused_in_the_frame(finetuning, finished):
         SettingsError, match=r"was trained with --frame, which excludes random_offset"
     ):
         prepare_finetuning(finetuning(finished[0].output, random_offset=True))
+
+
+SITES = {"site_embeddings": True, "tower_size": 8, "num_attention_heads": 2}
+
+
+def test_site_embeddings_are_computed_kept_and_used(build, data):
+    config = build("sites", **SITES)
+    begun = prepare_pretraining(build("sites_begun", **SITES)).model.barcodemae.sites.weight
+    assert begun.abs().sum() > 0
+    pretrain(config)
+    model, tokenizer = load_model_folder(config.output)
+    assert torch.equal(model.barcodemae.sites.weight, begun)  # training leaves them
+    assert model.barcodemae.widening.weight.abs().sum() > 0  # and learns what they do not say
+    assert tokenizer.frame is not None
+    whole = barcodes_of(data, BP)
+    full, inside = (load_embedder(path) for path in (config.output, config.output / "encoder"))
+    np.testing.assert_array_equal(full.embed(whole), inside.embed(whole))
+
+
+def test_a_run_with_site_embeddings_resumes_to_the_same_weights(build):
+    whole, killed = build("sites_whole", **SITES), build("sites_killed", **SITES)
+    pretrain(whole)
+    train(prepare_pretraining(killed), until=5)
+    pretrain(killed, resume=True)
+    expected, found = (
+        (config.output / "model.safetensors").read_bytes() for config in (whole, killed)
+    )
+    assert found == expected
+
+
+def test_weights_with_site_embeddings_are_trained_further_and_classify(build, finetuning):
+    first = build("sites_first", **SITES)
+    pretrain(first)
+    further = build("sites_further", **SITES, initial_weights=first.output)
+    begun, _ = load_model_folder(first.output)
+    run = prepare_pretraining(further)
+    assert torch.equal(run.model.barcodemae.sites.weight, begun.barcodemae.sites.weight)
+    for folder in (first.output, first.output / "encoder"):
+        classifier = prepare_finetuning(finetuning(folder)).model
+        assert torch.equal(classifier.barcodemae.sites.weight, begun.barcodemae.sites.weight)
+
+
+def test_a_run_saves_the_share_that_it_is_told_to_keep(build):
+    whole, halved = build("sites_all", **SITES), build("sites_half", **SITES, layers_share=0.5)
+    weights = []
+    for config in (whole, halved):
+        pretrain(config)
+        weights.append(load_model_folder(config.output)[0].barcodemae.widening.weight)
+    assert torch.equal(weights[0] / 2, weights[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frame": False}, "site_embeddings needs frame"),
+        ({"layers_share": 1.5}, "layers_share must lie between 0 and 1"),
+        ({"layers_share": 0.5, "tower_size": None}, "layers_share needs a tower_size of its own"),
+    ],
+)
+def test_settings_that_site_embeddings_cannot_have_are_refused(build, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        build("unplaced", **SITES | changes)

@@ -33,6 +33,7 @@ def test_the_recipes_are_the_three_models_of_the_paper_and_the_smaller_ones():
         "bundled_control": (512, False, True),
         "bundled_middle": (512, True, False),
         "bundled_start": (512, True, False),
+        "compact": (512, True, False),
         "small": (256, True, False),
         "tiny": (128, True, False),
     }

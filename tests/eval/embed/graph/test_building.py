@@ -13,12 +13,13 @@ from barcodemae.eval.embed.readout import Dense, save_readout
 from barcodemae.tokenization import BarcodeFrame
 
 
-@pytest.fixture(scope="module")
-def framed(framed_folder):
+@pytest.fixture(scope="module", params=["framed_folder", "sites_folder"])
+def framed(request):
     """The session of a framed model, and torch's embedder of it."""
-    graph = build_graph(read_encoder(framed_folder, "tiny")).model
+    folder = request.getfixturevalue(request.param)
+    graph = build_graph(read_encoder(folder, "tiny")).model
     onnx.checker.check_model(graph)
-    return open_session(graph), load_embedder(framed_folder, device="cpu")
+    return open_session(graph), load_embedder(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +96,8 @@ def test_the_readout_is_in_the_graph(tiny_folder, tmp_path, barcodes, padded):
     assert np.allclose(found, load_embedder(folder, device="cpu").embed(barcodes), atol=1e-4)
 
 
-def test_products_of_8_bits_are_near_and_do_not_depend_on_neighbours(
-    framed, framed_folder, cuts, padded
-):
-    encoder = read_encoder(framed_folder, "tiny")
+def test_products_of_8_bits_are_near_and_do_not_depend_on_neighbours(framed, cuts, padded):
+    encoder = read_encoder(framed[1].folder, "tiny")
     ranges = dict.fromkeys(build_graph(encoder).inputs, Range(-4.0, 4.0))
     session = open_session(build_graph(encoder, ranges=ranges).model)
     found = session.run([EMBEDDING], padded(cuts))[0]
@@ -109,7 +108,7 @@ def test_products_of_8_bits_are_near_and_do_not_depend_on_neighbours(
     assert np.allclose(alone, found, atol=1e-5)
 
 
-def test_the_graph_says_what_it_is(framed, framed_folder):
+def test_the_graph_says_what_it_is(framed):
     notes = framed[0].get_modelmeta().custom_metadata_map
     assert notes["weights"] == framed[1].fingerprint
     assert notes["dtype"] == "float32"
