@@ -1,14 +1,14 @@
-"""The poster's three models at the bundled model's whole cost: python benchmarks/poster.py ...
+"""The poster's three models at the whole cost of a bundled model: python benchmarks/poster.py ...
 
     python benchmarks/poster.py --data data/coi --out OUT --json results/poster.json --until 0.1
 
-BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the bundled model's encoder, in the frame, each
-trained to predict hidden k-mers and nothing else. The horizon of each is the FLOP of the bundled
-model's three stages, cut into slices; the three take a slice in turn, so that at any moment they
-have cost about the same. The learning rate is constant after a warm-up, so a run may stop at any
-slice (`--until`, a share of the horizon) and go on later with the same command: its curve at equal
-FLOP, and at equal barcodes, is read off along the way. After some slices the encoder is exported
-and names the genera of `val_unseen` from a fixed random subset of `train` (1-NN).
+BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the encoder of the bundled model's version 1, in
+the frame, each trained to predict hidden k-mers and nothing else. The horizon of each is the FLOP
+of that version's three stages, cut into slices; the three take a slice in turn, so that at any
+moment they have cost about the same. The learning rate is constant after a warm-up, so a run may
+stop at any slice (`--until`, a share of the horizon) and go on later with the same command: its
+curve at equal FLOP, and at equal barcodes, is read off along the way. After some slices the encoder
+is exported and names the genera of `val_unseen` from a fixed random subset of `train` (1-NN).
 
 In: a prepared data set. Out: in OUT, the runs with checkpoints and their exported encoders; a file
 of records. Guarded by tests/benchmarks/test_poster.py.
@@ -45,11 +45,11 @@ from barcodemae.training.run.training_run import TrainingRun
 
 
 ROOT = Path(__file__).parents[1]
-# The stages of the bundled model: recipe, and the history that says how many steps it took.
+# The stages of version 1: recipe, and the history that says how many steps it took.
 STAGES = {
     "bundled_start": ROOT / "results/histories/bundled_start.json",
     "bundled_middle": ROOT / "results/histories/bundled_middle.json",
-    "bundled": ROOT / "src/barcodemae/default/history.json",
+    "bundled": ROOT / "src/barcodemae/default_1/history.json",
 }
 BASE: dict[str, Any] = load_recipe("bundled_control") | {
     "recipe": "bundled_control",
@@ -196,7 +196,7 @@ class Curve:
 
 
 def bundled_flop(data: Path, out: Path) -> float:
-    """Count the FLOP of the bundled model's whole training: of each stage, steps times a step."""
+    """Count the FLOP of the whole training of version 1: of each stage, steps times a step."""
     total = 0.0
     for recipe, file in STAGES.items():
         steps = max(record["step"] for record in History(json.loads(file.read_text())).records)

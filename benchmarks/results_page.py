@@ -7,8 +7,9 @@ A page names the files that a table is made of, and this program writes the tabl
     <!-- end -->
 
 `table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
-were measured, without the stages of a model's training; `stages` is one line per model with its
-1-NN accuracy, in the order of the file; `masks` is a masking study, one line per model and mode;
+were measured, without older versions of the bundled model; `stages` is one line per model with its
+1-NN accuracy, in the order of the file; `shares` is that by share of the layers and length of the
+query; `masks` is a masking study, one line per model and mode;
 `ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes
 nothing and fails if a page does not agree with its files; the tests run it. `--figures` also draws
 the figures of docs/ from the same files. In: pages and results files. Out: the pages.
@@ -45,6 +46,7 @@ PAGES = ("README.md", "docs/results.md")
 MAIN_TABLE = (
     "results/bundled*.json results/coi_1nn_*.json results/coi_zsc_*.json results/systems.yaml"
 )
+OLDER = " version "  # in the names of such models
 SPEED_FOLDER = "speed"  # in results/
 BLOCK = re.compile(
     r"(?P<start><!-- (?P<kind>\w+): (?P<files>.+?) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
@@ -72,8 +74,8 @@ def leaderboard(sources: Sources) -> str:
 
 
 def poster(sources: Sources) -> str:
-    """Format the leaderboard without unavailable systems and without stages of training."""
-    finished = [record for record in sources.records if not record.model.endswith("stage")]
+    """Format the leaderboard of what there is now: without unavailable systems and old versions."""
+    finished = [record for record in sources.records if OLDER not in record.model]
     systems = dataclasses.replace(sources.systems, unavailable=())
     return render_table(build_table(finished, systems), "markdown")
 
@@ -104,6 +106,16 @@ def masks(sources: Sources) -> str:
             if found:
                 lines.append(f"| {model} | {LABELS[mode]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\n{describe_study(own)}\n"
+
+
+def shares(sources: Sources) -> str:
+    """Format 1-NN accuracy by share of the layers' part, one column per length of the queries."""
+    cuts = list(dict.fromkeys(str(record.protocol["queries_cut_to"]) for record in sources.records))
+    lines = ["| share | " + " | ".join(cuts) + " |", "| ---: |" + " ---: |" * len(cuts)]
+    for share in dict.fromkeys(record.protocol["layers_share"] for record in sources.records):
+        row = [r.value for r in sources.records if r.protocol["layers_share"] == share]
+        lines.append(f"| {share:g} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def ablation(sources: Sources) -> str:
@@ -145,6 +157,7 @@ KINDS: dict[str, Callable[[Sources], str]] = {
     "poster": poster,
     "stages": stages,
     "masks": masks,
+    "shares": shares,
     "ablation": ablation,
     "curve": curve,
 }

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=0, help="At most so many; 0 for all.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        export(*load_model_folder(Path(resolve_model("default"))), Path(folder) / "model")
+        export(*load_model_folder(Path(resolve_model("default@1"))), Path(folder) / "model")
         results = measure(Path(folder) / "model", options.data, options.references)
     options.out.write_text(json.dumps(results, indent=1) + "\n")
     for name, way in results["ways"].items():

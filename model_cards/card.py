@@ -196,6 +196,7 @@ def render(
         k=kmer_length(folder),
         max_tokens=folder.tokenizer_config.get("model_max_length"),
         is_native=folder.is_native,
+        has_encoder_code=folder.has_encoder_code,
         has_readout=folder.has_readout,
         has_frame=folder.has_frame,
         task=folder.pipeline_tag,

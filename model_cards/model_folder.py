@@ -35,6 +35,7 @@ CODE_FILES = (
     "modeling_barcodemae.py",
     "pipeline_barcodemae.py",
     "pooling_barcodemae.py",
+    "site_embeddings_barcodemae.py",
     *TOKENIZER_CODE,
 )
 ENDPOINT_FILES = ("handler.py", "requirements.txt")
@@ -45,11 +46,13 @@ SENTENCE_TRANSFORMERS_FILES = (
     "1_Pooling/config.json",
 )
 COMMON_FILES = (CARD_FILE, "config.json", "tokenizer_config.json")
+OURS = "barcodemae"
 REQUIRED = {
-    "barcodemae": (*COMMON_FILES, *CODE_FILES, *ENDPOINT_FILES),
+    OURS: (*COMMON_FILES, *CODE_FILES, *ENDPOINT_FILES),
     "bert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
     "modernbert": (*COMMON_FILES, *SENTENCE_TRANSFORMERS_FILES),
 }
+ENCODER_WITH_CODE = (*COMMON_FILES, *CODE_FILES, *SENTENCE_TRANSFORMERS_FILES)
 # Optional files; no others are published.
 ALLOWED = (
     WEIGHTS,
@@ -94,7 +97,7 @@ class ModelFolder:
 
     @property
     def model_type(self) -> str:
-        """`barcodemae` for the full model, `bert` or `modernbert` for the native encoder."""
+        """`barcodemae` if the model needs its code, else `bert` or `modernbert`."""
         kind = self.config.get("model_type")
         if kind not in REQUIRED:
             raise CheckpointError(f"{self.path}: is not a BarcodeMAE model folder")
@@ -102,8 +105,13 @@ class ModelFolder:
 
     @property
     def is_native(self) -> bool:
-        """Whether this is the native encoder."""
-        return self.model_type != "barcodemae"
+        """Whether this is the native encoder, stock or with its code; its config says so."""
+        return self.model_type != OURS or OURS in self.config
+
+    @property
+    def has_encoder_code(self) -> bool:
+        """Whether this is a native encoder that is not stock, so needs its code."""
+        return self.is_native and self.model_type == OURS
 
     @property
     def pipeline_tag(self) -> str:
@@ -178,8 +186,9 @@ class ModelFolder:
         Raises:
             CheckpointError: It is not; the message names the first such file and what to do.
         """
+        kind = ENCODER_WITH_CODE if self.has_encoder_code else REQUIRED[self.model_type]
         required = (
-            *REQUIRED[self.model_type],
+            *kind,
             "tokenizer.json",
             *(TOKENIZER_CODE if self.has_frame else ()),
         )

@@ -104,15 +104,16 @@ def find_run(folder: ModelFolder) -> Path:
     """Find the folder with the record of a model's training run.
 
     Returns:
-        The model folder itself; or that of the bundled model, if the folder has no record but the
-        same weights, as after `barcodemae export --model default`.
+        The model folder itself; or that of a version of the bundled model, if the folder has no
+        record but the same weights, as after `barcodemae export --model default`.
     """
-    bundled = default_model.BUNDLED_FOLDER
-    has_own = any((folder.path / name).exists() for name in (SETTINGS_FILE, HISTORY_FILE))
-    if has_own or not any(bundled.glob(WEIGHTS)):
+    if any((folder.path / name).exists() for name in (SETTINGS_FILE, HISTORY_FILE)):
         return folder.path
-    is_bundled = folder.fingerprint() == ModelFolder(bundled).fingerprint()
-    return bundled if is_bundled else folder.path
+    weights = folder.fingerprint()
+    for bundled in default_model.bundled_folders():
+        if any(bundled.glob(WEIGHTS)) and ModelFolder(bundled).fingerprint() == weights:
+            return bundled
+    return folder.path
 
 
 def read_run(folder: Path) -> RunRecord:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from barcodemae.cli import main
 from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS
+from barcodemae.default_model import version_with
 from barcodemae.demonstration import DEMONSTRATION
 from barcodemae.demonstration.names import resolve_reference
 from barcodemae.errors import DataError
@@ -126,6 +127,7 @@ class Library:
 
     def __init__(self, folder: Path, model: str) -> None:
         library = ReferenceLibrary(folder)
+        model = version_with(model, library.description["model"]["weights"])
         embedder = load_embedder(model, dtype=library.dtype)
         self.embedder = OffsetEmbedder(embedder, library.description["offsets"])
         options = IdentifyOptions()

@@ -1,11 +1,11 @@
-"""The model that comes with the package: small, complete, and with a history that is its own."""
+"""The models that come with the package: small, complete, and with histories of their own."""
 
 import json
 
 import numpy as np
 import pytest
 
-from barcodemae.default_model import BUNDLED_FOLDER
+from barcodemae.default_model import bundled_folders
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.identify.reference.library import SAME_VECTOR
 from barcodemae.eval.report.records import read_records
@@ -16,13 +16,13 @@ LARGEST_MB = 30
 BARCODE = "AACATTATATTTTATTTTTGGAGCTTGAGCAGGAATAGTAGGAACTTCTTTAAGTATTTTAATTCGTGCTGAATTAGGACATCC"
 
 
-@pytest.fixture(scope="module")
-def default():
-    return load_embedder("default")
+@pytest.fixture(scope="module", params=["default", "default@1"])
+def default(request):
+    return load_embedder(request.param)
 
 
-def test_it_is_small_and_in_safetensors():
-    files = [path for path in BUNDLED_FOLDER.rglob("*") if path.is_file()]
+def test_they_are_small_and_in_safetensors():
+    files = [path for folder in bundled_folders() for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < LARGEST_MB * 1e6
     assert not [path for path in files if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
 
@@ -41,12 +41,13 @@ def random_barcodes(number):
 
 
 @pytest.mark.number_format
+@pytest.mark.parametrize("model", ["default", "default@1"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(dtype):
+def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(model, dtype):
     barcodes = random_barcodes(24)
-    expected = load_embedder("default", dtype=dtype, batch_size=1).embed(barcodes)
+    expected = load_embedder(model, dtype=dtype, batch_size=1).embed(barcodes)
     for batch_size in (3, 64):
-        found = load_embedder("default", dtype=dtype, batch_size=batch_size).embed(barcodes)
+        found = load_embedder(model, dtype=dtype, batch_size=batch_size).embed(barcodes)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -55,7 +56,7 @@ def test_the_number_format_changes_an_embedding_less_than_a_library_allows(defau
     barcodes = random_barcodes(24)
     exact, rounded = (
         unit_length(embedder.embed(barcodes))
-        for embedder in (default, load_embedder("default", dtype="bfloat16"))
+        for embedder in (default, load_embedder(default.name, dtype="bfloat16"))
     )
     assert (1 - np.einsum("nd,nd->n", exact, rounded)).max() < SAME_VECTOR
 
@@ -63,7 +64,7 @@ def test_the_number_format_changes_an_embedding_less_than_a_library_allows(defau
 def test_its_records_were_measured_on_these_weights(default):
     records = [
         record
-        for path in (BUNDLED_FOLDER / "results").glob("*.json")
+        for path in (default.folder / "results").glob("*.json")
         for record in read_records(path)
     ]
     own = [record for record in records if record.weights == default.fingerprint]
@@ -76,10 +77,15 @@ def test_its_records_were_measured_on_these_weights(default):
     )
 
 
-def test_its_settings_and_history_belong_together_and_name_no_machine():
-    settings = json.loads((BUNDLED_FOLDER / "settings.json").read_text())
-    history = json.loads((BUNDLED_FOLDER / "history.json").read_text())
-    assert settings["recipe"] == "bundled"
+@pytest.mark.parametrize(("version", "recipe"), [(0, "compact"), (1, "bundled")])
+def test_its_settings_and_history_belong_together_and_name_no_machine(version, recipe):
+    folder = bundled_folders()[version]
+    settings = json.loads((folder / "settings.json").read_text())
+    history = json.loads((folder / "history.json").read_text())
+    assert settings["recipe"] == recipe
     assert "/" not in settings["data"] + settings["output"]
     last = [record for record in history if "epoch" in record][-1]
-    assert last["epoch"] == pytest.approx(settings["epochs"], abs=0.01)
+    assert (
+        last["epoch"] == pytest.approx(settings["epochs"], abs=0.01)
+        or last["step"] == settings["max_steps"]
+    )

@@ -1,6 +1,7 @@
 """`default` means the bundled model; other names pass through; a missing bundle is said so."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from barcodemae import BarcodeMAEForPreTraining, default_model
 from barcodemae.cli import main
-from barcodemae.default_model import resolve_model
+from barcodemae.default_model import OLDER_VERSIONS, resolve_model, version_with
 from barcodemae.errors import CheckpointError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.report.records import ResultRecord, write_records
@@ -51,6 +52,23 @@ def test_a_missing_bundle_is_said_so(tmp_path, monkeypatch):
         resolve_model("default")
 
 
+def test_a_version_is_named_by_its_number():
+    assert resolve_model("default@2") == resolve_model("default")
+    older = resolve_model("default@1")
+    assert older != resolve_model("default")
+    assert load_embedder("default@1").fingerprint == OLDER_VERSIONS["default@1"].weights
+    with pytest.raises(CheckpointError, match="has the versions default@1, default@2"):
+        resolve_model("default@3")
+
+
+def test_default_means_the_version_that_a_library_was_made_with():
+    weights = OLDER_VERSIONS["default@1"].weights
+    assert version_with("default", weights) == "default@1"
+    assert version_with("default", load_embedder("default").fingerprint) == "default"
+    assert version_with("default@2", weights) == "default@2"
+    assert version_with("lab/model", weights) == "lab/model"
+
+
 def test_the_bundled_model_is_published_from_its_name_with_its_own_run_and_results(
     bundled, tmp_path, capsys
 ):
@@ -81,6 +99,20 @@ def test_other_weights_borrow_neither_run_nor_results_of_the_bundled_model(
     card = (tmp_path / "other" / "README.md").read_text()
     assert "No probe has been recorded for these weights." in card
     assert "The record of the run is not part of this folder." in card
+
+
+def test_an_encoder_that_is_not_stock_is_published_with_its_code(sites_folder, tmp_path, capsys):
+    folder = shutil.copytree(sites_folder, tmp_path / "mine")
+    assert main(["card", str(folder), "--repo-id", FULL, "--native", NATIVE]) == 0
+    card = (folder / "encoder" / "README.md").read_text()
+    assert "with its code" in card
+    assert "trust_remote_code=True" in card
+    assert "cannot serve this folder" in card
+    capsys.readouterr()
+    assert main(["push", str(folder), FULL, "--native", NATIVE, "--dry-run"]) == 0
+    listed = {tuple(line.split("\t")[:2]) for line in capsys.readouterr().out.splitlines()}
+    for name in ("modeling_barcodemae.py", "site_embeddings_barcodemae.py"):
+        assert {(FULL, name), (NATIVE, name)} <= listed
 
 
 @pytest.mark.parametrize("arguments", [[], ["somewhere", "--model", "default"]])

@@ -21,7 +21,7 @@ from barcodemae.calls.choices import (
 from barcodemae.calls.sequences import readable_twice, source_of
 from barcodemae.calls.tables import MemorySink, note_rejected, table_of
 from barcodemae.calls.talk import counting, tell
-from barcodemae.default_model import DEFAULT_MODEL
+from barcodemae.default_model import DEFAULT_MODEL, version_with
 from barcodemae.demonstration.names import resolve_queries, resolve_reference
 from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.loading import ONNX
@@ -112,15 +112,15 @@ def open_library(
     wanted = model_options(choices)
     dtype = choices.get("dtype") or ""
 
-    def open_model(dtype: str) -> Embedder:
+    def open_model(dtype: str, weights: str = "") -> Embedder:
         engine = wanted.engine or (ONNX if dtype == INT8 else "")
-        return replace(wanted, dtype=dtype, engine=engine).load(model)
+        return replace(wanted, dtype=dtype, engine=engine).load(version_with(model, weights))
 
     if is_on_hub(library):
         library = fetch_library(str(library))
     place = resolve_reference(library, lambda: open_model(dtype or "auto"), say=tell)
     references = ReferenceLibrary(place)
-    embedder = open_model(dtype or references.dtype)
+    embedder = open_model(dtype or references.dtype, references.description["model"]["weights"])
     return OpenLibrary(references, OffsetEmbedder(embedder, references.description["offsets"]))
 
 

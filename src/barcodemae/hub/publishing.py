@@ -8,7 +8,7 @@ Guarded by tests/barcodemae/hub/test_hub_libraries.py.
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from barcodemae.default_model import DEFAULT_MODEL
+from barcodemae.default_model import is_bundled
 from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.hub.library_card import write_card
@@ -38,7 +38,7 @@ def check_order(repo_id: str, license_name: str, model: str, revision: str) -> N
         raise SettingsError(
             "--push publishes data: name its licence with --license, such as cc-by-4.0"
         )
-    is_here = model == DEFAULT_MODEL or model.startswith("kmer:") or Path(model).exists()
+    is_here = is_bundled(model) or model.startswith("kmer:") or Path(model).exists()
     if not (is_here or revision):
         raise SettingsError(f"--push needs the revision of {model}: name it with --revision")
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from barcodemae.default_model import version_with
 from barcodemae.errors import WorkerError
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
@@ -49,7 +50,8 @@ class Opened:
     def identifier(self) -> Identifier:
         """Open model and library."""
         library = ReferenceLibrary(self.library)
-        embedder = load_embedder(self.model, batch_size=self.batch_size, dtype=library.dtype)
+        model = version_with(self.model, library.description["model"]["weights"])
+        embedder = load_embedder(model, batch_size=self.batch_size, dtype=library.dtype)
         return Identifier(
             library, OffsetEmbedder(embedder, library.description["offsets"]), self.options
         )

@@ -306,7 +306,7 @@ GUIDES = {
         "Barcodes without names to a model.",
         "Begin with a --preset: tiny to see that it works, small for one machine, barcodemae for "
         "the published model; every option overrules it. --initial-weights default goes on from "
-        "the bundled model with its preset, bundled. --epochs or --max-steps decide how long it "
+        "the bundled model with its preset, compact. --epochs or --max-steps decide how long it "
         "takes, and --micro-batch-size how much memory. --resume goes on after a kill.",
         (
             (
@@ -315,7 +315,7 @@ GUIDES = {
             ),
             (
                 "The bundled model, trained further",
-                "barcodemae pretrain --preset bundled --initial-weights default \\\n"
+                "barcodemae pretrain --preset compact --initial-weights default \\\n"
                 "      --data data --output out/further",
             ),
         ),
