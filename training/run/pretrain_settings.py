@@ -64,7 +64,7 @@ class PretrainConfig(RunSettings):
         bool, "Add a vector for every base at every site, computed from the barcodes; needs frame."
     ] = False
     layers_share: Annotated[
-        float, "Share of what the layers add to the site embeddings that the saved model keeps."
+        float, "Share of what the layers add that the final model keeps; `best/` keeps all of it."
     ] = 1.0
     num_hidden_layers: Annotated[int, "Encoder layers."] = 6
     num_attention_heads: Annotated[int, "Encoder attention heads."] = 6
