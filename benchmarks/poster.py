@@ -1,14 +1,15 @@
-"""The poster's three models at the whole cost of a bundled model: python benchmarks/poster.py ...
+"""The poster's three models at the whole cost of the bundled model: python benchmarks/poster.py ...
 
-    python benchmarks/poster.py --data data/coi --out OUT --json results/poster.json --until 0.1
+    python benchmarks/poster.py --data data/coi --out OUT --json results/poster.json --until 0.25
 
-BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the encoder of the bundled model's version 1, in
-the frame, each trained to predict hidden k-mers and nothing else. The horizon of each is the FLOP
-of that version's three stages, cut into slices; the three take a slice in turn, so that at any
-moment they have cost about the same. The learning rate is constant after a warm-up, so a run may
-stop at any slice (`--until`, a share of the horizon) and go on later with the same command: its
-curve at equal FLOP, and at equal barcodes, is read off along the way. After some slices the encoder
-is exported and names the genera of `val_unseen` from a fixed random subset of `train` (1-NN).
+BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the layers of the bundled model's encoder, in the
+frame, each trained to predict hidden k-mers and nothing else; none has site embeddings. The horizon
+of each is the FLOP of the bundled model's training, cut into slices; the three take a slice in
+turn, so that at any moment they have cost about the same. The learning rate is constant after a
+warm-up, so a run may stop at any slice (`--until`, a share of the horizon, at most `LONGEST`) and
+go on later with the same command: its curve at equal FLOP, and at equal barcodes, is read off along
+the way. After some slices the encoder is exported and names the genera of `val_unseen` from a fixed
+random subset of `train` (1-NN).
 
 In: a prepared data set. Out: in OUT, the runs with checkpoints and their exported encoders; a file
 of records. Guarded by tests/benchmarks/test_poster.py.
@@ -45,14 +46,15 @@ from barcodemae.training.run.training_run import TrainingRun
 
 
 ROOT = Path(__file__).parents[1]
-# The stages of version 1: recipe, and the history that says how many steps it took.
-STAGES = {
-    "bundled_start": ROOT / "results/histories/bundled_start.json",
-    "bundled_middle": ROOT / "results/histories/bundled_middle.json",
-    "bundled": ROOT / "src/barcodemae/default_1/history.json",
-}
+BUNDLED = "compact"  # recipe of the bundled model
+HISTORY = ROOT / "src/barcodemae/default/history.json"  # says how many steps it took
+LAYERS = load_recipe(BUNDLED)
 BASE: dict[str, Any] = load_recipe("bundled_control") | {
     "recipe": "bundled_control",
+    "hidden_size": LAYERS["tower_size"],
+    "num_hidden_layers": LAYERS["num_hidden_layers"],
+    "num_attention_heads": LAYERS["num_attention_heads"],
+    "intermediate_size": LAYERS["intermediate_size"],
     "precision": "fp32",  # this comparison's machine multiplies bf16 no faster
     "schedule": "constant",
     "warmup_fraction": 0.02,
@@ -61,20 +63,16 @@ BASE: dict[str, Any] = load_recipe("bundled_control") | {
     "validate_every": 1_000_000,
     "keep_checkpoints": 1,
 }
-DECODER: dict[str, Any] = {
-    "decoder_hidden_size": 128,
-    "decoder_num_hidden_layers": 1,
-    "decoder_num_attention_heads": 4,
-    "decoder_intermediate_size": 512,
-}  # the bundled model's
+DECODER = {key: value for key, value in LAYERS.items() if key.startswith("decoder_")}
 MODELS: dict[str, dict[str, Any]] = {
     "BarcodeBERT": {},
     "BarcodeMAE w/MASK": {**DECODER, "encoder_sees_mask": True},
     "BarcodeMAE": {**DECODER, "encoder_sees_mask": False},
 }
-SLICES = 128  # of the horizon
-EARLY = (1, 2, 4, 8)  # slices after which the encoder is probed, beside every LATE-th
-LATE = 16
+LONGEST = 4  # horizons that a run may take; the warm-up is a share of this length
+SLICES = 32  # of the horizon
+EARLY = (1, 2, 4)  # slices after which the encoder is probed, beside every LATE-th
+LATE = 8
 MAX_REFERENCES = 6000  # a random subset of `train`; the whole takes longer than a slice
 PROBE = "curve"  # in records; no column of a leaderboard
 
@@ -122,7 +120,7 @@ class Plan:
             data=data,
             output=out / self.folder,
             seed=self.seed,
-            max_steps=SLICES * self.slice_steps,
+            max_steps=LONGEST * SLICES * self.slice_steps,
             checkpoint_every=self.slice_steps,
         )
 
@@ -196,12 +194,9 @@ class Curve:
 
 
 def bundled_flop(data: Path, out: Path) -> float:
-    """Count the FLOP of the whole training of version 1: of each stage, steps times a step."""
-    total = 0.0
-    for recipe, file in STAGES.items():
-        steps = max(record["step"] for record in History(json.loads(file.read_text())).records)
-        total += steps * flop_per_step(load_recipe(recipe), data, out)
-    return total
+    """Count the FLOP of the bundled model's training: its steps, times what one costs."""
+    steps = max(record["step"] for record in History(json.loads(HISTORY.read_text())).records)
+    return steps * flop_per_step(LAYERS, data, out)
 
 
 def make_plans(seed: int, data: Path, out: Path, changes: dict[str, Any]) -> list[Plan]:
@@ -276,7 +271,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")],
     json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
     seeds: Annotated[int, typer.Option(help="Number of training seeds, one after another.")] = 1,
-    until: Annotated[float, typer.Option(help="Share of the horizon to stop at.")] = 1.0,
+    until: Annotated[
+        float, typer.Option(help="Share of the horizon to stop at.", min=0.0, max=LONGEST)
+    ] = 1.0,
     threads: Annotated[int, typer.Option(help="Threads; the weights depend on them.")] = 1,
     settings: Annotated[
         str, typer.Option(help="JSON object of settings to change, for rehearsals.")
