@@ -53,6 +53,8 @@ class BarcodeFrame:
         rows: As given; this is the stored form.
         scores: Log-odds of each base at each site against equal frequencies, in sixteenths of a
             nat, (W, 4).
+        padded_scores: The same by site and letter code, one row after the other, with 0 for
+            `NO_BASE` and for a site beyond the last, ((W + 1) * 5,).
 
     Raises:
         ValueError: `rows` is not four strings of digits of equal length.
@@ -69,6 +71,7 @@ class BarcodeFrame:
         frequencies = digits + PSEUDO_FREQUENCY * (len(DIGITS) - 1)
         odds = frequencies / frequencies.sum(axis=1, keepdims=True) * len(BASES)
         self.scores = np.round(STEPS_PER_NAT * np.log(odds)).astype(np.float32)  # (W, 4)
+        self.padded_scores = np.pad(self.scores, ((0, 1), (0, 1))).ravel()  # ((W + 1) * 5,)
 
     @classmethod
     def from_frequencies(cls, frequencies: NDArray[np.floating]) -> "BarcodeFrame":

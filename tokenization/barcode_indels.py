@@ -253,6 +253,13 @@ def segment_scores(
     return found
 
 
+def running_total(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the total of the first 0, 1, ... scores, (L,) to (L + 1,)."""
+    total = np.zeros(len(scores) + 1, np.float32)  # `numpy.pad` takes longer than the sum
+    scores.cumsum(out=total[1:])
+    return total
+
+
 def add_segment(
     frame: BarcodeFrame, codes: NDArray[np.uint8], segments: list[Segment], added: Segment
 ) -> None:
@@ -271,8 +278,8 @@ def add_segment(
         if overlap <= 0:
             break
         # Leave out the last t letters of the one and the first `overlap - t` of the other.
-        lost_before = np.pad(segment_scores(frame, codes, before)[::-1].cumsum(), (1, 0))
-        lost_added = np.pad(segment_scores(frame, codes, added).cumsum(), (1, 0))
+        lost_before = running_total(segment_scores(frame, codes, before)[::-1])
+        lost_added = running_total(segment_scores(frame, codes, added))
         fewest = max(overlap - len(lost_added) + 1, 0)
         cuts = np.arange(min(fewest, size), min(overlap, size) + 1)  # values of t
         losses = lost_before[cuts] + lost_added[np.where(cuts == size, 0, overlap - cuts)]

@@ -47,8 +47,7 @@ def letter_scores(
     sites = starts.astype(np.int32)[:, None] + np.arange(codes.shape[1], dtype=np.int32)  # (N, L)
     # Negative sites are huge as unsigned numbers, so one comparison finds both sides.
     rows = np.minimum(sites.view(np.uint32), np.uint32(frame.width)).astype(np.int32)
-    table: NDArray[np.float32] = np.pad(frame.scores, ((0, 1), (0, 1))).ravel()
-    scores: NDArray[np.float32] = table[rows * np.int32(NO_BASE + 1) + codes]
+    scores: NDArray[np.float32] = frame.padded_scores[rows * np.int32(NO_BASE + 1) + codes]
     return scores
 
 

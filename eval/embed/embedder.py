@@ -156,6 +156,14 @@ class NetworkEmbedder(Embedder, Protocol):
 
 
 @runtime_checkable
+class PlacedEmbedder(Embedder, Protocol):
+    """An embedder that can take sequences from its placer, and then does not place them again."""
+
+    def embed_placed(self, placed: Sequence[PlacedSequence]) -> NDArray[np.float32]:
+        """Return one vector per placed sequence, (N, D), in input order."""
+
+
+@runtime_checkable
 class SparseEmbedder(Embedder, Protocol):
     """An embedder whose vectors are mostly zeros."""
 
@@ -184,6 +192,13 @@ class EmbedderDecorator:
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded."""
         return self.embedder.find_invalid(sequences)
+
+
+def embed_placed(embedder: Embedder, placed: Sequence[PlacedSequence]) -> NDArray[np.float32]:
+    """Embed placed sequences, (N, D); a model that can read them as they were placed does so."""
+    if isinstance(embedder, PlacedEmbedder):
+        return embedder.embed_placed(placed)
+    return embedder.embed([sequence.letters for sequence in placed])
 
 
 def check_dtype(wanted: str) -> None:

@@ -5,14 +5,16 @@ whose `embed` returns one vector per sequence, (N, D).
 Guarded by tests/eval/embed/test_loading.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 from barcodemae.default_model import is_bundled, resolve_model
 from barcodemae.errors import SettingsError, first_line
 from barcodemae.eval.embed.embedder import Embedder, check_dtype
 from barcodemae.eval.embed.folders import model_folder
+from barcodemae.eval.embed.graph.standing_in import can_stand_in
 from barcodemae.eval.embed.kmer_counts import load_kmer_counts
 from barcodemae.eval.search.programs import SEARCHERS
 from barcodemae.stored.model_config import check_model_folder
@@ -98,6 +100,16 @@ class ModelOptions:
     revision: str | None = None
     trust_remote_code: bool = False
     engine: str = ""
+
+    def lightest(self, model: str | Path) -> Self:
+        """Return these options with the engine that starts fastest, if none is wanted.
+
+        For those who need vectors only: ONNX Runtime, where it gives what torch would.
+        """
+        if self.engine or self.revision or self.trust_remote_code:
+            return self
+        stands_in = can_stand_in(resolve_model(model), self.device, self.dtype)
+        return replace(self, engine=ONNX) if stands_in else self
 
     def load(self, model: str | Path) -> Embedder:
         """Open a model with these options."""

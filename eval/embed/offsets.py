@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, EmbedderDecorator
+from barcodemae.eval.embed.embedder import (
+    Embedder,
+    EmbedderDecorator,
+    PlacedSequence,
+    embed_placed,
+)
 from barcodemae.eval.search.reference_search import unit_length
 
 
@@ -47,6 +52,12 @@ class OffsetEmbedder(EmbedderDecorator):
         ]
         mean: NDArray[np.float32] = np.mean(shifted, axis=0)
         return mean
+
+    def embed_placed(self, placed: Sequence[PlacedSequence]) -> NDArray[np.float32]:
+        """Return one vector per placed sequence, (N, D), in input order."""
+        if self.num_offsets == 1:
+            return embed_placed(self.embedder, placed)
+        return self.embed([sequence.letters for sequence in placed])
 
     def find_invalid(self, sequences: Sequence[str]) -> dict[int, str]:
         """Return row -> reason for the sequences that cannot be embedded at every offset."""

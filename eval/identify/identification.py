@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, embed_placed
 from barcodemae.eval.embed.screening import reason_unusable
 from barcodemae.eval.identify.candidates import Candidate
 from barcodemae.eval.identify.findings import (
@@ -216,7 +216,7 @@ class Identifier:
         if not placed:
             return []
         # Embed and search, then compare with the neighbours letter by letter.
-        vectors = self.embedder.embed([query.letters for query in placed])  # (Q, D)
+        vectors = embed_placed(self.embedder, placed)  # (Q, D)
         neighborhood = self.engine.search(vectors, NUM_NEIGHBORS)
         found = examine(self.library, placed, neighborhood)
         # Turn the evidence into calibrated likelihoods.

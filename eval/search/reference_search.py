@@ -55,6 +55,12 @@ class Neighborhood:
         """Return the neighbours of some queries."""
         return Neighborhood(self.rows[queries], self.similarity[queries])
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Concatenate the neighbours of several lots of queries."""
+        rows = np.concatenate([part.rows for part in parts])
+        return cls(rows, np.concatenate([part.similarity for part in parts]))
+
 
 class SearchEngine(Protocol):
     """Anything that finds the nearest references of queries."""
@@ -125,6 +131,78 @@ class Candidates:
         return np.split(self.rows[keep][queries.argsort(kind="stable")], ends[:-1])
 
 
+class CandidatePool:
+    """Candidates of some queries, gathered block of references by block.
+
+    Args:
+        references: Embeddings of all references, (R, D).
+        queries: Embeddings of the queries, (Q, D).
+        num_neighbors: K.
+        error: Bound on the error of a fast cosine.
+    """
+
+    def __init__(
+        self,
+        references: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        num_neighbors: int,
+        error: float,
+    ) -> None:
+        self.references, self.queries = references, queries
+        self.num_neighbors, self.error = num_neighbors, error
+        # The K best groups hold at least K references that reach the lowest of these scores.
+        self.best = np.full((len(queries), num_neighbors), -np.inf, np.float32)  # (Q, K)
+        self.threshold = np.empty(len(queries), np.float32)  # (Q,)
+        self.parts: list[Candidates] = []
+
+    def add(self, scores: NDArray[np.float32], first: int) -> None:
+        """Take what may be among the nearest of a block.
+
+        Args:
+            scores: Fast cosines with the references of the block, (Q, block); minus infinity for
+                what a query must not find.
+            first: Row of the block's first reference.
+        """
+        padding = -scores.shape[1] % GROUP_SIZE
+        if padding:
+            scores = np.pad(scores, ((0, 0), (0, padding)), constant_values=-np.inf)
+        scores = scores.reshape(len(scores), GROUP_SIZE, -1)  # (Q, GROUP_SIZE, G)
+        highest = scores.max(axis=1)  # (Q, G)
+        self.best = top_scores(np.concatenate([self.best, highest], axis=1), self.num_neighbors)
+        # The error applies to both scores compared. What is excluded stays below.
+        lowest = self.best.min(axis=1) - 2 * self.error
+        self.threshold = np.maximum(lowest, np.finfo(np.float32).min)
+        found = Candidates.above(scores, highest, self.threshold)
+        self.parts.append(dataclasses.replace(found, rows=found.rows + first))
+        # Rank early if there are too many to keep.
+        if sum(len(part.rows) for part in self.parts) > MAX_CANDIDATES:
+            self.parts = [Candidates.from_ranked(self.ranked())]
+
+    def ranked(self) -> Neighborhood:
+        """Rank the candidates so far by exact cosines, (Q, K)."""
+        near = Candidates.concatenate(self.parts).rows_by_query(self.threshold)
+        return rank_candidates(self.references, self.queries, near, self.num_neighbors)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A search for some of the queries.
+
+    Attributes:
+        rows: Rows of these queries, rising, (E,).
+        excluded: Function that tells which references a query must not find, given rows of all
+            queries; None for none.
+    """
+
+    rows: NDArray[np.int64]
+    excluded: Exclusion | None = None
+
+    def within(self, block: slice) -> NDArray[np.int64]:
+        """Return the rows of its queries that are in a block of all queries."""
+        first, stop = np.searchsorted(self.rows, [block.start, block.stop])
+        return self.rows[first:stop]
+
+
 class ExactSearch:
     """Exact search by matrix products, block by block.
 
@@ -157,41 +235,75 @@ class ExactSearch:
         Raises:
             SettingsError: Widths differ, or a query holds NaN or infinity.
         """
+        task = Task(np.arange(len(queries)), self.excluded)
+        return self.search_each(queries, num_neighbors, [task])[0]
+
+    def search_each(
+        self, queries: NDArray[np.float32], num_neighbors: int, tasks: Sequence[Task]
+    ) -> list[Neighborhood]:
+        """Search several times; the products, which take most of the time, are computed once.
+
+        Args:
+            queries: Embeddings of all queries, (Q, D).
+            num_neighbors: K.
+            tasks: Searches, each for some of the queries.
+
+        Returns:
+            For each task the K nearest references of its queries, (E, K).
+
+        Raises:
+            SettingsError: Widths differ, or a query holds NaN or infinity.
+        """
         if self.references.shape[1] != queries.shape[1]:
             raise SettingsError(
                 f"references have {self.references.shape[1]} dimensions, queries {queries.shape[1]}"
             )
         check_finite(queries, "query")
         queries = unit_length(queries)
-        found = []
+        found = [[no_neighbors(num_neighbors)] for _ in tasks]
         for block in blocks_of(len(queries), QUERY_BLOCK):
-            query_rows = np.arange(block.start, block.stop)
-            candidates = self._candidates(queries, query_rows, num_neighbors)
-            found.append(
-                rank_candidates(self.references, queries[block], candidates, num_neighbors)
-            )
-        if not found:
-            return Neighborhood(
-                np.empty((0, num_neighbors), np.int64), np.empty((0, num_neighbors))
-            )
-        return Neighborhood(
-            np.concatenate([part.rows for part in found]),
-            np.concatenate([part.similarity for part in found]),
-        )
+            parts = self._search_block(queries, block, num_neighbors, tasks)
+            for neighborhoods, part in zip(found, parts, strict=True):
+                neighborhoods.append(part)
+        return [Neighborhood.concatenate(parts) for parts in found]
 
-    def _scores(
-        self, queries: NDArray[np.float32], query_rows: NDArray[np.int64], block: slice
-    ) -> NDArray[np.float32]:
+    def _search_block(
+        self,
+        queries: NDArray[np.float32],
+        query_block: slice,
+        num_neighbors: int,
+        tasks: Sequence[Task],
+    ) -> list[Neighborhood]:
+        """Find the K nearest references of a block of queries, for each task."""
+        error = self._error()
+        rows_of_task = [task.within(query_block) for task in tasks]
+        pools = [
+            CandidatePool(self.references, queries[rows], num_neighbors, error)
+            for rows in rows_of_task
+        ]
+        for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK):
+            scores = self._scores(queries[query_block], block)  # (block of Q, block)
+            for task, rows, pool in zip(tasks, rows_of_task, pools, strict=True):
+                if not len(rows):
+                    continue
+                is_last_use = len(tasks) == 1 and len(rows) == len(scores)
+                own = scores if is_last_use else scores[rows - query_block.start]  # a copy
+                if task.excluded is not None:
+                    own[task.excluded(rows, block)] = -np.inf
+                pool.add(own, block.start)
+        return [
+            pool.ranked() if len(rows) else no_neighbors(num_neighbors)
+            for rows, pool in zip(rows_of_task, pools, strict=True)
+        ]
+
+    def _scores(self, queries: NDArray[np.float32], block: slice) -> NDArray[np.float32]:
         """Compute fast cosines of some queries with a block of references, (Q, block)."""
         part = (
             np.ascontiguousarray(self.references[block])
             if self.scanned is None
             else self.scanned.block(block)
         )
-        scores = dot_products(queries[query_rows], part)
-        if self.excluded is not None:
-            scores[self.excluded(query_rows, block)] = -np.inf
-        return scores
+        return dot_products(queries, part)
 
     def _error(self) -> float:
         """Return a bound on the error of a fast cosine."""
@@ -199,43 +311,10 @@ class ExactSearch:
         # A short form may be longer than 1 by its distance from the reference.
         return error_bound(self.references.shape[1]) * (1 + short) + short
 
-    def _candidates(
-        self, queries: NDArray[np.float32], query_rows: NDArray[np.int64], num_neighbors: int
-    ) -> list[NDArray[np.int64]]:
-        """Find every reference that may be among the K nearest of some queries.
 
-        Args:
-            queries: Embeddings of all queries, of unit length.
-            query_rows: Rows of the queries to search for, (Q,).
-            num_neighbors: K.
-
-        Returns:
-            Rows of the candidates of each query, Q arrays.
-        """
-        error = self._error()
-        # The K best groups hold at least K references that reach the lowest of these scores.
-        best = np.full((len(query_rows), num_neighbors), -np.inf, np.float32)  # (Q, K)
-        threshold = np.empty(len(query_rows), np.float32)  # (Q,)
-        parts = []
-        for block in blocks_of(self.references.shape[0], REFERENCE_BLOCK):
-            # Score the block, in groups of references.
-            scores = self._scores(queries, query_rows, block)  # (Q, block)
-            padding = -scores.shape[1] % GROUP_SIZE
-            if padding:
-                scores = np.pad(scores, ((0, 0), (0, padding)), constant_values=-np.inf)
-            scores = scores.reshape(len(query_rows), GROUP_SIZE, -1)  # (Q, GROUP_SIZE, G)
-            highest = scores.max(axis=1)  # (Q, G)
-            best = top_scores(np.concatenate([best, highest], axis=1), num_neighbors)
-            # The error applies to both scores compared. What is excluded stays below.
-            threshold = np.maximum(best.min(axis=1) - 2 * error, np.finfo(np.float32).min)
-            found = Candidates.above(scores, highest, threshold)
-            parts.append(dataclasses.replace(found, rows=found.rows + block.start))
-            # Rank early if there are too many to keep.
-            if sum(len(part.rows) for part in parts) > MAX_CANDIDATES:
-                near = Candidates.concatenate(parts).rows_by_query(threshold)
-                nearest = rank_candidates(self.references, queries[query_rows], near, num_neighbors)
-                parts = [Candidates.from_ranked(nearest)]
-        return Candidates.concatenate(parts).rows_by_query(threshold)
+def no_neighbors(num_neighbors: int) -> Neighborhood:
+    """Return the neighbours of no query, (0, K)."""
+    return Neighborhood(np.empty((0, num_neighbors), np.int64), np.empty((0, num_neighbors)))
 
 
 def top_scores(scores: NDArray[np.float32], limit: int) -> NDArray[np.float32]:

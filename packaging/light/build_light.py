@@ -36,7 +36,7 @@ def light_project(text: str) -> str:
         ValueError: A dependency that is needed is not among those of the full one.
     """
     project = tomllib.loads(text)["project"]
-    bounds = [*project["dependencies"], *project["optional-dependencies"]["onnx"]]
+    bounds = project["dependencies"]
     by_name = {re.split(r"[<>=~!; \[]", bound)[0]: bound for bound in bounds}
     missing = {*NEEDED, *sum(EXTRAS.values(), ())} - by_name.keys()
     if missing:

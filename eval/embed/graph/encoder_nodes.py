@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from barcodemae.eval.embed.graph.nodes import GraphWriter
 from barcodemae.eval.embed.graph.placing_nodes import Tokens
 from barcodemae.eval.embed.graph.stored_encoder import (
+    NUM_BASES,
     NUM_SPECIAL,
     Linear,
     Norm,
@@ -27,7 +28,9 @@ from barcodemae.eval.embed.readout import Dense, Readout
 
 
 HIDDEN = -1e30  # added to the scores of tokens that are not read
-NUM_BASES = 4
+# The tokens of a batch begin and end at a multiple of this many. How ONNX Runtime sums depends on
+# their number, so a batch of sequences with the same bounds gives the bits that each gives alone.
+BOUND_STEP = 8
 LARGEST_WEIGHT = 63
 LARGEST_ENTRY = 127  # of a table, of which no products are taken
 STEPS = 255  # of an unsigned 8-bit number
@@ -125,17 +128,18 @@ class EncoderNodes:
         return str(graph.MatMul(one_hot, self.table(used)))
 
     def trim(self, tokens: Tokens) -> tuple[str, str, str]:
-        """Leave out the tokens at both ends that no sequence of the batch has.
+        """Leave out the tokens at both ends that no sequence of the batch has, in whole steps.
 
         Returns:
             Ids (B, P), whether each is read (B, P), and their positions (P,).
         """
         graph = self.graph
         used = graph.ReduceMax(graph.cast(tokens.counts, "int32"), axes=[0], keepdims=0)  # (P,)
-        first = graph.ArgMax(used, axis=0, keepdims=1)
-        stop = graph.Add(
-            graph.ArgMax(used, axis=0, keepdims=1, select_last_index=1), graph.numbers(1)
-        )
+        step = graph.numbers(BOUND_STEP)
+        first = graph.Div(graph.ArgMax(used, axis=0, keepdims=1), step)
+        last = graph.Div(graph.ArgMax(used, axis=0, keepdims=1, select_last_index=1), step)
+        first = graph.Mul(first, step)
+        stop = graph.Mul(graph.Add(last, graph.numbers(1)), step)  # a slice ends where tokens end
         ids = graph.Slice(tokens.ids, first, stop, graph.numbers(1))
         counts = graph.Slice(tokens.counts, first, stop, graph.numbers(1))
         places = graph.keep(np.arange(self.encoder.max_tokens))

@@ -5,7 +5,7 @@ then given to the graph as letters from the first site on. Vectors are those of 
 within rounding; in int8 the products of the layers are of 8-bit numbers.
 Guarded by tests/eval/embed/graph/test_graph_embedder.py.
 
-Shapes: N = sequences, G = sites that the model reads, D = embedding width.
+Shapes: N = sequences, G = sites that the model reads, P = tokens, D = embedding width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,14 @@ from rich.progress import track
 from barcodemae import BarcodeFrame, BarcodePlacer
 from barcodemae.conventions.letters import clean
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import AUTO, Placer, UnusableSequencesError
+from barcodemae.eval.embed.embedder import (
+    AUTO,
+    PlacedSequence,
+    Placer,
+    UnusableSequencesError,
+)
 from barcodemae.eval.embed.graph.building import LETTERS, build_graph
-from barcodemae.eval.embed.graph.encoder_nodes import Range
+from barcodemae.eval.embed.graph.encoder_nodes import BOUND_STEP, Range
 from barcodemae.eval.embed.graph.placing_nodes import NO_BASE, OTHER_LETTER
 from barcodemae.eval.embed.graph.ranges import read_ranges
 from barcodemae.eval.embed.graph.sessions import open_session
@@ -34,6 +39,7 @@ from barcodemae.eval.embed.threads import work_on_threads
 
 FORMATS = ("float32", "int8")
 ROWS = 32  # of a batch: enough to share tokens, and few enough to stay in the cache
+FEWEST_ROWS = 2  # of a product with one row ONNX Runtime adds in another order
 CODES = np.full(256, OTHER_LETTER, np.uint8)
 for _code, _letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
     CODES[list(_letters.encode())] = _code
@@ -85,20 +91,45 @@ class GraphEmbedder:
         Raises:
             UnusableSequencesError: Some sequences have no usable token.
         """
+        self.refuse_unusable(sequences)
+        return self.embed_codes(site_codes(self.encoder, sequences), progress=progress)
+
+    def embed_placed(self, placed: Sequence[PlacedSequence]) -> NDArray[np.float32]:
+        """Return one vector per placed sequence, (N, D), in input order.
+
+        Args:
+            placed: Sequences as the model's placer gave them; another placer's are placed anew.
+
+        Raises:
+            UnusableSequencesError: Some sequences have no usable token.
+        """
+        texts = [sequence.letters for sequence in placed]
+        if self.placer is None:
+            return self.embed(texts)
+        self.refuse_unusable(texts)
+        laid_out = [(sequence.site, sequence.letters) for sequence in placed]
+        return self.embed_codes(codes_of(self.encoder, laid_out, texts))
+
+    def refuse_unusable(self, sequences: Sequence[str]) -> None:
+        """Refuse sequences that the model cannot read.
+
+        Raises:
+            UnusableSequencesError: There are some.
+        """
         reasons = self.find_invalid(sequences)
         if reasons:
             raise UnusableSequencesError(reasons)
-        codes = site_codes(self.encoder, sequences)  # (N, G)
-        # Sequences that begin and end at similar sites share a batch.
-        is_letter = codes != NO_BASE
-        first, last = is_letter.argmax(axis=1), is_letter[:, ::-1].argmax(axis=1)
-        order = np.lexsort((first, last))
-        batches = [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
 
+    def embed_codes(
+        self, codes: NDArray[np.uint8], *, progress: bool = False
+    ) -> NDArray[np.float32]:
+        """Embed letter codes from the first site on, (N, G) to (N, D)."""
+        batches = batches_of_equal_bounds(self.encoder, codes)
         vectors = np.empty((len(codes), self.encoder.embedding_width), np.float32)
 
         def fill(rows: NDArray[np.int64]) -> None:
-            vectors[rows] = self.session.run(None, {LETTERS: codes[rows]})[0]
+            at_least_two = codes[np.resize(rows, max(len(rows), FEWEST_ROWS))]
+            vectors[rows] = self.session.run(None, {LETTERS: at_least_two})[0][: len(rows)]
 
         console = Console(stderr=True, quiet=not progress)
         done = work_on_threads(fill, batches)
@@ -117,13 +148,55 @@ def site_codes(encoder: StoredEncoder, sequences: Sequence[str]) -> NDArray[np.u
     placer = placer_of(encoder)
     texts = [clean(text) for text in sequences]
     laid_out = [(0, text) for text in texts] if placer is None else placer.lay_out(texts)
+    return codes_of(encoder, laid_out, texts)
+
+
+def codes_of(
+    encoder: StoredEncoder, laid_out: Sequence[tuple[int, str]], texts: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Write letters at their sites as codes from the first site on, (N, G).
+
+    Args:
+        encoder: Gives k, the number of tokens, and whether there is a frame.
+        laid_out: Site of the first letter of each sequence, and its letters from there on.
+        texts: What is read, as without a frame, of a sequence that has no k-mer in the frame.
+    """
     codes = np.full((len(texts), encoder.k * encoder.max_tokens), NO_BASE, np.uint8)
-    for row, (site, letters) in enumerate(laid_out):
-        write_row(codes[row], site, letters)
-        if placer is not None and not has_kmer(codes[row], encoder.k):
-            codes[row] = NO_BASE
-            write_row(codes[row], 0, texts[row])  # as without a frame
+    for row, (site, letters), text in zip(codes, laid_out, texts, strict=True):
+        write_row(row, site, letters)
+        if encoder.frame and not has_kmer(row, encoder.k):
+            row[:] = NO_BASE
+            write_row(row, 0, text)
     return codes
+
+
+def batches_of_equal_bounds(
+    encoder: StoredEncoder, codes: NDArray[np.uint8]
+) -> list[NDArray[np.int64]]:
+    """Distribute sequences over batches, so that a vector depends on no other in its batch.
+
+    Args:
+        encoder: Gives k, and whether there is a frame.
+        codes: Letter codes from the first site on, (N, G).
+
+    Returns:
+        Row numbers of each batch; the first and the last token that any of a batch's sequences has
+        are in the same steps (`BOUND_STEP`), as the graph cuts them.
+    """
+    if not len(codes):
+        return []
+    is_known = (codes.reshape(len(codes), -1, encoder.k) < NO_BASE).all(axis=2)  # (N, P)
+    end = codes.shape[1] - (codes != NO_BASE)[:, ::-1].argmax(axis=1)  # (N,)
+    last = np.maximum(end // encoder.k - 1, 0) // BOUND_STEP
+    first = is_known.argmax(axis=1) // BOUND_STEP if encoder.frame else np.zeros_like(last)
+    order = np.lexsort((first, last))
+    bounds = np.stack([first, last])[:, order]  # (2, N)
+    changes = np.flatnonzero((np.diff(bounds) != 0).any(axis=0)) + 1
+    return [
+        rows[start : start + ROWS]
+        for rows in np.split(order, changes)
+        for start in range(0, len(rows), ROWS)
+    ]
 
 
 def write_row(row: NDArray[np.uint8], site: int, letters: str) -> None:

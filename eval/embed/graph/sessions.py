@@ -12,7 +12,7 @@ import onnx
 from barcodemae.errors import CheckpointError, SettingsError, first_line
 
 
-MISSING = "the engine onnx is not installed: pip install 'barcodemae[onnx]', or use --engine torch"
+MISSING = "ONNX Runtime is not installed: pip install onnxruntime, or use --engine torch"
 
 
 def open_session(model: onnx.ModelProto) -> Any:
@@ -23,7 +23,7 @@ def open_session(model: onnx.ModelProto) -> Any:
         CheckpointError: It refuses the graph.
     """
     try:
-        import onnxruntime  # an extra
+        import onnxruntime  # some processors have no build of it
     except ImportError as error:
         raise SettingsError(MISSING) from error
     options = onnxruntime.SessionOptions()

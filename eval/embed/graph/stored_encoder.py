@@ -25,6 +25,14 @@ from barcodemae.stored.weights import read_tensors
 Floats = NDArray[np.float32]
 KINDS = ("bert", "barcodemae")
 EXACT_GELU = "gelu"
+SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
+NUM_BASES = 4
 NUM_SPECIAL = 2  # tokens before the k-mers: [MASK] 0 and [UNK] 1, as published
 WORDS = "embeddings.word_embeddings.weight"
 
@@ -140,43 +148,65 @@ def read_encoder(folder: Path, name: str) -> StoredEncoder:
         tokenizer = read_object(folder / "tokenizer_config.json")
     except DataError as error:
         raise CheckpointError(str(error)) from error
-    kind, activation = config.get("model_type"), config.get("hidden_act", EXACT_GELU)
-    if kind not in KINDS or activation != EXACT_GELU or "k" not in tokenizer:
+    if not is_graph_model(config, tokenizer):
+        kind, activation = config.get("model_type"), config.get("hidden_act", EXACT_GELU)
         raise CheckpointError(
-            f"{name}: a graph can be made of BERT encoders with the k-mer tokenizer only, and this "
-            f"is {kind} with {activation}; use --engine torch"
+            f"{name}: a graph can be made of BERT encoders with the k-mer tokenizer and all sizes "
+            f"in their config only, and this is {kind} with {activation}; use --engine torch"
+        )
+    k = tokenizer["k"]
+    if config.get("k", k) != k:
+        raise CheckpointError(
+            f"{name}: its config is for k-mers of {config['k']}, its tokenizer makes those of {k}"
         )
     tensors = {
         key: value
         for path in sorted(folder.glob("*.safetensors"))
         for key, value in read_tensors(path).items()
     }
-    weights = Weights(folder, tensors, rows=4 ** int(tokenizer["k"]) + NUM_SPECIAL)
-    num_heads = int(config["num_attention_heads"])
-    tokens = weights[WORDS]
-    positions = weights["embeddings.position_embeddings.weight"]
-    head_width = tokens.shape[1] // num_heads
-    most = int(tokenizer.get("model_max_length", len(positions)))
+    weights = Weights(folder, tensors, rows=4 ** int(k) + NUM_SPECIAL)
+    wide = int(config["hidden_size"])
+    width, inner = int(config.get("tower_size") or wide), int(config["intermediate_size"])
+    num_positions, num_heads = (
+        int(config[name]) for name in ("max_position_embeddings", "num_attention_heads")
+    )
+    num_sites = int(config.get("num_sites") or 0)
+    kinds = weights["embeddings.token_type_embeddings.weight", None, width]
+    places = weights["embeddings.position_embeddings.weight", num_positions, width]
     return StoredEncoder(
         name=name,
         fingerprint=hash_weights(folder),
         architecture=architecture_of(config),
-        k=int(tokenizer["k"]),
-        max_tokens=min(most, len(positions)),
+        k=int(k),
+        max_tokens=min(int(tokenizer.get("model_max_length", num_positions)), num_positions),
         frame=read_frame(folder),
         num_heads=num_heads,
         epsilon=float(config.get("layer_norm_eps", 1e-12)),
-        tokens=tokens,
-        positions=positions + weights["embeddings.token_type_embeddings.weight"][:1],
-        input_norm=weights.norm("embeddings.LayerNorm"),
+        tokens=weights[WORDS, None, width],
+        positions=places + kinds[:1],
+        input_norm=weights.norm("embeddings.LayerNorm", width),
         layers=[
-            weights.layer(f"encoder.layer.{number}.", head_width)
+            weights.layer(f"encoder.layer.{number}.", width, inner, width // num_heads)
             for number in range(int(config["num_hidden_layers"]))
         ],
-        widening=weights.outside.linear("widening") if config.get("tower_size") else None,
-        sites=weights.outside["sites.weight"] if config.get("num_sites") else None,
+        widening=weights.outside.linear("widening", width, wide)
+        if config.get("tower_size")
+        else None,
+        sites=weights.outside["sites.weight", NUM_BASES * num_sites, wide] if num_sites else None,
         readout=load_readout(folder),
     )
+
+
+def is_graph_model(config: dict[str, Any], tokenizer: dict[str, Any]) -> bool:
+    """Whether a graph can be made of a model: a BERT encoder of known sizes with k-mers as tokens.
+
+    Args:
+        config: Content of `config.json`.
+        tokenizer: Content of `tokenizer_config.json`.
+    """
+    activation = config.get("hidden_act", EXACT_GELU)
+    is_known = config.get("model_type") in KINDS and activation == EXACT_GELU
+    return is_known and "k" in tokenizer and all(name in config for name in SIZES)
 
 
 def architecture_of(config: dict[str, Any]) -> str:
@@ -215,32 +245,50 @@ class Weights:
         around.prefix = self.prefix.removesuffix("encoder.")
         return around
 
-    def __getitem__(self, name: str) -> Floats:
-        """Return a weight.
+    def __getitem__(self, wanted: tuple[str, *tuple[int | None, ...]]) -> Floats:
+        """Return a weight by its name and its shape, in which None is any number.
 
         Raises:
-            CheckpointError: It is missing, or is NaN or infinite.
+            CheckpointError: It is missing, of another shape, or is NaN or infinite.
         """
+        name, *shape = wanted
         full = self.prefix + name
         if full not in self.tensors:
             raise CheckpointError(f"{self.folder}: weight {full} is not in its files")
-        if not np.isfinite(self.tensors[full]).all():
+        found = self.tensors[full]
+        if found.ndim != len(shape) or any(
+            wish not in (None, size) for size, wish in zip(found.shape, shape, strict=True)
+        ):
+            raise CheckpointError(
+                f"{self.folder}: cannot be opened as a model: weight {full} is of shape "
+                f"{found.shape}, and the config wants {tuple(shape)}"
+            )
+        if not np.isfinite(found).all():
             raise CheckpointError(f"{self.folder}: weight {full} holds NaN or infinite values")
-        return self.tensors[full]
+        return found
 
-    def norm(self, name: str) -> Norm:
+    def norm(self, name: str, width: int) -> Norm:
         """Return a layer normalisation."""
-        return Norm(self[f"{name}.weight"], self[f"{name}.bias"])
+        return Norm(self[f"{name}.weight", width], self[f"{name}.bias", width])
 
-    def linear(self, name: str) -> Linear:
-        """Return a linear layer."""
-        return Linear(np.ascontiguousarray(self[f"{name}.weight"].T), self[f"{name}.bias"])
+    def linear(self, name: str, width: int, out: int) -> Linear:
+        """Return a linear layer from a width to another."""
+        weight = np.ascontiguousarray(self[f"{name}.weight", out, width].T)
+        return Linear(weight, self[f"{name}.bias", out])
 
-    def layer(self, prefix: str, head_width: int) -> StoredLayer:
-        """Return a layer of the encoder."""
+    def layer(self, prefix: str, width: int, inner: int, head_width: int) -> StoredLayer:
+        """Return a layer of the encoder.
+
+        Args:
+            prefix: Start of the names of its weights.
+            width: Width of the layers, D.
+            inner: Width of the feed-forward layer, F.
+            head_width: Width of an attention head.
+        """
         attention = f"{prefix}attention."
         query, key, value = (
-            self.linear(f"{attention}self.{part}") for part in ("query", "key", "value")
+            self.linear(f"{attention}self.{part}", width, width)
+            for part in ("query", "key", "value")
         )
         scale = np.float32(head_width**-0.5)
         return StoredLayer(
@@ -248,9 +296,9 @@ class Weights:
                 np.concatenate([query.weight * scale, key.weight, value.weight], axis=1),
                 np.concatenate([query.bias * scale, key.bias, value.bias]),
             ),
-            attended=self.linear(f"{attention}output.dense"),
-            attended_norm=self.norm(f"{attention}output.LayerNorm"),
-            widened=self.linear(f"{prefix}intermediate.dense"),
-            narrowed=self.linear(f"{prefix}output.dense"),
-            output_norm=self.norm(f"{prefix}output.LayerNorm"),
+            attended=self.linear(f"{attention}output.dense", width, width),
+            attended_norm=self.norm(f"{attention}output.LayerNorm", width),
+            widened=self.linear(f"{prefix}intermediate.dense", width, inner),
+            narrowed=self.linear(f"{prefix}output.dense", inner, width),
+            output_norm=self.norm(f"{prefix}output.LayerNorm", width),
         )

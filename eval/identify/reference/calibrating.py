@@ -214,7 +214,7 @@ class CalibrationFitter:
 
     def learn_decoys(self, decoys: HeldOut) -> Lesson:
         """Search for decoys, which have no lineage, and examine what is found."""
-        return learn_from(self.library, LeaveOutSearch(self.library).search(decoys, None))
+        return learn_from(self.library, LeaveOutSearch(self.library).search(decoys))
 
     def fit(self, held_out: HeldOut, decoys: HeldOut, length: int) -> tuple[LengthClass, Lesson]:
         """Fit the class of one length; return its examples too."""

@@ -21,11 +21,17 @@ from numpy.typing import NDArray
 
 from barcodemae.dataset import RANKS, read_splits, split_names
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.embedder import Embedder, PlacedSequence
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, embed_placed
 from barcodemae.eval.identify.judge.judgement import GENUS, SPECIES
 from barcodemae.eval.identify.judge.ladder import LADDER, UNKNOWN
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
-from barcodemae.eval.search.reference_search import ExactSearch, Neighborhood, unit_length
+from barcodemae.eval.search.reference_search import (
+    ExactSearch,
+    Exclusion,
+    Neighborhood,
+    Task,
+    unit_length,
+)
 
 
 NUM_NEIGHBORS = 32
@@ -83,7 +89,7 @@ class HeldOut:
         letters = [sequence.letters for sequence in placed]
         invalid = embedder.find_invalid(letters) if letters else {}
         kept = [n for n in range(len(placed)) if n not in invalid and placed[n].is_barcode]
-        vectors = unit_length(embedder.embed([letters[n] for n in kept])) if kept else None
+        vectors = unit_length(embed_placed(embedder, [placed[n] for n in kept])) if kept else None
         chosen = self.select(rows[kept])
         return HeldOut(
             [placed[n] for n in kept],
@@ -205,7 +211,9 @@ class LeaveOutSearch:
 
     def examples(self, held_out: HeldOut) -> list[Examples]:
         """Search for held-out barcodes as they are, and with each rank left out."""
-        found = [self.search(held_out, None)]
+        everywhere = np.arange(len(held_out))
+        ranks: list[int | None] = [None]
+        tasks = [Task(everywhere, self.excluded(held_out, None))]
         for place, rank in reversed(list(enumerate(LADDER_RANKS))):
             if self.num_taxa[rank] < MIN_TAXA:
                 continue  # decoys stand for what is new here
@@ -213,11 +221,22 @@ class LeaveOutSearch:
             if place < NUM_UPPER:
                 rows = np.random.default_rng(place).permutation(rows)[:MAX_HIGHER]
             if len(rows):
-                found.append(self.search(held_out.select(np.sort(rows)), rank))
-        return found
+                ranks.append(rank)
+                tasks.append(Task(np.sort(rows), self.excluded(held_out, rank)))
+        search = ExactSearch(self.library.vectors)
+        found = search.search_each(held_out.vectors, NUM_NEIGHBORS, tasks)
+        return [
+            self.as_examples(held_out.select(task.rows), rank, near)
+            for rank, task, near in zip(ranks, tasks, found, strict=True)
+        ]
 
-    def search(self, held_out: HeldOut, left_out: int | None) -> Examples:
-        """Search for barcodes; none finds itself or what is left out for it.
+    def search(self, held_out: HeldOut) -> Examples:
+        """Search for barcodes as they are; none finds itself."""
+        search = ExactSearch(self.library.vectors, self.excluded(held_out, None))
+        return self.as_examples(held_out, None, search.search(held_out.vectors, NUM_NEIGHBORS))
+
+    def excluded(self, held_out: HeldOut, left_out: int | None) -> Exclusion:
+        """Return what tells which references a barcode must not find: itself, and its taxon.
 
         Args:
             held_out: Barcodes, E.
@@ -227,14 +246,17 @@ class LeaveOutSearch:
         rank = SPECIES if left_out is None else left_out
         taxon = np.full(len(held_out), UNUSED) if left_out is None else held_out.truth[:, rank]
 
-        def excluded(queries: NDArray[np.int64], block: slice) -> NDArray[np.bool_]:
+        def is_excluded(queries: NDArray[np.int64], block: slice) -> NDArray[np.bool_]:
             rows = np.arange(block.start, block.stop)
             is_of_taxon = codes[block, rank][None] == taxon[queries, None]
             excluded: NDArray[np.bool_] = is_of_taxon | (rows[None] == own[queries, None])
             return excluded  # (queries, references of the block)
 
-        found = ExactSearch(self.library.vectors, excluded).search(held_out.vectors, NUM_NEIGHBORS)
-        return Examples(held_out, self.step(held_out, left_out), found)
+        return is_excluded
+
+    def as_examples(self, held_out: HeldOut, left_out: int | None, near: Neighborhood) -> Examples:
+        """Say on which step barcodes stand whose neighbours were found."""
+        return Examples(held_out, self.step(held_out, left_out), near)
 
     def step(self, held_out: HeldOut, left_out: int | None) -> NDArray[np.int64]:
         """Count down to which rank of the ladder the rest of the library has each lineage, (E,).

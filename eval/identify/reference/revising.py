@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from barcodemae.conventions.letters import clean
 from barcodemae.dataset import RANKS, dataset_hash
 from barcodemae.errors import DataError, SettingsError
-from barcodemae.eval.embed.embedder import Placer
+from barcodemae.eval.embed.embedder import PlacedSequence, Placer
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.doubts.faults import STOP_CODON
 from barcodemae.eval.identify.doubts.flagged import Doubt
@@ -282,10 +282,10 @@ def vectors_of(library: ReferenceLibrary, rows: NDArray[np.int64], revision: Rev
     """
     embed = None if revision.addition is None else new_vectors(revision.addition.embedder)
 
-    def embed_rows(start: int, letters: list[str]) -> NDArray[np.float32]:
+    def embed_rows(start: int, placed: list[PlacedSequence]) -> NDArray[np.float32]:
         if start < len(rows) or embed is None:
-            return np.asarray(library.vectors[rows[start : start + len(letters)]])
-        return embed(start, letters)
+            return np.asarray(library.vectors[rows[start : start + len(placed)]])
+        return embed(start, placed)
 
     return embed_rows
 

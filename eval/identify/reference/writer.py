@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from barcodemae import __version__
 from barcodemae.dataset import RANKS, dataset_hash, read_left_out
-from barcodemae.eval.embed.embedder import Embedder, Placer
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer, embed_placed
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.doubts.faults import Fault, find_faults
 from barcodemae.eval.identify.doubts.flagged import (
@@ -58,8 +58,8 @@ CODING_SHARE = 0.9  # of references with an open frame; only then are stop codon
 KEPT = "kept.arrow"  # what the first pass kept, deleted after the second
 LEFT_OUT, CONFLICT, FAULT = "left out", "conflict", "fault"  # findings of the report
 ReportRow = tuple[str, str, str, str]  # finding, kind, ids, detail
-# (first row, letters of some references) -> their vectors of unit length, (references, D)
-EmbedRows = Callable[[int, list[str]], NDArray[np.float32]]
+# (first row, some references as they were placed) -> their vectors of unit length, (references, D)
+EmbedRows = Callable[[int, list[PlacedSequence]], NDArray[np.float32]]
 
 
 class Helpers(Protocol):
@@ -75,7 +75,7 @@ class Helpers(Protocol):
     ) -> Iterator[pa.Table]:
         """Yield the usable references, see `survey.screen`."""
 
-    def embed(self, first: int, letters: list[str]) -> NDArray[np.float32]:
+    def embed(self, first: int, placed: list[PlacedSequence]) -> NDArray[np.float32]:
         """Return the vectors of the next references, see `EmbedRows`."""
 
 
@@ -188,7 +188,7 @@ def write_library(
 
 def new_vectors(embedder: OffsetEmbedder) -> EmbedRows:
     """Return the function that embeds references by a model."""
-    return lambda _, letters: unit_length(embedder.embed(letters))
+    return lambda _, placed: unit_length(embed_placed(embedder, placed))
 
 
 def write_arrays(
@@ -342,8 +342,8 @@ def embed_references(
     with ExitStack() as stack:
         writer: Any = None
         for references in read_kept(kept):
-            sequences = references["barcode"].to_pylist()
-            found = embed(done, sequences)  # (references of the batch, D)
+            placed = placed_references(references)
+            found = embed(done, placed)  # (references of the batch, D)
             batch = lineage_batch(references, survey)
             if writer is None:  # the width is known only now
                 shape = (survey.num_kept, found.shape[1])
@@ -353,9 +353,9 @@ def embed_references(
             writer.write_batch(batch)
             here = slice(done, done + len(found))
             vectors[here] = found
-            hashes[here] = [hash_barcode(text) for text in sequences]
+            hashes[here] = [hash_barcode(sequence.letters) for sequence in placed]
             if letters is not None:
-                letters[here] = code_references(references, survey.width)
+                letters[here] = code_letters(placed, survey.width)
             done += len(found)
             report("embed", done, survey.num_kept)
         vectors.flush()
@@ -365,8 +365,7 @@ def embed_references(
     return int(vectors.shape[1])
 
 
-def code_references(references: pa.Table, width: int) -> Any:
-    """Write the placed letters of references as codes, site by site, (rows, W)."""
+def placed_references(references: pa.Table) -> list[PlacedSequence]:
+    """Return references as they were placed, in order."""
     pairs = zip(references["barcode"].to_pylist(), references["site"].to_pylist(), strict=True)
-    placed = [PlacedLetters(text, site=site) for text, site in pairs]
-    return code_letters(placed, width)
+    return [PlacedLetters(text, site=site) for text, site in pairs]

@@ -180,7 +180,7 @@ def make_library(
     check_format(order.vectors)
     if order.findings is not None:
         read_audit_doubts(order.findings)  # fail before any time is spent
-    embedder = options.load(model)
+    embedder = options.lightest(model).load(model)
     with (
         claimed(output, inputs=inputs, folder=True),
         staged_folder(

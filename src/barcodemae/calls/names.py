@@ -114,7 +114,8 @@ def open_library(
 
     def open_model(dtype: str, weights: str = "") -> Embedder:
         engine = wanted.engine or (ONNX if dtype == INT8 else "")
-        return replace(wanted, dtype=dtype, engine=engine).load(version_with(model, weights))
+        version = version_with(model, weights)
+        return replace(wanted, dtype=dtype, engine=engine).lightest(version).load(version)
 
     if is_on_hub(library):
         library = fetch_library(str(library))

@@ -131,7 +131,7 @@ def cluster(
     """
     settings = UnitSettings(method=method, identity=identity)
     source = source_of(sequences)
-    embedder = model_options(choices).load(model)
+    embedder = model_options(choices).lightest(model).load(model)
     with readable_twice(source) as read:
         records = list(read())
     found = cluster_records(records, embedder, settings, progress=progress)

@@ -101,7 +101,7 @@ def embed(
         DataWarning: Some sequences cannot be embedded; their rows are NaN.
     """
     source = source_of(sequences)
-    embedder = model_options(choices).load(model)
+    embedder = model_options(choices).lightest(model).load(model)
     if isinstance(source, list):
         name, records = "sequences", iter(source)
     else:

@@ -58,7 +58,7 @@ def cluster(
     """Group barcodes into species-like units, without any reference."""
     from barcodemae.calls.units import cluster_records
     from barcodemae.errors import SettingsError
-    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.identify.units import UnitSettings, write_units
     from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
@@ -74,14 +74,14 @@ def cluster(
     report = RejectedRecords(str(output), queries, strict=False)
     pages = [] if map_page is None else [map_page, map_page.with_suffix(".png")]
     with claimed(*report.outputs(), *pages, inputs=[queries]):
-        embedder = load_embedder(
-            model,
+        opening = ModelOptions(
             device=device or None,
             batch_size=batch_size,
             dtype=dtype,
             revision=revision or None,
             engine=engine,
         )
+        embedder = opening.lightest(model).load(model)
         records = list(read_records(queries, list_damage=True))
         found = cluster_records(records, embedder, settings, progress=True)
         report.add(records, found.reasons)

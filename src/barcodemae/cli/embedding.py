@@ -73,7 +73,7 @@ def embed(
             revision=revision or None,
             engine=engine,
             trust_remote_code=trust_remote_code,
-        )
+        ).lightest(model)
         embedder = opening.load(model)
         if ray:
             embed_on_ray(embedder, model, opening, report, ray, ray_workers)

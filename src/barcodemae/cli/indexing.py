@@ -193,7 +193,7 @@ def index(
         dtype=dtype,
         revision=revision or None,
         engine=network,
-    )
+    ).lightest(model)
     with progress_bars() as on_progress:
         if is_change:
             change = RevisionOrder(

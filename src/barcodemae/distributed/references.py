@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from barcodemae.distributed.crew import HireCrew, finish_shards
 from barcodemae.distributed.shards import Result, Shard, ShardFolder, key_of
-from barcodemae.eval.embed.embedder import Embedder, Placer
+from barcodemae.eval.embed.embedder import Embedder, PlacedSequence, Placer, embed_placed
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.reference.survey import (
@@ -27,6 +27,7 @@ from barcodemae.eval.identify.reference.survey import (
     keep_usable,
     stream_rows,
 )
+from barcodemae.eval.identify.reference.writer import placed_references
 from barcodemae.eval.search.reference_search import unit_length
 
 
@@ -71,10 +72,10 @@ class ReferenceWorker:
             raise RuntimeError("rows without a placer, and a model without a frame")
         found = Survey()
         kept = keep_usable(rows, placer, self.embedder, found)
-        letters = kept["barcode"].to_pylist()
+        placed = placed_references(kept)
         arrays: dict[str, NDArray[Any]] = {TABLE: packed(kept)}
-        if letters:
-            arrays[VECTORS] = unit_length(self.embedder.embed(letters))
+        if placed:
+            arrays[VECTORS] = unit_length(embed_placed(self.embedder, placed))
         return Result(
             {
                 "left_out": [astuple(row) for row in found.left_out],
@@ -141,9 +142,9 @@ class ReferenceHelpers:
                 survey.shifts[survey.num_kept + row] = gained, lost
             yield pa.ipc.open_stream(result.arrays[TABLE].tobytes()).read_all()
 
-    def embed(self, _: int, letters: list[str]) -> NDArray[np.float32]:
+    def embed(self, _: int, placed: list[PlacedSequence]) -> NDArray[np.float32]:
         """Return the vectors of the next references, (R, D); batches are those that were kept."""
         found = next(self.vectors)
-        if len(found) != len(letters):
-            raise AssertionError(f"{len(found)} vectors for {len(letters)} references")
+        if len(found) != len(placed):
+            raise AssertionError(f"{len(found)} vectors for {len(placed)} references")
         return found

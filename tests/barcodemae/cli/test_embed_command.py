@@ -8,7 +8,7 @@ import pytest
 
 from barcodemae import cli
 from barcodemae.calls import vectors as calls_vectors
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.output.lock import held
 from barcodemae.output.rejected import HEADER
 
@@ -46,7 +46,7 @@ def test_embeddings_come_in_input_order_with_ids_verbatim(
     assert cli.main(["embed", str(fasta), "-m", str(model_folder), "-o", str(output)]) == 0
     ids, vectors = embedded(output)
     assert ids == [f"r{i};size=3|x" for i in range(8)]
-    expected = load_embedder(model_folder, dtype="auto").embed(barcodes)
+    expected = ModelOptions(dtype="auto").lightest(model_folder).load(model_folder).embed(barcodes)
     np.testing.assert_array_equal(vectors, expected)
     report = (tmp_path / "out.rejected.tsv").read_text().splitlines()
     assert report[1].split("\t") == ["4", "all_n", "nothing but N"]

@@ -34,7 +34,7 @@ def test_a_crew_makes_the_library_of_one_machine(
     hire.deaths = {2: 1, 5: 2}
     model = {"network": str(tiny_folder), "framed": str(framed_folder)}.get(kind, kind)
     paths, order = sources
-    options = ModelOptions(device="cpu")
+    options = ModelOptions(device="cpu").lightest(model)
     make_library(paths, tmp_path / "alone", model, options, order)
     helpers = []
 

@@ -13,6 +13,7 @@ from barcodemae.eval.search.products import bf16_products
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     FaissSearch,
+    Task,
     build_faiss,
     unit_length,
 )
@@ -52,6 +53,26 @@ def test_search_equals_brute_force_where_only_the_best_groups_are_compared(monke
     rows, cosines = brute_force(references, queries, 5)
     np.testing.assert_array_equal(found.rows, rows)
     np.testing.assert_allclose(found.similarity, cosines, atol=1e-12)
+
+
+def test_searches_that_share_their_products_are_those_made_one_by_one(monkeypatch, precision):
+    monkeypatch.setattr(reference_search, "REFERENCE_BLOCK", 30)
+    monkeypatch.setattr(reference_search, "QUERY_BLOCK", 7)
+    references, queries = random_units(100, 0), random_units(20, 1)
+
+    def excluded(rows, block):  # a query must not find every third reference, from its row on
+        return (np.arange(block.start, block.stop)[None] - rows[:, None]) % 3 == 0
+
+    some = np.array([0, 1, 6, 7, 19])
+    tasks = [Task(np.arange(20)), Task(some, excluded), Task(some[:0]), Task(some[-1:])]
+    found = ExactSearch(references).search_each(queries, 5, tasks)
+    whole = ExactSearch(references).search(queries, 5)
+    without = ExactSearch(references, excluded).search(queries, 5)
+    wanted = [whole, without.select(some), whole.select(some[:0]), whole.select(some[-1:])]
+    for part, alone in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(part.rows, alone.rows)
+        np.testing.assert_array_equal(part.similarity, alone.similarity)
+    assert not np.array_equal(found[1].rows, whole.rows[some])
 
 
 @pytest.fixture(params=["exact products", "bf16 products"])

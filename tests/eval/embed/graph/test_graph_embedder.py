@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from barcodemae.errors import SettingsError
-from barcodemae.eval.embed.embedder import Embedder, UnusableSequencesError
+from barcodemae.eval.embed.embedder import Embedder, UnusableSequencesError, embed_placed
 from barcodemae.eval.embed.graph import graph_embedder
 from barcodemae.eval.embed.graph.exporting import export_graphs
 from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.offsets import OffsetEmbedder
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,43 @@ def test_vectors_of_whole_cut_and_damaged_barcodes_are_those_of_torch(
     assert np.allclose(onnx, torch, atol=1e-5)
 
 
+def test_a_vector_is_the_same_bit_by_bit_whatever_is_embedded_with_it(engines, relatives):
+    onnx, _ = engines
+    rng = np.random.default_rng(0)
+    windows = [(text, *sorted(rng.integers(0, 200, 2))) for text in relatives * 4]
+    texts = [*relatives, *(text[first : 40 + last] for text, first, last in windows)]
+    together = onnx.embed(texts)
+    for size in (1, 2, 3, 17):
+        rows = rng.choice(len(texts), size, replace=False)
+        assert np.array_equal(onnx.embed([texts[row] for row in rows]), together[rows])
+
+
 def test_places_are_those_of_torch(engines, relatives):
     onnx, torch = (engine.placer.place(relatives[:5]) for engine in engines)
     assert onnx == torch
+
+
+def test_placed_sequences_get_the_vectors_of_sequences_and_are_not_placed_again(
+    engines, relatives, monkeypatch
+):
+    onnx, torch = engines
+    text = relatives[0]
+    texts = [*relatives[:3], text[30:200], text[:90] + text[91:], "GATTACA" * 9 + text]
+    placed = onnx.placer.place(texts)
+    wanted = onnx.embed([sequence.letters for sequence in placed])
+    assert np.allclose(embed_placed(torch, placed), wanted, atol=1e-5)
+    monkeypatch.setattr(onnx.placer, "lay_out", None)
+    for embedder in (onnx, OffsetEmbedder(onnx, 1)):
+        assert np.array_equal(embed_placed(embedder, placed), wanted)
+    with pytest.raises(UnusableSequencesError, match="1 sequence"):
+        onnx.embed_placed([placed[0], placed[1]._replace(letters="NNNN")])
+
+
+def test_several_offsets_are_read_of_placed_sequences_too(engines, relatives):
+    averaged = OffsetEmbedder(engines[0], 2)
+    placed = averaged.placer.place(relatives[:2])
+    wanted = averaged.embed([sequence.letters for sequence in placed])
+    assert np.array_equal(embed_placed(averaged, placed), wanted)
 
 
 def test_unusable_sequences_are_named(engines):
@@ -94,5 +129,5 @@ def test_what_the_engine_cannot_do_is_said(framed_folder, options, words):
 
 def test_without_onnx_runtime_the_message_says_how_to_install_it(framed_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(SettingsError, match=r"pip install 'barcodemae\[onnx\]'"):
+    with pytest.raises(SettingsError, match="pip install onnxruntime"):
         load_embedder(framed_folder, engine="onnx")

@@ -53,12 +53,37 @@ def test_what_is_no_such_encoder_is_refused(tiny_folder, tmp_path, change, words
         read_encoder(folder, "other")
 
 
-def test_weights_that_do_not_fit_the_tokenizer_are_refused(tiny_folder, tmp_path):
+def test_sizes_that_a_config_leaves_out_are_not_guessed(tiny_folder, tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(tiny_folder, folder)
+    shutil.copytree(tiny_folder / "encoder", folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["num_attention_heads"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="all sizes in their config only"):
+        read_encoder(folder, "other")
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("", "for k-mers of 3, its"), ("encoder", "makes 258 tokens")]
+)
+def test_weights_that_do_not_fit_the_tokenizer_are_refused(tiny_folder, tmp_path, part, words):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder / part, folder)
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"k": 4}))
-    with pytest.raises(CheckpointError, match="makes 258 tokens"):
+    with pytest.raises(CheckpointError, match=words):
+        read_encoder(folder, "other")
+
+
+@pytest.mark.parametrize("name", ["query.weight", "LayerNorm.bias", "word_embeddings.weight"])
+def test_a_weight_of_another_shape_is_named(tiny_folder, tmp_path, name):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder / "encoder", folder)
+    weights = {k: torch.tensor(v) for k, v in read_tensors(folder / "model.safetensors").items()}
+    full = next(key for key in weights if key.endswith(name))
+    weights[full] = torch.cat([weights[full], weights[full]], dim=-1)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"{full} is of shape .*, and the config wants"):
         read_encoder(folder, "other")
 
 

@@ -10,6 +10,7 @@ from barcodemae.eval.identify.reference.heldout import (
     held_out_from_references,
     held_out_from_splits,
 )
+from barcodemae.eval.search.reference_search import ExactSearch
 
 
 KNOWN, NEW_SPECIES, NEW_GENUS = len(LADDER), len(LADDER) - 1, len(LADDER) - 2
@@ -22,15 +23,24 @@ def held_out(library):
 
 @pytest.mark.parametrize("rank", [SPECIES, GENUS])
 def test_a_taxon_that_is_left_out_is_never_found(library, held_out, rank):
-    found = LeaveOutSearch(library).search(held_out, rank)
-    rows = found.neighborhood.rows
+    excluded = LeaveOutSearch(library).excluded(held_out, rank)
+    rows = ExactSearch(library.vectors, excluded).search(held_out.vectors, 5).rows
     near = library.codes[rows][:, :, rank]
     assert not ((near == held_out.truth[:, rank, None]) & (rows >= 0)).any()
 
 
 def test_a_reference_never_finds_itself(library, held_out):
-    rows = LeaveOutSearch(library).search(held_out, None).neighborhood.rows
+    rows = LeaveOutSearch(library).search(held_out).neighborhood.rows
     assert not (rows == held_out.own_rows[:, None]).any()
+
+
+def test_the_examples_of_all_ranks_are_those_of_one_search_after_the_other(library, held_out):
+    leaving_out = LeaveOutSearch(library)
+    as_they_are, *others = leaving_out.examples(held_out)
+    alone = leaving_out.search(held_out).neighborhood
+    assert np.array_equal(as_they_are.neighborhood.rows, alone.rows)
+    assert np.array_equal(as_they_are.neighborhood.similarity, alone.similarity)
+    assert KNOWN not in {step for part in others for step in part.step.tolist()}
 
 
 def test_the_step_tells_how_far_the_rest_of_the_library_has_the_lineage(library, held_out):

@@ -105,9 +105,9 @@ def test_what_stays_is_not_embedded_again(halves, tmp_path):
     embedded = []
 
     class Counted(type(addition.embedder)):
-        def embed(self, sequences, *, progress=False):
-            embedded.extend(sequences)
-            return super().embed(sequences)
+        def embed_placed(self, placed):
+            embedded.extend(sequence.letters for sequence in placed)
+            return super().embed_placed(placed)
 
     counted = Counted(addition.embedder.embedder, 1)
     addition = Addition(addition.dataset, addition.splits, counted)
