@@ -19,7 +19,9 @@ from results_page import BLOCK, ROOT
 from barcodemae.files import write_text
 
 
-PAGES = [ROOT / "docs" / name for name in ("identify_measured.md", "engines.md", "scaling.md")]
+PAGES = [
+    ROOT / "docs" / name for name in ("identify_measured.md", "engines.md", "scaling.md", "web.md")
+]
 Content = list[dict[str, Any]]
 Kinds = dict[str, Callable[[Any], str]]
 Commands = dict[str, str]
@@ -138,7 +140,8 @@ def engines(records: Content) -> str:
         "nearest_genus_accuracy": ("1-NN genus accuracy (%)", 1),
         "same_names": ("same names (%)", 1),
         "same_rows": ("same rows, letter for letter (%)", 1),
-        "queries_per_second": ("queries per second", 1),
+        "queries_per_second": ("queries per second, start-up included", 1),
+        "queries_per_processor_second": ("queries per second of a core", 1),
     }
     counts = records[0]["counts"]
     return (
@@ -148,17 +151,48 @@ def engines(records: Content) -> str:
     )
 
 
+def web(content: dict[str, Any]) -> str:
+    """Format names, rates and weight of the web page beside the command's, one row per kind."""
+    rows = [
+        [
+            kind,
+            f"{found['records']:,}",
+            f"{found['named']:,}",
+            f"{found['same_names']:,}",
+            f"{found['same_rows']:,}",
+            format_number(found["largest_difference"], 4),
+            format_number(found["page_records_per_second"], 0),
+            format_number(found["records"] / found["command_seconds"], 0),
+        ]
+        for kind, found in content["kinds"].items()
+    ]
+    header = [
+        "records", "number", "in the table", "same names", "same rows, letter for letter",
+        "largest difference of a probability", "records per second", "of the command",
+    ]  # fmt: skip
+    weights = content["megabytes"]
+    return (
+        f"{content['references']:,} references, {content['cores']} cores of an "
+        f"{content['processor']}: `{content['command']}`.\n\n{table(header, rows)}\n"
+        f"A visitor fetches once, MB: page and ONNX Runtime "
+        f"{weights['page_and_runtime']:.0f}, graph {weights['graphs']:.0f}, references "
+        f"{weights['references']:.0f}.\n"
+    )
+
+
 KINDS: Kinds = {
     "scale": scale,
     "resumed": resumed,
     "distilled": distilled,
     "engines": engines,
+    "web": web,
 }
 COMMANDS: Commands = {
     "scale": "python benchmarks/identify_scale.py --data DATA",
     "resumed": "python benchmarks/identify_resume.py --data DATA",
     "distilled": "python benchmarks/distill.py --data DATA",
     "engines": "python benchmarks/engines.py --data DATA --library LIB",
+    "web": "python benchmarks/web_page.py --data DATA --library LIB",
 }
 
 

@@ -14,7 +14,7 @@ Shapes: N = sequences, L = letters, S = candidate shifts.
 A shift is the site of a letter minus its index in the sequence (a diagonal of an alignment).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ UNKNOWN_COST = 5 * STEPS_PER_NAT  # of another shift after a long run of unknown
 END_COST = INDEL_COST  # an end that loses more than this is cut off
 OUTSIDE = -(2**24)  # shift of a letter that was cut off
 NEVER = -1e6  # score of a shift that a row does not have
-CUT = -1  # in place of the shift of the letter before: the path starts here
 
 
 def letter_scores(
@@ -85,42 +84,65 @@ def best_shifts(
     Returns:
         Shift of every letter, `OUTSIDE` for one of a cut-off end, (N, L).
     """
-    num_rows, num_letters = codes.shape
-    rows = np.arange(num_rows)
+    num_letters = codes.shape[1]
     scores = np.empty((num_letters, *candidates.shape), np.float32)  # (L, N, S)
     for column, shifts in enumerate(candidates.T):
         scores[:, :, column] = letter_scores(frame, codes, shifts).T
-    costs = shift_costs(codes)  # (N, L)
-
     scores += np.where(candidates == OUTSIDE, np.float32(NEVER), np.float32(0))
+    costs = shift_costs(codes).T  # (L, N)
 
-    # Forwards: the best total of a path that ends at each shift, and where that path came from.
-    came_from = np.full(scores.shape, CUT, np.int16)  # (L, N, S)
-    stay = np.arange(candidates.shape[1], dtype=np.int16)  # (S,)
-    best = np.empty((num_letters, num_rows), np.int64)  # (L, N): best shift after each letter
-    highest = np.empty((num_letters, num_rows), np.float32)  # (L, N): its total
-    total = scores[0]  # (N, S)
-    for letter in range(num_letters):
-        if letter:
-            after_indel = highest[letter - 1] - costs[:, letter]  # (N,)
-            source = np.where(after_indel > -END_COST, best[letter - 1], CUT)[:, None]
-            entered = np.maximum(after_indel, np.float32(-END_COST))[:, None]  # (N, 1)
-            np.copyto(came_from[letter], np.where(entered > total, source, stay))
-            total = np.maximum(total, entered) + scores[letter]
-        best[letter] = total.argmax(axis=1)
-        highest[letter] = total[rows, best[letter]]
+    # Forwards: the best total of a path that ends at each shift. Whatever can be computed of all
+    # letters at once is left for later, as this loop is most of the time.
+    totals = scores  # (L, N, S), written over the scores
+    highest = np.empty(costs.shape, np.float32)  # (L, N): best total after each letter
+    entered = np.zeros(costs.shape, np.float32)  # (L, N): best total of a path that is new here
+    totals[0].max(axis=1, out=highest[0])
+    for letter in range(1, num_letters):
+        np.subtract(highest[letter - 1], costs[letter], out=entered[letter])
+        np.maximum(entered[letter], np.float32(-END_COST), out=entered[letter])
+        totals[letter] += np.maximum(totals[letter - 1], entered[letter][:, None])
+        totals[letter].max(axis=1, out=highest[letter])
+
+    # Backwards: follow the best path of each row from its last letter.
+    best = totals.argmax(axis=2)  # (L, N): best shift after each letter
+    is_cut = np.zeros(costs.shape, bool)  # (L, N): a path that is new here has no letters before
+    is_cut[1:] = highest[:-1] - costs[1:] <= -END_COST
     end = highest.argmax(axis=0)  # (N,)
-    is_whole = highest[-1] >= highest[end, rows] - END_COST
-    last = np.where(is_whole, num_letters - 1, end)  # (N,)
-    state = best[last, rows]  # (N,)
+    found = np.full(codes.shape, OUTSIDE)  # (N, L)
+    for row, last in enumerate(end.tolist()):
+        if highest[-1, row] >= highest[last, row] - END_COST:
+            last = num_letters - 1
+        for start, stop, state in path_of(totals[:, row], entered[:, row], best[:, row], last):
+            found[row, start:stop] = candidates[row, state]
+            if is_cut[start, row]:
+                break
+    return found
 
-    # Backwards: follow the best path from its last letter.
-    shifts = np.full(codes.shape, OUTSIDE)  # (N, L)
-    for letter in range(num_letters - 1, -1, -1):
-        is_inside = (letter <= last) & (state != CUT)  # (N,)
-        shifts[:, letter] = np.where(is_inside, candidates[rows, state], OUTSIDE)
-        state = np.where(is_inside, came_from[letter, rows, state], state)
-    return shifts
+
+def path_of(
+    totals: NDArray[np.float32],
+    entered: NDArray[np.float32],
+    best: NDArray[np.int64],
+    last: int,
+) -> Iterator[tuple[int, int, int]]:
+    """Follow the best path of one sequence backwards, shift by shift.
+
+    Args:
+        totals: Best total of a path that ends at each letter with each shift, (L, S).
+        entered: Best total, before the letter, of a path that takes a shift anew there, (L,).
+        best: Best shift after each letter, (L,).
+        last: Last letter of the path.
+
+    Yields:
+        First letter with a shift, the letter after the last one, and which shift it is.
+    """
+    stop, state = last + 1, int(best[last])
+    while stop:
+        # The path took this shift at the last letter at which a new path was better than its own.
+        is_new = entered[1:stop] > totals[: stop - 1, state]
+        start = stop - 1 - int(is_new[::-1].argmax()) if is_new.any() else 0
+        yield start, stop, state
+        stop, state = start, int(best[start - 1])
 
 
 __all__ = ["best_shifts", "letter_scores", "shift_costs", "table_of"]

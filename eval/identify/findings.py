@@ -8,6 +8,7 @@ Guarded by tests/eval/identify/test_findings.py.
 Shapes: T = ranks, S = steps of the ladder.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -293,10 +294,10 @@ def find_depth(
         novelty: Probability that the taxon of each rank of the ladder is new, (S - 1,).
         thresholds: Rank -> lowest probability at which a name is assigned.
     """
-    for rank, name in enumerate(RANKS):
-        if np.isnan(names[rank]):
+    is_new = dict(zip(LADDER, novelty.tolist(), strict=True))
+    for rank, (name, probability) in enumerate(zip(RANKS, names.tolist(), strict=True)):
+        if math.isnan(probability):
             continue
-        is_new = name in LADDER and novelty[LADDER.index(name)] >= names[rank]
-        if names[rank] < thresholds[name] or is_new:
+        if probability < thresholds[name] or is_new.get(name, -1.0) >= probability:
             return rank
     return len(RANKS)

@@ -48,10 +48,10 @@ def find_tie(tied: NDArray[np.int32], winners: NDArray[np.int64]) -> Tie:
         tied: Codes of the taxa of the references that are tied, the best first, (tied, T).
         winners: Codes of the winning taxa so far, (T,).
     """
-    species = most_frequent_first(tied[:, -1])
     winners = winners.copy()
     if len(tied) < 2:
-        return Tie(len(RANKS), winners, species)
+        return Tie(len(RANKS), winners, [code for code in tied[:, -1].tolist() if code != UNKNOWN])
+    species = most_frequent_first(tied[:, -1])
     for rank in range(len(RANKS)):
         names = most_frequent_first(tied[:, rank])
         if len(names) < 2:

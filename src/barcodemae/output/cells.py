@@ -28,7 +28,10 @@ def _code(letter: str) -> str:
 
 def row_of(cells: Iterable[str]) -> str:
     """Join cells by tabs to a row, line end included."""
-    return "\t".join(map(escape, cells)) + "\n"
+    whole = list(cells)
+    if CONTROL.search("".join(whole)):  # one search of them all, as hardly any row has one
+        whole = list(map(escape, whole))
+    return "\t".join(whole) + "\n"
 
 
 def json_line(content: Any) -> str:
