@@ -121,7 +121,7 @@ export class Identifier {
     if (!placed.length) return [];
     const { library, engine } = this;
     const { k, max_tokens: maxTokens } = library.description;
-    const codes = siteCodes(library.frame, placed.map(({ letters }) => letters), k * maxTokens, k);
+    const codes = siteCodes(placed, k * maxTokens, k);
     const vectors = (await engine.embed(codes, this.onProgress)).map(unitLength);
     const neighbors = await searchNearest(library, vectors, engine.multiply);
     return placed.map((one, row) => ({ ...this.matchOne(one, neighbors[row]), vector: vectors[row] }));

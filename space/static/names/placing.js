@@ -1,17 +1,15 @@
 // Whether a sequence is a barcode, where in the frame its letters stand, and on which strand.
 //
-// The same as tokenization/barcode_placement.py, and `site_codes` of
+// The same as tokenization/barcode_placement.py, and `codes_of` of
 // eval/embed/graph/graph_embedder.py. Guarded by tests/browser/test_static_page.py.
 
 import {
   GRAPH_CODES,
   NO_BASE,
-  clean,
   codesOf,
   countBases,
   readLetters,
   reverseComplement,
-  unknownForGaps,
 } from "./letters.js";
 import { STEPS_PER_NAT } from "./frame.js";
 import { MIN_UNKNOWN_BP, findFits, lettersInFrame } from "./indels.js";
@@ -80,16 +78,14 @@ function countIndels(text, segments) {
   return [numGained, numLost];
 }
 
-/** Write placed letters as codes from the first site on, (rows, numSites), as the graph reads them. */
-export function siteCodes(frame, sequences, numSites, k) {
-  const texts = sequences.map(clean);
-  const laidOut = texts.map(unknownForGaps);
-  return findFits(frame, laidOut).map((fit, row) => {
+/** Write placed letters as codes from the first site on, as the graph reads them. */
+export function siteCodes(placed, numSites, k) {
+  return placed.map(({ site, letters }) => {
     const codes = new Uint8Array(numSites).fill(NO_BASE);
-    writeRow(codes, fit.segments[0].site, lettersInFrame(laidOut[row], fit.segments));
+    writeRow(codes, site, letters);
     if (!hasKmer(codes, k)) {
       codes.fill(NO_BASE);
-      writeRow(codes, 0, texts[row]); // as without a frame
+      writeRow(codes, 0, letters); // as without a frame
     }
     return codes;
   });
