@@ -23,7 +23,7 @@ from barcodemae.default_model import version_with
 from barcodemae.demonstration import DEMONSTRATION
 from barcodemae.demonstration.names import resolve_reference
 from barcodemae.errors import DataError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.identification import (
     Identification,
@@ -128,7 +128,7 @@ class Library:
     def __init__(self, folder: Path, model: str) -> None:
         library = ReferenceLibrary(folder)
         model = version_with(model, library.description["model"]["weights"])
-        embedder = load_embedder(model, dtype=library.dtype)
+        embedder = ModelOptions(dtype=library.dtype).lightest(model).load(model)
         self.embedder = OffsetEmbedder(embedder, library.description["offsets"])
         options = IdentifyOptions()
         self.identifier = Identifier(library, self.embedder, options)
@@ -211,7 +211,7 @@ def open_library(model: str = MODEL, references: str | Path = REFERENCES) -> Lib
     Raises:
         DataError: The references cannot be indexed; the reason was written to stderr.
     """
-    place = resolve_reference(references, lambda: load_embedder(model, dtype="auto"), print)
+    place = resolve_reference(references, lambda: ModelOptions(dtype="auto").lightest(model).load(model), print)
     if (place / DESCRIPTION).is_file():
         return Library(place, model)
     folder = Path(mkdtemp()) / "library"  # in use for as long as the page runs

@@ -11,7 +11,7 @@ from typing import Any
 from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.eval.audit.doctor import MIN_SCORE, audit_reference
 from barcodemae.eval.audit.report.tables import COLUMNS, rows_of
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions
 
 
 def audit(
@@ -43,7 +43,7 @@ def audit(
     """
     import pandas as pd
 
-    embedder = load_embedder(model, device=device, dtype=dtype)
+    embedder = ModelOptions(device=device, dtype=dtype).lightest(model).load(model)
     found = audit_reference(Path(reference), embedder, tuple(splits), min_score=min_score)
     return pd.DataFrame(rows_of(found), columns=list(COLUMNS))
 

@@ -73,7 +73,7 @@ def audit(
     from barcodemae.eval.audit.report.cleaning import DROPPED, spoiled, write_clean
     from barcodemae.eval.audit.report.page import write_page
     from barcodemae.eval.audit.report.tables import write_audit_json, write_flagged, write_tsv
-    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.identify.doubts.flagged import FLAGGED
     from barcodemae.eval.identify.reference.library import DESCRIPTION
     from barcodemae.files import staged_folder
@@ -87,13 +87,13 @@ def audit(
             if is_library
             else f"--clean-score must lie between 0 and 1, got {clean_score}"
         )
-    embedder = load_embedder(
-        model,
+    opening = ModelOptions(
         device=device or None,
         batch_size=batch_size,
         dtype=dtype,
         revision=revision or None,
     )
+    embedder = opening.lightest(model).load(model)
     source = SourceOptions(format=file_format, marker=marker, taxonomy=taxonomy)
     inputs = [*sources, *([] if taxonomy is None else [str(taxonomy)])]
     outputs = [output, *([] if clean is None else [clean])]

@@ -57,7 +57,7 @@ def serve(
     if host not in LOOPBACK and not token:
         raise SettingsError(f"--host {host} opens the server to others: set a token in {TOKEN}")
     from barcodemae.demonstration.names import resolve_reference
-    from barcodemae.eval.embed.loading import load_embedder
+    from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.embed.threads import default_threads
     from barcodemae.eval.identify.identification import IdentifyOptions
     from barcodemae.serving.app import Limits, make_app
@@ -65,7 +65,7 @@ def serve(
     from barcodemae.serving.workers import Opened, Workers
 
     opened = Opened(
-        library=resolve_reference(library, lambda: load_embedder(model), say=tell),
+        library=resolve_reference(library, lambda: ModelOptions().lightest(model).load(model), say=tell),
         model=model,
         options=IdentifyOptions(),
         batch_size=batch_size,
