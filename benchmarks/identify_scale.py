@@ -46,8 +46,9 @@ from barcodemae.eval.identify.reference.library import (
 )
 from barcodemae.eval.identify.reference.writer import code_references
 from barcodemae.eval.search.compressed import FULL, VECTOR_FORMATS, write_compressed
+from barcodemae.eval.search.faiss_search import build_faiss, import_faiss
 from barcodemae.eval.search.programs import write_fasta
-from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.files import write_json
 from barcodemae.stored.manifest import MANIFEST, hash_file, write_manifest
 

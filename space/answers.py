@@ -211,7 +211,8 @@ def open_library(model: str = MODEL, references: str | Path = REFERENCES) -> Lib
     Raises:
         DataError: The references cannot be indexed; the reason was written to stderr.
     """
-    place = resolve_reference(references, lambda: ModelOptions(dtype="auto").lightest(model).load(model), print)
+    opening = ModelOptions(dtype="auto").lightest(model)
+    place = resolve_reference(references, lambda: opening.load(model), print)
     if (place / DESCRIPTION).is_file():
         return Library(place, model)
     folder = Path(mkdtemp()) / "library"  # in use for as long as the page runs

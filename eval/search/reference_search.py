@@ -4,8 +4,7 @@ In: embeddings of unit length of references (R, D), possibly memory-mapped, and 
 Out: rows and cosines, nearest first, ties to the lowest row. A fast product finds the candidates:
 every reference that may be among the nearest, given the error of the product, from rounding and
 from short forms of the vectors (`compressed.py`). The float64 sum of `nearest.py` ranks them, so
-block sizes, threads, BLAS, short forms and the precision of the product change no result. faiss, if
-it is chosen, only replaces the search for candidates.
+block sizes, threads, BLAS, short forms and the precision of the product change no result.
 Guarded by tests/eval/search/test_reference_search.py.
 
 Shapes: R = references, Q = queries, D = embedding width, K = neighbours, C = candidates,
@@ -32,7 +31,6 @@ CANDIDATE_BLOCK = 2048
 # Where many references are alike, candidates pile up; at this number (80 MB) they are ranked early.
 MAX_CANDIDATES = 4_000_000
 GROUP_SIZE = 16  # references of which only the best score is compared at first
-EXTRA_CANDIDATES = 16  # candidates requested from faiss beyond K
 NO_ROW = -1  # padding among the rows of neighbours
 
 # (rows of queries, slice of references) -> whether a query must not find a reference, (Q, R)
@@ -347,72 +345,3 @@ def rank_candidates(
         order = np.lexsort((near, -exact))[:num_neighbors]
         rows[query, : len(order)], similarity[query, : len(order)] = near[order], exact[order]
     return Neighborhood(rows, similarity)
-
-
-def import_faiss() -> Any:
-    """Import faiss.
-
-    Raises:
-        SettingsError: It is not installed; the message says how to install it.
-    """
-    try:
-        import faiss  # an extra
-    except ImportError as error:
-        raise SettingsError(
-            "the engine faiss is not installed: pip install 'barcodemae[faiss]', "
-            "or use --engine exact"
-        ) from error
-    return faiss
-
-
-FLAT_BELOW = 20_000  # references; with fewer, an inverted file has too few to train its cells on
-# Of k-means; more of either costs minutes with millions of references.
-TRAINED_PER_CELL, KMEANS_ITERATIONS = 50, 10
-CELLS_PER_PROBE = 16  # one of every 16 cells is searched
-
-
-def build_faiss(references: NDArray[np.float32]) -> Any:
-    """Build a faiss index: an inverted file of 8-bit vectors; with few references a flat index.
-
-    Args:
-        references: Embeddings of unit length, (R, D).
-    """
-    faiss = import_faiss()
-    num_references, width = references.shape
-    if num_references < FLAT_BELOW:
-        index = faiss.IndexFlatIP(width)
-    else:
-        num_cells = int(2 * np.sqrt(num_references))
-        index = faiss.index_factory(width, f"IVF{num_cells},SQ8", faiss.METRIC_INNER_PRODUCT)
-        index.cp.niter = KMEANS_ITERATIONS
-        step = max(num_references // (TRAINED_PER_CELL * num_cells), 1)
-        index.train(np.ascontiguousarray(references[::step]))
-        index.nprobe = max(num_cells // CELLS_PER_PROBE, 1)
-    for block in blocks_of(num_references, REFERENCE_BLOCK):
-        index.add(np.ascontiguousarray(references[block]))
-    return index
-
-
-class FaissSearch:
-    """Search for candidates in a faiss index, then ranking by exact cosines.
-
-    Args:
-        references: Embeddings of unit length, (R, D).
-        index: Index that `build_faiss` built.
-    """
-
-    def __init__(self, references: NDArray[np.float32], index: Any) -> None:
-        self.references = references
-        self.index = index
-
-    def search(self, queries: NDArray[np.float32], num_neighbors: int) -> Neighborhood:
-        """Find K near references of every query, (Q, D) to (Q, K); a nearest one may be missed.
-
-        Raises:
-            SettingsError: A query holds NaN or infinity.
-        """
-        check_finite(queries, "query")
-        queries = unit_length(queries)
-        _, rows = self.index.search(queries, num_neighbors + EXTRA_CANDIDATES)
-        candidates = [near[near >= 0].astype(np.int64) for near in rows]
-        return rank_candidates(self.references, queries, candidates, num_neighbors)

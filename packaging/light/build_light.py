@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "barcodemae-light"
 NEEDED = (
     "numpy", "pyarrow", "backports.zstd", "edlib", "typer", "rich", "pyyaml",
-    "safetensors", "threadpoolctl", "huggingface-hub", "onnx", "onnxruntime",
+    "safetensors", "threadpoolctl", "huggingface-hub", "fsspec", "onnx", "onnxruntime",
 )  # fmt: skip
 EXTRAS = {"tables": ("pandas",), "index": ("scikit-learn", "scipy")}
 FILES = ("pyproject.toml", "README.md", "LICENSE")

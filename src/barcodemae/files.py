@@ -116,6 +116,15 @@ def behind_links(path: Path) -> Path:
     return path if target.parent.name == SHARED_FILES else target
 
 
+def cache_folder() -> Path | None:
+    """Return the folder of what is made or fetched once; it need not exist. None without a home."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (given if given.is_absolute() else Path.home() / ".cache") / "barcodemae"
+    except RuntimeError:  # a user whom the system does not know, as in some containers
+        return None
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text; bytes that were not UTF-8 when they were read are restored.
 

@@ -46,12 +46,11 @@ from barcodemae.eval.identify.judge.placing import KmerPlacer, PlacedLetters
 from barcodemae.eval.identify.reference.bins import Bins
 from barcodemae.eval.identify.reference.description import check_arrays, check_description
 from barcodemae.eval.search.compressed import VALUES_FILE, CompressedVectors, open_compressed
+from barcodemae.eval.search.faiss_search import FaissSearch, import_faiss
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
     Exclusion,
-    FaissSearch,
     SearchEngine,
-    import_faiss,
     unit_length,
 )
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of

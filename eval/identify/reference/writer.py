@@ -49,7 +49,8 @@ from barcodemae.eval.identify.reference.library import (
 )
 from barcodemae.eval.identify.reference.survey import OnProgress, Survey, survey_references
 from barcodemae.eval.search.compressed import FULL, write_compressed
-from barcodemae.eval.search.reference_search import build_faiss, import_faiss, unit_length
+from barcodemae.eval.search.faiss_search import build_faiss, import_faiss
+from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.files import write_json
 
 

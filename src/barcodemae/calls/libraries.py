@@ -26,6 +26,7 @@ from barcodemae.eval.identify.reference.library import DESCRIPTION
 from barcodemae.eval.identify.reference.writer import Helpers
 from barcodemae.eval.search.compressed import FULL, check_format
 from barcodemae.files import staged_folder
+from barcodemae.hub.addresses import local_copies
 from barcodemae.output.places import check_folder, claimed
 from barcodemae.training.data.prepare import PrepareOptions, prepare
 from barcodemae.training.data.sources.recognition import SIMULATE, SourceOptions
@@ -143,7 +144,7 @@ def index(
     of_model = {name: given[name] for name in given if name in ModelChoices.__annotations__}
     several = [sources] if isinstance(sources, str | Path) else sources
     make_library(
-        list(map(str, several)),
+        local_copies(list(map(str, several))),
         Path(output),
         model,
         model_options(cast("ModelChoices", of_model)),

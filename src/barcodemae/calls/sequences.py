@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.rereading import kept_for_rereading
 from barcodemae.fasta import SequenceRecord, read_records
+from barcodemae.hub.addresses import local_copy
 
 
 LETTERS = re.compile(r"[ACGTUNRYSWKMBDHV.?*\s-]+", re.IGNORECASE)  # of a sequence, not of a path
@@ -43,8 +44,9 @@ def source_of(sequences: Any) -> str | list[SequenceRecord]:
 
     Args:
         sequences: One sequence as text or as Biopython's `SeqRecord`; a list or another iterable of
-            them; a dict or pandas Series of text by id; or a path. Text that holds nothing but
-            letters of DNA is a sequence unless a file has that name; other text is a path.
+            them; a dict or pandas Series of text by id; or a path or an address (https://, s3://).
+            Text that holds nothing but letters of DNA is a sequence unless a file has that name;
+            other text is a path.
 
     Raises:
         SettingsError: It is none of these, or holds no sequences.
@@ -52,7 +54,7 @@ def source_of(sequences: Any) -> str | list[SequenceRecord]:
     if isinstance(sequences, str) and is_sequence(sequences):
         return [SequenceRecord(1, "1", "1", sequences)]
     if isinstance(sequences, str | os.PathLike):
-        return os.fspath(sequences)
+        return local_copy(os.fspath(sequences))
     if isinstance(sequences, AnnotatedSequence):
         sequences = [sequences]
     if isinstance(sequences, Labelled):

@@ -37,6 +37,7 @@ def audit(
         typer.Argument(
             metavar="REFERENCE",
             help="A prepared data set, a library, or anything `prepare` reads.",
+            callback=options.all_fetched,
         ),
     ],
     *,

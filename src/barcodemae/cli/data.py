@@ -48,8 +48,9 @@ def prepare(
         typer.Argument(
             metavar="SOURCE",
             help="Tables, FASTA, FASTQ or Parquet files (gz, bz2, xz, zst, zip, tar; "
-            "archive.zip::table.csv; hf://datasets/OWNER/NAME/PATH; - for FASTA on stdin), "
-            "or the word `simulate`.",
+            "archive.zip::table.csv; hf://datasets/OWNER/NAME/PATH; https://, s3://, ...; "
+            "- for FASTA on stdin), or the word `simulate`.",
+            callback=options.all_fetched,
         ),
     ],
     output: options.OutputFolder,

@@ -36,6 +36,7 @@ def index(
         typer.Argument(
             metavar="REFERENCE",
             help="A prepared data set, or anything `prepare` reads: tables, FASTA, Parquet.",
+            callback=options.all_fetched,
         ),
     ],
     *,

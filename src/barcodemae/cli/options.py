@@ -28,8 +28,30 @@ MeasuredModels = Annotated[
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data set made by `barcodemae prepare`.")
 ]
+
+
+def fetched(name: str) -> str:
+    """Fetch what lies at an address, such as https://; leave a path as it is."""
+    from barcodemae.hub.addresses import local_copy
+
+    return local_copy(name)
+
+
+def all_fetched(names: list[str]) -> list[str]:
+    """Fetch what lies at addresses; leave paths as they are."""
+    from barcodemae.hub.addresses import local_copies
+
+    return local_copies(names)
+
+
 Sequences = Annotated[
-    str, typer.Argument(metavar="FASTA", help="FASTA or FASTQ, also compressed; `-` is stdin.")
+    str,
+    typer.Argument(
+        metavar="FASTA",
+        help="FASTA or FASTQ, also compressed, or its address (https://, s3://, ...); `-` is "
+        "stdin.",
+        callback=fetched,
+    ),
 ]
 OutputFile = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="File to write; `-` is stdout.")

@@ -64,8 +64,9 @@ def serve(
     from barcodemae.serving.server import bind, run
     from barcodemae.serving.workers import Opened, Workers
 
+    opening = ModelOptions().lightest(model)
     opened = Opened(
-        library=resolve_reference(library, lambda: ModelOptions().lightest(model).load(model), say=tell),
+        library=resolve_reference(library, lambda: opening.load(model), say=tell),
         model=model,
         options=IdentifyOptions(),
         batch_size=batch_size,

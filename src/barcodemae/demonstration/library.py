@@ -8,7 +8,6 @@ the process ends. Guarded by tests/barcodemae/demonstration/test_library.py.
 
 import atexit
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from barcodemae.eval.embed.embedder import Embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
 from barcodemae.eval.identify.reference.library import DESCRIPTION, FORMAT_VERSION
-from barcodemae.files import staged_folder
+from barcodemae.files import cache_folder, staged_folder
 from barcodemae.training.data.prepare import PrepareOptions, prepare
 
 
@@ -56,15 +55,6 @@ def demonstration_library(embedder: Embedder, say: Say) -> Path:
     build(folder, embedder)
     say(f"Built in {time.monotonic() - start:.0f} s: {folder}")
     return folder
-
-
-def cache_folder() -> Path | None:
-    """Return the folder for libraries, which need not exist; None without a home folder."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return (given if given.is_absolute() else Path.home() / ".cache") / "barcodemae"
-    except RuntimeError:  # a user whom the system does not know, as in some containers
-        return None
 
 
 def library_name(embedder: Embedder) -> str:

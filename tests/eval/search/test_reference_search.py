@@ -12,9 +12,7 @@ from barcodemae.eval.search import products, reference_search
 from barcodemae.eval.search.products import bf16_products
 from barcodemae.eval.search.reference_search import (
     ExactSearch,
-    FaissSearch,
     Task,
-    build_faiss,
     unit_length,
 )
 
@@ -167,24 +165,6 @@ def test_wrong_width_and_damaged_queries_are_refused():
         search.search(np.full((1, 8), np.nan, np.float32), 1)
 
 
-@pytest.mark.parametrize("flat_below", [10, 100_000])
-def test_faiss_candidates_are_ordered_exactly(flat_below, monkeypatch):
-    pytest.importorskip("faiss")
-    monkeypatch.setattr(reference_search, "FLAT_BELOW", flat_below)
-    monkeypatch.setattr(reference_search, "CELLS_PER_PROBE", 1)
-    references, queries = random_units(2000, 0), random_units(10, 1)
-    found = FaissSearch(references, build_faiss(references)).search(queries, 3)
-    exact = ExactSearch(references).search(queries, 3)
-    np.testing.assert_array_equal(found.rows, exact.rows)
-    np.testing.assert_array_equal(found.similarity, exact.similarity)
-
-
-def test_without_faiss_its_absence_is_explained(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    with pytest.raises(SettingsError, match=r"pip install 'barcodemae\[faiss\]'"):
-        build_faiss(random_units(3, 0))
-
-
 @pytest.mark.parametrize("lacking", ["oneDNN", "torch"])
 def test_without_onednn_or_torch_the_same_neighbours_are_found(monkeypatch, lacking):
     references, queries = random_units(100, 0), random_units(20, 1)
@@ -205,17 +185,3 @@ def test_sums_that_differ_in_the_last_bit_are_a_tie(precision):
     references = unit_length(np.stack([generator.permutation(numbers) for _ in range(200)]))
     found = ExactSearch(references).search(np.ones((1, 64), np.float32), 5)
     np.testing.assert_array_equal(found.rows, [range(5)])
-
-
-def test_an_index_is_asked_for_more_candidates_than_neighbours():
-    references, queries = random_units(100, 0), random_units(1, 1)
-    order = ExactSearch(references).search(queries, 20).rows
-
-    class Coarse:
-        """Takes the nearest reference for the sixth."""
-
-        def search(self, queries, count):
-            return None, np.roll(order[:, :6], -1, axis=1)[:, :count]
-
-    found = FaissSearch(references, Coarse()).search(queries, 5)
-    np.testing.assert_array_equal(found.rows, order[:, :5])
