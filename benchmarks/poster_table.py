@@ -1,13 +1,20 @@
-"""Table of the poster's comparison: accuracy of each model along its training, by cost.
+"""Table and plot of the poster's comparison: accuracy of each model along its training, by cost.
 
-In: records of `poster.py`. Out: Markdown, one row per model, one column per share of the horizon.
+In: records of `poster.py`. Out: Markdown, one row per model, one column per share of the horizon;
+a figure file, one line per model with a band of its intervals, against the cost in FLOP.
 Guarded by tests/benchmarks/test_poster_table.py.
 """
 
 from collections.abc import Sequence
-from statistics import fmean
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
+from barcodemae.eval.report.averages import Cell, average
+from barcodemae.eval.report.colors import COLORS
+from barcodemae.eval.report.figures import MARKERS, STYLE, save_figure
 from barcodemae.eval.report.records import ResultRecord
 
 
@@ -38,7 +45,7 @@ def curve_table(records: Sequence[ResultRecord]) -> str:
     first = own[0]
     seeds = len({record.training_seed for record in own})
     note = (
-        f"1-NN accuracy (%), in parentheses thousands of barcodes seen; {first.dataset} "
+        f"1-NN accuracy (%) with 95 % interval; thousands of barcodes seen; {first.dataset} "
         f"({first.dataset_hash}); rank genus, references {first.counts['references']:,} of train, "
         f"queries {first.protocol['queries']}; {seeds} training seed(s)"
     )
@@ -50,5 +57,43 @@ def cell(records: Sequence[ResultRecord], share: float) -> str:
     found = [record for record in records if record.protocol["share_of_horizon"] == share]
     if not found:
         return "-"
+    mean = average(found)
     seen = found[0].counts["barcodes_seen"] / 1000
-    return f"{fmean(record.value for record in found):.1f} ({seen:,.0f})"
+    interval = "" if mean.low is None else f" ({mean.low:.1f}-{mean.high:.1f})"
+    return f"{mean.value:.1f}{interval}; {seen:,.0f}"
+
+
+def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:
+    """Draw the curves, each with its name at its end.
+
+    Raises:
+        SettingsError: There is no record of a curve.
+    """
+    own = [record for record in records if record.probe == PROBE]
+    if not own:
+        raise SettingsError("the results hold no record of the poster's comparison")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for number, model in enumerate(dict.fromkeys(record.model for record in own)):
+            by_cost: dict[int, list[ResultRecord]] = {}
+            for record in own:
+                if record.model == model:
+                    by_cost.setdefault(record.counts["training_gigaflop"], []).append(record)
+            costs = [cost / 1000 for cost in by_cost]  # TFLOP
+            cells: list[Cell] = [average(found) for found in by_cost.values()]
+            color = COLORS[number]
+            axes.plot(costs, [c.value for c in cells], marker=MARKERS[number], color=color)
+            lows = [c.value if c.low is None else c.low for c in cells]
+            highs = [c.value if c.high is None else c.high for c in cells]
+            axes.fill_between(costs, lows, highs, color=color, alpha=0.15, linewidth=0)
+            axes.annotate(
+                model, (costs[-1], cells[-1].value), (6, 0), textcoords="offset points",
+                va="center", color=color, fontsize=8,
+            )  # fmt: skip
+        axes.margins(x=0.02)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel="cost of training (TFLOP)", ylabel="1-NN genus accuracy (%)")
+        longest = max(record.counts["training_gigaflop"] for record in own) / 1000
+        axes.set_xlim(-0.02 * longest, 1.35 * longest)
+    save_figure(figure, path)

@@ -27,7 +27,7 @@ from typing import Annotated, Any
 
 import typer
 from ablation_table import ablation_table
-from poster_table import curve_table
+from poster_table import curve_table, plot_curves
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
@@ -200,6 +200,7 @@ def draw_figures() -> None:
     """Draw all figures that are made from results files."""
     study = read_block("results/mask_study.json", ROOT)
     plot_mask_study(study.records, ROOT / "docs/mask_study.png")
+    plot_curves(read_block("results/poster.json", ROOT).records, ROOT / "docs/poster.png")
     sources = read_block(MAIN_TABLE, ROOT)
     plot_table(build_table(sources.records, sources.systems), ROOT / "docs/table.png")
 

@@ -11,14 +11,15 @@ from barcodemae.eval.report.records import ResultRecord
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from poster_table import NOTHING, curve_table
+from poster_table import NOTHING, curve_table, plot_curves
 
 
 def record(model, share, value, seed=0, **changes):
     return ResultRecord(
         model=model, dataset="d", probe="curve", metric="accuracy", value=value, training_seed=seed,
         protocol={"share_of_horizon": share, "queries": "val_unseen", "dtype": "float32"},
-        counts={"barcodes_seen": round(share * 1e6), "references": 6000},
+        counts={"barcodes_seen": round(share * 1e6), "references": 6000,
+                "training_gigaflop": round(share * 1e5)},
         **changes,
     )  # fmt: skip
 
@@ -27,9 +28,28 @@ def test_models_are_compared_at_equal_cost_and_seeds_are_averaged():
     records = [record("A", 0.1, 50.0), record("A", 0.1, 52.0, seed=1), record("B", 0.2, 60.0)]
     lines = curve_table(records).splitlines()
     assert lines[0] == "| model | 10.0% | 20.0% |"
-    assert lines[2] == "| A | 51.0 (100) | - |"
-    assert lines[3] == "| B | - | 60.0 (200) |"
+    assert lines[2] == "| A | 51.0; 100 | - |"
+    assert lines[3] == "| B | - | 60.0; 200 |"
     assert lines[-1].endswith("queries val_unseen; 2 training seed(s)")
+
+
+def test_a_number_stands_with_its_interval():
+    (line,) = curve_table([record("A", 0.1, 50.0, low=48.0, high=52.5)]).splitlines()[2:3]
+    assert line == "| A | 50.0 (48.0-52.5); 100 |"
+
+
+def test_curves_are_drawn_with_a_name_at_each(tmp_path):
+    records = [
+        record(model, share, 50 + 10 * share, low=40.0, high=60.0)
+        for model in ("BarcodeBERT", "BarcodeMAE")
+        for share in (0.0, 0.5, 1.0)
+    ]
+    plot_curves(records, tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert "TFLOP" in drawn
+    assert "BarcodeBERT" in drawn
+    with pytest.raises(SettingsError, match="no record"):
+        plot_curves([], tmp_path / "none.svg")
 
 
 def test_before_anything_is_measured_the_page_says_so():
