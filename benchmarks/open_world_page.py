@@ -183,6 +183,7 @@ def left_out(content: Content) -> str:
     for part, rank in LEFT_OUT.items():
         columns: Columns = {
             "new": ("", f"{rank}_over_classified", 1),
+            "by taxon": ("", f"{rank}_over_classified_by_taxon", 1),
             "known": ("", f"{rank}_under_classified", 1),
             "wrong": ("", f"{rank}_named_wrong", 1),
             "auroc": ("", f"{rank}_novelty_auroc", 1),
@@ -192,8 +193,8 @@ def left_out(content: Content) -> str:
         for name, of in by_method(rows).items():
             draws = str(len({row["draw"] for row in of}))
             lines.append([part, name, asked(of), draws, *cells(of, columns)])
-    header = ["left out", "", "queries", "draws", "new ones named", "known ones left unnamed"]
-    header += ["known ones named wrongly", "AUROC of novelty"]
+    header = ["left out", "", "queries", "draws", "new ones named", "each taxon counting once"]
+    header += ["known ones left unnamed", "known ones named wrongly", "AUROC of novelty"]
     return section(content, used, header, lines)
 
 

@@ -20,12 +20,13 @@ from rivals.references import References
 from rivals.roster import RIVALS, Rival
 from rivals.this_project import identify_by_command, run_barcodemae
 
+from barcodemae.dataset import RANKS
 from barcodemae.eval.identify.reference.library import DESCRIPTION
-from barcodemae.eval.identify.scores import Predictions, Truth
+from barcodemae.eval.identify.scores import Predictions
 from barcodemae.files import write_json
 from worlds.draws import draw_rows
 from worlds.parts import Part
-from worlds.scoring import at_threshold, curve, score
+from worlds.scoring import at_threshold, curve, named_by_taxon, score
 
 
 OURS = "identify"
@@ -208,16 +209,17 @@ class Contestants:
     def rows(self, method: str) -> Iterator[Row]:
         """Score what a method names: a row for every set and threshold."""
         for key, named in self.name(method).items():
-            truth = self.part.truth(self.references, self.part.sets[key].take(named.rows))
+            queries = self.part.sets[key].take(named.rows)
             thresholds = RIVALS[method].thresholds if method in RIVALS else ()
             if thresholds:
                 points = {f"{method} {t:g}": at_threshold(named.found, t) for t in thresholds}
             else:
                 points = {method: named.found}
-            yield from self.scored(key, points, truth)
+            yield from self.scored(key, points, queries)
 
-    def scored(self, key: str, points: dict[str, Predictions], truth: Truth) -> Iterator[Row]:
+    def scored(self, key: str, points: dict[str, Predictions], queries: Queries) -> Iterator[Row]:
         """Score a method on one set at each of its thresholds; the curve stands at the first."""
+        truth = self.part.truth(self.references, queries)
         for number, (label, found) in enumerate(points.items()):
             row: Row = {
                 "part": self.part.name,
@@ -231,6 +233,10 @@ class Contestants:
             }
             if label == OURS:
                 row["weights"] = self.library.weights
+            if self.part.rank:
+                names = queries.names[RANKS.index(self.part.rank)]
+                by_taxon = named_by_taxon(found, truth, self.part.rank, names)
+                row["scores"][f"{self.part.rank}_over_classified_by_taxon"] = by_taxon
             if self.part.rank and number == 0:
                 row["curve"] = {self.part.rank: curve(found, truth, self.part.rank)}
             yield row

@@ -63,6 +63,26 @@ def score(found: Predictions, truth: Truth) -> dict[str, float]:
     return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
+def named_by_taxon(
+    found: Predictions, truth: Truth, rank: str, names: Sequence[str | None]
+) -> float:
+    """Return how many queries of new taxa are given a name, percent, each taxon counting once.
+
+    Of queries alone, a single large taxon beside a near relative can be most of the percentage.
+
+    Args:
+        found: Predictions of a method.
+        truth: True taxa of the same queries.
+        rank: Rank of the new taxa.
+        names: True names of the queries at this rank, Q.
+    """
+    column = RANKS.index(rank)
+    by_taxon: dict[str | None, list[bool]] = {}
+    for row in np.flatnonzero(truth.is_new(column)).tolist():
+        by_taxon.setdefault(names[row], []).append(bool(found.is_assigned[row, column]))
+    return 100 * float(np.mean([np.mean(given) for given in by_taxon.values()]))
+
+
 def novelty_auroc(found: Predictions, truth: Truth, rank: str) -> float:
     """Return the AUROC of novelty at a rank in percent; NaN if all or no queries are new."""
     column = RANKS.index(rank)

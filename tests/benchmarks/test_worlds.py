@@ -22,7 +22,14 @@ from worlds.changes import ERRORS, GAPS, LENGTHS, indels, joined, substitutions,
 from worlds.draws import draw_foreign, draw_orders, draw_rows, draw_taxa, take_in_turn, without_taxa
 from worlds.not_coi import NOT_COI, shuffled_pairs
 from worlds.parts import change, nameless, together
-from worlds.scoring import at_threshold, curve, levels_of, novelty_auroc, score
+from worlds.scoring import (
+    at_threshold,
+    curve,
+    levels_of,
+    named_by_taxon,
+    novelty_auroc,
+    score,
+)
 from worlds.ties import UNDECIDED, undecided, with_twins
 
 
@@ -259,3 +266,10 @@ def test_a_curve_trades_names_of_new_taxa_for_names_of_known_ones():
     assert by_threshold[0.2] == {"threshold": 0.2, "over": 100.0, "under": 0.0, "wrong": 0.0}
     assert by_threshold[0.5] == {"threshold": 0.5, "over": 100.0, "under": 50.0, "wrong": 0.0}
     assert by_threshold[0.95] == {"threshold": 0.95, "over": 0.0, "under": 100.0, "wrong": 0.0}
+
+
+def test_each_new_taxon_counts_once_however_many_queries_it_has():
+    found, of = predictions([5, 5, 5], [0.9, 0.6, 0.6]), truth([-1, -1, -1])
+    found.is_assigned[2] = False
+    assert named_by_taxon(found, of, "genus", ["large", "large", "small"]) == 50.0
+    assert score(found, of)["genus_over_classified"] == pytest.approx(200 / 3)
