@@ -36,11 +36,13 @@ $(STAMP): $(VENV)/pyvenv.cfg
 demo: setup
 	$(BIN)/barcodemae demo --out out/demo
 
-# Then once more what depends on the processor, as on one that has nothing beyond AVX2.
+# On all cores, up to four, as each worker takes two GB; neighbours in a file go to one worker, which
+# makes their fixtures once. Then once more what depends on the processor, as on one that has nothing
+# beyond AVX2.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 test: lint
-	$(BIN)/python -m pytest -n 2
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
-		$(BIN)/python -m pytest -n 2 -m number_format
+	$(PYTEST)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) -m number_format
 
 # The bundled model's making, scaled down: train, probe beside what it begins as, the site embeddings
 # alone, and k-mer counts. On simulated barcodes, or on yours: make reproduce DATA=DIR STEPS=2500
