@@ -53,7 +53,7 @@ class TaxonSizes:
         for rank in range(codes.shape[1]):
             size = int(codes[:, rank].max(initial=UNKNOWN)) + 2
             references.append(np.append(np.bincount(codes[:, rank] + 1, minlength=size)[1:], 0))
-            # Pairs of a taxon and a part of it, each as one number: rows are sorted far more slowly.
+            # Pairs of a taxon and a part of it, each as one number: rows take far longer to sort.
             below = codes[:, CHILD_RANK[rank]] + 1
             num_below = int(below.max(initial=0)) + 1
             pairs = np.unique((codes[:, rank].astype(np.int64) + 1) * num_below + below)

@@ -4,11 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from barcodemae.default_model import resolve_model
 from barcodemae.eval.embed.graph import standing_in
-from barcodemae.eval.embed.graph.standing_in import can_stand_in
+from barcodemae.eval.embed.graph.standing_in import can_stand_in, num_layer_weights
 from barcodemae.eval.embed.loading import ModelOptions
 
 
@@ -40,17 +42,28 @@ def test_it_does_not_where_torch_would_compute_otherwise(framed_folder, device, 
 
 
 @pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
-def test_auto_is_left_to_torch_where_it_may_mean_bfloat16(
+def test_auto_is_left_to_torch_where_it_may_mean_bfloat16_and_layers_are_large(
     framed_folder, monkeypatch, tmp_path, flag
 ):
     machine(monkeypatch, tmp_path, f"avx2 {flag}")
+    assert can_stand_in(framed_folder, "cpu", "auto")
+    monkeypatch.setattr(standing_in, "SMALL", 1000)
     assert not can_stand_in(framed_folder, "cpu", "auto")
     assert can_stand_in(framed_folder, "cpu", "float32")
 
 
 def test_a_processor_that_says_nothing_is_left_to_torch(framed_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(standing_in, "CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr(standing_in, "SMALL", 1000)
     assert not can_stand_in(framed_folder, "cpu", "auto")
+
+
+def test_the_bundled_layers_are_small_and_those_of_the_version_before_are_not():
+    sizes = [
+        num_layer_weights(json.loads((Path(resolve_model(name)) / "config.json").read_text()))
+        for name in ("default", "default@1")
+    ]
+    assert sizes == [294_912, 3_145_728]
 
 
 def test_a_gpu_is_left_to_torch_unless_the_cpu_is_wanted(framed_folder, monkeypatch, tmp_path):
