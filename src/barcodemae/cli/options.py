@@ -71,8 +71,8 @@ Dtype = Annotated[
     str,
     typer.Option(
         "--dtype",
-        help="Numbers to compute with: float32, bfloat16, float16, or auto: bfloat16 where the "
-        "device is fast at it; int8 with --engine onnx.",
+        help="Numbers to compute with: float32, bfloat16, float16, or auto: bfloat16 where it "
+        "pays, on a GPU or for large layers; int8 with --engine onnx.",
     ),
 ]
 Engine = Annotated[
