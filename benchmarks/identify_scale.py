@@ -33,6 +33,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from barcodemae.dataset import read_splits
+from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.identify.reference.library import (
     CALIBRATION,
     DESCRIPTION,
@@ -44,7 +45,7 @@ from barcodemae.eval.identify.reference.library import (
     VECTORS,
     hash_barcode,
 )
-from barcodemae.eval.identify.reference.writer import code_references
+from barcodemae.eval.identify.reference.writer import placed_references
 from barcodemae.eval.search.compressed import FULL, VECTOR_FORMATS, write_compressed
 from barcodemae.eval.search.faiss_search import build_faiss, import_faiss
 from barcodemae.eval.search.programs import write_fasta
@@ -156,7 +157,7 @@ def grow(library: Path, size: int, folder: Path, fasta: Path | None, form: str) 
             writer.write_batch(batch)
             vectors[rows] = found
             if letters is not None:
-                letters[rows] = code_references(pa.table(batch), width)
+                letters[rows] = code_letters(placed_references(pa.table(batch)), width)
             barcodes = batch["barcode"].to_pylist()
             hashes[rows] = [hash_barcode(text) for text in barcodes]
             stream.writelines(

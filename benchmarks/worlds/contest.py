@@ -236,7 +236,8 @@ class Contestants:
             if self.part.rank:
                 names = queries.names[RANKS.index(self.part.rank)]
                 by_taxon = named_by_taxon(found, truth, self.part.rank, names)
-                row["scores"][f"{self.part.rank}_over_classified_by_taxon"] = by_taxon
+                if not np.isnan(by_taxon):
+                    row["scores"][f"{self.part.rank}_over_classified_by_taxon"] = by_taxon
             if self.part.rank and number == 0:
                 row["curve"] = {self.part.rank: curve(found, truth, self.part.rank)}
             yield row

@@ -68,7 +68,7 @@ def named_by_taxon(
 ) -> float:
     """Return how many queries of new taxa are given a name, percent, each taxon counting once.
 
-    Of queries alone, a single large taxon beside a near relative can be most of the percentage.
+    It is NaN if there are none. Of queries alone, a single large taxon beside a near relative can be most of the percentage.
 
     Args:
         found: Predictions of a method.
@@ -80,7 +80,8 @@ def named_by_taxon(
     by_taxon: dict[str | None, list[bool]] = {}
     for row in np.flatnonzero(truth.is_new(column)).tolist():
         by_taxon.setdefault(names[row], []).append(bool(found.is_assigned[row, column]))
-    return 100 * float(np.mean([np.mean(given) for given in by_taxon.values()]))
+    shares = [float(np.mean(given)) for given in by_taxon.values()]
+    return 100 * float(np.mean(shares)) if shares else float("nan")
 
 
 def novelty_auroc(found: Predictions, truth: Truth, rank: str) -> float:

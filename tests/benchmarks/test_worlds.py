@@ -273,3 +273,4 @@ def test_each_new_taxon_counts_once_however_many_queries_it_has():
     found.is_assigned[2] = False
     assert named_by_taxon(found, of, "genus", ["large", "large", "small"]) == 50.0
     assert score(found, of)["genus_over_classified"] == pytest.approx(200 / 3)
+    assert np.isnan(named_by_taxon(found, truth([0, 1, 2]), "genus", ["a", "b", "c"]))

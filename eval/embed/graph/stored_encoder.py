@@ -206,7 +206,8 @@ def is_graph_model(config: dict[str, Any], tokenizer: dict[str, Any]) -> bool:
     """
     activation = config.get("hidden_act", EXACT_GELU)
     is_known = config.get("model_type") in KINDS and activation == EXACT_GELU
-    return is_known and "k" in tokenizer and all(name in config for name in SIZES)
+    sizes = [*(config.get(name) for name in SIZES), config.get("tower_size") or 0]
+    return is_known and "k" in tokenizer and all(isinstance(size, int) for size in sizes)
 
 
 def architecture_of(config: dict[str, Any]) -> str:
