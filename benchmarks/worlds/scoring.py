@@ -68,7 +68,8 @@ def named_by_taxon(
 ) -> float:
     """Return how many queries of new taxa are given a name, percent, each taxon counting once.
 
-    It is NaN if there are none. Of queries alone, a single large taxon beside a near relative can be most of the percentage.
+    It is NaN if there are none. Of queries alone, a single large taxon beside a near relative can
+    be most of the percentage.
 
     Args:
         found: Predictions of a method.
