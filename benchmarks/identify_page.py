@@ -140,6 +140,7 @@ def engines(records: Content) -> str:
         "nearest_genus_accuracy": ("1-NN genus accuracy (%)", 1),
         "same_names": ("same names (%)", 1),
         "same_rows": ("same rows, letter for letter (%)", 1),
+        "seconds_of_one_query": ("a single query (s)", 1),
         "queries_per_second": ("queries per second, start-up included", 1),
         "queries_per_processor_second": ("queries per second of a core", 1),
     }

@@ -43,9 +43,15 @@ def curve_table(records: Sequence[ResultRecord]) -> str:
         cells = [cell([r for r in own if r.model == model], share) for share in shares]
         lines.append(f"| {model} | {' | '.join(cells)} |")
     first = own[0]
+    costs = {r.model: r.counts for r in own if r.counts["training_steps"]}
+    steps = ", ".join(
+        f"{model} {counts['training_gigaflop'] / counts['training_steps']:.0f}"
+        for model, counts in costs.items()
+    )
     seeds = len({record.training_seed for record in own})
     note = (
-        f"1-NN accuracy (%) with 95 % interval; thousands of barcodes seen; {first.dataset} "
+        f"1-NN accuracy (%) with 95 % interval; thousands of barcodes seen; "
+        f"GFLOP of a step: {steps}; {first.dataset} "
         f"({first.dataset_hash}); rank genus, references {first.counts['references']:,} of train, "
         f"queries {first.protocol['queries']}; {seeds} training seed(s)"
     )

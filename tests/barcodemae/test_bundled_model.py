@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from barcodemae import fasta
 from barcodemae.default_model import bundled_folders
+from barcodemae.demonstration import QUERIES
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.identify.reference.library import SAME_VECTOR
 from barcodemae.eval.report.records import read_records
@@ -49,6 +51,21 @@ def test_the_size_of_a_batch_changes_no_bit_of_an_embedding(model, dtype):
     for batch_size in (3, 64):
         found = load_embedder(model, dtype=dtype, batch_size=batch_size).embed(barcodes)
         np.testing.assert_array_equal(found, expected)
+
+
+def test_with_onnx_runtime_no_bit_depends_on_what_is_embedded_beside_it():
+    """How it sums depends on the rows and tokens of a batch, at the sizes of a real model."""
+    embedder = load_embedder("default", engine="onnx")
+    whole = [record.sequence for record in fasta.read_records(str(QUERIES))]
+    generator = np.random.default_rng(0)
+    cuts = np.sort(generator.integers(0, 600, (60, 2)), axis=1)
+    windows = [whole[n % len(whole)][first : last + 40] for n, (first, last) in enumerate(cuts)]
+    invalid = embedder.find_invalid([*whole, *windows])
+    every = [text for n, text in enumerate([*whole, *windows]) if n not in invalid]
+    together = embedder.embed(every)
+    for size in (1, 1, 1, 2, 3, 17):
+        rows = generator.choice(len(every), size, replace=False)
+        np.testing.assert_array_equal(embedder.embed([every[n] for n in rows]), together[rows])
 
 
 @pytest.mark.number_format

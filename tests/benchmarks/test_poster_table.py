@@ -19,7 +19,7 @@ def record(model, share, value, seed=0, **changes):
         model=model, dataset="d", probe="curve", metric="accuracy", value=value, training_seed=seed,
         protocol={"share_of_horizon": share, "queries": "val_unseen", "dtype": "float32"},
         counts={"barcodes_seen": round(share * 1e6), "references": 6000,
-                "training_gigaflop": round(share * 1e5)},
+                "training_gigaflop": round(share * 1e5), "training_steps": round(share * 1e4)},
         **changes,
     )  # fmt: skip
 
@@ -30,6 +30,7 @@ def test_models_are_compared_at_equal_cost_and_seeds_are_averaged():
     assert lines[0] == "| model | 10.0% | 20.0% |"
     assert lines[2] == "| A | 51.0; 100 | - |"
     assert lines[3] == "| B | - | 60.0; 200 |"
+    assert "; GFLOP of a step: A 10, B 10; d " in lines[-1]
     assert lines[-1].endswith("queries val_unseen; 2 training seed(s)")
 
 

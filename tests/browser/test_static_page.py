@@ -5,7 +5,6 @@ kept in out/screenshots/. ONNXRUNTIME_WEB may name the package file of ONNX Runt
 fetches it.
 """
 
-import csv
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from browsing import DESKTOP, PHONE, Host, Page, damaged
 from selenium.webdriver.common.by import By
+from web_page import read_table
 
 from barcodemae.dataset import RANKS
 from barcodemae.demonstration import QUERIES
@@ -59,11 +59,6 @@ def page(request, chromium, host):
 @pytest.fixture
 def desktop(chromium, host):
     return Page(chromium, host, DESKTOP)
-
-
-def read_table(path):
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def assert_same_tables(found, expected):

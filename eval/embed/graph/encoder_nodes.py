@@ -28,8 +28,9 @@ from barcodemae.eval.embed.readout import Dense, Readout
 
 
 HIDDEN = -1e30  # added to the scores of tokens that are not read
-# The tokens of a batch begin and end at a multiple of this many. How ONNX Runtime sums depends on
-# their number, so a batch of sequences with the same bounds gives the bits that each gives alone.
+# The tokens of a batch begin and end at a multiple of this many, so that few batches suffice for
+# sequences with the same bounds: how ONNX Runtime sums depends on the number of tokens, and with
+# the same bounds a sequence gives the bits that it gives alone.
 BOUND_STEP = 8
 LARGEST_WEIGHT = 63
 LARGEST_ENTRY = 127  # of a table, of which no products are taken

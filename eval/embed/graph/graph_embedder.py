@@ -39,7 +39,6 @@ from barcodemae.eval.embed.threads import work_on_threads
 
 FORMATS = ("float32", "int8")
 ROWS = 32  # of a batch: enough to share tokens, and few enough to stay in the cache
-FEWEST_ROWS = 2  # of a product with one row ONNX Runtime adds in another order
 CODES = np.full(256, OTHER_LETTER, np.uint8)
 for _code, _letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
     CODES[list(_letters.encode())] = _code
@@ -98,7 +97,8 @@ class GraphEmbedder:
         """Return one vector per placed sequence, (N, D), in input order.
 
         Args:
-            placed: Sequences as the model's placer gave them; another placer's are placed anew.
+            placed: Sequences as the model's placer gave them; without a frame, only their letters
+                count.
 
         Raises:
             UnusableSequencesError: Some sequences have no usable token.
@@ -128,8 +128,7 @@ class GraphEmbedder:
         vectors = np.empty((len(codes), self.encoder.embedding_width), np.float32)
 
         def fill(rows: NDArray[np.int64]) -> None:
-            at_least_two = codes[np.resize(rows, max(len(rows), FEWEST_ROWS))]
-            vectors[rows] = self.session.run(None, {LETTERS: at_least_two})[0][: len(rows)]
+            vectors[rows] = self.session.run(None, {LETTERS: codes[rows]})[0]
 
         console = Console(stderr=True, quiet=not progress)
         done = work_on_threads(fill, batches)

@@ -1,7 +1,8 @@
 // ONNX Runtime in the browser: the encoder's graph, and products for the search.
 //
-// In: ONNX Runtime and a library. Out: `embed` and `multiply`, which `identify.js` calls. Batches are
-// those of `GraphEmbedder` in Python. Guarded by tests/browser/test_static_page.py.
+// In: ONNX Runtime and a library. Out: `embed` and `multiply`, which `identify.js` calls. Batches hold
+// what is alike, and not, as in Python, only sequences with the same bounds: the last bit of a vector
+// may depend on its batch here. Guarded by tests/browser/test_static_page.py.
 
 import { NO_BASE } from "./letters.js";
 

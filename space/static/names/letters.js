@@ -105,7 +105,7 @@ export function countBases(letters) {
 }
 
 /** Remove white space and gaps at the ends; write N for each gap inside. */
-export function unknownForGaps(text) {
+function unknownForGaps(text) {
   return text.replace(WHITE, "").replace(/^[-.]+|[-.]+$/g, "").replace(/[-.]/g, "N");
 }
 

@@ -109,17 +109,23 @@ def num_parameters(config: dict[str, Any]) -> int:
     """Estimate from below how many weights a model has; 0 for an architecture not known here."""
     if config.get("model_type") != OURS and config.get("model_type") not in STOCK:
         return 0
-    total = _tower(config, "")
+    total = layer_weights(config)
     total += (config.get("vocab_size") or 0) * (config.get(width_name(config, "")) or 0)
     total += NUM_BASES * (config.get("num_sites") or 0) * (config.get("hidden_size") or 0)
     names = config.get("architectures")
     classes = " ".join(map(str, names)) if isinstance(names, list) else ""
     if any(part in classes for part in WITH_DECODER):
-        total += _tower(config, "decoder_")
+        total += layer_weights(config, "decoder_")
     return total
 
 
-def _tower(config: dict[str, Any], prefix: str) -> int:
+def layer_weights(config: dict[str, Any], prefix: str = "") -> int:
+    """Count the weights in the products of the layers of encoder or decoder.
+
+    Args:
+        config: Content of `config.json`; what it does not say counts as nothing.
+        prefix: Start of the names of its entries, `decoder_` for the decoder.
+    """
     width = config.get(width_name(config, prefix)) or 0
     layers = config.get(f"{prefix}num_hidden_layers") or 0
     inner = config.get(f"{prefix}intermediate_size") or 0

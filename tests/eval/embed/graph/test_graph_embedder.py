@@ -8,7 +8,10 @@ import pytest
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.embedder import Embedder, UnusableSequencesError, embed_placed
 from barcodemae.eval.embed.graph import graph_embedder
+from barcodemae.eval.embed.graph.encoder_nodes import BOUND_STEP
 from barcodemae.eval.embed.graph.exporting import export_graphs
+from barcodemae.eval.embed.graph.graph_embedder import batches_of_equal_bounds, site_codes
+from barcodemae.eval.embed.graph.placing_nodes import NO_BASE
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 
@@ -50,15 +53,25 @@ def test_vectors_of_whole_cut_and_damaged_barcodes_are_those_of_torch(
     assert np.allclose(onnx, torch, atol=1e-5)
 
 
-def test_a_vector_is_the_same_bit_by_bit_whatever_is_embedded_with_it(engines, relatives):
-    onnx, _ = engines
-    rng = np.random.default_rng(0)
-    windows = [(text, *sorted(rng.integers(0, 200, 2))) for text in relatives * 4]
-    texts = [*relatives, *(text[first : 40 + last] for text, first, last in windows)]
-    together = onnx.embed(texts)
-    for size in (1, 2, 3, 17):
-        rows = rng.choice(len(texts), size, replace=False)
-        assert np.array_equal(onnx.embed([texts[row] for row in rows]), together[rows])
+def test_a_batch_holds_sequences_with_the_same_bounds_and_every_row_is_in_one(
+    engines, relatives, monkeypatch
+):
+    """Else the last bit of a vector would depend on what is embedded beside it."""
+    monkeypatch.setattr(graph_embedder, "ROWS", 3)
+    encoder = engines[0].encoder
+    texts = [text[first : first + size] for text in relatives[:8]
+             for first, size in ((0, 240), (0, 80), (90, 100), (6, 200), (150, 90))]  # fmt: skip
+    codes = site_codes(encoder, texts)
+    batches = batches_of_equal_bounds(encoder, codes)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(texts)))
+    assert max(map(len, batches)) == 3
+    bounds = []
+    for row in codes:
+        kmers = row.reshape(-1, encoder.k)
+        read = np.flatnonzero((kmers < NO_BASE).all(axis=1))
+        bounds.append((read[0] // BOUND_STEP, read[-1] // BOUND_STEP))
+    assert len(set(bounds)) > 2
+    assert all(len({bounds[row] for row in batch}) == 1 for batch in batches)
 
 
 def test_places_are_those_of_torch(engines, relatives):

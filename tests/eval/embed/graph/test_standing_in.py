@@ -10,8 +10,9 @@ import pytest
 
 from barcodemae.default_model import resolve_model
 from barcodemae.eval.embed.graph import standing_in
-from barcodemae.eval.embed.graph.standing_in import can_stand_in, num_layer_weights
+from barcodemae.eval.embed.graph.standing_in import can_stand_in
 from barcodemae.eval.embed.loading import ModelOptions
+from barcodemae.stored.model_config import layer_weights
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def test_a_processor_that_says_nothing_is_left_to_torch(framed_folder, monkeypat
 
 def test_the_bundled_layers_are_small_and_those_of_the_version_before_are_not():
     sizes = [
-        num_layer_weights(json.loads((Path(resolve_model(name)) / "config.json").read_text()))
+        layer_weights(json.loads((Path(resolve_model(name)) / "config.json").read_text()))
         for name in ("default", "default@1")
     ]
     assert sizes == [294_912, 3_145_728]
@@ -107,7 +108,6 @@ def test_a_wish_is_respected(framed_folder):
 def test_commands_do_not_import_torch_where_it_stands_in(
     tmp_path, relatives, framed_folder, command
 ):
-    """Importing torch and transformers takes four times as long as all the rest of a start."""
     fasta = tmp_path / "some.fasta"
     fasta.write_text("".join(f">{number}\n{text}\n" for number, text in enumerate(relatives)))
     code = (
