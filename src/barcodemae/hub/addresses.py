@@ -51,11 +51,8 @@ def local_copy(name: str) -> str:
     import fsspec  # takes longer to import than most commands take to refuse a name
 
     address, separator, member = name.partition(MEMBER)
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(f"{address}: {first_line(error)}") from error
     with errors_in_one_line(address):
+        system, path = fsspec.core.url_to_fs(address)
         found = system.info(path)
     if found.get("type") == "directory":
         raise DataError(address, "is a folder; name its files")
@@ -72,9 +69,12 @@ def errors_in_one_line(address: str) -> Iterator[None]:
 
     Raises:
         DataError: It raised something.
+        SettingsError: The protocol is unknown, or needs a package that is not installed.
     """
     try:
         yield
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"{address}: {first_line(error)}") from error
     except Exception as error:  # every file system has errors of its own
         raise DataError(address, f"cannot be fetched: {first_line(error)}") from error
 

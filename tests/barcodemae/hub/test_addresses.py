@@ -109,6 +109,8 @@ def test_what_is_not_there_and_what_is_no_protocol_is_one_line(host, cache, tmp_
         local_copy(f"{host.url}/none")
     with pytest.raises(SettingsError, match="gopher://x/y: Protocol not known: gopher"):
         local_copy("gopher://x/y")
+    with pytest.raises(DataError, match=r"ftp://127\.0\.0\.1:1/x: cannot be fetched: .*refused"):
+        local_copy("ftp://127.0.0.1:1/x")
     assert cli.main(["embed", f"{host.url}/none", "-m", "kmer:3", "-o", str(tmp_path / "o")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
