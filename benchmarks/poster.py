@@ -55,7 +55,6 @@ BASE: dict[str, Any] = load_recipe("bundled_control") | {
     "num_hidden_layers": LAYERS["num_hidden_layers"],
     "num_attention_heads": LAYERS["num_attention_heads"],
     "intermediate_size": LAYERS["intermediate_size"],
-    "precision": "fp32",  # this comparison's machine multiplies bf16 no faster
     "schedule": "constant",
     "warmup_fraction": 0.02,
     "train_splits": "pretrain,train",

@@ -1,14 +1,15 @@
 """Optimiser and learning-rate schedule: AdamW, and OneCycle over the whole run, as published.
 
 A OneCycle run says little before its end. Where runs are compared along the way, or may have to
-stop early, the schedule is constant after a warm-up.
+stop early, the schedule is constant after a warm-up; a run that goes on from one of its checkpoints
+with a cooldown ends near zero as well (arXiv 2405.18392).
 
 In: settings and a model. Out: its optimiser and schedule. Guarded by
 tests/training/run/test_master_weights.py and tests/training/run/test_pretrain_loop.py.
 """
 
 import torch
-from torch.optim.lr_scheduler import LinearLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from barcodemae.training.run.master_weights import MasterWeightAdamW
 from barcodemae.training.run.run_settings import RunSettings
@@ -47,7 +48,14 @@ def build_schedule(
     warmup = config.warmup_fraction
     if config.schedule == "constant":
         warmup_steps = max(1, round(warmup * total_steps))
-        return LinearLR(optimizer, start_factor=START_FACTOR, total_iters=warmup_steps)
+        cooldown_steps = round(config.cooldown_fraction * total_steps)
+
+        def share_of_peak(step: int) -> float:
+            rising = START_FACTOR + (1 - START_FACTOR) * step / warmup_steps
+            falling = (total_steps - step) / cooldown_steps if cooldown_steps else 1.0
+            return max(0.0, min(rising, 1.0, falling))
+
+        return LambdaLR(optimizer, share_of_peak)
     if warmup * total_steps == 1:  # torch would divide by the steps of the warm-up less one
         warmup *= 1 + 1e-9
     return OneCycleLR(

@@ -69,6 +69,9 @@ class RunSettings:
         Schedule, "one-cycle ends near 0; constant may be stopped anywhere after the warm-up."
     ] = "one-cycle"
     warmup_fraction: Annotated[float, "Share of steps before the peak rate."] = 0.3
+    cooldown_fraction: Annotated[
+        float, "Share of steps at the end over which a constant rate falls to 0."
+    ] = 0.0
     max_grad_norm: Annotated[float | None, "Clip the gradient norm."] = None
 
     precision: Annotated[Precision, "bf16-weights: bf16 model, fp32 masters."] = "bf16"
@@ -118,6 +121,14 @@ class RunSettings:
         if not 0 < self.warmup_fraction < 1:
             raise SettingsError(
                 f"warmup_fraction must lie between 0 and 1, got {self.warmup_fraction}"
+            )
+        if not 0 <= self.cooldown_fraction <= 1:
+            raise SettingsError(
+                f"cooldown_fraction must lie between 0 and 1, got {self.cooldown_fraction}"
+            )
+        if self.cooldown_fraction and self.schedule != "constant":
+            raise SettingsError(
+                "cooldown_fraction is for the schedule constant; one-cycle has its own"
             )
 
     @property

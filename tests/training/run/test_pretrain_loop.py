@@ -219,6 +219,16 @@ def test_a_constant_rate_rises_once_and_stays(settings):
     assert rates[4:] == pytest.approx([peak] * 16)
 
 
+def test_a_constant_rate_falls_to_zero_in_the_end_where_a_cooldown_is_asked_for(settings):
+    config = settings(
+        max_steps=20, schedule="constant", warmup_fraction=0.2, cooldown_fraction=0.5, log_every=1
+    )
+    rates = pretrain(config).history.column("learning_rate")[1]
+    peak = config.peak_learning_rate
+    assert rates[4:11] == pytest.approx([peak] * 7)
+    assert rates[10:] == pytest.approx([peak * left / 10 for left in range(10, 0, -1)])
+
+
 def test_a_run_may_stop_at_a_step_and_go_on_to_the_same_weights(settings):
     whole = settings("whole", schedule="constant")
     parts = settings("parts", schedule="constant", checkpoint_every=4)

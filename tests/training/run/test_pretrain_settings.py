@@ -70,6 +70,8 @@ def test_options_override_the_recipe_and_the_recipe_the_defaults(tmp_path):
         ({"num_workers": -1}, "num_workers must be at least 0"),
         ({"dropout": 1.0}, "dropout must be"),
         ({"warmup_fraction": 0}, "warmup_fraction must lie"),
+        ({"cooldown_fraction": 1.5, "schedule": "constant"}, "cooldown_fraction must lie"),
+        ({"cooldown_fraction": 0.5}, "cooldown_fraction is for the schedule constant"),
         ({"precision": "fp8"}, "precision must be one of fp32, fp16, bf16, bf16-weights"),
         ({"track": "tensorboard, excel"}, "track must name .* got excel"),
         ({"val_split": "pretrain"}, "val_split 'pretrain' is also a training split"),
