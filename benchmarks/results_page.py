@@ -9,7 +9,8 @@ A page names the files that a table is made of, and this program writes the tabl
 `table` is `barcodemae leaderboard` with the YAML file as `--systems`; `poster` is its rows that
 were measured, without older versions of the bundled model; `stages` is one line per model with its
 1-NN accuracy, in the order of the file; `shares` is that by share of the layers and length of the
-query; `masks` is a masking study, one line per model and mode;
+query; `metrics` has one line per model and one column per metric; `masks` is a masking study, one
+line per model and mode;
 `ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes
 nothing and fails if a page does not agree with its files; the tests run it. `--figures` also draws
 the figures of docs/ from the same files. In: pages and results files. Out: the pages.
@@ -31,7 +32,7 @@ from poster_table import curve_table, plot_curves
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
-from barcodemae.eval.report.averages import average
+from barcodemae.eval.report.averages import Cell, average
 from barcodemae.eval.report.leaderboard import build_table
 from barcodemae.eval.report.records import ResultRecord, read_all_records
 from barcodemae.eval.report.study_plot import LABELS, plot_mask_study
@@ -86,7 +87,7 @@ def stages(sources: Sources) -> str:
     own = [r for r in sources.records if (r.probe, r.metric) == ("1nn", "accuracy")]
     for model in dict.fromkeys(record.model for record in own):
         cell = average([record for record in own if record.model == model])
-        lines.append(f"| {model} | {cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f}) |")
+        lines.append(f"| {model} | {cell_text(cell)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -116,6 +117,23 @@ def shares(sources: Sources) -> str:
         row = [r.value for r in sources.records if r.protocol["layers_share"] == share]
         lines.append(f"| {share:g} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
     return "\n".join(lines) + "\n"
+
+
+def metrics(sources: Sources) -> str:
+    """Format all metrics of some models, one row per model."""
+    records = sources.records
+    names = list(dict.fromkeys(record.metric for record in records))
+    lines = ["| model | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    for model in dict.fromkeys(record.model for record in records):
+        own = {name: [r for r in records if (r.model, r.metric) == (model, name)] for name in names}
+        cells = [cell_text(average(found)) if found else "-" for found in own.values()]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cell_text(cell: Cell) -> str:
+    """Format a number with its interval."""
+    return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
 
 
 def ablation(sources: Sources) -> str:
@@ -158,6 +176,7 @@ KINDS: dict[str, Callable[[Sources], str]] = {
     "stages": stages,
     "masks": masks,
     "shares": shares,
+    "metrics": metrics,
     "ablation": ablation,
     "curve": curve,
 }

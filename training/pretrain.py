@@ -9,7 +9,6 @@ run, to the same weights as without the interruption. The loop is in `training.r
 Guarded by tests/training/run/test_pretrain_loop.py and tests/training/run/test_pretrain_resume.py.
 """
 
-from barcodemae.training.batches.site_table import keep_share
 from barcodemae.training.run.claim import Resume, run_folder
 from barcodemae.training.run.command_line import command_from_settings, run_as_script
 from barcodemae.training.run.loop import TrainingResult, finish, train
@@ -37,7 +36,7 @@ def pretrain(config: PretrainConfig, resume: Resume = False) -> TrainingResult:
     with run_folder(config):
         run = prepare_pretraining(config, resume=resume)
         train(run)
-        return finish(run, keep_share(run.model_to_save(), config.layers_share))
+        return finish(run)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,15 @@ def test_the_poster_has_few_rows_and_each_is_a_row_of_the_whole_table():
     assert values <= whole
 
 
+def test_metrics_stand_in_columns_and_a_gap_is_a_dash(tmp_path):
+    records = [RECORD, RECORD | {"metric": "other"}, RECORD | {"model": "N"}]
+    (tmp_path / "r.json").write_text(json.dumps(records))
+    page = fill("<!-- metrics: r.json -->\n<!-- end -->", tmp_path).splitlines()
+    assert page[2] == "| model | accuracy | other |"
+    assert page[4] == "| M | 81.2 (80.0-82.5) | 81.2 (80.0-82.5) |"
+    assert page[5] == "| N | 81.2 (80.0-82.5) | - |"
+
+
 def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
     shared = {"rank": "genus", "references": "train", "queries": "q", "dtype": "float32"}
     records = [

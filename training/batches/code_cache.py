@@ -27,7 +27,9 @@ from barcodemae.training.batches.reader import BarcodeReader
 CODES, OFFSETS, NAMES = "codes.bin", "offsets.npy", "names.arrow"
 
 
-def cache_folder(cache: Path, data_hash: str, splits: Sequence[str], *, max_length_bp: int) -> Path:
+def code_cache_folder(
+    cache: Path, data_hash: str, splits: Sequence[str], *, max_length_bp: int
+) -> Path:
     """Name the cache folder for the codes of some partitions."""
     text = json.dumps([data_hash, list(splits), max_length_bp])
     return cache / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -39,7 +41,7 @@ def write_codes(folder: Path, data: Path, splits: Sequence[str], *, max_length_b
     Memory holds one batch of the data set and eight bytes per barcode.
 
     Args:
-        folder: From `cache_folder`.
+        folder: From `code_cache_folder`.
         data: Folder of the data set.
         splits: Partitions to read.
         max_length_bp: Longest part of a barcode that will be read, in bp.

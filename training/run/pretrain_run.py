@@ -24,12 +24,12 @@ from barcodemae.modeling_barcodemae import BarcodeMAEForPreTraining, masked_mean
 from barcodemae.modeling_barcodemae.configuration_barcodemae import NUM_SPECIAL_TOKENS
 from barcodemae.tokenization import BarcodeFrame, BarcodeKmerTokenizer
 from barcodemae.training.batches.barcode_targets import cached_barcode_targets, cached_components
-from barcodemae.training.batches.code_cache import cache_folder, open_codes, write_codes
+from barcodemae.training.batches.code_cache import code_cache_folder, open_codes, write_codes
 from barcodemae.training.batches.frame import blocks, estimate_frame, place_in_frame
 from barcodemae.training.batches.labelled import Taxa
 from barcodemae.training.batches.masking import find_tokens
 from barcodemae.training.batches.reader import BarcodeReader
-from barcodemae.training.batches.site_table import fill_site_table
+from barcodemae.training.batches.site_table import fill_site_table, keep_share
 from barcodemae.training.batches.step_batches import (
     Share,
     StepBatches,
@@ -74,6 +74,7 @@ def prepare_pretraining(config: PretrainConfig, *, resume: Resume = False) -> Tr
             max_length_bp=config.max_length_bp,
             frame=None if frame is None else frame.rows,
         ),
+        as_saved=lambda trained: keep_share(trained, config.layers_share),
     )
     return assemble(config, accelerator, model, task, resume=resume)
 
@@ -262,7 +263,7 @@ def open_reader(config: PretrainConfig, accelerator: Accelerator) -> BarcodeRead
             config.data, splits, k=config.k, max_length_bp=max_length_bp
         )
     data_hash = dataset_hash(config.data)
-    folder = cache_folder(
+    folder = code_cache_folder(
         config.output / CACHE_FOLDER, data_hash, splits, max_length_bp=max_length_bp
     )
     with accelerator.main_process_first():

@@ -69,6 +69,14 @@ class TrainingBatches(Batches, Protocol):
         """List the names of a step's barcodes, over all processes."""
 
 
+AsSaved = Callable[[BarcodeMAEPreTrainedModel], BarcodeMAEPreTrainedModel]
+
+
+def unchanged(model: BarcodeMAEPreTrainedModel) -> BarcodeMAEPreTrainedModel:
+    """Return the model that is saved where it is the one that is trained."""
+    return model
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What pre-training and fine-tuning each bring to a run.
@@ -78,12 +86,14 @@ class Task:
         val: Validation batches, or None.
         count_correct: From logits and inputs to the number of correct predictions.
         tokenizer: The tokenizer that belongs to the model.
+        as_saved: Function that makes the model that is saved of the one that is trained.
     """
 
     train: TrainingBatches
     val: Batches | None
     count_correct: Callable[[Tensor, dict[str, Tensor]], Tensor]
     tokenizer: BarcodeKmerTokenizer
+    as_saved: AsSaved = unchanged
 
 
 @dataclass(kw_only=True)
@@ -106,6 +116,7 @@ class TrainingRun:
         seconds: Training time so far, in seconds, before a resume included.
         best_accuracy: Highest validation accuracy so far, in percent.
         last_record: Step and seconds of the last training record, from which the rate is computed.
+        as_saved: Function that makes the model that is saved of the one that is trained.
     """
 
     config: RunSettings
@@ -123,6 +134,7 @@ class TrainingRun:
     seconds: float = 0.0
     best_accuracy: float = -math.inf
     last_record: tuple[int, float] = (0, 0.0)
+    as_saved: AsSaved = unchanged
 
     @property
     def num_steps(self) -> int:
@@ -139,6 +151,9 @@ class TrainingRun:
         A bf16 model is returned with its fp32 master weights, and a model that is sharded over
         processes (FSDP) in one piece.
         """
+        return self.as_saved(self._gathered())
+
+    def _gathered(self) -> BarcodeMAEPreTrainedModel:
         trained = cast("BarcodeMAEPreTrainedModel", self.accelerator.unwrap_model(self.model))
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         is_sharded = self.accelerator.distributed_type == DistributedType.FSDP
@@ -283,6 +298,7 @@ def assemble(
         count_correct=task.count_correct,
         tokenizer=task.tokenizer,
         data_hash=dataset_hash(config.data),
+        as_saved=task.as_saved,
     )
     if resume:
         run.restore(resume)

@@ -9,7 +9,7 @@ import pytest
 from barcodemae.dataset import dataset_hash
 from barcodemae.errors import DataError
 from barcodemae.training.batches import code_cache
-from barcodemae.training.batches.code_cache import cache_folder, open_codes, write_codes
+from barcodemae.training.batches.code_cache import code_cache_folder, open_codes, write_codes
 from barcodemae.training.batches.reader import BarcodeReader
 from barcodemae.training.pretrain import pretrain
 
@@ -59,7 +59,7 @@ def test_the_key_follows_the_data_and_what_is_read_of_them(simulated, tmp_path):
     shutil.copytree(simulated, copy)
 
     def key(data, splits=SPLITS, max_length_bp=60):
-        return cache_folder(tmp_path, dataset_hash(data), splits, max_length_bp=max_length_bp)
+        return code_cache_folder(tmp_path, dataset_hash(data), splits, max_length_bp=max_length_bp)
 
     assert key(copy) == key(simulated)
     assert key(copy, splits=("train",)) != key(copy)

@@ -256,11 +256,14 @@ def test_weights_with_site_embeddings_are_trained_further_and_classify(build, fi
 
 def test_a_run_saves_the_share_that_it_is_told_to_keep(build):
     whole, halved = build("sites_all", **SITES), build("sites_half", **SITES, layers_share=0.5)
-    weights = []
+    folders = {"": [], "best": []}
     for config in (whole, halved):
         pretrain(config)
-        weights.append(load_model_folder(config.output)[0].barcodemae.widening.weight)
-    assert torch.equal(weights[0] / 2, weights[1])
+        for name, weights in folders.items():
+            model = load_model_folder(config.output / name)[0]
+            weights.append(model.barcodemae.widening.weight)
+    for name, (all_of_it, half) in folders.items():
+        assert torch.equal(all_of_it / 2, half), name
 
 
 @pytest.mark.parametrize(
