@@ -1,7 +1,7 @@
 """Writer of the measured parts of docs/ray.md: python benchmarks/ray_page.py [--check].
 
-In: results files of `ray_scale.py` and `identify_scale.py`. Out: the page, as `identify_page.py`
-writes its pages. Guarded by tests/docs/test_ray_page.py.
+In: results files of `ray_scale.py`, `ray_data.py`, `prepare.py` and `identify_scale.py`. Out: the
+page, as `identify_page.py` writes its pages. Guarded by tests/docs/test_ray_page.py.
 """
 
 from typing import Annotated, Any
@@ -71,6 +71,26 @@ def planned(content: dict[str, Any]) -> str:
     return table(["calculated", "value"], rows)
 
 
+def ray_data(rows: Content) -> str:
+    """Format `embed --ray` beside Ray Data, one row each."""
+    found = [
+        [
+            row["program"],
+            format_number(row["seconds"], 0),
+            format_number(row["seconds_of_the_second_run"], 0),
+            "yes" if row["in_input_order"] else "no",
+            "yes" if row["equal_vectors"] else "NO",
+        ]
+        for row in rows
+    ]
+    first = rows[0]
+    header = ["program", "seconds", "seconds after a kill half-way", "input order", "same vectors"]
+    return (
+        f"{first['records']:,} simulated reads, `--model {first['model']}`, two nodes of one core: "
+        f"`{first['command']}`.\n\n{table(header, found)}"
+    )
+
+
 def large(rows: Content) -> str:
     """Format libraries of millions, one row per size and engine."""
     columns = {
@@ -115,6 +135,7 @@ KINDS: Kinds = {
     "driver": driver,
     "planned": planned,
     "prepared": prepared,
+    "ray_data": ray_data,
     "large": large,
 }
 RAY_COMMAND = "python benchmarks/ray_scale.py --data DATA"
@@ -124,6 +145,7 @@ COMMANDS: Commands = {
     "planned": RAY_COMMAND,
     "prepared": "python benchmarks/prepare.py --layout bold-targz --rows 125000 --rows 500000 "
     "--plan 20000000 --out results/speed/prepare_bold.json",
+    "ray_data": "python benchmarks/ray_data.py --data DATA",
     "large": "python benchmarks/identify_scale.py --data DATA --engines exact=2400000,int8",
 }
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "ray_page.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from ray_page import KINDS, PAGES, cluster, large, planned  # noqa: E402
+from ray_page import KINDS, PAGES, cluster, large, planned, ray_data  # noqa: E402
 from ray_scale import plan  # noqa: E402
 
 
@@ -32,6 +32,12 @@ def test_a_run_with_other_bytes_stands_out():
     assert "| 2 nodes | 9 | - | - | - | NO |" in cluster(
         content | {"runs": [run | {"same_bytes": False}]}
     )
+
+
+def test_a_rival_whose_vectors_differ_stands_out():
+    row = {"program": "Ray Data", "seconds": 9.0, "seconds_of_the_second_run": 8.0, "records": 6000}
+    row |= {"in_input_order": True, "equal_vectors": False, "model": "m", "command": "c"}
+    assert "| Ray Data | 9 | 8 | yes | NO |" in ray_data([row])
 
 
 def test_libraries_are_listed_with_their_size_on_the_disk():

@@ -9,13 +9,14 @@ Guarded by tests/barcodemae/distributed/test_ray_crew.py.
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from barcodemae import __version__
 from barcodemae.distributed.crew import Crew, HireCrew, Make, Report
 from barcodemae.distributed.shards import Shard
 from barcodemae.errors import BarcodeMAEError, SettingsError, WorkerError, first_line
+from barcodemae.eval.embed.threads import one_thread_each
 
 
 LOCAL = "local"
@@ -32,6 +33,7 @@ class Desk:
     def __init__(self, version: str) -> None:
         self.version = version
         self.work: Callable[[Any], Any] | None = None
+        self.for_life = ExitStack()
 
     def open(self, make: Make) -> tuple[str, Any]:
         """Open what the worker needs; `error` and why, if the user can mend it."""
@@ -41,6 +43,8 @@ class Desk:
             self.work = make()
         except BarcodeMAEError as error:
             return "error", str(error)
+        # It has one core; threads on the others would take those of its neighbours.
+        self.for_life.enter_context(one_thread_each())
         return "ready", None
 
     def do(self, load: Any) -> tuple[str, Any]:

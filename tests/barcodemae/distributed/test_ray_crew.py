@@ -10,6 +10,8 @@ from barcodemae.distributed.crew import finish_shards
 from barcodemae.distributed.ray_crew import Desk, import_ray, ray_crews
 from barcodemae.distributed.shards import Result, Shard, ShardFolder
 from barcodemae.errors import SettingsError, WorkerError
+from barcodemae.eval.embed import threads
+from barcodemae.eval.embed.threads import num_threads
 
 
 class Squares:
@@ -87,6 +89,14 @@ def test_the_command_says_it_in_one_line(monkeypatch, tmp_path, capsys):
 
 def test_a_worker_of_another_version_is_refused():
     assert Desk("0.0.0").open(lambda: None)[0] == "error"
+
+
+def test_a_worker_has_one_core_and_computes_on_one_thread(monkeypatch):
+    monkeypatch.setattr(threads, "default_threads", lambda: 16)
+    desk = Desk(ray_crew.__version__)
+    assert desk.open(lambda: lambda load: num_threads()) == ("ready", None)
+    with desk.for_life:
+        assert desk.do("anything") == ("done", 1)
 
 
 def test_a_mistake_of_the_user_is_reported_and_not_raised():
