@@ -140,7 +140,8 @@ def grow(library: Path, size: int, folder: Path, fasta: Path | None, form: str) 
     for name in (CALIBRATION, STRAND):
         shutil.copy(library / name, folder / name)
     description = json.loads((library / DESCRIPTION).read_text()) | {"references": size}
-    description.pop("scanned", None)
+    for name in ("scanned", "flagged"):  # neither is of the copies
+        description.pop(name, None)
     hashes = np.zeros(size, np.uint64)
     vectors = open_memmap(folder / VECTORS, "w+", np.float32, (size, description["dimensions"]))
     with pa.ipc.open_file(library / LINEAGE) as reader:
