@@ -25,9 +25,9 @@ def test_the_committed_pages_are_up_to_date():
 
 def test_the_pages_have_a_part_of_every_kind_and_name_its_file():
     text = "".join(page.read_text() for page in PAGES)
-    for kind in KINDS:
-        assert f"<!-- {kind}: results/" in text
-    assert text.count("<!-- end -->") == len(KINDS)
+    starts = {kind: text.count(f"<!-- {kind}: results/") for kind in KINDS}
+    assert min(starts.values()) > 0
+    assert text.count("<!-- end -->") == sum(starts.values())
 
 
 def test_what_is_not_measured_names_its_command(tmp_path):
