@@ -128,7 +128,9 @@ def encoders(
             branch(plan, config, out)
             pretrain(config, resume=True)
         assert config.max_steps is not None
-        label = plan.model if share == 1 else f"{plan.model}, {share:g} horizons"
+        label = f"{plan.model}, rate {config.learning_rate:g}"
+        if share != 1:
+            label += f", {share:g} horizons"
         yield label, config.output / ENCODER_FOLDER, plan.progress(config.max_steps)[1]
 
 

@@ -69,7 +69,8 @@ def finish(data, out):
 def test_each_model_ends_at_the_share_of_the_horizon_with_a_rate_near_zero(data, out, measured):
     train(data, out, 3)
     probed, studied = finish(data, out)
-    assert [record.model for record in probed] == [f"{model}, 0.125 horizons" for model in FLOP]
+    names = [f"{model}, rate 0.001, 0.125 horizons" for model in FLOP]
+    assert [record.model for record in probed] == names
     assert [record.counts["training_steps"] for record in studied] == [4, 8, 16]
     assert {record.training_seed for record in probed} == {0}
     for label, encoder in measured:
