@@ -1,17 +1,15 @@
 """Distillation of a library, measured: python benchmarks/distill.py --data DATA.
 
 A library of `train`, as it is and thinned out by `index --distill` with several shares, names the
-same queries of `val` and `val_unseen`: how much smaller and faster it gets, and what that costs at
-each rank. The library is made here, calibrated on references that are left out, so that no query
-has been seen by its calibration; or `--library LIB` names one of the same data set. A thinned
-library keeps the calibration; with `--recalibrate` it is measured again with one of its own. Rates
-are of searching and judging without the embedding of the queries, which costs the same with every
-library. Of some species (`--references N`), seen queries are those of species in the library,
-unseen ones those of its genera.
+same queries of `val` and `val_unseen`: how much smaller it gets, and what that costs at each rank.
+The library is made here, calibrated on references that are left out, so that no query has been seen
+by its calibration; or `--library LIB` names one of the same data set. A thinned
+library keeps the calibration; with `--recalibrate` it is measured again with one of its own. Of
+some species (`--references N`), seen queries are those of species in the library, unseen ones those
+of its genera. Rates by number of references are `identify_scale.py`'s.
 """
 
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from measure import show
 from queries import Queries, collect
 
 from barcodemae.dataset import RANKS, dataset_hash
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.identification import Identifier, IdentifyOptions
 from barcodemae.eval.identify.reference.build import LibraryPlan, build_library
@@ -38,7 +36,6 @@ from barcodemae.fasta import SequenceRecord
 
 SEEN, UNSEEN = "val", "val_unseen"
 SCORES = ("accuracy", "named_right", "named_wrong", "over_classified", "calibration_error")
-NUM_NEIGHBORS = 32  # as `identify` searches
 
 
 def make_library(data: Path, embedder: OffsetEmbedder, folder: Path) -> ReferenceLibrary:
@@ -88,22 +85,14 @@ class Rival:
     def measure(
         self, embedder: OffsetEmbedder, queries: dict[str, Queries]
     ) -> Iterator[tuple[str, float]]:
-        """Yield size, rates, and the scores of each rank on seen and on unseen species."""
+        """Yield size, and the scores of each rank on seen and on unseen species."""
         folder = self.library.folder
         yield "references", len(self.library)
         yield "mebibytes", sum(file.stat().st_size for file in folder.iterdir()) / 2**20
         texts = [text for part in queries.values() for text in part.sequences]
         identifier = Identifier(self.library, embedder, IdentifyOptions())
         records = [SequenceRecord(n, str(n), str(n), text) for n, text in enumerate(texts, 1)]
-        identifier.identify(records)  # embeds, and reads the library into memory
-        started = time.perf_counter()
         found = collect(identifier.identify(records), self.library)
-        yield "queries_per_second", len(texts) / (time.perf_counter() - started)
-        vectors = embedder.embed(texts)
-        engine = self.library.engine("exact")
-        started = time.perf_counter()
-        engine.search(vectors, NUM_NEIGHBORS)
-        yield "searches_per_second", len(texts) / (time.perf_counter() - started)
         done = 0
         for split, part in queries.items():
             here = slice(done, done + len(part.ids))
@@ -157,8 +146,8 @@ def main(
     ),
 ) -> None:
     """Measure a library as it is and distilled."""
-    dtype = "auto" if library is None else ReferenceLibrary(library).dtype
-    cached = CachedEmbedder(load_embedder(model, dtype=dtype))
+    options = ModelOptions(dtype="auto" if library is None else ReferenceLibrary(library).dtype)
+    cached = CachedEmbedder(options.lightest(model).load(model))
     embedder = OffsetEmbedder(cached, 1)
     again = Recalibration(embedder) if recalibrate else None
     found: dict[str, dict[str, float]] = {}
@@ -183,6 +172,7 @@ def main(
     show(rows, f"{data.name}, distilled")
     command = f"python benchmarks/distill.py --data {data.name} --model {model}"
     command += "" if library is None else f" --library {library.name}"
+    command += " --recalibrate" * recalibrate
     records = [
         ResultRecord(
             model=f"{Path(cached.name).name} identify, {name}",

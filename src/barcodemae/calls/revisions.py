@@ -178,10 +178,25 @@ def told(library: ReferenceLibrary, found: dict[str, Any], version: str) -> Sequ
     """Say what a revised library holds, what changed, and where its calibration comes from."""
     last = found["revisions"][-1]
     changed = f"{last['added']:,} added, {last['retired']:,} retired, {last['kept']:,} kept"
-    origin = (
-        f"calibration of the parent, fitted with {len(library):,} references; --recalibrate fits "
-        "it again"
-        if last["calibration"] == KEPT_CALIBRATION
-        else "calibration fitted again"
-    )
+    origin = told_of_calibration(last["calibration"], last["action"], len(library))
     return [changed, *summary(found), origin, f"version {version}, parent {last['parent']}"]
+
+
+def told_of_calibration(calibration: str, action: str, num_fitted: int) -> str:
+    """Say where the calibration of a revised library comes from.
+
+    Args:
+        calibration: `KEPT_CALIBRATION` or `NEW_CALIBRATION`.
+        action: What was done to the library.
+        num_fitted: Number of references that the parent's calibration was fitted with.
+    """
+    kept = f"calibration of the parent, fitted with {num_fitted:,} references"
+    if action != DISTILL:
+        again = "calibration fitted again"
+        return f"{kept}; --recalibrate fits it again" if calibration == KEPT_CALIBRATION else again
+    if calibration == KEPT_CALIBRATION:
+        return f"{kept}, which a distilled library keeps"
+    return (
+        "calibration fitted again: of a species with one representative none is left when that is "
+        "left out, so fewer species will be named; without --recalibrate the parent's is kept"
+    )

@@ -4,8 +4,10 @@ import json
 import pytest
 
 from barcodemae import cli
-from barcodemae.calls.revisions import ids_in
+from barcodemae.calls.revisions import ids_in, told_of_calibration
+from barcodemae.eval.identify.reference.distilling import DISTILL
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
+from barcodemae.eval.identify.reference.revising import KEPT_CALIBRATION, NEW_CALIBRATION
 from barcodemae.stored.manifest import check_manifest
 
 
@@ -77,6 +79,16 @@ def test_a_library_is_distilled(old, tmp_path, capsys):
     assert 20 <= len(new) < 80
     assert new.description["taxa"] == ReferenceLibrary(old).description["taxa"]
     assert new.description["revisions"][-1]["share"] == 0.9
+
+
+def test_a_distilled_library_that_is_calibrated_again_is_said_to_name_less():
+    kept, again = (
+        told_of_calibration(calibration, DISTILL, 1200)
+        for calibration in (KEPT_CALIBRATION, NEW_CALIBRATION)
+    )
+    assert kept.endswith("fitted with 1,200 references, which a distilled library keeps")
+    assert "fewer species will be named" in again
+    assert told_of_calibration(KEPT_CALIBRATION, "add", 9).endswith("--recalibrate fits it again")
 
 
 def test_distilling_is_a_step_of_its_own(old, tmp_path, capsys):
