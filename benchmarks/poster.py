@@ -249,7 +249,9 @@ def run_slices(
             if part == 0 or is_probed(part, last):
                 options = ModelOptions(device="cpu", dtype="float32")
                 subject = open_subject(f"{plan.model}={export_encoder(run)}", options)
-                record = curve.measure(subject, plan.seed, *plan.progress(step))
+                protocol, counts = plan.progress(step)
+                protocol["learning_rate"] = run.config.learning_rate
+                record = curve.measure(subject, plan.seed, protocol, counts)
                 write_records(cache, [record])
                 yield record
 
@@ -284,6 +286,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     command = f"python benchmarks/poster.py --data {data.name} --seeds {seeds} --until {until}"
     changes = json.loads(settings)
+    command += f" --settings '{settings}'" if changes else ""
     curve = Curve.read(data, command)
     last = max(1, round(until * SLICES))
     for seed in range(seeds):

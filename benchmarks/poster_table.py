@@ -1,7 +1,8 @@
 """Table and plot of the poster's comparison: accuracy of each model along its training, by cost.
 
-In: records of `poster.py`. Out: Markdown, one row per model, one column per share of the horizon;
-a figure file, one line per model with a band of its intervals, against the cost in FLOP.
+In: records of `poster.py`. Out: Markdown, one row per model and learning rate, one column per share
+of the horizon; a figure file with a panel for each rate, one line per model with a band of its
+intervals, against the cost in FLOP.
 Guarded by tests/benchmarks/test_poster_table.py.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from barcodemae.errors import SettingsError
@@ -39,9 +41,9 @@ def curve_table(records: Sequence[ResultRecord]) -> str:
         "| model | " + " | ".join(f"{share:.1%}" for share in shares) + " |",
         "| --- |" + " ---: |" * len(shares),
     ]
-    for model in dict.fromkeys(record.model for record in own):
-        cells = [cell([r for r in own if r.model == model], share) for share in shares]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
+    for (model, rate), found in by_model_and_rate(own).items():
+        cells = [cell(found, share) for share in shares]
+        lines.append(f"| {model}, rate {rate:g} | {' | '.join(cells)} |")
     first = own[0]
     costs = {r.model: r.counts for r in own if r.counts["training_steps"]}
     steps = ", ".join(
@@ -58,6 +60,16 @@ def curve_table(records: Sequence[ResultRecord]) -> str:
     return "\n".join([*lines, "", note])
 
 
+def by_model_and_rate(
+    records: Sequence[ResultRecord],
+) -> dict[tuple[str, float], list[ResultRecord]]:
+    """Group records by model and learning rate, in the order of the first of each."""
+    found: dict[tuple[str, float], list[ResultRecord]] = {}
+    for record in records:
+        found.setdefault((record.model, record.protocol["learning_rate"]), []).append(record)
+    return found
+
+
 def cell(records: Sequence[ResultRecord], share: float) -> str:
     """Format one model at one share of the horizon; a dash where it has not been probed."""
     found = [record for record in records if record.protocol["share_of_horizon"] == share]
@@ -70,7 +82,7 @@ def cell(records: Sequence[ResultRecord], share: float) -> str:
 
 
 def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:
-    """Draw the curves, each with its name at its end.
+    """Draw the curves, a panel for each learning rate.
 
     Raises:
         SettingsError: There is no record of a curve.
@@ -78,28 +90,39 @@ def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:
     own = [record for record in records if record.probe == PROBE]
     if not own:
         raise SettingsError("the results hold no record of the poster's comparison")
+    groups = by_model_and_rate(own)
+    models = list(dict.fromkeys(model for model, _ in groups))
+    rates = list(dict.fromkeys(rate for _, rate in groups))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.2, 3.4), layout="constrained")
-        axes = figure.add_subplot()
-        for number, model in enumerate(dict.fromkeys(record.model for record in own)):
-            by_cost: dict[int, list[ResultRecord]] = {}
-            for record in own:
-                if record.model == model:
-                    by_cost.setdefault(record.counts["training_gigaflop"], []).append(record)
-            costs = [cost / 1000 for cost in by_cost]  # TFLOP
-            cells: list[Cell] = [average(found) for found in by_cost.values()]
-            color = COLORS[number]
-            axes.plot(costs, [c.value for c in cells], marker=MARKERS[number], color=color)
-            lows = [c.value if c.low is None else c.low for c in cells]
-            highs = [c.value if c.high is None else c.high for c in cells]
-            axes.fill_between(costs, lows, highs, color=color, alpha=0.15, linewidth=0)
-            axes.annotate(
-                model, (costs[-1], cells[-1].value), (6, 0), textcoords="offset points",
-                va="center", color=color, fontsize=8,
-            )  # fmt: skip
-        axes.margins(x=0.02)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set(xlabel="cost of training (TFLOP)", ylabel="1-NN genus accuracy (%)")
-        longest = max(record.counts["training_gigaflop"] for record in own) / 1000
-        axes.set_xlim(-0.02 * longest, 1.35 * longest)
+        figure = Figure(figsize=(1.4 + 3.9 * len(rates), 3.4), layout="constrained")
+        panels = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
+        for rate, axes in zip(rates, panels, strict=True):
+            for number, model in enumerate(models):
+                draw_curve(axes, model, groups.get((model, rate), []), number)
+            axes.margins(x=0.02)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set(xlabel="cost of training (TFLOP)", title=f"learning rate {rate:g}")
+            longest = max(record.counts["training_gigaflop"] for record in own) / 1000
+            axes.set_xlim(-0.02 * longest, 1.45 * longest)
+        panels[0].set_ylabel("1-NN genus accuracy (%)")
     save_figure(figure, path)
+
+
+def draw_curve(axes: Axes, model: str, records: Sequence[ResultRecord], number: int) -> None:
+    """Draw a model's curve with its name at the end; nothing without records."""
+    by_cost: dict[int, list[ResultRecord]] = {}
+    for record in records:
+        by_cost.setdefault(record.counts["training_gigaflop"], []).append(record)
+    if not by_cost:
+        return
+    costs = [cost / 1000 for cost in by_cost]  # TFLOP
+    cells: list[Cell] = [average(found) for found in by_cost.values()]
+    color = COLORS[number]
+    axes.plot(costs, [c.value for c in cells], marker=MARKERS[number], color=color)
+    lows = [c.value if c.low is None else c.low for c in cells]
+    highs = [c.value if c.high is None else c.high for c in cells]
+    axes.fill_between(costs, lows, highs, color=color, alpha=0.15, linewidth=0)
+    axes.annotate(
+        model, (costs[-1], cells[-1].value), (6, 0), textcoords="offset points",
+        va="center", color=color, fontsize=8,
+    )  # fmt: skip

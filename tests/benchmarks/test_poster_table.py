@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from poster_table import NOTHING, curve_table, plot_curves
 
 
-def record(model, share, value, seed=0, **changes):
+def record(model, share, value, seed=0, rate=1e-3, **changes):
     return ResultRecord(
         model=model, dataset="d", probe="curve", metric="accuracy", value=value, training_seed=seed,
-        protocol={"share_of_horizon": share, "queries": "val_unseen", "dtype": "float32"},
+        protocol={"share_of_horizon": share, "queries": "val_unseen", "dtype": "float32",
+                  "learning_rate": rate},
         counts={"barcodes_seen": round(share * 1e6), "references": 6000,
                 "training_gigaflop": round(share * 1e5), "training_steps": round(share * 1e4)},
         **changes,
@@ -28,15 +29,15 @@ def test_models_are_compared_at_equal_cost_and_seeds_are_averaged():
     records = [record("A", 0.1, 50.0), record("A", 0.1, 52.0, seed=1), record("B", 0.2, 60.0)]
     lines = curve_table(records).splitlines()
     assert lines[0] == "| model | 10.0% | 20.0% |"
-    assert lines[2] == "| A | 51.0; 100 | - |"
-    assert lines[3] == "| B | - | 60.0; 200 |"
+    assert lines[2] == "| A, rate 0.001 | 51.0; 100 | - |"
+    assert lines[3] == "| B, rate 0.001 | - | 60.0; 200 |"
     assert "; GFLOP of a step: A 10, B 10; d " in lines[-1]
     assert lines[-1].endswith("queries val_unseen; 2 training seed(s)")
 
 
 def test_a_number_stands_with_its_interval():
     (line,) = curve_table([record("A", 0.1, 50.0, low=48.0, high=52.5)]).splitlines()[2:3]
-    assert line == "| A | 50.0 (48.0-52.5); 100 |"
+    assert line == "| A, rate 0.001 | 50.0 (48.0-52.5); 100 |"
 
 
 def test_curves_are_drawn_with_a_name_at_each(tmp_path):
@@ -51,6 +52,14 @@ def test_curves_are_drawn_with_a_name_at_each(tmp_path):
     assert "BarcodeBERT" in drawn
     with pytest.raises(SettingsError, match="no record"):
         plot_curves([], tmp_path / "none.svg")
+
+
+def test_each_learning_rate_has_rows_and_a_panel_of_its_own(tmp_path):
+    records = [record("A", 0.1, 50.0, rate=rate) for rate in (1e-3, 3e-4)]
+    rows = curve_table(records).splitlines()[2:4]
+    assert [row.split(" | ")[0] for row in rows] == ["| A, rate 0.001", "| A, rate 0.0003"]
+    plot_curves(records, tmp_path / "curves.svg")
+    assert "learning rate 0.0003" in (tmp_path / "curves.svg").read_text()
 
 
 def test_before_anything_is_measured_the_page_says_so():
