@@ -20,7 +20,7 @@ from rich.table import Table
 from barcodemae.dataset import read_splits
 from barcodemae.demonstration.first_look import Named, identify_demonstration, write_names
 from barcodemae.errors import CheckpointError, SettingsError
-from barcodemae.eval.embed.loading import load_embedder
+from barcodemae.eval.embed.loading import ModelOptions, load_embedder
 from barcodemae.eval.probe.probing import probe_nearest
 from barcodemae.eval.probe.subjects import ProbeSettings, open_subject
 from barcodemae.eval.report.records import ResultRecord, write_records
@@ -107,7 +107,7 @@ def name_real_barcodes(directory: Path, model: str, say: Callable[[str], None]) 
         say: Function that is called with a line about each step before it starts.
     """
     say(f"Naming forty real barcodes with the model `{model}`")
-    named = identify_demonstration(load_embedder(model, dtype="auto"), say)
+    named = identify_demonstration(ModelOptions(dtype="auto").lightest(model).load(model), say)
     write_names(directory / NAMES_FILE, named)
     return named
 
