@@ -3,10 +3,10 @@
 A library of `train`, as it is and thinned out by `index --distill` with several shares, names the
 same queries of `val` and `val_unseen`: how much smaller it gets, and what that costs at each rank.
 The library is made here, calibrated on references that are left out, so that no query has been seen
-by its calibration; or `--library LIB` names one of the same data set. A thinned
-library keeps the calibration; with `--recalibrate` it is measured again with one of its own. Of
-some species (`--references N`), seen queries are those of species in the library, unseen ones those
-of its genera. Rates by number of references are `identify_scale.py`'s.
+by its calibration; or `--library LIB` names one of the same data set. A thinned library keeps the
+calibration; with `--recalibrate` it is measured again with one of its own. Of some species
+(`--references N`), seen queries are those of species in the library, unseen ones those of its
+genera. Rates by number of references are `identify_scale.py`'s.
 """
 
 import tempfile

@@ -3,11 +3,12 @@
 The recipe of the bundled model with a further loss that names the genus from the mean (the idea of
 BarcodeMAE+), at several weights, beside the bundled model itself, which is that recipe without. A
 fifth of the genera lose their labels before training, so that each model is asked about genera that
-it saw labelled and about others. Measured:
-1-NN genus of `val_unseen` among `train`, apart for the two kinds; AMI of average linkage on `val`
-and `val_unseen`; and novelty, how well the cosine to the nearest of `train` tells barcodes of its
-species (`val`) from other species of its genera (`val_unseen`), and these from barcodes of genera
-it lacks (`other_heldout`), as area under the ROC curve.
+it saw labelled and about others. Measured are
+- 1-NN genus of `val_unseen` among `train`, also apart for the two kinds of genera;
+- AMI of average linkage on `val` and `val_unseen`;
+- novelty, as area under the ROC curve: how well the cosine to the nearest of `train` tells barcodes
+  of its species (`val`) from other species of its genera (`val_unseen`), and these from barcodes of
+  genera it lacks (`other_heldout`).
 
 In: a prepared data set. Out: in OUT, the data set without those labels and the runs, which go on
 where they were; a file of records. Guarded by tests/benchmarks/test_label_aided.py.
@@ -118,7 +119,7 @@ def novelty(near: Neighbors, far: Neighbors) -> Score:
     return Score(auroc(*both), *interval(np.array(resampled)))
 
 
-def measure(model: str, asked: Asked) -> tuple[dict[str, Score], Any]:
+def measure(model: str, asked: Asked) -> tuple[dict[str, Score], str]:
     """Measure one model.
 
     Args:
@@ -126,7 +127,7 @@ def measure(model: str, asked: Asked) -> tuple[dict[str, Score], Any]:
         asked: What it is asked.
 
     Returns:
-        Metric -> score in percent; and the embedder, for the records.
+        Metric -> score in percent; and the fingerprint of the weights.
     """
     embedder = load_embedder(model, device="cpu")
     parts = (asked.train, asked.seen, asked.unseen, asked.foreign)
@@ -153,7 +154,7 @@ def measure(model: str, asked: Asked) -> tuple[dict[str, Score], Any]:
     scores["AMI, average linkage"] = score_clusters(labels, clusters)
     scores["AUROC, new species"] = novelty(near_seen, near)
     scores["AUROC, new genera"] = novelty(near, far)
-    return scores, embedder
+    return scores, embedder.fingerprint
 
 
 def train(weight: float, labels: Path, out: Path, changes: dict[str, Any]) -> str:
@@ -202,7 +203,7 @@ def main(
     for weight in (0.0, *map(float, weights.split(","))):
         changes = json.loads(settings)
         encoder = train(weight, out / "data", out, changes) if weight else "default"
-        scores, embedder = measure(encoder, asked)
+        scores, fingerprint = measure(encoder, asked)
         records += [
             ResultRecord(
                 model=f"genus loss, weight {weight:g}" if weight else "bundled, no labels",
@@ -210,7 +211,7 @@ def main(
                 value=score.value,
                 low=score.low,
                 high=score.high,
-                weights=embedder.fingerprint,
+                weights=fingerprint,
                 **shared,
             )
             for metric, score in scores.items()

@@ -10,8 +10,8 @@ continued, in a folder of its own, with a rate that falls to zero: at its end it
 of the horizon like the others. Then it is measured as the bundled model is, beside the encoder that
 it began as: 1-NN of `test_unseen`, both clusterings, and the masking study on `val_unseen`.
 
-In: a prepared data set, the folder of the runs. Out: two files of records. What is in OUT is not
-made again. Guarded by tests/benchmarks/test_poster_finished.py.
+In: a prepared data set, the folder of the runs. Out: two files of records. A model that is finished
+in OUT is measured again, but not trained. Guarded by tests/benchmarks/test_poster_finished.py.
 """
 
 import dataclasses
@@ -48,6 +48,11 @@ MAX_REFERENCES = 6000  # of the masking study
 OPTIONS = ModelOptions(device="cpu", dtype="float32")
 
 
+def steps_at(plan: Plan, share: float) -> int:
+    """Number of steps after which a run has cost a share of the horizon."""
+    return round(share * SLICES) * plan.slice_steps
+
+
 def finished_config(
     plan: Plan, share: float, data: Path, out: Path, changes: dict[str, Any]
 ) -> PretrainConfig:
@@ -60,7 +65,7 @@ def finished_config(
         out: Folder of all runs.
         changes: Settings that replace those of the plan, as in `poster.py`.
     """
-    steps = round(share * SLICES) * plan.slice_steps
+    steps = steps_at(plan, share)
     return dataclasses.replace(
         plan.config(data, out, changes),
         output=out / f"{plan.folder}-finished-at-{share:g}",
@@ -70,23 +75,28 @@ def finished_config(
     )
 
 
-def branch(plan: Plan, config: PretrainConfig, out: Path) -> None:
+def branch(plan: Plan, share: float, out: Path, target: Path) -> None:
     """Copy the newest checkpoint of a run to where its finished twin goes on from it.
+
+    Args:
+        plan: Plan of the run.
+        share: Share of the horizon at which the twin ends.
+        out: Folder of all runs.
+        target: Folder of the twin; nothing is done if it is there.
 
     Raises:
         SettingsError: The run does not stand where the rate begins to fall.
     """
-    if config.output.is_dir():
+    if target.is_dir():
         return
-    assert config.max_steps is not None
-    begin = round(config.max_steps * (1 - COOLDOWN))
+    begin = round(steps_at(plan, share) * (1 - COOLDOWN))
     newest = max(map(step_of, checkpoint_folders(out / plan.folder)), default=0)
     if newest != begin:
         raise SettingsError(
             f"{out / plan.folder}: stands at step {newest}, and the rate falls from step {begin} "
             f"on: run poster.py with --until {begin / plan.slice_steps / SLICES:g}"
         )
-    with staged_folder(config.output) as folder:
+    with staged_folder(target) as folder:
         shutil.copytree(out / plan.folder / CHECKPOINTS, folder / CHECKPOINTS)
 
 
@@ -125,13 +135,12 @@ def encoders(
     for plan in plans:
         config = finished_config(plan, share, data, out, changes)
         if not (config.output / ENCODER_FOLDER).is_dir():
-            branch(plan, config, out)
+            branch(plan, share, out, config.output)
             pretrain(config, resume=True)
-        assert config.max_steps is not None
         label = f"{plan.model}, rate {config.learning_rate:g}"
         if share != 1:
             label += f", {share:g} horizons"
-        yield label, config.output / ENCODER_FOLDER, plan.progress(config.max_steps)[1]
+        yield label, config.output / ENCODER_FOLDER, plan.progress(steps_at(plan, share))[1]
 
 
 def collect(out: Path, kind: str) -> list[ResultRecord]:

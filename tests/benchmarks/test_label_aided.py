@@ -1,9 +1,8 @@
 """The label-aided comparison: which labels are hidden, and what is measured."""
 
 import json
-import sys
-from pathlib import Path
 
+import label_aided
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,34 +13,22 @@ from barcodemae.eval.report.records import read_records
 from barcodemae.eval.search.nearest import Neighbors
 
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import label_aided
-from gpu_data import write_toy_data
-
-
-TINY = json.dumps({
-    "hidden_size": 24,
-    "tower_size": 12,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "decoder_hidden_size": 8,
-    "decoder_num_attention_heads": 2,
-    "decoder_intermediate_size": 8,
-    "batch_size": 8,
-    "max_steps": 2,
-    "compile": False,
-})  # fmt: skip
+@pytest.fixture
+def settings(tiny):
+    """Settings of a tiny model with a tower of its own, and a decoder."""
+    decoder = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes = {f"decoder_{name}": size for name, size in decoder.items()}
+    return json.dumps({**json.loads(tiny), **sizes, "tower_size": 12, "max_steps": 2})
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = write_toy_data(tmp_path_factory.mktemp("toy"))
-    table = pq.read_table(folder / "val.parquet")
+def data(data):
+    """The toy data set, some of it held out as well."""
+    table = pq.read_table(data / "val.parquet")
     other = pa.array(["other_heldout"] * table.num_rows)
     table = table.set_column(table.schema.get_field_index("split"), "split", other)
-    pq.write_table(table, folder / "other_heldout.parquet")
-    return folder
+    pq.write_table(table, data / "other_heldout.parquet")
+    return data
 
 
 def genera(folder, split):
@@ -64,9 +51,9 @@ def test_novelty_is_whole_where_all_that_is_new_is_farther():
     assert label_aided.novelty(far, near).value == 0
 
 
-def test_every_weight_is_trained_once_and_asked_the_same(data, tmp_path):
+def test_every_weight_is_trained_once_and_asked_the_same(data, settings, tmp_path):
     asked = (data, tmp_path / "out", tmp_path / "records.json")
-    label_aided.main(*asked, weights="0.5", threads=1, settings=TINY)
+    label_aided.main(*asked, weights="0.5", threads=1, settings=settings)
     records = read_records(tmp_path / "records.json")
     by_model = {}
     for record in records:
