@@ -1,7 +1,7 @@
 """Reading of a visitor's input.
 
-In: pasted text or an uploaded file. Out: records as `barcodemae.fasta` reads them, or an error of
-one line. Guarded by tests/space/test_space_answers.py.
+In: pasted text or an uploaded file. Out: records as every command reads them, or an error of one
+line. Guarded by tests/space/test_space_answers.py.
 """
 
 import tempfile
@@ -9,8 +9,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from barcodemae.calls.queries import read_queries
+from barcodemae.conventions.other_formats import list_of_letters
 from barcodemae.errors import BarcodeMAEError, DataError
-from barcodemae.fasta import SequenceRecord, read_records
+from barcodemae.fasta import SequenceRecord
 from barcodemae.plain_text import legible
 
 
@@ -42,7 +44,7 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
     Raises:
         NothingGivenError: Neither was given.
         TooLargeError: There are too many bytes or records.
-        DataError: The input is not FASTA or FASTQ; the message names the line.
+        DataError: The input is no FASTA, FASTQ or table; the message names the line.
     """
     if upload:
         return read_file(Path(upload), Path(upload).name)
@@ -52,6 +54,8 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
     if len(letters) > MAX_BYTES:
         raise TooLargeError(f"the text has {len(letters) / 1e6:.1f} million letters")
     if letters[0] not in ">@":
+        if "\n" in letters and (why := list_of_letters(letters.encode().split(b"\n"))):
+            raise DataError("pasted text", why)
         letters = ">pasted\n" + letters
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("pasted.fastq" if letters[0] == "@" else "pasted.fasta")
@@ -68,17 +72,17 @@ def read_file(path: Path, shown: str) -> list[SequenceRecord]:
 
     Raises:
         TooLargeError: There are too many bytes or records.
-        DataError: The file is not FASTA or FASTQ; the message names the line.
+        DataError: The file is no FASTA, FASTQ or table; the message names the line.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise TooLargeError(f"{shown} has {size / 1e6:.1f} MB")
     try:
         # One record more than allowed suffices to know that there are too many.
-        records = list(islice(map(printable, read_records(path)), MAX_RECORDS + 1))
+        records = list(islice(map(printable, read_queries(str(path))), MAX_RECORDS + 1))
     except DataError as error:
         raise DataError(shown, str(error).partition(": ")[2], error.line) from error
-    if records and not records[0].header:  # a table, say, which would be one long sequence
+    if records and not records[0].header and not records[0].problem:
         raise DataError(shown, "begins without a header: FASTA begins with >, FASTQ with @")
     if len(records) > MAX_RECORDS:
         raise TooLargeError(f"{shown} holds more than {MAX_RECORDS} sequences")

@@ -5,9 +5,9 @@ that are not text, a protein, nothing at all. The caller checks the letters. A r
 `problem` if the file is malformed there (a FASTQ entry that has not four lines or not as many
 qualities as letters; reading continues at the next entry), or if it is far too long. Text before
 the first FASTA header is a record without an id; lines of a FASTA that begin with `;` or `#` are
-comments. Where a packed file is cut off or damaged, reading ends in an error, or for those whose
-output lists every record (`identify`, `cluster`) in a record with that problem. Guarded by
-tests/barcodemae/test_fasta.py.
+comments. A file without any header is an error, but for one bare sequence. Where a packed file is
+cut off or damaged, reading ends in an error, or for those whose output lists every record
+(`identify`, `cluster`) in a record with that problem. Guarded by tests/barcodemae/test_fasta.py.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
 
+from barcodemae.conventions.other_formats import OPENING_BYTES, refusal
 from barcodemae.errors import DataError
 from barcodemae.plain_text import open_text
 from barcodemae.unpacking import DamagedFileError, shown_name
@@ -29,6 +30,7 @@ TOO_LONG = f"too long for a barcode: more than {LONGEST:,} letters"
 KEPT_LETTERS = LONGEST + 1  # of a record, to limit the memory
 LETTERS_ONLY = re.compile(rb"[A-Za-z*.-]*\s*")  # a line of a sequence, not of qualities
 COMMENTS = (b";", b"#")
+HEADERS = (b">", b"@")
 Entry = tuple[bytes, bytes | bytearray, str]  # header, letters, problem
 
 
@@ -82,14 +84,17 @@ def read_records(path: Path | str, *, list_damage: bool = False) -> Iterator[Seq
         Records in file order.
 
     Raises:
-        DataError: The file is missing, empty, damaged, or cannot be read.
+        DataError: The file is missing, empty, damaged, of another format, or cannot be read.
     """
     number = 0
     try:
         with open_text(path) as stream:
             lines = Lines(stream, list_damage=list_damage)
-            first = next((line for line in lines if line.strip()), b"")
-            parse = parse_fastq if first.startswith(b"@") else parse_fasta
+            opening = lines.opening()
+            check_format(opening, path)
+            is_fastq = bool(opening) and opening[-1].startswith(b"@")
+            first = next(lines, b"")
+            parse = parse_fastq if is_fastq else parse_fasta
             entries = parse(first, lines) if first or lines.damage else ()
             for number, entry in enumerate(entries, start=1):
                 yield make_record(number, entry)
@@ -99,6 +104,26 @@ def read_records(path: Path | str, *, list_damage: bool = False) -> Iterator[Seq
         raise DataError(error.path, f"{error.problem} after record {number}") from error
     if number == 0:
         raise DataError(shown_name(path), "holds no sequences")
+
+
+def check_format(opening: list[bytes], path: Path | str) -> None:
+    """Check by its first lines that a file may be FASTA or FASTQ.
+
+    Raises:
+        DataError: It is of another format, or has no header and is not one bare sequence.
+    """
+    if why := refusal(opening):
+        raise DataError(shown_name(path), why)
+
+
+def opening_of(path: Path | str) -> list[bytes]:
+    """Read the lines of a file up to its first header, see `Lines.opening`.
+
+    Raises:
+        DataError: As for `read_records`, but where a packed file is damaged further in.
+    """
+    with open_text(path) as stream:
+        return Lines(stream, list_damage=True).opening()
 
 
 class Lines:
@@ -117,6 +142,7 @@ class Lines:
         self.list_damage = list_damage
         self.damage = ""
         self.has_begun = False
+        self.waiting: deque[bytes] = deque()  # lines that were looked at and are still to come
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -127,6 +153,8 @@ class Lines:
         Raises:
             DataError: The file cannot be read, or not even one line can be unpacked.
         """
+        if self.waiting:
+            return self.waiting.popleft()
         if self.damage:
             raise StopIteration
         try:
@@ -142,6 +170,21 @@ class Lines:
             raise StopIteration
         self.has_begun = True
         return line
+
+    def opening(self) -> list[bytes]:
+        """Show the lines up to the first header, at most some `OPENING_BYTES`; they come again.
+
+        Blank lines before the first other one are passed over for good.
+        """
+        shown = deque(islice((line for line in self if line.strip()), 1))
+        size = sum(map(len, shown))
+        while shown and size < OPENING_BYTES and not shown[-1].startswith(HEADERS):
+            if not (line := next(self, b"")):
+                break
+            shown.append(line)
+            size += len(line)
+        self.waiting = shown.copy()
+        return list(shown)
 
     def skip_to_end(self, piece: bytes) -> None:
         """Consume the rest of the line that begins with a piece."""

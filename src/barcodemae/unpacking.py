@@ -74,6 +74,9 @@ _UNPACKING_FAILS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
+# A file that only such a document holds -> what the document is.
+_DOCUMENTS = {"xl/workbook.xml": "an Excel workbook", "word/document.xml": "a Word document"}
+_DOCUMENTS |= {"META-INF/manifest.xml": "an OpenDocument file"}
 _SEQUENCE_ENDINGS = (".fasta", ".fa", ".fna", ".fas", ".ffn", ".fsa", ".fastq", ".fq")
 _TABLE_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 _COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
@@ -306,6 +309,9 @@ def _chosen(names: list[str], member: str | None, shown: str) -> str:
     files = [name for name in names if not _is_hidden(name)]
     if member in names:
         return str(member)
+    document = next((what for name, what in _DOCUMENTS.items() if name in names), None)
+    if document is not None:
+        raise DataError(shown, f"is {document}: save the sheet as CSV, or the sequences as FASTA")
     readable = [name for name in files if _is_readable(name)] or files
     if member is None and len(readable) == 1:
         return readable[0]

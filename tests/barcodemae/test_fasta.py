@@ -75,10 +75,29 @@ def test_a_cut_says_after_which_record(write):
         list(read_records(write(packed[:-9], "t.gz")))
 
 
-def test_text_that_is_no_fasta_is_one_record_without_id(write):
-    assert read(write(b"processid,dna_barcode\nA,ACGT\n")) == [
-        (1, "", "processid,dna_barcodeA,ACGT")
-    ]
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"processid,dna_barcode\nA,ACGT\n", "is a table, not FASTA or FASTQ"),
+        (b"LOCUS       A  4 bp\nORIGIN\n  1 acgt\n//\n", "is a GenBank flat file"),
+        (b"ACGTACGT\nACGTACGTACGT\n", "holds 2 lines of letters and no header"),
+        (b"see p. 3\nthere\n" * 50_000, "no line begins with > or @"),
+    ],
+)
+def test_what_has_no_header_is_refused_with_the_reason(write, content, why):
+    with pytest.raises(DataError, match=why):
+        read(write(content))
+    with pytest.raises(DataError, match=why):
+        list(read_records(write(content), list_damage=True))
+
+
+def test_one_bare_sequence_is_a_record_without_an_id(write):
+    assert read(write(b"\nACGTAC\nACGTAC\nAC\n")) == [(1, "", "ACGTACACGTACAC")]
+
+
+def test_words_before_the_first_header_are_told_from_another_format(write):
+    words = b"exported, 2024\n\n" * 100
+    assert [name for _, name, _ in read(write(words + b">a\nACGT\n"))] == ["", "a"]
 
 
 def test_a_million_letters_are_a_record_and_one_more_is_too_long(write):
@@ -138,7 +157,7 @@ def fastq(number):
 @pytest.mark.parametrize("name", DAMAGES)
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_a_broken_fastq_record_is_told_and_the_others_are_read(write, name, place):
-    if place == 0 and name in ("no header", "header of FASTA"):
+    if place == 0 and name == "header of FASTA":
         pytest.skip("then the file is no FASTQ")
     lines = []
     for number in range(5):

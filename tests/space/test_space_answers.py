@@ -105,13 +105,19 @@ def test_references_that_cannot_serve_are_named(tiny_folder, tmp_path, content):
         open_library(str(tiny_folder), path)
 
 
-def test_a_table_that_is_uploaded_is_not_one_long_sequence(tmp_path):
+def test_a_table_that_is_uploaded_gives_its_rows(tmp_path):
     table = tmp_path / "table.tsv"
     table.write_text("id\tsequence\nfirst\tACGT\n")
-    with pytest.raises(
-        DataError, match=r"^table.tsv: begins without a header: FASTA begins with >"
-    ):
-        read_input(None, str(table))
+    assert [(one.id, one.sequence) for one in read_input(None, str(table))] == [("first", "ACGT")]
+
+
+def test_sequences_line_by_line_without_headers_are_not_joined(tmp_path):
+    text = "ACGTACGT\nACGTACGTAC\n"
+    with pytest.raises(DataError, match=r"^pasted text: holds 2 lines of letters and no header"):
+        read_input(text, None)
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(DataError, match=r"^list\.txt: holds 2 lines of letters and no header"):
+        read_input(None, str(tmp_path / "list.txt"))
 
 
 def test_a_bare_sequence_fasta_and_fastq_can_be_pasted():

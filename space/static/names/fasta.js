@@ -8,6 +8,7 @@ import { blake2b64 } from "./blake2.js";
 
 const LONGEST = 1_000_000;
 const TOO_LONG = `too long for a barcode: more than ${LONGEST.toLocaleString("en")} letters`;
+const WIDEST_WRAPPED = 200; // letters of a line into which programs break one sequence
 const KINDS = [
   [[0x50, 0x4b, 3, 4], "a ZIP archive or an Excel file"],
   [[0x42, 0x5a, 0x68], "packed with bzip2"],
@@ -30,7 +31,20 @@ export async function readRecords(bytes) {
   let number = 0;
   for (const [header, letters] of entriesOf(text)) records.push(makeRecord(++number, header, letters));
   if (!records.length) throw new InputError("holds no sequences");
+  if (records.length === 1 && !records[0].header) checkBareSequence(text);
   return records;
+}
+
+/** Refuse lines without any header, unless they are one sequence: a line, or broken evenly. */
+function checkBareSequence(text) {
+  const lengths = text.split("\n").map((line) => line.replace(/\s/g, "").length);
+  const filled = lengths.filter((length) => length > 0);
+  const whole = filled.slice(0, -1);
+  const isEven = whole.every((length) => length === whole[0] && length <= WIDEST_WRAPPED);
+  if (isEven && (!whole.length || filled.at(-1) <= whole[0])) return;
+  throw new InputError(
+    `holds ${filled.length.toLocaleString("en")} lines and no header: put a line that begins with > above each sequence`,
+  );
 }
 
 async function plainText(bytes) {

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from barcodemae.calls.queries import read_queries
 from barcodemae.errors import SettingsError
 from barcodemae.eval.identify.rereading import kept_for_rereading
-from barcodemae.fasta import SequenceRecord, read_records
+from barcodemae.fasta import SequenceRecord
 from barcodemae.hub.addresses import local_copy
 
 
@@ -118,7 +119,7 @@ def readable_twice(
     if isinstance(source, list):
         yield lambda: iter(source)
     elif Path(source).is_file():
-        yield lambda: read_records(source, list_damage=list_damage)
+        yield lambda: read_queries(source, list_damage=list_damage)
     else:
-        with kept_for_rereading(read_records(source, list_damage=list_damage)) as read:
+        with kept_for_rereading(read_queries(source, list_damage=list_damage)) as read:
             yield read

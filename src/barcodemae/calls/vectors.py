@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barcodemae.calls.choices import ModelChoices, model_options
+from barcodemae.calls.queries import read_queries
 from barcodemae.calls.sequences import source_of
 from barcodemae.calls.tables import Reject, warn_of_rejected
 from barcodemae.default_model import DEFAULT_MODEL
 from barcodemae.errors import DataError
 from barcodemae.eval.embed.embedder import Embedder
-from barcodemae.fasta import SequenceRecord, read_records
+from barcodemae.fasta import SequenceRecord
 
 
 CHUNK_SIZE = 8192  # records held at once: 8,192 x 768 float32 is 25 MB
@@ -105,7 +106,7 @@ def embed(
     if isinstance(source, list):
         name, records = "sequences", iter(source)
     else:
-        name, records = source, read_records(source)
+        name, records = source, read_queries(source)
     chunks = list(embed_chunks(embedder, records, strict=strict, source=name))
     rejected = [
         {"record": record.number, "id": record.id, "reason": chunk.reasons[row]}

@@ -56,11 +56,11 @@ def cluster(
     engine: options.Engine = "",
 ) -> None:
     """Group barcodes into species-like units, without any reference."""
+    from barcodemae.calls.queries import read_queries
     from barcodemae.calls.units import cluster_records
     from barcodemae.errors import SettingsError
     from barcodemae.eval.embed.loading import ModelOptions
     from barcodemae.eval.identify.units import UnitSettings, write_units
-    from barcodemae.fasta import read_records
     from barcodemae.output.places import claimed
 
     settings = UnitSettings(method=method, identity=identity)
@@ -82,7 +82,7 @@ def cluster(
             engine=engine,
         )
         embedder = opening.lightest(model).load(model)
-        records = list(read_records(queries, list_damage=True))
+        records = list(read_queries(queries, list_damage=True))
         found = cluster_records(records, embedder, settings, progress=True)
         report.add(records, found.reasons)
         report.num_embedded = len(found.ids)

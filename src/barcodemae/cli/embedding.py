@@ -152,12 +152,12 @@ def chosen_records(
     model, and with them the vectors, are those of that run.
     """
     from barcodemae.calls import vectors
+    from barcodemae.calls.queries import read_queries
     from barcodemae.calls.sequences import readable_twice
-    from barcodemae.fasta import read_records
     from barcodemae.output.shards import Part, Shard
 
     if not shard:
-        yield read_records(source), None
+        yield read_queries(source), None
         return
     with readable_twice(source, list_damage=False) as read:
         part = Part.of(Shard.parse(shard), read, vectors.CHUNK_SIZE)

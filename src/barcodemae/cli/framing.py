@@ -43,14 +43,14 @@ def frame(
 
     What cannot be read is listed on the screen and left out.
     """
+    from barcodemae.calls.queries import read_queries
     from barcodemae.errors import DataError
-    from barcodemae.fasta import read_records
     from barcodemae.files import whole_file
     from barcodemae.output.places import claimed
 
     tokenizer = open_tokenizer(model)
     with claimed(output, inputs=[fasta]):
-        lines, count = framed_lines(tokenizer, read_records(fasta)), 0
+        lines, count = framed_lines(tokenizer, read_queries(fasta)), 0
         if output == "-":
             typer.echo(HEADER, nl=False)
             for line in lines:

@@ -48,8 +48,8 @@ Sequences = Annotated[
     str,
     typer.Argument(
         metavar="FASTA",
-        help="FASTA or FASTQ, also compressed, or its address (https://, s3://, ...); `-` is "
-        "stdin.",
+        help="FASTA, FASTQ, or a table with a column of sequences, also compressed, or its address "
+        "(https://, s3://, ...); `-` is FASTA or FASTQ on stdin.",
         callback=fetched,
     ),
 ]

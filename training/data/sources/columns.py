@@ -16,12 +16,18 @@ FORMATS = ("bioscan5m", "canadian", "reference", "bold", "table", "fasta", "parq
 # Data sets whose authors have tidied the labels; results on them rest on the names as they are.
 PUBLISHED = ("bioscan5m", "canadian", "reference", "simulate")
 # Names in order of preference: BIOSCAN-5M's, then those of the reference's split CSVs, of
-# CanadianInvertebrates-ML, and of BOLD's web service and public snapshots over the years.
+# CanadianInvertebrates-ML, of BOLD's web service and public snapshots over the years, and of what
+# people write by hand.
 ALIASES = {
-    "processid": ("processid", "process_id"),
+    "processid": (
+        *("processid", "process_id", "record_id", "sampleid", "sample_id", "seqid", "seq_id"),
+        *("sequence_id", "asv_id", "otu_id", "asv", "otu", "accession", "id", "sample"),
+    ),
     **{rank: (rank, f"{rank}_name", f"{rank}_reg") for rank in RANKS},
     "dna_bin": ("dna_bin", "bin_uri", "bin"),
-    "dna_barcode": ("dna_barcode", "nucleotides", "nuc", "nucraw", "sequence"),
+    "dna_barcode": (
+        *("dna_barcode", "nucleotides", "nuc", "nucraw", "sequence", "dna_sequence", "seq", "dna"),
+    ),
     "split": ("split",),
 }
 MARKER_NAMES = ("marker_code", "markercode", "marker")

@@ -15,8 +15,10 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from barcodemae.conventions.other_formats import other_format
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError, SettingsError, first_line
+from barcodemae.fasta import opening_of
 from barcodemae.plain_text import open_text
 from barcodemae.training.data.sources.columns import FORMATS
 from barcodemae.training.data.sources.parquet_files import ParquetSource
@@ -131,6 +133,8 @@ def _family(name: str) -> str:
             if file.read(len(PARQUET_START)) == PARQUET_START:
                 return "parquet"
         raise DataError(path, "holds a Parquet file, which cannot be read packed; unpack it")
+    if why := other_format(opening_of(name)):
+        raise DataError(path, why)
     return "fasta" if start.lstrip(b"\n")[:1] in (b">", b"@", b";") else "text"
 
 
