@@ -32,6 +32,7 @@ from barcodemae.eval.identify.reference.survey import (
     choose_placer,
 )
 from barcodemae.eval.search.reference_search import unit_length
+from barcodemae.stored.arrays import map_numbers
 
 
 ROWS_PER_BATCH = 2048
@@ -243,13 +244,13 @@ class RecordWriter:
         num, sites = len(self.ids), self.placer.width
         letters = None
         if sites:
-            letters = mapped(self.folder / LETTERS, np.uint8, (num, sites))
+            letters = map_numbers(self.folder / LETTERS, np.uint8, (num, sites))
         return Records(
             ids=self.ids,
             codes=np.concatenate(self.coder.parts),
             taxa=[list(known) for known in self.coder.known],
             bins=self.bins,
-            vectors=mapped(self.folder / VECTORS, np.float32, (num, self.width)),
+            vectors=map_numbers(self.folder / VECTORS, np.float32, (num, self.width)),
             letters=letters,
             text_of=text_of_codes(letters) if letters is not None else self.text_of_file(),
             traits={name: np.concatenate([part[name] for part in self.traits]) for name in TRAITS},
@@ -267,11 +268,6 @@ class RecordWriter:
             return data[starts[row] : starts[row + 1]].tobytes().decode("ascii")
 
         return text_of
-
-
-def mapped(path: Path, dtype: Any, shape: tuple[int, int]) -> NDArray[Any]:
-    """Map a file of numbers into memory, copy-on-write, because torch warns otherwise."""
-    return np.asarray(np.memmap(path, dtype, "c", shape=shape))
 
 
 def text_of_codes(letters: NDArray[np.uint8]) -> Callable[[int], str]:

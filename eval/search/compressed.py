@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from barcodemae.errors import SettingsError
 from barcodemae.eval.search.nearest import blocks_of
 from barcodemae.eval.search.products import loaded_torch
+from barcodemae.stored.arrays import map_array
 
 
 FULL, HALF, BYTE = VECTOR_FORMATS = ("float32", "float16", "int8")
@@ -118,11 +119,10 @@ def open_compressed(folder: Path, form: str, error: float) -> CompressedVectors:
     Raises:
         ValueError: They are of another format.
     """
-    # Mapped copy-on-write, because torch warns about read-only memory.
-    values = np.load(folder / VALUES_FILE, mmap_mode="c", allow_pickle=False)
+    values = map_array(folder / VALUES_FILE)
     if values.dtype != form:
         raise ValueError(f"{VALUES_FILE} is {values.dtype}, not {form}")
     scales = np.load(folder / SCALES_FILE, allow_pickle=False) if form == BYTE else None
     if scales is not None and scales.shape != values.shape[:1]:
         raise ValueError(f"{SCALES_FILE} has {scales.shape} numbers, not {values.shape[:1]}")
-    return CompressedVectors(np.asarray(values), scales, error)
+    return CompressedVectors(values, scales, error)

@@ -54,6 +54,7 @@ from barcodemae.eval.search.reference_search import (
     unit_length,
 )
 from barcodemae.path_kinds import RAW_DATA, Kind, kind_of
+from barcodemae.stored.arrays import map_array
 from barcodemae.stored.json_objects import read_object
 from barcodemae.stored.manifest import check_manifest
 
@@ -141,8 +142,7 @@ class ReferenceLibrary:
         if is_finished:
             check_manifest(self.folder, everything=False)
         try:
-            # Mapped copy-on-write, because torch warns about read-only memory.
-            self.vectors = np.load(self.folder / VECTORS, mmap_mode="c", allow_pickle=False)
+            self.vectors = map_array(self.folder / VECTORS)
             self.hashes = np.load(self.folder / HASHES, allow_pickle=False)
             self.strand = StrandProfile(np.load(self.folder / STRAND, allow_pickle=False))
             self.letters = self._open_letters()
@@ -185,9 +185,7 @@ class ReferenceLibrary:
     def _open_letters(self) -> NDArray[np.uint8] | None:
         if not self.description.get("frame"):
             return None
-        letters: NDArray[np.uint8] = np.load(
-            self.folder / LETTERS, mmap_mode="c", allow_pickle=False
-        )
+        letters: NDArray[np.uint8] = map_array(self.folder / LETTERS)
         if len(letters) != len(self.vectors):
             raise ValueError(f"{LETTERS} has {len(letters)} rows")
         return letters

@@ -52,6 +52,7 @@ from barcodemae.eval.search.compressed import FULL, write_compressed
 from barcodemae.eval.search.faiss_search import build_faiss, import_faiss
 from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.files import write_json
+from barcodemae.stored.arrays import map_array
 
 
 ROWS_PER_BATCH = 4096
@@ -233,7 +234,7 @@ def finish_library(folder: Path, description: dict[str, Any], survey: Survey, no
         survey: Survey of the references.
         notes: What else is known of the references.
     """
-    vectors = np.load(folder / VECTORS, mmap_mode="c")
+    vectors = map_array(folder / VECTORS)
     if description["engine"] == "faiss":
         import_faiss().write_index(build_faiss(vectors), str(folder / FAISS_FILE))
     if "scanned" in description:
