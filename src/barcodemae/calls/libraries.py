@@ -43,7 +43,7 @@ class IndexChoices(ModelChoices, total=False):
     """How a library is made; each key may be left out."""
 
     taxonomy: str | Path | None
-    """QIIME 2 taxonomy of a FASTA file."""
+    """File of names beside a FASTA file: a QIIME 2 taxonomy, or a column for each rank."""
     format: str
     """Format of the sources, `auto` by default."""
     marker: str

@@ -139,7 +139,11 @@ Marker = Annotated[
 ]
 Taxonomy = Annotated[
     Path | None,
-    typer.Option("--taxonomy", metavar="TSV", help="QIIME 2 taxonomy of a FASTA file."),
+    typer.Option(
+        "--taxonomy",
+        metavar="TSV",
+        help="Names of the records of a FASTA file: QIIME 2 taxonomy, or a column for each rank.",
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run left in the folder.")

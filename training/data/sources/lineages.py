@@ -58,6 +58,16 @@ def lineage_labels(parts: list[str], separator: str) -> Labels:
     return _with_full_species(labels)
 
 
+def labels_of_columns(texts: Labels) -> Labels:
+    """Read names that stand in a column for each rank; a BIN beside them stays as it is."""
+    found = {
+        column: tidy
+        for column, text in texts.items()
+        if (tidy := tidy_taxon(column, text) if column in RANKS else text)
+    }
+    return _with_full_species(found)
+
+
 def _with_full_species(labels: Labels) -> Labels:
     species, genus = labels.get("species", ""), labels.get("genus")
     if species and " " not in species and species.islower():

@@ -55,7 +55,7 @@ def test_a_qiime_taxonomy_gives_the_labels(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("id,Taxon\nA,x\n", "line 1: is no QIIME 2 taxonomy"),
+        ("id,Taxon\nA,x\n", "line 1: is no taxonomy"),
         ("Feature ID\tTaxon\nA\tp__X\nB\n", "line 3: has no taxon"),
         ("", "is empty"),
     ],
