@@ -55,11 +55,10 @@ def by_size(rows: Content, columns: dict[str, tuple[str, int]]) -> str:
         for row in rows
     ]
     header = ["references", "engine", *(label for label, _ in columns.values())]
-    first = rows[0]
-    return (
-        f"{first['queries']:,} queries, {first['threads']} threads: `{first['command']}`.\n\n"
-        f"{table(header, cells)}"
+    runs = (
+        f"{row['queries']:,} queries, {row['threads']} threads: `{row['command']}`." for row in rows
     )
+    return "\n".join(dict.fromkeys(runs)) + f"\n\n{table(header, cells)}"
 
 
 def scale(rows: Content) -> str:
