@@ -6,12 +6,13 @@ Guarded by tests/barcodemae/cli/test_identification_commands.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from barcodemae.cli import options
 from barcodemae.cli.help.command_help import add_command
+from barcodemae.cli.naming import choices
 from barcodemae.cli.naming.outputs import (
     about_run,
     candidate_table,
@@ -46,59 +47,19 @@ def register(app: typer.Typer) -> None:
 def identify(
     queries: options.Sequences,
     *,
-    reference: Annotated[
-        str,
-        typer.Option(
-            "--reference",
-            "-r",
-            metavar="LIB",
-            help="Library made by `index`, or hf://OWNER/NAME@REVISION on the Hub; `demo` is a "
-            "thousand real barcodes, for a first look.",
-        ),
-    ],
+    reference: choices.Reference,
     output: options.OutputFile = "-",
     model: options.Model = DEFAULT_MODEL,
-    output_format: Annotated[
-        str, typer.Option("--format", help="tsv, jsonl, sintax, qiime2, phyloseq, dwc or biom.")
-    ] = "tsv",
-    threshold: Annotated[
-        str,
-        typer.Option(
-            help="Probability from which a name is given: of all ranks, or species=0.8,genus=0.9."
-        ),
-    ] = "",
-    mixture: Annotated[
-        str,
-        typer.Option(
-            help="Expected queries: known species, new species, new genus, ...; else estimated."
-        ),
-    ] = "",
-    within: Annotated[
-        str, typer.Option(metavar="TAXON[,TAXON]", help="Only names within these taxa.")
-    ] = "",
-    checklist: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Only the names of this file, one per line."),
-    ] = None,
-    candidates: Annotated[
-        int, typer.Option(min=0, help="Write N best references per query to a second table.")
-    ] = 0,
-    summary_file: Annotated[
-        Path | None, typer.Option("--summary", metavar="JSON", help="Write the counts of the run.")
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="HTML", help="Draw what was found as a web page."),
-    ] = None,
-    strand: Annotated[
-        str, typer.Option(help="both, or plus if all are on the library's strand.")
-    ] = "both",
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="exact or faiss to search, torch or onnx to compute; or one each: faiss,onnx."
-        ),
-    ] = "exact",
+    output_format: choices.OutputFormat = "tsv",
+    threshold: choices.Threshold = "",
+    mixture: choices.Mixture = "",
+    within: choices.Within = "",
+    checklist: choices.Checklist = None,
+    candidates: choices.Candidates = 0,
+    summary_file: choices.SummaryFile = None,
+    report: choices.Report = None,
+    strand: choices.Strand = "both",
+    engine: choices.Engine = "exact",
     threads: options.Threads = 0,
     batch_size: options.BatchSize = 64,
     device: options.Device = "",
@@ -107,9 +68,7 @@ def identify(
     shard: options.ShardOfFile = "",
     ray: options.RayCluster = "",
     ray_workers: options.RayWorkers = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a killed run stopped.")
-    ] = False,
+    resume: choices.Resume = False,
 ) -> None:
     """Name every barcode of a file down to the rank that the evidence supports."""
     from barcodemae.calls.names import open_library

@@ -1,0 +1,1 @@
+"""What `barcodemae index` does beside making a library, and its options."""
