@@ -112,11 +112,12 @@ def settings_of(options: Mapping[str, Any], given: Sequence[str], read: Sequence
     }
 
 
-def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Name options of options as the command line does."""
+def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name options by their place in the record of the data set, such as `rules.min_length`."""
     flat: dict[str, Any] = {}
     for name, value in options.items():
-        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+        place = f"{prefix}{name}"
+        flat |= _flat(value, f"{place}.") if isinstance(value, Mapping) else {place: value}
     return flat
 
 

@@ -27,6 +27,7 @@ from barcodemae.errors import DataError, SettingsError
 from barcodemae.training.data import prepare as preparing
 from barcodemae.training.data import progress
 from barcodemae.training.data.cleaning import CleaningRules
+from barcodemae.training.data.partitions import PartitionPlan
 from barcodemae.training.data.prepare import PrepareOptions, prepare
 from barcodemae.training.data.sources import parquet_files, recognition, sequences
 from barcodemae.training.data.sources.recognition import SourceOptions
@@ -282,16 +283,18 @@ def test_it_leaves_alone_what_is_not_ours(tmp_path, case):
     [
         ({"dedup": "none"}, "another dedup;"),
         ({"partitions": "source", "leakage": False}, "another partitions, leakage;"),
-        ({"rules": CleaningRules(min_length=9)}, "another min_length;"),
-        ({"source": SourceOptions(marker="16S", seed=1)}, "another marker, num_species"),
+        ({"rules": CleaningRules(min_length=9)}, r"another rules\.min_length;"),
+        ({"source": SourceOptions(num_species=48, seed=1)}, r"source\.barc.*, source\.seed;"),
+        ({"plan": PartitionPlan(seed=1)}, r"another plan\.seed;"),
     ],
 )
 def test_other_settings_are_refused_by_name(tmp_path, stopped, changes, named):
     (sources, out, options), _ = stopped
     with pytest.raises(SettingsError, match=named) as caught:
         prepare(sources, out, replace(options, **changes), resume=True)
-    assert "the interrupted run was started with another" in str(caught.value)
-    assert f"remove {out}.partial" not in str(caught.value)
+    told = str(caught.value)
+    assert told.startswith(f"{out}.partial: the interrupted run was started with another")
+    assert told.endswith("; remove this folder to start afresh")
     assert names_beside(tmp_path) == ["d.partial", "whole"]
 
 
