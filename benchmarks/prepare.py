@@ -2,6 +2,7 @@
 
     python benchmarks/prepare.py --rows 500000 --rows 5150000 --out results.json
     python benchmarks/prepare.py --layout bold-targz --rows 250000 --rows 1000000 --plan 20000000
+    python benchmarks/prepare.py --layout bold-targz --rows 20000000 --kill --out results.json
 
 With `--layout bold-targz` or `bold-parquet` the rows stand in a BOLD package: its columns as a TSV
 in a tar.gz, or as Parquet. `--plan` adds what that many rows would take, calculated as linear from
@@ -11,18 +12,26 @@ A table of each size is generated, prepared in a process of its own, and deleted
 descend from 25,000 random ancestors with about 2 % of the bases changed; 46.6 % of the rows are
 distinct, as in the published table (2.4 of 5.15 million). Reported are wall-clock and CPU seconds,
 and peak resident memory.
+
+With `--kill` the last table is prepared three times more, with `--resume`: without interruption,
+killed (SIGKILL) when half of the segments are on the disk, and resumed. The bytes of both data sets
+are compared.
 """
 
 import argparse
 import csv
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.csv
@@ -30,6 +39,8 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from barcodemae.files import write_json
+from barcodemae.model_files import hash_file
+from barcodemae.training.data.progress import ROWS_PER_SEGMENT
 
 
 HEADER = (
@@ -67,6 +78,8 @@ BOLD_COLUMNS = {  # column of a BOLD package -> ours
     "nuc": "dna_barcode",
 }
 ROWS_PER_BLOCK = 20_000
+LEAST_SEGMENTS = 8  # of a small table too, so that there is a half
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def write_table(path: Path, num_rows: int, seed: int = 0) -> None:
@@ -161,13 +174,16 @@ def as_package(table: Path, layout: str) -> Path:
     return package
 
 
-def measure(num_rows: int, folder: Path, layout: str) -> dict[str, float]:
-    """Generate, prepare and delete one table; return what was measured."""
-    table, out = folder / "BIOSCAN_5M_Insect_Dataset_metadata.csv", folder / "prepared"
+def make_table(num_rows: int, folder: Path, layout: str) -> Path:
+    """Generate one table."""
+    table = folder / "BIOSCAN_5M_Insect_Dataset_metadata.csv"
     write_table(table, num_rows)
-    if layout != "bioscan5m":
-        table = as_package(table, layout)
-    size = table.stat().st_size
+    return table if layout == "bioscan5m" else as_package(table, layout)
+
+
+def measure(num_rows: int, table: Path) -> dict[str, float]:
+    """Prepare one table; return what was measured."""
+    out, size = table.with_name("prepared"), table.stat().st_size
     script = (
         "import json, resource, sys\n"
         "from barcodemae.cli import main\n"
@@ -192,6 +208,86 @@ def measure(num_rows: int, folder: Path, layout: str) -> dict[str, float]:
     }
 
 
+def interrupt(num_rows: int, table: Path) -> dict[str, Any]:
+    """Prepare one table with `--resume`, uninterrupted, and killed half-way and resumed.
+
+    Returns:
+        What was measured of the three runs, and whether the data sets are the same.
+    """
+    whole, out = table.with_name("whole"), table.with_name("interrupted")
+    per_segment = min(ROWS_PER_SEGMENT, num_rows // LEAST_SEGMENTS)
+    runs = {"without interruption": resumable(table, whole, per_segment)}
+    expected = hash_files(whole)
+    shutil.rmtree(whole)
+    half = max(1, runs["without interruption"]["segments"] // 2)
+    runs["killed"] = resumable(table, out, per_segment, kill_at=half)
+    runs["resumed"] = resumable(table, out, per_segment)
+    return {
+        "rows": num_rows,
+        "rows_per_segment": per_segment,
+        "runs": [{"run": name, **run} for name, run in runs.items()],
+        "same_bytes": hash_files(out) == expected,
+    }
+
+
+def resumable(
+    table: Path, out: Path, per_segment: int, kill_at: int | None = None
+) -> dict[str, float]:
+    """Prepare a table with `--resume`.
+
+    Args:
+        table: The table.
+        out: Folder of the data set.
+        per_segment: Rows of a segment.
+        kill_at: Number of segments on the disk at which the process is killed; None to let it end.
+
+    Returns:
+        Time and memory of the run, and the segments that were on the disk last.
+
+    Raises:
+        SystemExit: The run failed, or ended before it could be killed.
+    """
+    script = (
+        "import sys\n"
+        "from barcodemae.cli import main\n"
+        "from barcodemae.training.data import progress\n"
+        f"progress.ROWS_PER_SEGMENT = {per_segment}\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    start = time.perf_counter()
+    command = [sys.executable, "-c", script, "prepare", str(table), "--out", str(out), "--resume"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    segments, ended = 0, 0
+    while not ended:
+        segments = segments_of(out) or segments
+        if kill_at is not None and segments >= kill_at:
+            os.kill(process.pid, signal.SIGKILL)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != (0 if kill_at is None else -signal.SIGKILL):
+        raise SystemExit(f"`prepare --resume` ended with {process.returncode}")
+    return {
+        "segments": segments,
+        "wall_s": time.perf_counter() - start,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_gib": used.ru_maxrss / (1 << 20),
+    }
+
+
+def segments_of(out: Path) -> int:
+    """Count the segments that an unfinished run has on the disk."""
+    progress = out.with_name(f"{out.name}.partial") / "progress.json"
+    with suppress(FileNotFoundError):
+        return len(json.loads(progress.read_text())["segments"])
+    return 0
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Hash the files of a data set."""
+    return {path.name: hash_file(path).hex() for path in folder.iterdir()}
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -200,15 +296,22 @@ def main() -> None:
         "--layout", default="bioscan5m", choices=("bioscan5m", "bold-targz", "bold-parquet")
     )
     parser.add_argument("--plan", type=int, default=0, help="rows to calculate for")
+    parser.add_argument("--kill", action="store_true", help="kill and resume the last table's run")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     parser.add_argument("--tmp", type=Path, help="where the tables go (needs 10 GB for 5 M rows)")
     options = parser.parse_args()
     results = {"cores": len(os.sched_getaffinity(0)), "python": sys.version.split()[0], "runs": []}
     results["layout"] = options.layout
-    for num_rows in options.rows or [500_000, 5_150_000]:
+    sizes = options.rows or [500_000, 5_150_000]
+    for number, num_rows in enumerate(sizes, start=1):
         with tempfile.TemporaryDirectory(dir=options.tmp) as folder:
-            results["runs"].append(measure(num_rows, Path(folder), options.layout))
-        print(json.dumps(results["runs"][-1]))
+            table = make_table(num_rows, Path(folder), options.layout)
+            results["runs"].append(measure(num_rows, table))
+            print(json.dumps(results["runs"][-1]))
+            if options.kill and number == len(sizes):
+                shutil.rmtree(table.with_name("prepared"))
+                results["killed"] = interrupt(num_rows, table)
+                print(json.dumps(results["killed"]))
     if len(results["runs"]) > 1:
         first, last = results["runs"][0], results["runs"][-1]
         times = last["rows"] / first["rows"]

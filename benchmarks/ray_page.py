@@ -106,7 +106,10 @@ def large(rows: Content) -> str:
 
 
 def prepared(content: dict[str, Any]) -> str:
-    """Format runs of `prepare`, one row per number of rows, and what is calculated of them."""
+    """Format runs of `prepare`, one row per number of rows, and what is calculated of them.
+
+    Below them stand those of a run that was killed and resumed, if there was one.
+    """
     rows = [
         [
             f"{run['rows']:,}",
@@ -116,17 +119,37 @@ def prepared(content: dict[str, Any]) -> str:
         ]
         for run in content["runs"]
     ]
-    far = content["calculated"]
-    rows.append(
+    if far := content.get("calculated"):
+        rows.append(
+            [
+                f"{far['rows']:,} (calculated)",
+                format_number(far["cpu_s"], 0),
+                NO_VALUE,
+                format_number(far["peak_gib"], 1),
+            ]
+        )
+    header = ["rows", "CPU seconds", "CPU seconds of a million rows", "peak memory (GiB)"]
+    return table(header, rows) + (killed(content["killed"]) if "killed" in content else "")
+
+
+def killed(content: dict[str, Any]) -> str:
+    """Format a run of `prepare --resume` that was killed half-way and resumed, one row per part."""
+    rows = [
         [
-            f"{far['rows']:,} (calculated)",
-            format_number(far["cpu_s"], 0),
-            NO_VALUE,
-            format_number(far["peak_gib"], 1),
+            run["run"],
+            f"{run['segments']:,}",
+            format_number(run["wall_s"], 0),
+            format_number(run["cpu_s"], 0),
+            format_number(run["peak_gib"], 2),
         ]
-    )
-    return table(
-        ["rows", "CPU seconds", "CPU seconds of a million rows", "peak memory (GiB)"], rows
+        for run in content["runs"]
+    ]
+    same = "the same bytes as" if content["same_bytes"] else "OTHER BYTES than"
+    header = ["run", "segments on the disk", "seconds", "CPU seconds", "peak memory (GiB)"]
+    return (
+        f"\n`prepare --resume` of {content['rows']:,} rows in segments of "
+        f"{content['rows_per_segment']:,}, killed half-way (SIGKILL); the resumed run gave {same} "
+        f"the uninterrupted one.\n\n{table(header, rows)}"
     )
 
 
@@ -144,7 +167,7 @@ COMMANDS: Commands = {
     "driver": RAY_COMMAND,
     "planned": RAY_COMMAND,
     "prepared": "python benchmarks/prepare.py --layout bold-targz --rows 125000 --rows 500000 "
-    "--plan 20000000 --out results/speed/prepare_bold.json",
+    "--plan 20000000 --kill --out results/speed/prepare_bold.json",
     "ray_data": "python benchmarks/ray_data.py --data DATA",
     "large": "python benchmarks/identify_scale.py --data DATA --engines exact=2400000,int8",
 }

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "ray_page.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from ray_page import KINDS, PAGES, cluster, large, planned, ray_data  # noqa: E402
+from ray_page import KINDS, PAGES, cluster, large, planned, prepared, ray_data  # noqa: E402
 from ray_scale import plan  # noqa: E402
 
 
@@ -43,6 +43,21 @@ def test_a_rival_whose_vectors_differ_stands_out():
 def test_libraries_are_listed_with_their_size_on_the_disk():
     row = {"references": 5000000, "engine": "int8", "disk_gib": 18.2, "queries": 512, "threads": 2}
     assert "| 5,000,000 | int8 | 18.2 |" in large([row | {"command": "c"}])
+
+
+def test_a_preparation_that_was_killed_stands_below_the_others():
+    run = {"segments": 40, "wall_s": 9.0, "cpu_s": 8.0, "peak_gib": 2.5}
+    runs = [run | {"run": name} for name in ("without interruption", "killed", "resumed")]
+    content = {"runs": [{"rows": 10**6, "cpu_s": 90.0, "peak_gib": 2.0}]}
+    assert "killed" not in prepared(content)
+    found = {"rows": 20_000_000, "rows_per_segment": 250_000, "runs": runs, "same_bytes": True}
+    text = prepared(content | {"killed": found})
+    assert "| 1,000,000 | 90 | 90 | 2.00 |" in text
+    assert "of 20,000,000 rows in segments of 250,000" in text
+    assert "gave the same bytes as the uninterrupted one" in text
+    assert "| resumed | 40 | 9 | 8 | 2.50 |" in text
+    found["same_bytes"] = False
+    assert "OTHER BYTES" in prepared(content | {"killed": found})
 
 
 @pytest.fixture

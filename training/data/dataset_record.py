@@ -57,11 +57,7 @@ def record_rows(
         }
     return {
         "schema_version": SCHEMA_VERSION,
-        "written_by": f"barcodemae {version('barcodemae')}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "pyarrow")},
-        },
+        **record_versions(),
         "sources": [],
         "options": dict(settings),
         "rows": {"read": row_filter.num_read, "kept": sum(barcodes.values())},
@@ -72,6 +68,17 @@ def record_rows(
         "repeated_processids": row_filter.num_repeated_names(),
         "partitions_from": "draw" if is_made else "source",
         "partitions": partitions,
+    }
+
+
+def record_versions() -> dict[str, Any]:
+    """Record what a data set is written by."""
+    return {
+        "written_by": f"barcodemae {version('barcodemae')}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "pyarrow")},
+        },
     }
 
 

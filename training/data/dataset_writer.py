@@ -123,8 +123,11 @@ class RowList:
     """
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
+        self._path = path
         self._stream: TextIO = path.open("w", encoding="utf-8", errors="surrogateescape")
+        self._num_told = 0  # bytes
         self.add([tuple(columns)])
+        self.new_text()
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +140,20 @@ class RowList:
         self._stream.writelines(
             row_of(" ".join(str(value).split()) for value in row) for row in rows
         )
+
+    def new_text(self) -> bytes:
+        """Return what was added since the last call, or since the header."""
+        self._stream.flush()
+        with self._path.open("rb") as stream:
+            stream.seek(self._num_told)
+            text = stream.read()
+        self._num_told += len(text)
+        return text
+
+    def restore(self, text: bytes) -> None:
+        """Append what `new_text` of another run returned."""
+        self._stream.flush()
+        self._num_told += self._stream.buffer.write(text)
 
 
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ Shapes: N = rows of a block.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
@@ -57,6 +57,11 @@ class LabelRegister:
             table = np.array([*known, -1], dtype=np.int32)
             parts.append(table[chunk.indices.fill_null(len(known)).to_numpy()])
         return np.concatenate(parts)
+
+    def extend(self, names: Sequence[str]) -> None:
+        """Number labels that are new, in this order."""
+        for name in names:
+            self._number(name)
 
     def _number(self, name: str | None) -> int:
         if name is None:
@@ -164,18 +169,22 @@ class DuplicateFilter:
         originals = np.full(len(digests), -1, dtype=np.int64)
         if self.scope == "none":
             return originals
-        if self.scope == "partition":
-            marks = [int(split + 1).to_bytes(2) for split in splits]
-            digests = [digest + mark for digest, mark in zip(digests, marks, strict=True)]
         number = self._labels.num_rows
         first = self._first
-        for row, digest in enumerate(digests):
+        for row, digest in enumerate(self._compared(digests, splits)):
             original = first.setdefault(digest, number)
             if original == number:
                 number += 1
             else:
                 originals[row] = original
         return originals
+
+    def _compared(self, digests: Sequence[bytes], splits: NDArray[np.int32]) -> Sequence[bytes]:
+        """Return what must differ between rows that are kept: in a partition, only digests."""
+        if self.scope != "partition":
+            return digests
+        marks = [int(split + 1).to_bytes(2) for split in splits]
+        return [digest + mark for digest, mark in zip(digests, marks, strict=True)]
 
     def _compare_labels(
         self, labels: NDArray[np.int32], rows: NDArray[np.int64], originals: NDArray[np.int64]
@@ -192,6 +201,30 @@ class DuplicateFilter:
             two_labels = names[kept[index, column]], names[labels[index, column]]
             conflicts.append(Conflict(int(rows[index]), int(originals[index]), name, *two_labels))
         return conflicts
+
+    def all_registers(self) -> dict[str, LabelRegister]:
+        """Return the registers of the columns of `label_numbers`, in this order."""
+        return {**self.registers, "split": self.splits}
+
+    def restore(
+        self,
+        digests: Sequence[bytes],
+        labels: NDArray[np.int32],
+        names: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Take in rows that an earlier run kept, after those it had kept before.
+
+        Args:
+            digests: Digest of each row, N of them.
+            labels: Their label numbers, (N, columns).
+            names: Column -> labels that are new since the rows before, of dropped rows too.
+        """
+        for name, register in self.all_registers().items():
+            register.extend(names[name])
+        if self.scope != "none":
+            rows = range(self._labels.num_rows, self._labels.num_rows + len(digests))
+            self._first.update(zip(self._compared(digests, labels[:, -1]), rows, strict=True))
+        self._labels.append(labels)
 
     def label_numbers(self) -> NDArray[np.int32]:
         """Return the label numbers of all rows kept: `COMPARED_LABELS`, then the split."""

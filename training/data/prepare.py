@@ -10,14 +10,14 @@ measured by benchmarks/prepare.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
 from numpy.typing import NDArray
 
 from barcodemae.dataset import DUPLICATES, RANKS, REJECTED, SPLITS, dataset_hash
@@ -34,6 +34,14 @@ from barcodemae.training.data.dataset_writer import (
 from barcodemae.training.data.duplicates import COMPARED_LABELS, DEDUP_SCOPES
 from barcodemae.training.data.leakage import leakage_report
 from barcodemae.training.data.partitions import LabelledRows, PartitionPlan, make_partitions
+from barcodemae.training.data.progress import (
+    Position,
+    Segments,
+    segments_kept,
+    segments_outlived,
+    settings_of,
+    spooled,
+)
 from barcodemae.training.data.row_filter import (
     CONFLICT_COLUMNS,
     DUPLICATE_COLUMNS,
@@ -96,6 +104,7 @@ def prepare(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
     on_source: Callable[[Source], None] | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Prepare a data set.
 
@@ -107,13 +116,16 @@ def prepare(
         on_progress: Function that is called with the name of a stage, how much of it is done, and
             its total if that is known.
         on_source: Function that is called with each source once its format is known.
+        resume: Whether to keep what is read in `OUT.partial`, and to go on where an interrupted
+            run that did so stopped.
 
     Returns:
         The content of `dataset.json`.
 
     Raises:
         DataError: A source cannot be read, no row is usable, or the folder cannot be written.
-        SettingsError: `out` may not be replaced, or the options do not fit the sources.
+        SettingsError: `out` may not be replaced, the options do not fit the sources, or they are
+            not those of the interrupted run.
     """
     if sum(source == "-" for source in sources) > 1:
         raise SettingsError("standard input can be read only once")
@@ -124,14 +136,19 @@ def prepare(
     is_made = _are_partitions_made(opened, options)
     report = on_progress or (lambda stage, done, total: None)
     out = Path(out)
+    keeping: AbstractContextManager[Segments | None] = segments_outlived(out)
+    if resume:
+        read = [source.source for source in opened]
+        keeping = segments_kept(out, settings_of(_recorded(options), sources, read))
     with (
+        keeping as segments,
         ThreadPoolExecutor(1) as pool,
         staged_folder(
             out, overwrite=overwrite, marker=DESCRIPTION_FILE, what="data set"
         ) as staging,
     ):
         sums = [pool.submit(checksums, source.source) for source in opened]
-        description = _write(opened, staging, options, is_made=is_made, report=report)
+        description = _write(opened, staging, options, segments, is_made=is_made, report=report)
         description["sources"] = [
             record_source(given, source, known.result())
             for given, source, known in zip(sources, opened, sums, strict=True)
@@ -166,6 +183,7 @@ def _write(
     sources: Sequence[Source],
     staging: Path,
     options: PrepareOptions,
+    segments: Segments | None,
     *,
     is_made: bool,
     report: OnProgress,
@@ -181,9 +199,10 @@ def _write(
             conflicts=stack.enter_context(RowList(staging / "conflicts.tsv", CONFLICT_COLUMNS)),
         )
         writer = stack.enter_context(PartitionWriter(staging))
-        rows = _kept_rows(sources, row_filter, report)
+        spool = staging / _SPOOL_FILE if is_made else None
+        rows = _kept_rows(sources, row_filter, segments, spool, report)
         if is_made:
-            rows = _with_made_partitions(rows, row_filter, options.plan, staging, report)
+            rows = _with_made_partitions(rows, row_filter, options.plan, report)
         for table in rows:
             kept = table if options.heldout else _without_heldout(table, row_filter)
             row_filter.count_labels(kept)
@@ -198,9 +217,14 @@ def _write(
         raise DataError(names_of(sources), _no_label(row_filter, sources))
     if num_kept + row_filter.dropped.total() != row_filter.num_read:
         raise AssertionError("rows kept and dropped do not add up to the rows read")
+    return record_rows(row_filter, writer.num_rows, _recorded(options), is_made=is_made)
+
+
+def _recorded(options: PrepareOptions) -> dict[str, Any]:
+    """Write options as JSON can hold them."""
     settings = asdict(options)
     settings["source"]["taxonomy"] = str(options.source.taxonomy or "") or None
-    return record_rows(row_filter, writer.num_rows, settings, is_made=is_made)
+    return settings
 
 
 def names_of(sources: Sequence[Source]) -> str:
@@ -217,18 +241,45 @@ def _no_label(row_filter: RowFilter, sources: Sequence[Source]) -> str:
 
 
 def _kept_rows(
-    sources: Sequence[Source], row_filter: RowFilter, report: OnProgress
+    sources: Sequence[Source],
+    row_filter: RowFilter,
+    segments: Segments | None,
+    spool: Path | None,
+    report: OnProgress,
 ) -> Iterator[pa.Table]:
+    """Return the rows that the filter keeps; if they wait on the disk, all are read by then.
+
+    Args:
+        sources: The sources, in order.
+        row_filter: A new filter.
+        segments: Where the rows wait if the run can be resumed.
+        spool: File in which they wait else; None if they need not.
+        report: Told how much is read.
+    """
+    if segments is not None:
+        start = segments.restore(row_filter)
+        segments.store(_read(sources, row_filter, start, report), row_filter)
+        return segments.rows()
+    rows = (table for _, table in _read(sources, row_filter, Position(), report))
+    return rows if spool is None else spooled(rows, spool)
+
+
+def _read(
+    sources: Sequence[Source], row_filter: RowFilter, start: Position, report: OnProgress
+) -> Iterator[tuple[Position, pa.Table]]:
+    """Read and filter what follows a position; each batch comes with the position behind it."""
     sizes = [_size(source.source) for source in sources]
     total = sum(size for size in sizes if size) if all(sizes) else None
-    done = 0
-    for source, size in zip(sources, sizes, strict=True):
-        before = done
+    ends = list(accumulate(size or 0 for size in sizes))
+    skip = start.batches
+    for number, source in list(enumerate(sources))[start.source :]:
+        before = ends[number] - (sizes[number] or 0)
         source.on_bytes = lambda read, before=before: report("read", before + read, total)
-        for batch in source.batches():
-            yield row_filter.filter(source.source, batch)
-        done += size or 0
-        report("read", done, total)
+        for done, batch in enumerate(source.batches(skip), start=skip + 1):
+            yield Position(number, done), row_filter.filter(source.source, batch)
+        yield Position(number + 1), BATCH_SCHEMA.empty_table()
+        report("read", ends[number], total)
+        skip = 0
 
 
 def _size(source: str) -> int | None:
@@ -237,33 +288,18 @@ def _size(source: str) -> int | None:
 
 
 def _with_made_partitions(
-    rows: Iterator[pa.Table],
-    row_filter: RowFilter,
-    plan: PartitionPlan,
-    staging: Path,
-    report: OnProgress,
+    rows: Iterator[pa.Table], row_filter: RowFilter, plan: PartitionPlan, report: OnProgress
 ) -> Iterator[pa.Table]:
-    """Store the rows until all are known, draw their partitions, and yield them again."""
-    spool = staging / _SPOOL_FILE
-    schema = BATCH_SCHEMA.set(
-        BATCH_SCHEMA.get_field_index("dna_barcode"), pa.field("dna_barcode", pa.large_string())
-    )
-    options = pyarrow.ipc.IpcWriteOptions(emit_dictionary_deltas=False)
-    with spool.open("wb") as file, pyarrow.ipc.new_stream(file, schema, options=options) as stream:
-        for table in rows:
-            stream.write_table(table.cast(schema).unify_dictionaries())
+    """Draw the partitions of rows, all of which have gone through the filter."""
     codes = _draw(row_filter, plan)
     names = pa.array(SPLITS, pa.string())
     done = 0
-    with spool.open("rb") as spooled, pyarrow.ipc.open_stream(spooled) as stream:
-        for batch in stream:
-            here = pa.array(codes[done : done + batch.num_rows].astype(np.int32))
-            split = pa.DictionaryArray.from_arrays(here, names)
-            table = pa.table(batch)
-            yield table.set_column(table.num_columns - 1, "split", split)
-            done += batch.num_rows
-            report("partition", done, len(codes))
-    spool.unlink()
+    for table in rows:
+        here = pa.array(codes[done : done + table.num_rows].astype(np.int32))
+        split = pa.DictionaryArray.from_arrays(here, names)
+        yield table.set_column(table.num_columns - 1, "split", split)
+        done += table.num_rows
+        report("partition", done, len(codes))
 
 
 def _draw(row_filter: RowFilter, plan: PartitionPlan) -> NDArray[np.uint8]:

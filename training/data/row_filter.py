@@ -10,6 +10,7 @@ Shapes: N = rows of a batch.
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from barcodemae.dataset import RANKS, SPLITS
 from barcodemae.training.data.cleaning import CleaningRules, find_refused, read_barcodes
 from barcodemae.training.data.dataset_writer import RowList
-from barcodemae.training.data.duplicates import DuplicateFilter, barcode_digests
+from barcodemae.training.data.duplicates import DIGEST_BYTES, DuplicateFilter, barcode_digests
 from barcodemae.training.data.sources.source_batches import Rejected, SourceBatch
 
 
@@ -45,6 +46,27 @@ class _Names:
     def __getitem__(self, number: int) -> str:
         at = bisect_right(self.starts, number) - 1
         return str(self.chunks[at][number - self.starts[at]])
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What the filter learnt from a stretch of rows: enough to go on behind it.
+
+    Attributes:
+        counts: Its counts of all rows up to the end of the stretch.
+        labels: Column -> labels that are new, of dropped rows too.
+        names: processid of each row kept, K of them.
+        digests: Digest of each row kept as two numbers, (K, 2).
+        numbers: Label numbers of each row kept, (K, columns).
+        lists: Name of a list -> text that was added to it.
+    """
+
+    counts: dict[str, Any]
+    labels: dict[str, list[str]]
+    names: pa.ChunkedArray
+    digests: NDArray[np.uint64]
+    numbers: NDArray[np.int32]
+    lists: dict[str, bytes]
 
 
 class RowFilter:
@@ -85,7 +107,9 @@ class RowFilter:
         self._dropped_duplicates = duplicates
         self._conflicts = conflicts
         self._names = _Names()
-        self._keys: list[NDArray[np.uint64]] = []
+        self._digests: list[NDArray[np.uint64]] = []  # two numbers of each row kept
+        self._lists = {"rejected": rejected, "duplicates": duplicates, "conflicts": conflicts}
+        self._mark()
 
     def filter(self, source: str, batch: SourceBatch) -> pa.Table:
         """Filter a batch of rows.
@@ -122,7 +146,7 @@ class RowFilter:
         is_kept[usable] = is_first
         kept = table.filter(pa.array(is_kept))
         self._names.append(kept["processid"])
-        self._keys.append(_keys(digests)[is_first])
+        self._digests.append(_as_numbers(b"".join(digests))[is_first])
         self.dropped["duplicate"] += int((~is_first).sum())
         names = table["processid"]
         self._dropped_duplicates.add(
@@ -145,7 +169,52 @@ class RowFilter:
 
     def keys(self) -> NDArray[np.uint64]:
         """Return a pseudo-random number for each row kept that depends on its barcode only."""
-        return np.concatenate([np.empty(0, np.uint64), *self._keys])
+        return np.concatenate([np.empty(0, np.uint64), *(each[:, 0] for each in self._digests)])
+
+    def learnt(self) -> Learnt:
+        """Return what was learnt since the last call; to be called before partitions are drawn."""
+        duplicates = self.duplicates
+        learnt = Learnt(
+            counts={
+                "num_read": self.num_read,
+                "dropped": dict(self.dropped),
+                "num_dropped": duplicates.num_dropped,
+                "num_dropped_across": duplicates.num_dropped_across,
+                "conflicts": dict(duplicates.conflicts),
+            },
+            labels={
+                name: register.names[self._num_labels[name] :]
+                for name, register in duplicates.all_registers().items()
+            },
+            names=pa.chunked_array(self._names.chunks[self._num_chunks :], pa.string()),
+            digests=np.concatenate([_as_numbers(b""), *self._digests[self._num_chunks :]]),
+            numbers=duplicates.label_numbers()[self._num_rows :],
+            lists={name: each.new_text() for name, each in self._lists.items()},
+        )
+        self._mark()
+        return learnt
+
+    def restore(self, learnt: Learnt) -> None:
+        """Take in what another filter has learnt from the next stretch of rows."""
+        counts, duplicates = learnt.counts, self.duplicates
+        self.num_read = counts["num_read"]
+        self.dropped = Counter(counts["dropped"])
+        duplicates.num_dropped = counts["num_dropped"]
+        duplicates.num_dropped_across = counts["num_dropped_across"]
+        duplicates.conflicts = Counter(counts["conflicts"])
+        duplicates.restore(_as_bytes(learnt.digests), learnt.numbers, learnt.labels)
+        self._names.append(learnt.names)
+        self._digests.append(learnt.digests)
+        for name, each in self._lists.items():
+            each.restore(learnt.lists[name])
+        self._mark()
+
+    def _mark(self) -> None:
+        """Note up to where `learnt` has told."""
+        self._num_chunks = len(self._names.chunks)
+        self._num_rows = self._names.starts[-1]
+        registers = self.duplicates.all_registers()
+        self._num_labels = {name: len(register.names) for name, register in registers.items()}
 
     def num_repeated_names(self) -> int:
         """Count the rows kept whose processid an earlier row has too."""
@@ -189,5 +258,12 @@ class RowFilter:
         self._rejected.add((source, *row) for row in sorted([*batch.rejected, *rows]))
 
 
-def _keys(digests: list[bytes]) -> NDArray[np.uint64]:
-    return np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)[:, 0]
+def _as_numbers(digests: bytes) -> NDArray[np.uint64]:
+    """View digests that follow each other as two numbers each."""
+    return np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
+
+
+def _as_bytes(digests: NDArray[np.uint64]) -> list[bytes]:
+    """Take numbers for digests again."""
+    joined = digests.tobytes()
+    return [joined[start : start + DIGEST_BYTES] for start in range(0, len(joined), DIGEST_BYTES)]

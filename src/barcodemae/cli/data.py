@@ -81,6 +81,14 @@ def prepare(
         bool, typer.Option(help="Count barcodes that partitions share, whole or in part.")
     ] = True,
     overwrite: options.Overwrite = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep in DIR.partial what is read, and go on where a killed run that did so "
+            "stopped.",
+        ),
+    ] = False,
 ) -> None:
     """Turn metadata dumps and FASTA files into one clean, partitioned data set."""
     from barcodemae.output.places import claimed
@@ -116,6 +124,7 @@ def prepare(
             overwrite=overwrite,
             on_progress=on_progress,
             on_source=announce,
+            resume=resume,
         )
     for line in summary(description):
         typer.echo(line, err=True)

@@ -82,3 +82,14 @@ def test_lists_keep_one_line_for_each_row(tmp_path):
     with RowList(tmp_path / "list.tsv", ("a", "b")) as rows:
         rows.add([("x\ty", "line\nend"), (1, None)])
     assert (tmp_path / "list.tsv").read_text() == "a\tb\nx y\tline end\n1\tNone\n"
+
+
+def test_a_list_tells_what_is_new_and_takes_it_from_another(tmp_path):
+    with RowList(tmp_path / "a.tsv", ("a",)) as rows, RowList(tmp_path / "b.tsv", ("a",)) as copy:
+        assert rows.new_text() == b""
+        for value in ("first", "\udce4 second"):
+            rows.add([(value,)])
+            copy.restore(rows.new_text())
+        assert rows.new_text() == copy.new_text() == b""
+    assert (tmp_path / "a.tsv").read_bytes() == b"a\nfirst\n\xe4 second\n"
+    assert (tmp_path / "b.tsv").read_bytes() == (tmp_path / "a.tsv").read_bytes()

@@ -95,3 +95,16 @@ def test_label_numbers_survive_growth(size):
     assert [genera[number] for number in numbers[:, COMPARED_LABELS.index("genus")]] == [
         row[2] for row in rows
     ]
+
+
+@given(rows=ROWS, scope=st.sampled_from(["none", "global", "partition"]), cut=st.integers(0, 20))
+def test_a_restored_filter_goes_on_as_if_it_had_seen_all(rows, scope, cut):
+    whole, kept, _ = run(scope, rows, 20)
+    before, kept_before, _ = run(scope, rows[:cut], 20)
+    restored = DuplicateFilter(scope)
+    digests = np.array(digests_of(rows[:cut]), dtype=object)[np.array(kept_before, dtype=bool)]
+    names = {name: register.names for name, register in before.all_registers().items()}
+    restored.restore(digests.tolist(), before.label_numbers(), names)
+    originals, _ = restored.filter(digests_of(rows[cut:]), table_of(rows[cut:]))
+    assert (originals < 0).tolist() == kept[cut:]
+    assert restored.label_numbers().tolist() == whole.label_numbers().tolist()

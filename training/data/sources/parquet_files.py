@@ -46,8 +46,11 @@ class ParquetSource:
         self.has_splits = self.layout.has_splits
         self.why = "the first bytes are Parquet's"
 
-    def batches(self) -> Iterator[SourceBatch]:
+    def batches(self, skip: int = 0) -> Iterator[SourceBatch]:
         """Stream the rows.
+
+        Args:
+            skip: Number of batches that are passed over: unpacked, but not looked at.
 
         Raises:
             DataError: The file is damaged further in.
@@ -58,17 +61,22 @@ class ParquetSource:
         if num_rows == 0:
             raise DataError(self.source, "holds no rows")
         try:
-            for batch in self._file.iter_batches(ROWS_PER_BATCH, columns=list(columns.values())):
-                batch.validate(full=True)  # that text is text, above all
-                places = np.arange(first, first + batch.num_rows)
-                table = canonical_table(batch, columns, self.layout.format)
-                if "processid" not in columns:
-                    names = generated_names(self.source, places)
-                    table = table.set_column(0, BATCH_SCHEMA.field("processid"), names)
-                yield SourceBatch(table, places)
+            batches = self._file.iter_batches(ROWS_PER_BATCH, columns=list(columns.values()))
+            for number, batch in enumerate(batches):
+                if number >= skip:
+                    batch.validate(full=True)  # that text is text, above all
+                    yield self._read(batch, columns, first)
                 first += batch.num_rows
                 if self.on_bytes is not None:
                     self.on_bytes(size * (first - 1) // num_rows)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             problem = f"is damaged after row {first - 1}: {first_line(error)}"
             raise DataError(self.source, problem) from error
+
+    def _read(self, rows: pa.RecordBatch, columns: dict[str, str], first: int) -> SourceBatch:
+        places = np.arange(first, first + rows.num_rows)
+        table = canonical_table(rows, columns, self.layout.format)
+        if "processid" not in columns:
+            names = generated_names(self.source, places)
+            table = table.set_column(0, BATCH_SCHEMA.field("processid"), names)
+        return SourceBatch(table, places)

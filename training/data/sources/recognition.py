@@ -49,8 +49,8 @@ class Source(Protocol):
     has_splits: bool
     on_bytes: Callable[[int], None] | None
 
-    def batches(self) -> Iterator[SourceBatch]:
-        """Stream the rows."""
+    def batches(self, skip: int = 0) -> Iterator[SourceBatch]:
+        """Stream the rows, without the first `skip` batches; these are not read but passed over."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,11 @@ class SimulatedSource:
             f"of each, seed {options.seed}"
         )
 
-    def batches(self) -> Iterator[SourceBatch]:
+    def batches(self, skip: int = 0) -> Iterator[SourceBatch]:
         """Simulate the rows.
+
+        Args:
+            skip: Number of batches that are left out.
 
         Raises:
             SettingsError: Too few species or barcodes to fill every partition.
@@ -171,7 +174,8 @@ class SimulatedSource:
         )
         columns = {name: name for name in COLUMNS}
         first = 1
-        for batch in table.to_batches(ROWS_PER_BATCH):
+        for number, batch in enumerate(table.to_batches(ROWS_PER_BATCH)):
             places = np.arange(first, first + batch.num_rows)
-            yield SourceBatch(canonical_table(batch, columns, SIMULATE), places)
+            if number >= skip:
+                yield SourceBatch(canonical_table(batch, columns, SIMULATE), places)
             first += batch.num_rows

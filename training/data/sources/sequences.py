@@ -80,27 +80,39 @@ class SequenceSource:
         yield self._first
         yield from self._records
 
-    def batches(self) -> Iterator[SourceBatch]:
+    def batches(self, skip: int = 0) -> Iterator[SourceBatch]:
         """Stream the records, once.
+
+        Args:
+            skip: Number of batches that are passed over: only looked up in the taxonomy.
 
         Raises:
             DataError: As for `read_records`, or the taxonomy is of other records.
         """
+        self._num_found = 0
+        for number, chunk in enumerate(self._chunks()):
+            if number >= skip:
+                yield self._batch(chunk)
+            elif self._lineages is not None:
+                for record in chunk:
+                    self._describe(record)
+        if self._taxonomy is not None and self._lineages is not None and not self._num_found:
+            raise no_id_fits(self._taxonomy, self._lineages, self.source, self._ids)
+
+    def _chunks(self) -> Iterator[list[SequenceRecord]]:
+        """Gather the records of a batch at a time."""
         chunk: list[SequenceRecord] = []
         num_letters = 0
-        self._num_found = 0
         for record in self._all_records():
             if len(self._ids) < NUM_IDS_KEPT:
                 self._ids.append(legible(record.id))
             chunk.append(record)
             num_letters += len(record.sequence)
             if len(chunk) == ROWS_PER_BATCH or num_letters >= LETTERS_PER_BATCH:
-                yield self._batch(chunk)
+                yield chunk
                 chunk, num_letters = [], 0
         if chunk:
-            yield self._batch(chunk)
-        if self._taxonomy is not None and self._lineages is not None and not self._num_found:
-            raise no_id_fits(self._taxonomy, self._lineages, self.source, self._ids)
+            yield chunk
 
     def _batch(self, records: list[SequenceRecord]) -> SourceBatch:
         rows: list[dict[str, str | None]] = []

@@ -88,8 +88,11 @@ class TableSource:
         self.format, self.why = self.layout.format, self.layout.why
         self.has_splits = self.layout.has_splits
 
-    def batches(self) -> Iterator[SourceBatch]:
+    def batches(self, skip: int = 0) -> Iterator[SourceBatch]:
         """Stream the rows.
+
+        Args:
+            skip: Number of batches that are passed over: found, but not split into fields.
 
         Raises:
             DataError: See `TextFile.blocks`, or there is nothing below the header.
@@ -98,10 +101,10 @@ class TableSource:
         finder = RowFinder(
             self._separator.encode(), self._width, is_header_quoted=self._is_header_quoted
         )
-        for rows in finder.rows(self._below_header()):
-            batch = self._read(rows)
-            has_rows = has_rows or bool(batch.table.num_rows or batch.rejected)
-            yield batch
+        for number, rows in enumerate(finder.rows(self._below_header())):
+            has_rows = has_rows or bool(rows.lines.size or rows.open_lines)
+            if number >= skip:
+                yield self._read(rows)
         if not has_rows:
             raise DataError(self.source, "holds a header but no rows", 1)
 

@@ -30,7 +30,8 @@ GUIDES = {
         "--format is for the rare wrong guess. Sources with partitions of their own keep them; for "
         "others they are drawn such that val_unseen and test_unseen hold species that train lacks. "
         "Leave --dedup as it is unless you count copies: a barcode that is both reference and "
-        "query makes every accuracy too high.",
+        "query makes every accuracy too high. For millions of rows, --resume lets the same command "
+        "go on after a kill.",
         (
             (
                 "References of your own, with their names in a table",

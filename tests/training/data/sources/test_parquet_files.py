@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from barcodemae.errors import DataError
+from barcodemae.training.data.sources import parquet_files
 from barcodemae.training.data.sources.parquet_files import ParquetSource
 
 
@@ -40,3 +41,15 @@ def test_an_empty_parquet_is_an_error(tmp_path):
     path = write_parquet(tmp_path / "t", processid=empty, dna_barcode=empty)
     with pytest.raises(DataError, match="holds no rows"):
         list(ParquetSource(str(path)).batches())
+
+
+def test_batches_that_are_passed_over_change_no_row_behind_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_files, "ROWS_PER_BATCH", 3)
+    path = write_parquet(tmp_path / "t", dna_barcode=["ACGT", "CC", "GG", "TT", "AA", "AC", "AG"])
+    batches = list(ParquetSource(str(path)).batches())
+    assert [len(batch.places) for batch in batches] == [3, 3, 1]
+    for skip in range(4):
+        rest = list(ParquetSource(str(path)).batches(skip))
+        for batch, expected in zip(rest, batches[skip:], strict=True):
+            assert batch.table.equals(expected.table)
+            assert batch.places.tolist() == expected.places.tolist()

@@ -121,3 +121,13 @@ def test_simulated_barcodes_are_a_source_like_any_other():
     assert source.has_splits
     assert batch.table.num_rows > 100
     assert batch.table["dna_barcode"].null_count == 0
+
+
+def test_simulated_batches_that_are_left_out_change_no_row_behind_them(monkeypatch):
+    monkeypatch.setattr(sources, "ROWS_PER_BATCH", 50)
+    source = open_source("simulate", SourceOptions(num_species=48, barcodes_per_species=4))
+    batches = list(source.batches())
+    assert len(batches) == 3
+    (last,) = source.batches(2)
+    assert last.table.equals(batches[2].table)
+    assert last.places.tolist() == batches[2].places.tolist()

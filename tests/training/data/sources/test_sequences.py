@@ -4,6 +4,7 @@ import pytest
 
 from barcodemae.errors import DataError
 from barcodemae.fasta import LONGEST
+from barcodemae.training.data.sources import sequences
 from barcodemae.training.data.sources.sequences import SequenceSource
 
 
@@ -98,3 +99,17 @@ def test_a_record_that_is_far_too_long_is_listed_and_not_held(tmp_path):
     _, rows, rejected = read(tmp_path / "t.fa", text)
     assert [row["processid"] for row in rows] == ["B"]
     assert [(entry.place, entry.kind) for entry in rejected] == [(1, "too_long")]
+
+
+def test_records_that_are_passed_over_count_for_the_taxonomy(tmp_path, monkeypatch):
+    monkeypatch.setattr(sequences, "ROWS_PER_BATCH", 2)
+    (tmp_path / "t.tsv").write_text("Feature ID\tTaxon\nA\tp__Arthropoda; g__Aedes\n")
+    (tmp_path / "t.fa").write_text(">A\nAC\n>B\n\n>C\nGG\n>D\nTT\n>E\nAA\n")
+    path = str(tmp_path / "t.fa")
+    batches = list(SequenceSource(path, tmp_path / "t.tsv").batches())
+    assert [batch.places.tolist() for batch in batches] == [[1, 2], [3, 4], [5]]
+    for skip in range(4):
+        rest = list(SequenceSource(path, tmp_path / "t.tsv").batches(skip))
+        for batch, expected in zip(rest, batches[skip:], strict=True):
+            assert batch.table.equals(expected.table)
+            assert batch.places.tolist() == expected.places.tolist()

@@ -220,3 +220,18 @@ def test_blank_lines_and_the_separator_of_excel_before_the_header_are_passed_ove
     text = before + HEADER.replace(",", ";") + "A;Aedes;ACGT;train\n"
     line = text.count("\n")
     assert read(tmp_path / "t.csv", text)[0] == [(line, row("A", genus="Aedes", split="train"))]
+
+
+def test_batches_that_are_passed_over_change_no_row_behind_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_blocks.TextFile.blocks, "__defaults__", (30,))
+    rows = "".join(f'A{number},"Ae\ndes",ACGT,train\n' for number in range(9))
+    (tmp_path / "t.csv").write_text(HEADER + rows + 'B,"open,AC,test\nC,,CC,test\n')
+    source = TableSource(str(tmp_path / "t.csv"))
+    batches = list(source.batches())
+    assert len(batches) > 6
+    for skip in range(len(batches) + 1):
+        rest = list(source.batches(skip))
+        for batch, expected in zip(rest, batches[skip:], strict=True):
+            assert batch.table.equals(expected.table)
+            assert batch.places.tolist() == expected.places.tolist()
+            assert batch.rejected == expected.rejected
