@@ -271,7 +271,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Prepared data set.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs.")],
     json_file: Annotated[Path, typer.Option("--json", help="JSON file for the records.")],
-    seeds: Annotated[int, typer.Option(help="Number of training seeds, one after another.")] = 1,
+    seed: Annotated[int, typer.Option(help="The training seed.")] = 0,
     until: Annotated[
         float, typer.Option(help="Share of the horizon to stop at.", min=0.0, max=LONGEST)
     ] = 1.0,
@@ -284,22 +284,20 @@ def main(
     disable_progress_bar()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    command = f"python benchmarks/poster.py --data {data.name} --seeds {seeds} --until {until}"
+    command = f"python benchmarks/poster.py --data {data.name} --seed {seed} --until {until}"
     changes = json.loads(settings)
     command += f" --settings '{settings}'" if changes else ""
     curve = Curve.read(data, command)
-    last = max(1, round(until * SLICES))
-    for seed in range(seeds):
-        plans = make_plans(seed, data, out, changes)
-        with contextlib.ExitStack() as stack:
-            configs = [plan.config(data, out, changes) for plan in plans]
-            for config in configs:
-                stack.enter_context(run_folder(config))
-            runs = [prepare_pretraining(config, resume=True) for config in configs]
-            for record in run_slices(plans, runs, curve, last):
-                write_records(json_file, collect(out))
-                steps = record.counts["training_steps"]
-                typer.echo(f"{record.model}, seed {seed}, step {steps}: {record.value:.1f} %")
+    plans = make_plans(seed, data, out, changes)
+    with contextlib.ExitStack() as stack:
+        configs = [plan.config(data, out, changes) for plan in plans]
+        for config in configs:
+            stack.enter_context(run_folder(config))
+        runs = [prepare_pretraining(config, resume=True) for config in configs]
+        for record in run_slices(plans, runs, curve, max(1, round(until * SLICES))):
+            write_records(json_file, collect(out))
+            steps = record.counts["training_steps"]
+            typer.echo(f"{record.model}, seed {seed}, step {steps}: {record.value:.1f} %")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def run(data, counted, tiny):
 
     def run(until):
         file = counted / "poster.json"
-        poster.main(data, counted, file, seeds=1, until=until, threads=1, settings=tiny)
+        poster.main(data, counted, file, seed=0, until=until, threads=1, settings=tiny)
         return json.loads(file.read_text())
 
     return run

@@ -34,7 +34,7 @@ def train(data, counted, tiny):
     def train(slices):
         until = slices / poster.SLICES
         file = counted / "poster.json"
-        poster.main(data, counted, file, seeds=1, until=until, threads=1, settings=tiny)
+        poster.main(data, counted, file, seed=0, until=until, threads=1, settings=tiny)
 
     return train
 
