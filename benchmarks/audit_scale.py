@@ -22,13 +22,14 @@ from identify_page import format_number, table
 from numpy.typing import NDArray
 
 from barcodemae.eval.audit.doctor import audit_records
-from barcodemae.eval.audit.records import LETTERS, TRAITS, VECTORS, Records, mapped, text_of_codes
+from barcodemae.eval.audit.records import LETTERS, TRAITS, VECTORS, Records, text_of_codes
 from barcodemae.eval.embed.loading import load_embedder
 from barcodemae.eval.identify.judge.comparison import NO_BASE
 from barcodemae.eval.identify.reference.library import ReferenceLibrary, hash_barcode
 from barcodemae.eval.search.nearest import blocks_of
 from barcodemae.eval.search.reference_search import unit_length
 from barcodemae.files import write_json
+from barcodemae.stored.arrays import map_numbers
 
 
 CHANGED = 0.005  # share of the letters that are changed in copies
@@ -58,7 +59,7 @@ def simulate(library: ReferenceLibrary, size: int, folder: Path) -> Records:
             noise = generator.standard_normal((len(rows), width), np.float32) * scale
             moved = library.vectors[rows] + noise * is_copy[:, None]
             vectors.write(unit_length(moved).tobytes())
-    placed = mapped(folder / LETTERS, np.uint8, (size, sites))
+    placed = map_numbers(folder / LETTERS, np.uint8, (size, sites))
     traits = {name: np.zeros(size, dtype) for name, dtype in TRAITS.items()}
     traits["evidence"][:] = np.nan
     traits["num_known"] = known
@@ -68,7 +69,7 @@ def simulate(library: ReferenceLibrary, size: int, folder: Path) -> Records:
         codes=library.codes[original],
         taxa=library.taxa,
         bins=[library.bins.describe(row)[0] for row in original.tolist()],
-        vectors=mapped(folder / VECTORS, np.float32, (size, width)),
+        vectors=map_numbers(folder / VECTORS, np.float32, (size, width)),
         letters=placed,
         text_of=text_of_codes(placed),
         traits=traits,
