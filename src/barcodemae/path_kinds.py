@@ -7,6 +7,7 @@ nothing depends on it but words. Guarded by tests/barcodemae/test_path_kinds.py.
 from enum import StrEnum
 from pathlib import Path
 
+from barcodemae.conventions.other_formats import PARQUET_START
 from barcodemae.errors import DataError
 from barcodemae.plain_text import open_text
 
@@ -53,7 +54,7 @@ def kind_of_file(path: Path) -> Kind:
             start = stream.peek()[:_HEAD_BYTES].lstrip()
     except DataError:
         return Kind.FILE
-    if start.startswith(b"PAR1"):
+    if start.startswith(PARQUET_START):
         return Kind.PARQUET
     if start.startswith((b">", b"@", b";")):
         return Kind.SEQUENCES

@@ -7,12 +7,9 @@ another marker, is a record with that problem. Guarded by tests/barcodemae/calls
 
 from collections.abc import Iterator
 
-from barcodemae.conventions.other_formats import is_table
+from barcodemae.conventions.other_formats import PARQUET_START, is_table
 from barcodemae.fasta import SequenceRecord, opening_of, read_records
 from barcodemae.unpacking import STANDARD_INPUT
-
-
-PARQUET_START = b"PAR1"
 
 
 def read_queries(source: str, *, list_damage: bool = False) -> Iterator[SequenceRecord]:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 
 OPENING_BYTES = 1 << 16  # of a file, in which a header is looked for
+PARQUET_START = b"PAR1"
 WIDEST_WRAPPED = 200  # letters of a line into which programs break one sequence
 _BIOPYTHON = 'Biopython makes FASTA of it: SeqIO.convert(FILE, "{}", "out.fasta", "fasta")'
 _WEB_PAGE = "what was downloaded is the page of an error or of a login; fetch the file itself"
-_TRACE = 'Biopython makes FASTA of it: SeqIO.convert(FILE, "abi", "out.fasta", "fasta")'
 _SAMTOOLS = "samtools fasta makes FASTA of it"
+_OF_TABLE = "identify, embed, cluster, index and prepare read tables from a file"
 _AS_FASTA = "it holds no sequences with headers; export them as FASTA"
 # How a file begins -> what it is, and what helps.
 _BEGINNINGS: tuple[tuple[str, str, str], ...] = (
@@ -25,13 +26,13 @@ _BEGINNINGS: tuple[tuple[str, str, str], ...] = (
     (r"\d+[ \t]+\d+\s", "a PHYLIP file", _BIOPYTHON.format("phylip-relaxed")),
     (r"(CLUSTAL|MUSCLE|PROBCONS)\b", "a Clustal alignment", _BIOPYTHON.format("clustal")),
     (r"# STOCKHOLM\b", "a Stockholm alignment", _BIOPYTHON.format("stockholm")),
-    (r"ABIF", "a trace of a sequencer (AB1)", _TRACE),
+    (r"ABIF", "a trace of a sequencer (AB1)", _BIOPYTHON.format("abi")),
     (r"\.scf", "a trace of a sequencer (SCF)", "export its sequence as FASTA"),
     (r"@(HD|SQ|RG|PG|CO)\t", "a SAM file", _SAMTOOLS),
     (r"BAM\x01|CRAM", "a BAM or CRAM file", _SAMTOOLS),
     (r"##fileformat=VCF", "a VCF file", "bcftools consensus makes FASTA of it"),
     (r"##gff-version", "a GFF file", _AS_FASTA),
-    (r"PAR1", "a Parquet file", "`barcodemae index` and `prepare` read it"),
+    (PARQUET_START.decode(), "a Parquet file", _OF_TABLE),
     (r"(?i:<!doctype html|<html)", "a web page", _WEB_PAGE),
     (r"<", "an XML file", _AS_FASTA),
     (r"[\[{]", "a JSON file", _AS_FASTA),
@@ -42,7 +43,6 @@ _FORMATS = [(re.compile(start.encode()), what, remedy) for start, what, remedy i
 _MARKS = (b">", b"@", b";", b"#")  # of headers and of comments; no table begins with one
 _LETTERS = re.compile(rb"[A-Za-z*?.~ -]+")
 _BETWEEN_FIELDS = re.compile(rb"[\t;,]")
-_OF_TABLE = "identify, embed, cluster, index and prepare read tables from a file"
 
 
 def refusal(lines: Sequence[bytes]) -> str:
@@ -56,9 +56,8 @@ def refusal(lines: Sequence[bytes]) -> str:
         The middle of a sentence that begins with the name of the file; empty if it may be FASTA or
         FASTQ, with or without words before the first header, or is one bare sequence.
     """
-    if not lines or lines[0].startswith(_MARKS) or lines[-1].startswith(_MARKS[:2]):
-        return other_format(lines)
-    if why := other_format(lines):
+    why = other_format(lines)
+    if why or not lines or has_mark(lines):
         return why
     if all(_LETTERS.fullmatch(line.strip()) for line in lines if line.strip()):
         return list_of_letters(lines)
@@ -79,10 +78,14 @@ def other_format(lines: Sequence[bytes]) -> str:
 
 def is_table(lines: Sequence[bytes]) -> bool:
     """Whether the first lines of a file, as `refusal` takes them, are those of a table."""
-    if not lines or other_format(lines):
+    if not lines or other_format(lines) or has_mark(lines):
         return False
-    has_header = lines[0].startswith(_MARKS) or lines[-1].startswith(_MARKS[:2])
-    return not has_header and _BETWEEN_FIELDS.search(lines[0]) is not None
+    return _BETWEEN_FIELDS.search(lines[0]) is not None
+
+
+def has_mark(lines: Sequence[bytes]) -> bool:
+    """Whether lines begin with a header or a comment, or end at a header."""
+    return lines[0].startswith(_MARKS) or lines[-1].startswith(_MARKS[:2])
 
 
 def list_of_letters(lines: Sequence[bytes]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from barcodemae.conventions.other_formats import other_format
+from barcodemae.conventions.other_formats import PARQUET_START, other_format
 from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError, SettingsError, first_line
 from barcodemae.fasta import opening_of
@@ -35,7 +35,6 @@ from barcodemae.unpacking import split_member
 _HUB = re.compile(
     r"hf://datasets/(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+?)(?P<member>::.+)?"
 )
-PARQUET_START = b"PAR1"
 _HEAD_BYTES = 512
 SIMULATE = "simulate"
 
