@@ -8,7 +8,7 @@ import { blake2b64 } from "./blake2.js";
 
 const LONGEST = 1_000_000;
 const TOO_LONG = `too long for a barcode: more than ${LONGEST.toLocaleString("en")} letters`;
-const WIDEST_WRAPPED = 200; // letters of a line into which programs break one sequence
+const WIDEST_WRAPPED = 80; // letters of a line of one sequence; fewer than any that is named
 const KINDS = [
   [[0x50, 0x4b, 3, 4], "a ZIP archive or an Excel file"],
   [[0x42, 0x5a, 0x68], "packed with bzip2"],

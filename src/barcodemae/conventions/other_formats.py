@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 OPENING_BYTES = 1 << 16  # of a file, in which a header is looked for
 PARQUET_START = b"PAR1"
-WIDEST_WRAPPED = 200  # letters of a line into which programs break one sequence
+WIDEST_WRAPPED = 80  # letters of a line of one sequence; fewer than any sequence that is named
 _BIOPYTHON = 'Biopython makes FASTA of it: SeqIO.convert(FILE, "{}", "out.fasta", "fasta")'
 _WEB_PAGE = "what was downloaded is the page of an error or of a login; fetch the file itself"
 _SAMTOOLS = "samtools fasta makes FASTA of it"

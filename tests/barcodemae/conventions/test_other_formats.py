@@ -55,7 +55,8 @@ def test_what_may_be_fasta_or_fastq_is_not_refused(text):
     "text",
     [
         *("ACGTACGT\nACGTACGTAC\n", "ACGTAC\nACGT\nACGTAC\n"),
-        "\n".join(["A" * 658, "C" * 658, "G" * 658]),  # of one length, but nobody wraps like this
+        # Of one length, but long enough to be named: as full barcodes, and as short reads.
+        *("\n".join([base * length for base in "ACG"]) for length in (658, 150, 90)),
     ],
 )
 def test_sequences_line_by_line_without_headers_are_not_joined(text):
