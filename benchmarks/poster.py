@@ -1,6 +1,6 @@
 """The poster's three models at the whole cost of the bundled model: python benchmarks/poster.py ...
 
-    python benchmarks/poster.py --data data/coi --out OUT --json results/poster.json --until 0.25
+    python benchmarks/poster.py --data data/coi --out OUT --json curve.json --until 0.25
 
 BarcodeBERT, BarcodeMAE w/MASK and BarcodeMAE with the layers of the bundled model's encoder, in the
 frame, each trained to predict hidden k-mers and nothing else; none has site embeddings. The horizon

@@ -1,8 +1,8 @@
 r"""The poster's three models, finished and measured: python benchmarks/poster_finished.py ...
 
-    python benchmarks/poster.py --data data/coi --out OUT --json results/poster.json --until 0.75
+    python benchmarks/poster.py --data data/coi --out OUT --json curve.json --until 0.75
     python benchmarks/poster_finished.py --data data/coi --out OUT \
-        --json results/poster_finished.json --masks results/poster_masks.json
+        --json finished.json --masks masks.json
 
 The runs of `poster.py` keep their learning rate, so that they can go on; a finished model ends with
 a rate near zero. Here each run that stands at `1 - COOLDOWN` of a share of the horizon is
@@ -167,10 +167,12 @@ def main(
     command = (
         f"python benchmarks/poster_finished.py --data {data.name} --seed {seed} --share {share:g}"
     )
+    changes = json.loads(settings)
+    command += f" --settings '{settings}'" if changes else ""
     probed: list[ResultRecord] = []
     studied: list[ResultRecord] = []
     kept = {kind: out / f"{kind}-seed{seed}-at-{share:g}.json" for kind in ("probed", "studied")}
-    for label, encoder, cost in encoders(seed, share, data, out, json.loads(settings)):
+    for label, encoder, cost in encoders(seed, share, data, out, changes):
         found = measure(label, encoder, data, command)
         for records, new in zip((probed, studied), found, strict=True):
             records += [

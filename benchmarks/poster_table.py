@@ -50,14 +50,28 @@ def curve_table(records: Sequence[ResultRecord]) -> str:
         f"{model} {counts['training_gigaflop'] / counts['training_steps']:.0f}"
         for model, counts in costs.items()
     )
-    seeds = len({record.training_seed for record in own})
     note = (
         f"1-NN accuracy (%) with 95 % interval; thousands of barcodes seen; "
         f"GFLOP of a step: {steps}; {first.dataset} "
         f"({first.dataset_hash}); rank genus, references {first.counts['references']:,} of train, "
-        f"queries {first.protocol['queries']}; {seeds} training seed(s)"
+        f"queries {first.protocol['queries']}; training seeds: {count_seeds(own)}"
     )
     return "\n".join([*lines, "", note])
+
+
+def count_seeds(records: Sequence[ResultRecord]) -> str:
+    """Say for each learning rate how many seeds each part of its curve is a mean of."""
+    reached: dict[float, dict[int, float]] = {}  # rate -> seed -> last share of the horizon
+    for record in records:
+        ends = reached.setdefault(record.protocol["learning_rate"], {})
+        seed, share = record.training_seed or 0, record.protocol["share_of_horizon"]
+        ends[seed] = max(share, ends.get(seed, 0.0))
+    parts = []
+    for rate, ends in reached.items():
+        counts = {end: sum(other >= end for other in ends.values()) for end in ends.values()}
+        spans = ", ".join(f"{counts[end]} to {end:.1%}" for end in sorted(counts))
+        parts.append(f"rate {rate:g} {spans}")
+    return "; ".join(parts)
 
 
 def by_model_and_rate(

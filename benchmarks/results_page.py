@@ -132,8 +132,9 @@ def metrics(sources: Sources) -> str:
 
 
 def cell_text(cell: Cell) -> str:
-    """Format a number with its interval."""
-    return f"{cell.value:.1f} ({cell.low:.1f}-{cell.high:.1f})"
+    """Format a number with its interval; `to` where a minus sign would stand beside the dash."""
+    between = "-" if cell.low >= 0 else " to "
+    return f"{cell.value:.1f} ({cell.low:.1f}{between}{cell.high:.1f})"
 
 
 def ablation(sources: Sources) -> str:
@@ -219,7 +220,7 @@ def draw_figures() -> None:
     """Draw all figures that are made from results files."""
     study = read_block("results/mask_study.json", ROOT)
     plot_mask_study(study.records, ROOT / "docs/mask_study.png")
-    plot_curves(read_block("results/poster.json", ROOT).records, ROOT / "docs/poster.png")
+    plot_curves(read_block("results/poster/curve_*.json", ROOT).records, ROOT / "docs/poster.png")
     sources = read_block(MAIN_TABLE, ROOT)
     plot_table(build_table(sources.records, sources.systems), ROOT / "docs/table.png")
 

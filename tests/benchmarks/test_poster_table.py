@@ -32,7 +32,7 @@ def test_models_are_compared_at_equal_cost_and_seeds_are_averaged():
     assert lines[2] == "| A, rate 0.001 | 51.0; 100 | - |"
     assert lines[3] == "| B, rate 0.001 | - | 60.0; 200 |"
     assert "; GFLOP of a step: A 10, B 10; d " in lines[-1]
-    assert lines[-1].endswith("queries val_unseen; 2 training seed(s)")
+    assert lines[-1].endswith("training seeds: rate 0.001 2 to 10.0%, 1 to 20.0%")
 
 
 def test_a_number_stands_with_its_interval():

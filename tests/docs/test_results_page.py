@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from barcodemae.errors import SettingsError
+from barcodemae.eval.report.averages import Cell
 from barcodemae.eval.report.systems import read_systems
 
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "results_page.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
-from results_page import KINDS, MAIN_TABLE, PAGES, fill, read_block  # noqa: E402
+from results_page import KINDS, MAIN_TABLE, PAGES, cell_text, fill, read_block  # noqa: E402
 
 
 RECORD = {
@@ -74,6 +75,11 @@ def test_metrics_stand_in_columns_and_a_gap_is_a_dash(tmp_path):
     assert page[2] == "| model | accuracy | other |"
     assert page[4] == "| M | 81.2 (80.0-82.5) | 81.2 (80.0-82.5) |"
     assert page[5] == "| N | 81.2 (80.0-82.5) | - |"
+
+
+def test_an_interval_below_zero_is_not_written_with_two_dashes():
+    assert cell_text(Cell(-12.3, -13.2, -11.3)) == "-12.3 (-13.2 to -11.3)"
+    assert cell_text(Cell(12.3, 11.3, 13.2)) == "12.3 (11.3-13.2)"
 
 
 def test_a_masking_study_has_a_line_per_model_and_mode(tmp_path):
