@@ -162,7 +162,7 @@ def identify_tab(page: Page) -> None:
                 placeholder=">my_barcode\nAACATTATATTTTATTTTTGG...", elem_id="text",
             )  # fmt: skip
             upload = gr.File(
-                label=f"or a file (FASTA or FASTQ, up to {MAX_BYTES / 1e6:.0f} MB)",
+                label=f"or a file (FASTA, FASTQ or a table, up to {MAX_BYTES / 1e6:.0f} MB)",
                 file_count="single", elem_id="upload", height=110,
             )  # fmt: skip
             with gr.Row():

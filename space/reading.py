@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from barcodemae.calls.queries import read_queries
-from barcodemae.conventions.other_formats import list_of_letters
+from barcodemae.conventions.other_formats import is_table, list_of_letters
 from barcodemae.errors import BarcodeMAEError, DataError
 from barcodemae.fasta import SequenceRecord
 from barcodemae.plain_text import legible
@@ -18,6 +18,7 @@ from barcodemae.plain_text import legible
 
 MAX_RECORDS = 200
 MAX_BYTES = 1_000_000
+PASTED = "pasted text"  # its name in messages
 
 
 class TooLargeError(BarcodeMAEError):
@@ -38,7 +39,7 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
     """Read the uploaded file if there is one, else the pasted text.
 
     Args:
-        text: FASTA, FASTQ or one bare sequence.
+        text: FASTA, FASTQ, one bare sequence, or cells of a table with a line of column names.
         upload: Path of an uploaded file.
 
     Raises:
@@ -53,14 +54,27 @@ def read_input(text: str | None, upload: str | None) -> list[SequenceRecord]:
         raise NothingGivenError
     if len(letters) > MAX_BYTES:
         raise TooLargeError(f"the text has {len(letters) / 1e6:.1f} million letters")
-    if letters[0] not in ">@":
-        if "\n" in letters and (why := list_of_letters(letters.encode().split(b"\n"))):
-            raise DataError("pasted text", why)
-        letters = ">pasted\n" + letters
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ("pasted.fastq" if letters[0] == "@" else "pasted.fasta")
-        path.write_text(letters + "\n")
-        return read_file(path, "pasted text")
+        name, content = as_file(letters)
+        path = Path(folder) / name
+        path.write_text(content + "\n")
+        return read_file(path, PASTED)
+
+
+def as_file(letters: str) -> tuple[str, str]:
+    """Choose the name and the content of the file that a pasted text is read from.
+
+    Raises:
+        DataError: The text is several lines of letters without a header.
+    """
+    if letters[0] in ">@":
+        return "pasted.fasta" if letters[0] == ">" else "pasted.fastq", letters
+    lines = letters.encode().split(b"\n")
+    if is_table(lines):  # cells of a spreadsheet
+        return "pasted.tsv", letters
+    if len(lines) > 1 and (why := list_of_letters(lines)):
+        raise DataError(PASTED, why)
+    return "pasted.fasta", ">pasted\n" + letters
 
 
 def read_file(path: Path, shown: str) -> list[SequenceRecord]:

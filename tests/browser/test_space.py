@@ -195,13 +195,14 @@ def test_the_example_is_answered_in_order_with_lineages_and_flags(visitor):
 
 
 def test_what_cannot_be_read_is_said_in_one_line_that_names_the_place(visitor, tmp_path):
-    table = tmp_path / "table.tsv"
-    table.write_text("id\tsequence\nfirst\tACGT\n")
-    visitor.upload(table)
+    flat = tmp_path / "record.gb"
+    flat.write_text("LOCUS       AB000001     12 bp    DNA\nORIGIN\n        1 acgtacgtac gt\n//\n")
+    visitor.upload(flat)
     visitor.press("identify")
     said = visitor.wait_for_state("error")
     assert "That could not be read" in said
-    assert "table.tsv" in said
+    assert "record.gb" in said
+    assert "GenBank" in said
     assert str(tmp_path) not in said
     visitor.picture(f"{visitor.name}-4-error")
     assert not visitor.is_wider_than_the_window()

@@ -111,6 +111,13 @@ def test_a_table_that_is_uploaded_gives_its_rows(tmp_path):
     assert [(one.id, one.sequence) for one in read_input(None, str(table))] == [("first", "ACGT")]
 
 
+def test_cells_of_a_spreadsheet_can_be_pasted_with_their_column_names():
+    pasted = read_input("id\tsequence\nfirst\tACGT\nsecond\tGGT\n", None)
+    assert [(one.id, one.sequence) for one in pasted] == [("first", "ACGT"), ("second", "GGT")]
+    with pytest.raises(DataError, match=r"^pasted text, line 1: no column of barcodes"):
+        read_input("first\tACGT\nsecond\tGGT\n", None)
+
+
 def test_sequences_line_by_line_without_headers_are_not_joined(tmp_path):
     text = "ACGTACGT\nACGTACGTAC\n"
     with pytest.raises(DataError, match=r"^pasted text: holds 2 lines of letters and no header"):
