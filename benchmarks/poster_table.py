@@ -1,17 +1,21 @@
-"""Table and plot of the poster's comparison: accuracy of each model along its training, by cost.
+"""Tables and plot of the poster's comparison: accuracy of each model along its training, by cost.
 
 In: records of `poster.py`. Out: Markdown, one row per model and learning rate, one column per share
 of the horizon; a figure file with a panel for each rate, one line per model with a band of its
-intervals, against the cost in FLOP.
+intervals, against the cost in FLOP. Of records of `poster_finished.py`: Markdown with what sets
+two models apart that were trained alike, seed by seed.
 Guarded by tests/benchmarks/test_poster_table.py.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import ttest_1samp
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.report.averages import Cell, average
@@ -21,6 +25,12 @@ from barcodemae.eval.report.records import ResultRecord
 
 
 PROBE = "curve"
+MODELS = ("BarcodeBERT", "BarcodeMAE w/MASK", "BarcodeMAE")  # each is subtracted from later ones
+COMPARED = {  # probe and metric -> column
+    ("1nn", "accuracy"): "1-NN accuracy",
+    ("zsc", "ami"): "ZSC AMI",
+    ("zsc-average", "ami"): "AMI, average linkage",
+}
 NOTHING = "*No run has reached a slice yet: no number, rather than a guess.*"
 
 
@@ -93,6 +103,52 @@ def cell(records: Sequence[ResultRecord], share: float) -> str:
     seen = found[0].counts["barcodes_seen"] / 1000
     interval = "" if mean.low is None else f" ({mean.low:.1f}-{mean.high:.1f})"
     return f"{mean.value:.1f}{interval}; {seen:,.0f}"
+
+
+def difference_table(records: Sequence[ResultRecord]) -> str:
+    """Format what sets each two models apart, in points, with 95 % intervals over seeds.
+
+    The models of a pair were trained with the same settings for the same cost from the same seed;
+    intervals are Student's t, and of one seed there is none.
+    """
+    found: dict[str, dict[tuple[str, str, str], dict[int, list[float]]]] = {}
+    for record in records:
+        model, _, trained = record.model.partition(", ")
+        of_probe = found.setdefault(trained, {}).setdefault(
+            (model, record.probe, record.metric), {}
+        )
+        of_probe.setdefault(record.training_seed or 0, []).append(record.value)
+    lines = [
+        "| trained | difference | seeds | " + " | ".join(COMPARED.values()) + " |",
+        "| --- | --- | ---: |" + " ---: |" * len(COMPARED),
+    ]
+    for trained, measured in found.items():
+        for one, other in combinations(MODELS, 2):
+            points = [
+                paired(measured.get((one, *column), {}), measured.get((other, *column), {}))
+                for column in COMPARED
+            ]
+            if any(points):
+                cells = " | ".join(map(difference, points))
+                seeds = max(map(len, points))
+                lines.append(f"| {trained} | {other} - {one} | {seeds} | {cells} |")
+    return "\n".join(lines)
+
+
+def paired(one: dict[int, list[float]], other: dict[int, list[float]]) -> list[float]:
+    """Subtract the first of two models from the second for each training seed that both have."""
+    return [fmean(other[seed]) - fmean(one[seed]) for seed in sorted(one.keys() & other.keys())]
+
+
+def difference(points: Sequence[float]) -> str:
+    """Format the differences of some seeds: their mean, and its interval if there are several."""
+    if not points:
+        return "-"
+    mean = f"{fmean(points):+.1f}"
+    if len(points) == 1:
+        return mean
+    low, high = ttest_1samp(points, 0).confidence_interval(0.95)
+    return f"{mean} ({low:.1f} to {high:.1f})"
 
 
 def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:

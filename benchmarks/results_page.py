@@ -11,9 +11,10 @@ were measured, without older versions of the bundled model; `stages` is one line
 1-NN accuracy, in the order of the file; `shares` is that by share of the layers and length of the
 query; `metrics` has one line per model and one column per metric; `masks` is a masking study, one
 line per model and mode;
-`ablation` is what `ablation_table.py` makes, `curve` what `poster_table.py` does. `--check` writes
-nothing and fails if a page does not agree with its files; the tests run it. `--figures` also draws
-the figures of docs/ from the same files. In: pages and results files. Out: the pages.
+`ablation` is what `ablation_table.py` makes, `curve` and `differences` what `poster_table.py` does.
+`--check` writes nothing and fails if a page does not agree with its files; the tests run it.
+`--figures` also draws the figures of docs/ from the same files. In: pages and results files. Out:
+the pages.
 Guarded by tests/docs/test_results_page.py.
 """
 
@@ -28,7 +29,7 @@ from typing import Annotated, Any
 
 import typer
 from ablation_table import ablation_table
-from poster_table import curve_table, plot_curves
+from poster_table import curve_table, difference_table, plot_curves
 
 from barcodemae.errors import SettingsError
 from barcodemae.eval.embed.masked_embedder import MODES
@@ -147,6 +148,11 @@ def curve(sources: Sources) -> str:
     return curve_table(sources.records) + "\n"
 
 
+def differences(sources: Sources) -> str:
+    """Format what sets the poster's finished models apart."""
+    return difference_table(sources.records) + "\n"
+
+
 def describe_study(records: Sequence[ResultRecord]) -> str:
     """Describe in one line how a masking study was measured.
 
@@ -180,6 +186,7 @@ KINDS: dict[str, Callable[[Sources], str]] = {
     "metrics": metrics,
     "ablation": ablation,
     "curve": curve,
+    "differences": differences,
 }
 
 

@@ -11,7 +11,7 @@ from barcodemae.eval.report.records import ResultRecord
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from poster_table import NOTHING, curve_table, plot_curves
+from poster_table import NOTHING, curve_table, difference_table, plot_curves
 
 
 def record(model, share, value, seed=0, rate=1e-3, **changes):
@@ -69,3 +69,31 @@ def test_before_anything_is_measured_the_page_says_so():
 def test_curves_of_two_data_sets_never_share_a_table():
     with pytest.raises(SettingsError, match="2 data sets"):
         curve_table([record("A", 0.1, 50.0), record("B", 0.1, 50.0, dataset_hash="other")])
+
+
+def finished(model, value, seed, probe="1nn", metric="accuracy", trained="rate 1"):
+    return ResultRecord(
+        model=f"{model}, {trained}", dataset="d", probe=probe, metric=metric, value=value,
+        training_seed=seed,
+    )  # fmt: skip
+
+
+def test_models_are_subtracted_seed_by_seed_and_only_if_trained_alike():
+    records = [
+        *(finished("BarcodeBERT", value, seed) for seed, value in enumerate((50.0, 60.0, 70.0))),
+        *(finished("BarcodeMAE", value, seed) for seed, value in enumerate((52.0, 61.0, 73.0))),
+        finished("BarcodeMAE", 30.0, 0, trained="rate 2"),
+    ]
+    lines = difference_table(records).splitlines()
+    assert lines[2:] == ["| rate 1 | BarcodeMAE - BarcodeBERT | 3 | +2.0 (-0.5 to 4.5) | - | - |"]
+
+
+def test_repeats_of_a_probe_are_averaged_and_one_seed_has_no_interval():
+    ami = {"probe": "zsc", "metric": "ami", "seed": 0}
+    records = [
+        finished("BarcodeBERT", 50.0, **ami),
+        finished("BarcodeBERT", 52.0, **ami),
+        finished("BarcodeMAE w/MASK", 50.5, **ami),
+    ]
+    (line,) = difference_table(records).splitlines()[2:]
+    assert line == "| rate 1 | BarcodeMAE w/MASK - BarcodeBERT | 1 | - | -0.5 | - |"
