@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
@@ -31,6 +32,8 @@ COMPARED = {  # probe and metric -> column
     ("zsc", "ami"): "ZSC AMI",
     ("zsc-average", "ami"): "AMI, average linkage",
 }
+NAME_HEIGHT = 2.5  # percent of accuracy, of a name in the figure
+POINTS_PER_PERCENT = 4.0  # of the figure, roughly
 NOTHING = "*No run has reached a slice yet: no number, rather than a guess.*"
 
 
@@ -167,8 +170,12 @@ def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:
         figure = Figure(figsize=(1.4 + 3.9 * len(rates), 3.4), layout="constrained")
         panels = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
         for rate, axes in zip(rates, panels, strict=True):
-            for number, model in enumerate(models):
-                draw_curve(axes, model, groups.get((model, rate), []), number)
+            ends = {
+                model: draw_curve(axes, groups[model, rate], number)
+                for number, model in enumerate(models)
+                if (model, rate) in groups
+            }
+            write_names(axes, ends, dict(zip(models, COLORS, strict=False)))
             axes.margins(x=0.02)
             axes.spines[["top", "right"]].set_visible(False)
             axes.set(xlabel="cost of training (TFLOP)", title=f"learning rate {rate:g}")
@@ -178,13 +185,11 @@ def plot_curves(records: Sequence[ResultRecord], path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_curve(axes: Axes, model: str, records: Sequence[ResultRecord], number: int) -> None:
-    """Draw a model's curve with its name at the end; nothing without records."""
+def draw_curve(axes: Axes, records: Sequence[ResultRecord], number: int) -> tuple[float, float]:
+    """Draw a model's curve, and return where it ends: cost (TFLOP) and accuracy (%)."""
     by_cost: dict[int, list[ResultRecord]] = {}
     for record in records:
         by_cost.setdefault(record.counts["training_gigaflop"], []).append(record)
-    if not by_cost:
-        return
     costs = [cost / 1000 for cost in by_cost]  # TFLOP
     cells: list[Cell] = [average(found) for found in by_cost.values()]
     color = COLORS[number]
@@ -192,7 +197,17 @@ def draw_curve(axes: Axes, model: str, records: Sequence[ResultRecord], number: 
     lows = [c.value if c.low is None else c.low for c in cells]
     highs = [c.value if c.high is None else c.high for c in cells]
     axes.fill_between(costs, lows, highs, color=color, alpha=0.15, linewidth=0)
-    axes.annotate(
-        model, (costs[-1], cells[-1].value), (6, 0), textcoords="offset points",
-        va="center", color=color, fontsize=8,
-    )  # fmt: skip
+    return costs[-1], cells[-1].value
+
+
+def write_names(axes: Axes, ends: dict[str, tuple[float, float]], colors: dict[str, str]) -> None:
+    """Write the name of each model where its curve ends, no two names over each other."""
+    names = sorted(ends, key=lambda name: ends[name][1])
+    values = np.array([ends[name][1] for name in names])
+    least = NAME_HEIGHT * np.arange(len(names))
+    heights = np.maximum.accumulate(values - least) + least
+    for name, value, height in zip(names, values, heights, strict=True):
+        axes.annotate(
+            name, (ends[name][0], value), (6, POINTS_PER_PERCENT * (height - value)),
+            textcoords="offset points", va="center", color=colors[name], fontsize=8,
+        )  # fmt: skip
