@@ -37,15 +37,19 @@ def holds_rows(opening: list[bytes]) -> bool:
 
 
 def rows_of(source: str) -> Iterator[SequenceRecord]:
-    """Stream the rows of a table as records, numbered from 1."""
+    """Stream the rows of a table as records, numbered from 1; one without an id has its place."""
     # Imported here: most files are FASTA, and need no reader of tables.
     from barcodemae.training.data.sources.recognition import SourceOptions, open_source
+    from barcodemae.training.data.sources.source_batches import generated_name
 
     number = 0
     for batch in open_source(source, SourceOptions()).batches():
         columns = (batch.table[name].to_pylist() for name in ("processid", "dna_barcode"))
         rows = zip(batch.places.tolist(), *columns, strict=True)
-        found = [(place, name or "", letters or "", "") for place, name, letters in rows]
+        found = [
+            (place, name or generated_name(source, place), letters or "", "")
+            for place, name, letters in rows
+        ]
         found += [(one.place, one.processid, "", one.reason) for one in batch.rejected]
         for _, name, letters, problem in sorted(found):
             number += 1

@@ -8,6 +8,7 @@ Guarded by tests/barcodemae/conventions/test_other_formats.py.
 
 import re
 from collections.abc import Sequence
+from itertools import dropwhile
 
 
 OPENING_BYTES = 1 << 16  # of a file, in which a header is looked for
@@ -57,12 +58,12 @@ def refusal(lines: Sequence[bytes]) -> str:
         FASTQ, with or without words before the first header, or is one bare sequence.
     """
     why = other_format(lines)
+    if not why and is_table(lines):
+        why = f"is a table, not FASTA or FASTQ: {_OF_TABLE}"
     if why or not lines or has_mark(lines):
         return why
     if all(_LETTERS.fullmatch(line.strip()) for line in lines if line.strip()):
         return list_of_letters(lines)
-    if is_table(lines):
-        return f"is a table, not FASTA or FASTQ: {_OF_TABLE}"
     return "is neither FASTA nor FASTQ: no line begins with > or @"
 
 
@@ -77,10 +78,14 @@ def other_format(lines: Sequence[bytes]) -> str:
 
 
 def is_table(lines: Sequence[bytes]) -> bool:
-    """Whether the first lines of a file, as `refusal` takes them, are those of a table."""
-    if not lines or other_format(lines) or has_mark(lines):
+    """Whether the first lines of a file, as `refusal` takes them, are those of a table.
+
+    A table may begin with comments, or have a header that begins with `#`.
+    """
+    below = list(dropwhile(lambda line: line.startswith(b"#"), lines))
+    if not below or other_format(lines) or has_mark(below):
         return False
-    return _BETWEEN_FIELDS.search(lines[0]) is not None
+    return _BETWEEN_FIELDS.search(below[0]) is not None
 
 
 def has_mark(lines: Sequence[bytes]) -> bool:

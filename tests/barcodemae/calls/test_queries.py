@@ -39,6 +39,18 @@ def test_a_table_gives_a_record_for_every_row(tmp_path, name, between, header):
     assert pairs(packed) == ROWS
 
 
+def test_comments_before_a_table_are_no_records(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("# LIMS 3.1\n# on Monday\nid\tsequence\nA1\tACGT\n")
+    assert pairs(path) == [("A1", "ACGT")]
+
+
+def test_a_row_without_an_id_is_called_by_its_place(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("id\tsequence\nA1\tACGT\n\tACGG\n")
+    assert pairs(path) == [("A1", "ACGT"), ("a:3", "ACGG")]
+
+
 def test_a_parquet_file_gives_a_record_for_every_row(tmp_path):
     table = pa.table({"id": [name for name, _ in ROWS], "sequence": [text for _, text in ROWS]})
     pq.write_table(table, tmp_path / "a.parquet")

@@ -63,7 +63,13 @@ def test_sequences_line_by_line_without_headers_are_not_joined(text):
     assert "lines of letters and no header" in refusal(lines_of(text))
 
 
-@pytest.mark.parametrize("text", ["id,seq\na,ACGT\n", "a\tb\n", "a;b\nc;d\n", '"id","seq"\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("id,seq\na,ACGT\n", "a\tb\n", "a;b\nc;d\n", '"id","seq"\n'),
+        *("# exported, 2024\nid\tseq\n", "#OTU ID\tsequence\na\tACGT\n"),
+    ],
+)
 def test_tables_are_told_by_what_stands_between_fields(text):
     assert is_table(lines_of(text))
     assert "is a table" in refusal(lines_of(text))

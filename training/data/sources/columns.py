@@ -4,6 +4,7 @@ In: the header of a table. Out: which of its columns is which, and which format 
 reason in words. Guarded by tests/training/data/sources/test_columns.py.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ ALIASES = {
     "dna_bin": ("dna_bin", "bin_uri", "bin"),
     "dna_barcode": (
         *("dna_barcode", "nucleotides", "nuc", "nucraw", "sequence", "dna_sequence", "seq", "dna"),
+        *("nucleotide_sequence", "dna_seq"),
     ),
     "split": ("split",),
 }
@@ -73,6 +75,11 @@ class TableLayout:
         return "split" in self.columns or self.file_split is not None
 
 
+def plain_name(name: str) -> str:
+    """Write the name of a column as `ALIASES` does: `#OTU ID` and `otu.id` are `otu_id`."""
+    return re.sub(r"[\s.-]+", "_", name.strip().strip('"').removeprefix("#").strip().lower())
+
+
 def read_layout(
     path: Path | str, header: Sequence[str], wanted: str = "auto", file_name: str | None = None
 ) -> TableLayout:
@@ -87,7 +94,7 @@ def read_layout(
     Raises:
         DataError: A name stands twice, no column holds barcodes, or it is not what was wanted.
     """
-    names = [name.strip().strip('"').lower() for name in header]
+    names = [plain_name(name) for name in header]
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise DataError(path, f"column {repeated[0]!r} stands twice in the header", 1)

@@ -21,8 +21,10 @@ from barcodemae.dataset import COLUMNS
 from barcodemae.errors import DataError
 from barcodemae.kmer_facts import MAX_K
 from barcodemae.training.data.sources.columns import (
+    ALIASES,
     NULL_VALUES,
     TableLayout,
+    plain_name,
     read_layout,
 )
 from barcodemae.training.data.sources.quoting import RowFinder, RowText
@@ -40,6 +42,7 @@ from barcodemae.training.data.sources.text_blocks import TextBlock, TextFile
 
 
 MAX_HEADER_BYTES = 1 << 16
+BARCODE_NAMES = frozenset(ALIASES["dna_barcode"])
 CRABS_COLUMNS = (
     *("processid", "taxname", "taxid", "superkingdom", "phylum", "class", "order"),
     *("family", "genus", "species", "sequence"),
@@ -192,10 +195,18 @@ class TableSource:
 
 
 def lines_before_header(text: str) -> int:
-    """Count what stands before the header: blank lines, and Excel's own `sep=;`."""
+    """Count what stands before the header: blank lines, comments, and Excel's own `sep=;`."""
     lines = text.split("\n")
-    is_passed = (not line.strip() or _SEPARATOR_LINE.fullmatch(line) for line in lines)
+    is_passed = (
+        not line.strip() or _SEPARATOR_LINE.fullmatch(line) or is_comment(line) for line in lines
+    )
     return next((number for number, passed in enumerate(is_passed) if not passed), 0)
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line begins with `#` and is no header, in which a column of barcodes is named."""
+    names = line.split(find_separator(line))
+    return line.startswith("#") and not {plain_name(name) for name in names} & BARCODE_NAMES
 
 
 def find_separator(line: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from barcodemae.dataset import RANKS
 from barcodemae.errors import DataError
-from barcodemae.training.data.sources.columns import ALIASES
+from barcodemae.training.data.sources.columns import ALIASES, plain_name
 from barcodemae.training.data.sources.lineages import Labels, labels_of_columns, read_lineage
 from barcodemae.training.data.sources.tables import find_separator
 from barcodemae.training.data.sources.text_blocks import TextFile
@@ -78,7 +78,7 @@ def read_columns(header: str) -> Columns | None:
     """Find the columns of ids and of ranks in a header; None if two ranks do not have columns."""
     separator = find_separator(header)
     fields = next(csv.reader([header], delimiter=separator), [])
-    names = [name.strip().lower().replace(" ", "_") for name in fields]
+    names = [plain_name(name) for name in fields]
     labels = {
         column: names.index(alias)
         for column in (*RANKS, "dna_bin")

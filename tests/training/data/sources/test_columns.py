@@ -38,6 +38,12 @@ def test_bolds_drifting_names_are_all_found(barcode):
     assert layout.marker == 5
 
 
+def test_capitals_blanks_dots_and_a_leading_sharp_make_no_difference():
+    header = ["#Process ID", "BIN URI", "Order", "DNA.Sequence"]
+    columns = read_layout("t.tsv", header).columns
+    assert columns == {"processid": 0, "dna_bin": 1, "order": 2, "dna_barcode": 3}
+
+
 def test_aligned_letters_are_preferred_to_raw_ones():
     assert read_layout("t", ["nucraw", "bin_uri", "nuc"]).columns["dna_barcode"] == 2
 

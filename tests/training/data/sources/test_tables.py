@@ -222,6 +222,14 @@ def test_blank_lines_and_the_separator_of_excel_before_the_header_are_passed_ove
     assert read(tmp_path / "t.csv", text)[0] == [(line, row("A", genus="Aedes", split="train"))]
 
 
+@pytest.mark.parametrize("header", ["id\tsequence", "#OTU ID\tsequence"])
+def test_comments_before_the_header_are_passed_over_and_a_header_may_look_like_one(
+    tmp_path, header
+):
+    text = f"# from a program, version 3\n#on\tMonday\n{header}\nA\tACGT\n"
+    assert read(tmp_path / "t.tsv", text)[0] == [(4, row("A"))]
+
+
 def test_batches_that_are_passed_over_change_no_row_behind_them(tmp_path, monkeypatch):
     monkeypatch.setattr(text_blocks.TextFile.blocks, "__defaults__", (30,))
     rows = "".join(f'A{number},"Ae\ndes",ACGT,train\n' for number in range(9))
