@@ -27,6 +27,7 @@ from barcodemae.eval.identify.findings import (
     Placed,
     conclude,
 )
+from barcodemae.eval.identify.judge.background import with_background
 from barcodemae.eval.identify.judge.comparison import NO_BASE, Comparison, code_letters
 from barcodemae.eval.identify.judge.judgement import Calibration
 from barcodemae.eval.identify.judge.ladder import Mixture, estimate_mixture
@@ -37,6 +38,7 @@ from barcodemae.eval.identify.reference.examine import Examination, examine
 from barcodemae.eval.identify.reference.heldout import NUM_NEIGHBORS
 from barcodemae.eval.identify.reference.library import ReferenceLibrary
 from barcodemae.eval.identify.restriction import Restriction
+from barcodemae.eval.search.reference_search import Neighborhood
 from barcodemae.fasta import SequenceRecord
 
 
@@ -108,8 +110,10 @@ class Identifier:
         self.options = options
         self.placer = library.placer(embedder)
         self.allowed = options.restriction.apply(library)
-        self.engine = library.engine(options.engine, self.allowed)
-        self.unrestricted = None if self.allowed is None else library.engine(options.engine)
+        self.engine = library.engine(options.engine)
+        self.restricted = (
+            None if self.allowed is None else library.engine(options.engine, self.allowed)
+        )
         self.calibration = Calibration.from_json(library.read_calibration())
 
     def identify(self, records: Sequence[SequenceRecord]) -> list[Identification | Rejection]:
@@ -217,14 +221,14 @@ class Identifier:
             return []
         # Embed and search, then compare with the neighbours letter by letter.
         vectors = embed_placed(self.embedder, placed)  # (Q, D)
-        neighborhood = self.engine.search(vectors, NUM_NEIGHBORS)
-        found = examine(self.library, placed, neighborhood)
+        nearest = self.engine.search(vectors, NUM_NEIGHBORS)
+        found = self._examine_allowed(placed, vectors, nearest)
         # Turn the evidence into calibrated likelihoods.
         judged = self.calibration.judge(
             found.evidence.features, found.lengths.tolist(), found.is_broken
         )
         identical = self.library.find_identical([query.letters for query in placed])
-        excluded = self._excluded(placed, vectors, found.compared)
+        excluded = self._excluded(placed, nearest, found.compared)
         matches = []
         for query, sequence in enumerate(placed):
             tie = self._tie(sequence, found, query, identical[query])
@@ -247,18 +251,29 @@ class Identifier:
             )
         return matches
 
+    def _examine_allowed(
+        self, placed: list[PlacedSequence], vectors: NDArray[np.float32], nearest: Neighborhood
+    ) -> Examination:
+        """Compare queries with their neighbours, of which only the allowed ones may name them."""
+        if self.restricted is None or self.allowed is None:
+            return examine(self.library, placed, nearest)
+        allowed = self.restricted.search(vectors, NUM_NEIGHBORS)
+        neighborhood = with_background(allowed, nearest, self.allowed)
+        return examine(self.library, placed, neighborhood, self.allowed)
+
     def _candidates(self, found: Examination, query: int) -> list[Candidate]:
         """List the best references of a query, as many as are asked for."""
         compared = found.compared
         listed = []
         for place in range(min(self.options.num_candidates, compared.rows.shape[1])):
-            if not compared.is_compared[query, place]:
+            row = int(compared.rows[query, place])
+            if not compared.is_compared[query, place] or not self._is_allowed(row):
                 break
             identity, coverage = compared.identity[query, place], compared.coverage[query, place]
             num_compared = coverage * found.lengths[query]
             listed.append(
                 Candidate(
-                    row=int(compared.rows[query, place]),
+                    row=row,
                     identity=float(identity),
                     coverage=float(coverage),
                     substitutions=round(float((1 - identity) * num_compared)),
@@ -289,6 +304,8 @@ class Identifier:
         compared, library = found.compared, self.library
         is_tied = tied_by_score(compared.identity[query], compared.coverage[query])
         rows = compared.rows[query]
+        if self.allowed is not None:
+            is_tied &= self.allowed[rows]
         if library.letters is not None and is_tied.sum() > 1:
             letters = code_letters([placed], library.letters.shape[1])[0]
             alike = same_letters(letters, library.letters[rows], NO_BASE)
@@ -300,12 +317,11 @@ class Identifier:
         return find_tie(library.codes[every], found.evidence.winners[query])
 
     def _excluded(
-        self, placed: list[PlacedSequence], vectors: NDArray[np.float32], compared: Comparison
+        self, placed: list[PlacedSequence], nearest: Neighborhood, compared: Comparison
     ) -> list[int | None]:
         """Find for each query an excluded reference that would have won, or None, Q."""
-        if self.unrestricted is None:
+        if self.allowed is None:
             return [None] * len(placed)
-        nearest = self.unrestricted.search(vectors, NUM_NEIGHBORS)
         free = examine(self.library, placed, nearest).compared
         wins = (free.score[:, 0] > compared.score[:, 0]).tolist()
         rows = free.rows[:, 0].tolist()

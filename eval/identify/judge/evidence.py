@@ -113,6 +113,7 @@ def gather_evidence(
     vectors: NDArray[np.float32],
     sizes: TaxonSizes,
     lengths: NDArray[np.int64],
+    is_allowed: NDArray[np.bool_] | None = None,
 ) -> Evidence:
     """Choose the winning lineages and describe how near they and their rivals are.
 
@@ -122,10 +123,15 @@ def gather_evidence(
         vectors: Embeddings of all references, of unit length, (R, D).
         sizes: Sizes of the library's taxa.
         lengths: Number of known letters of each query, (Q,).
+        is_allowed: Which references may name a query, (R,); the others, which come last among the
+            neighbours, only give distances a scale. None for all.
     """
-    near = codes[compared.rows]  # (Q, K, T)
-    near = np.where((compared.rows == NO_ROW)[:, :, None], UNKNOWN, near)
-    winners = choose_lineage(near, compared.score)
+    exists = compared.rows != NO_ROW
+    near = np.where(exists[:, :, None], codes[compared.rows], UNKNOWN)  # (Q, K, T)
+    may_name = exists if is_allowed is None else exists & is_allowed[compared.rows]  # (Q, K)
+    winners = choose_lineage(
+        np.where(may_name[:, :, None], near, UNKNOWN), np.where(may_name, compared.score, -np.inf)
+    )
     members = vectors[compared.rows]  # (Q, K, D)
     among = np.matmul(members, members.transpose(0, 2, 1))  # (Q, K, K)
     columns = list(whole_features(compared, lengths))
@@ -134,13 +140,14 @@ def gather_evidence(
         taxa = near[:, :, rank]  # (Q, K)
         is_winner = (taxa == winners[:, rank, None]) & (taxa != UNKNOWN)
         is_rival = (taxa != UNKNOWN) & ~is_winner
-        columns += nearness(compared, is_winner, is_rival)
+        num_named = (taxa != UNKNOWN).sum(axis=1)  # (Q,)
+        columns += nearness(compared, is_winner & may_name, is_rival & may_name, num_named)
         agreement[:, rank] = columns[-2]
         if rank >= FIRST_SCALED:
             is_part = near[:, :, None, CHILD_RANK[rank]] != near[:, None, :, CHILD_RANK[rank]]
             if CHILD_RANK[rank] == rank:  # the members of a species are its parts
                 is_part = ~np.eye(near.shape[1], dtype=bool)[None]
-            columns += local_scale(compared, among, is_winner, is_rival, is_part)
+            columns += local_scale(compared, among, is_winner, is_rival, is_part, may_name)
             columns.append(np.log1p(sizes.references[rank][winners[:, rank]]))
             columns.append(np.log1p(sizes.children[rank][winners[:, rank]]))
     return Evidence(winners, np.stack(columns, axis=1).round(DECIMALS), agreement)
@@ -176,7 +183,10 @@ def whole_features(
 
 
 def nearness(
-    compared: Comparison, is_winner: NDArray[np.bool_], is_rival: NDArray[np.bool_]
+    compared: Comparison,
+    is_winner: NDArray[np.bool_],
+    is_rival: NDArray[np.bool_],
+    num_named: NDArray[np.int64],
 ) -> list[NDArray[np.float64]]:
     """Compare the winning taxon of one rank with its rivals, by letters and by embeddings.
 
@@ -184,6 +194,7 @@ def nearness(
         compared: Comparison with the neighbours, (Q, K).
         is_winner: Neighbours of the winning taxon, (Q, K).
         is_rival: Neighbours of another taxon, (Q, K).
+        num_named: Number of neighbours that have a taxon of the rank at all, (Q,).
 
     Returns:
         Nearness of the winner, of its best rival, and their margin; the margin of cosines; the
@@ -209,7 +220,7 @@ def nearness(
         log_distance(rival_cosine) - log_distance(best_cosine),
         weighted_share(compared.cosine, COSINE_TEMPERATURE, is_winner, named),
         weighted_share(compared.score, IDENTITY_TEMPERATURE, is_winner, named & is_compared),
-        is_winner.sum(axis=1) / np.maximum(named.sum(axis=1), 1),
+        is_winner.sum(axis=1) / np.maximum(num_named, 1),
     ]
 
 
@@ -242,6 +253,7 @@ def local_scale(
     is_winner: NDArray[np.bool_],
     is_rival: NDArray[np.bool_],
     is_part: NDArray[np.bool_],
+    may_name: NDArray[np.bool_],
 ) -> list[NDArray[np.float64]]:
     """Measure how far apart the neighbours are from each other, within and between taxa.
 
@@ -251,6 +263,7 @@ def local_scale(
         is_winner: Neighbours of the winning taxon, (Q, K).
         is_rival: Neighbours of another taxon, (Q, K).
         is_part: Whether two neighbours belong to different parts of a taxon, (Q, K, K).
+        may_name: Neighbours that may name the query, from which its own distance is, (Q, K).
 
     Returns:
         Mean and nearest distance between members of different parts of the winner; nearest distance
@@ -267,7 +280,7 @@ def local_scale(
     between = np.where(
         across.any(axis=(1, 2)), np.where(across, among, -1.0).max(axis=(1, 2)), none
     )
-    mine = log_distance(highest(compared.cosine, is_winner))
+    mine = log_distance(highest(compared.cosine, is_winner & may_name))
     within, apart = log_distance(mean), log_distance(between)
     num_members = is_winner.sum(axis=1).astype(np.float64)
     return [within, log_distance(closest), apart, mine - within, mine - apart, num_members]

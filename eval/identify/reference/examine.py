@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from barcodemae.eval.embed.embedder import PlacedSequence
 from barcodemae.eval.identify.judge.alignment import align, align_substitutions
+from barcodemae.eval.identify.judge.background import allowed_first
 from barcodemae.eval.identify.judge.comparison import (
     Comparison,
     code_letters,
@@ -47,7 +48,10 @@ class Examination:
 
 
 def examine(
-    library: ReferenceLibrary, placed: Sequence[PlacedSequence], neighborhood: Neighborhood
+    library: ReferenceLibrary,
+    placed: Sequence[PlacedSequence],
+    neighborhood: Neighborhood,
+    is_allowed: NDArray[np.bool_] | None = None,
 ) -> Examination:
     """Compare queries with their neighbours letter by letter and gather the evidence.
 
@@ -55,11 +59,16 @@ def examine(
         library: Library that the neighbours belong to.
         placed: Queries, Q >= 1.
         neighborhood: Nearest references of each, (Q, K).
+        is_allowed: Which references may name a query, (R,); None for all.
     """
     broken = [is_changed(query) for query in placed]
     compared = compare(library, placed, neighborhood, np.flatnonzero(broken))
+    if is_allowed is not None:
+        compared = allowed_first(compared, is_allowed)
     lengths = np.array([count_bases(query.letters) for query in placed])
-    evidence = gather_evidence(compared, library.codes, library.vectors, library.sizes, lengths)
+    evidence = gather_evidence(
+        compared, library.codes, library.vectors, library.sizes, lengths, is_allowed
+    )
     return Examination(compared, evidence, lengths, np.array(broken))
 
 

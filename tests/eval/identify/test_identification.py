@@ -9,6 +9,7 @@ from barcodemae.eval.identify.identification import (
     Rejection,
 )
 from barcodemae.eval.identify.judge.orientation import reverse_complement
+from barcodemae.eval.identify.restriction import Restriction
 from barcodemae.fasta import SequenceRecord
 
 
@@ -155,3 +156,30 @@ def test_nothing_is_spent_on_letters_that_are_no_dna(make_identifier, library, m
     text = library.barcodes[0]
     identifier.identify(records_of(["MKLVEEFF" * 20, text, "ACGT" * 2000, f"--{text.lower()}--"]))
     assert placed == [text, text]
+
+
+def test_a_known_species_does_not_become_new_when_all_others_are_excluded(make_identifier, queries):
+    """Among the few references of one species nothing tells how near is near."""
+    asked = queries["test"][::4]
+    free = make_identifier().identify(records_of(barcodes(asked)))
+    alone = [
+        make_identifier(restriction=Restriction(within=(row["species"],))).identify(
+            records_of([row["dna_barcode"]])
+        )[0]
+        for row in asked
+    ]
+    probabilities = [np.mean([f.probabilities[SPECIES] for f in part]) for part in (free, alone)]
+    assert probabilities[1] > 0.8 * probabilities[0]
+    assert not any("novel_species" in found.flags for found in alone)
+
+
+def test_excluded_references_name_nothing_and_are_no_candidates(make_identifier, queries, library):
+    restriction = Restriction(within=("Genus3",))
+    identifier = make_identifier(restriction=restriction, num_candidates=20)
+    records = records_of(barcodes(queries["test"]))
+    allowed = {None, "Order0", "Family1", "Genus3", *(f"Genus3 species{i}" for i in range(5))}
+    for found, named in zip(identifier.examine(records), identifier.identify(records), strict=True):
+        assert set(named.names[2:]) <= allowed
+        rows = [found.match.nearest, *(one.row for one in found.match.candidates)]
+        assert len(rows) > 1
+        assert all("Genus3" in library.deepest_name(row) for row in rows)
