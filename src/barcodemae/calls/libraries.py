@@ -17,6 +17,7 @@ from barcodemae.calls.choices import ModelChoices, check_choices, model_options,
 from barcodemae.calls.talk import accounts
 from barcodemae.dataset import SPLITS
 from barcodemae.default_model import DEFAULT_MODEL
+from barcodemae.errors import DataError
 from barcodemae.eval.embed.loading import ModelOptions
 from barcodemae.eval.embed.offsets import OffsetEmbedder
 from barcodemae.eval.identify.doubts.flagged import FLAGGED, read_audit_doubts
@@ -219,7 +220,12 @@ def prepared(sources: list[str], source: SourceOptions) -> Iterator[tuple[Path, 
         options = PrepareOptions(source=source, dedup="none", leakage=False)
         for line in accounts(prepare(sources, dataset, options)):
             typer.echo(line, err=True)
-        yield dataset, False
+        try:
+            yield dataset, False
+        except DataError as error:  # say it of the file that the user knows
+            if error.path != dataset:
+                raise
+            raise DataError(sources[0], error.problem, error.line) from error
 
 
 def summary(found: dict[str, Any]) -> Iterator[str]:

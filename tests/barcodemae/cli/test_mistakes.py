@@ -162,3 +162,10 @@ def test_no_option_is_a_number_that_is_none(command, value, tmp_path, monkeypatc
     assert value.strip("-") in said
     assert "Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "q.fasta"]
+
+
+def test_too_few_references_are_told_of_the_file_that_holds_them(given, capsys):
+    command = ["index", given / "t.csv", "-o", given / "new", "-m", "kmer:4"]
+    assert main([str(argument) for argument in command]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"barcodemae: error: {given / 't.csv'}: only 1 barcodes with species")
