@@ -88,12 +88,13 @@ def find_members(
     """
     is_member = np.zeros(len(library), bool)
     missing = dict.fromkeys(names)
+    read = {name: spellings(name) for name in names}
     for rank, taxa in enumerate(library.taxa):
         code_of = {taxon: code for code, taxon in enumerate(taxa)}
         carried = {
             name: code_of[spelling]
             for name in names
-            for spelling in spellings(name)
+            for spelling in read[name]
             if spelling in code_of
         }
         is_member |= np.isin(library.codes[:, rank], list(carried.values()))
