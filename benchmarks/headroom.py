@@ -8,7 +8,7 @@ The bundled encoder, its parts, letters without a network, k-mer counts and alig
   barcodes, unlabelled, as did the letters' components). The difference to the encoder is paired;
 - for that of the queries, as in the 1-NN probe, and without those whose label is contradicted: by
   BLAST, they are at least `SAME_SPECIES` % identical to a reference of another genus, and to none
-  of their own as much. Nearly all of them are one species under two names, or a wrong label;
+  of their own as much, as where one species has two names, or a label is wrong;
 - "any of these": right if one of them is.
 
 In: a prepared data set. Out: a file of records. Guarded by tests/benchmarks/test_headroom.py.
@@ -35,6 +35,7 @@ from barcodemae.eval.identify.judge.comparison import code_letters
 from barcodemae.eval.probe.scores import Score, interval, score_predictions
 from barcodemae.eval.report.records import ResultRecord, write_records
 from barcodemae.eval.search.programs import Blastn, Vsearch
+from barcodemae.eval.search.reference_search import ExactSearch, unit_length
 from barcodemae.training.batches.barcode_targets import (
     Components,
     TargetSettings,
@@ -50,7 +51,6 @@ RECIPE = load_recipe("compact")
 BUNDLED, ANY = "bundled", "any of these"
 SAME_SPECIES = 98.0  # percent identity; species of one genus mostly differ by more
 PROBE = "headroom"  # in records; no column of a leaderboard
-QUERY_BLOCK = 1024
 NUM_RESAMPLES = 1000
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -92,43 +92,21 @@ def one_of_each_species(train: Labelled) -> Rows:
     return np.sort(drawn[has_relatives])
 
 
-def unit(vectors: Floats) -> Floats:
-    """Scale vectors to length 1, (N, D)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = vectors / np.maximum(lengths, np.float32(1e-12))
-    return scaled
-
-
-def nearest(
-    queries: Floats, references: Floats, is_allowed: Callable[[Rows], NDArray[np.bool_]]
-) -> Rows:
-    """Find the nearest reference of every query by cosine.
+def name_left_out(vectors: Floats, train: Labelled, drawn: Rows) -> NDArray[np.bool_]:
+    """Name each drawn barcode by its nearest of another species, and say which are right, (Q,).
 
     Args:
-        queries: Unit vectors, (Q, D).
-        references: Unit vectors, (N, D).
-        is_allowed: Function from rows of queries, (q,), to which references they may have, (q, N).
-
-    Returns:
-        Row of each query's nearest reference, (Q,).
+        vectors: Embeddings of `train`, of unit length, (N, D).
+        train: The barcodes.
+        drawn: Rows of the queries, (Q,).
     """
-    blocks = np.array_split(np.arange(len(queries)), -(-len(queries) // QUERY_BLOCK))
-    found = [
-        np.where(is_allowed(block), queries[block] @ references.T, -np.inf).argmax(axis=1)
-        for block in blocks
-    ]
-    return np.concatenate(found)
-
-
-def name_left_out(vectors: Floats, train: Labelled, drawn: Rows) -> NDArray[np.bool_]:
-    """Name each drawn barcode by its nearest of another species, and say which are right, (Q,)."""
     _, species = np.unique(train.species, return_inverse=True)  # (N,)
 
-    def is_other(block: Rows) -> NDArray[np.bool_]:
-        other: NDArray[np.bool_] = species[drawn[block], None] != species
-        return other
+    def is_own(queries: Rows, block: slice) -> NDArray[np.bool_]:
+        own: NDArray[np.bool_] = species[drawn[queries], None] == species[block]
+        return own  # (queries, references of the block)
 
-    found = nearest(vectors[drawn], vectors, is_other)
+    found = ExactSearch(vectors, is_own).search(vectors[drawn], 1).rows[:, 0]
     right: NDArray[np.bool_] = train.genus[found] == train.genus[drawn]
     return right
 
@@ -239,8 +217,8 @@ class Asked:
         Returns:
             Which of the drawn barcodes are named right, (M,), and which queries, (Q,).
         """
-        vectors, asked = unit(embed(self.train.sequences)), unit(embed(self.queries.sequences))
-        found = nearest(asked, vectors, lambda block: np.ones((len(block), 1), np.bool_))
+        vectors, asked = (unit_length(embed(part.sequences)) for part in (self.train, self.queries))
+        found = ExactSearch(vectors).search(asked, 1).rows[:, 0]
         left_out = name_left_out(vectors, self.train, self.drawn)
         return left_out, self.train.genus[found] == self.queries.genus
 

@@ -203,11 +203,17 @@ def draw_curve(axes: Axes, records: Sequence[ResultRecord], number: int) -> tupl
 def write_names(axes: Axes, ends: dict[str, tuple[float, float]], colors: dict[str, str]) -> None:
     """Write the name of each model where its curve ends, no two names over each other."""
     names = sorted(ends, key=lambda name: ends[name][1])
-    values = np.array([ends[name][1] for name in names])
-    least = NAME_HEIGHT * np.arange(len(names))
-    heights = np.maximum.accumulate(values - least) + least
+    values = [ends[name][1] for name in names]
+    heights = apart(values, NAME_HEIGHT)
     for name, value, height in zip(names, values, heights, strict=True):
         axes.annotate(
             name, (ends[name][0], value), (6, POINTS_PER_PERCENT * (height - value)),
             textcoords="offset points", va="center", color=colors[name], fontsize=8,
         )  # fmt: skip
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Raise values, lowest first, until each is at least a gap above the one before."""
+    least = gap * np.arange(len(values))
+    raised: list[float] = (np.maximum.accumulate(values - least) + least).tolist()
+    return raised

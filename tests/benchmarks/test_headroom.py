@@ -14,6 +14,7 @@ from gpu_data import write_toy_data
 from headroom import Labelled, ask_blast, name_left_out, one_of_each_species, paired
 
 from barcodemae.eval.report.records import read_records
+from barcodemae.eval.search.reference_search import unit_length
 
 
 TRAIN = Labelled(
@@ -33,9 +34,9 @@ def test_a_barcode_is_never_named_by_its_own_species():
     vectors = np.eye(7, dtype=np.float32)
     vectors[1] = vectors[0]  # one species, the same letters
     vectors[0, 5] = vectors[1, 5] = 0.5  # and the wasp is next
-    assert not name_left_out(headroom.unit(vectors), TRAIN, np.array([0]))[0]
+    assert not name_left_out(unit_length(vectors), TRAIN, np.array([0]))[0]
     vectors[2] = vectors[0]  # a sister with the same letters is nearer than the wasp
-    assert name_left_out(headroom.unit(vectors), TRAIN, np.array([0]))[0]
+    assert name_left_out(unit_length(vectors), TRAIN, np.array([0]))[0]
 
 
 @pytest.mark.parametrize(

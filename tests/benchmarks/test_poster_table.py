@@ -11,7 +11,7 @@ from barcodemae.eval.report.records import ResultRecord
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from poster_table import NOTHING, curve_table, difference_table, plot_curves
+from poster_table import NOTHING, apart, curve_table, difference_table, plot_curves
 
 
 def record(model, share, value, seed=0, rate=1e-3, **changes):
@@ -97,3 +97,7 @@ def test_repeats_of_a_probe_are_averaged_and_one_seed_has_no_interval():
     ]
     (line,) = difference_table(records).splitlines()[2:]
     assert line == "| rate 1 | BarcodeMAE w/MASK - BarcodeBERT | 1 | - | -0.5 | - |"
+
+
+def test_names_that_would_touch_are_moved_up_and_others_stay():
+    assert apart([40.0, 41.0, 41.5, 60.0], gap=2.5) == [40.0, 42.5, 45.0, 60.0]

@@ -41,7 +41,7 @@ _BEGINNINGS: tuple[tuple[str, str, str], ...] = (
     (r"\(.*;\s*$", "a tree", _AS_FASTA),
 )
 _FORMATS = [(re.compile(start.encode()), what, remedy) for start, what, remedy in _BEGINNINGS]
-_MARKS = (b">", b"@", b";", b"#")  # of headers and of comments; no table begins with one
+_MARKS = (b">", b"@", b";", b"#")  # of headers and of comments
 _LETTERS = re.compile(rb"[A-Za-z*?.~ -]+")
 _BETWEEN_FIELDS = re.compile(rb"[\t;,]")
 
